@@ -1,0 +1,59 @@
+"""equiangular: fixed classifier heads with the best possible geometry.
+
+The public names below are resolved on first use, so that ``import equiangular`` costs nothing, ``--help`` is instant
+and no optional dependency is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "simplex_etf": "frames",
+    "simplex_equiangular_tight_frame": "frames",
+    "is_simplex_etf": "frames",
+    "assert_simplex_etf": "frames",
+    "nearest_simplex_etf": "frames",
+    "simplex_logits": "frames",
+    "frame_report": "frames",
+    "ETFHead": "heads",
+    "LinearHead": "heads",
+    "CosineHead": "heads",
+    "RandomHead": "heads",
+    "attach": "heads",
+    "dot_regression_loss": "losses",
+    "DotRegressionLoss": "losses",
+    "dot_loss": "losses",
+    "DotLoss": "losses",
+    "cosine_cross_entropy": "losses",
+    "CosineCrossEntropyLoss": "losses",
+    "logit_adjusted_cross_entropy": "losses",
+    "LogitAdjustedCrossEntropyLoss": "losses",
+    "prior_corrected_logits": "posthoc",
+    "PriorCorrection": "posthoc",
+    "long_tail_counts": "longtail",
+    "long_tail_indices": "longtail",
+    "SubsetManifest": "longtail",
+}
+_SUBPACKAGES = ("frames", "heads", "longtail", "losses", "measures", "posthoc")
+
+__all__ = sorted(["__version__", *_PUBLIC])
+
+
+def __getattr__(name: str) -> Any:
+    """Resolve a public name or a subpackage on first use (PEP 562)."""
+    if name in _PUBLIC:
+        value = getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    elif name in _SUBPACKAGES:
+        value = import_module(f"{__name__}.{name}")
+    else:
+        raise AttributeError(f"module 'equiangular' has no attribute {name!r}; it has: {', '.join(__all__)}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_SUBPACKAGES])

@@ -1,0 +1,33 @@
+"""Optional dependencies: imported where they are used, and named by extra where they are missing."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+
+def require(module: str, *, extra: str, purpose: str) -> ModuleType:
+    """Import an optional dependency, or say which extra brings it.
+
+    Args:
+        module: dotted name of the module, such as ``"matplotlib.pyplot"``.
+        extra: the extra of this package that installs it, such as ``"plot"``.
+        purpose: what needs it, in a few words; becomes part of the message.
+
+    Returns:
+        The imported module.
+
+    Raises:
+        ImportError: the module cannot be imported; the message names the extra to install.
+
+    Example:
+        >>> require("json", extra="train", purpose="reading results").__name__
+        'json'
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"{purpose} needs {module.partition('.')[0]!r}, which could not be imported ({error}). "
+            f"Install it with: pip install 'equiangular[{extra}]'"
+        ) from error

@@ -1,0 +1,130 @@
+"""Checks of user input. Each raises ValueError saying what broke, what was received and what to do.
+
+Shapes and dtypes are always checked. Values (label range, NaN) are checked where looking at them is free of side
+effects: on CPU tensors in eager mode. On an accelerator that look would stall the device, and inside
+``torch.compile`` or ``torch.export`` it would break the graph, so there it is left out.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def values_are_readable(*tensors: Tensor) -> bool:
+    """Whether values may be inspected: eager mode and plain CPU tensors only."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return False
+    return all(type(t) in (Tensor, torch.nn.Parameter) and t.device.type == "cpu" for t in tensors)
+
+
+def check_int(value: Any, name: str, *, minimum: int, hint: str = "") -> int:
+    """Return ``value`` as an int of at least ``minimum``; a bool or a fraction is refused."""
+    integral = isinstance(value, int) or (hasattr(value, "__index__") and not isinstance(value, Tensor))
+    if isinstance(value, bool) or not integral or int(value) < minimum:
+        raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}.{' ' + hint if hint else ''}")
+    return int(value)
+
+
+def check_num_classes(num_classes: Any) -> int:
+    """Return the number of classes K as an int >= 2."""
+    return check_int(num_classes, "num_classes", minimum=2, hint="A classifier separates at least two classes.")
+
+
+def check_positive(value: Any, name: str, *, hint: str = "") -> float:
+    """Return ``value`` as a finite float above zero."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{name} must be a finite number above 0, got {value!r}.{' ' + hint if hint else ''}")
+    return number
+
+
+def check_choice(value: Any, choices: Iterable[str], name: str) -> str:
+    """Return ``value`` if it is one of ``choices``; else name the closest one."""
+    options = list(choices)
+    if value in options:
+        return value
+    raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}{did_you_mean(value, options)}")
+
+
+def did_you_mean(value: Any, options: Sequence[str]) -> str:
+    """``"; did you mean 'x'?"`` for the option closest to ``value``, else a full stop."""
+    close = difflib.get_close_matches(str(value), [str(o) for o in options], n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else "."
+
+
+def check_features(features: Any, *, dim: int | None = None, name: str = "features", allow_zero: bool = True) -> Tensor:
+    """Check a (B, d) floating-point tensor: rank, width, finite values and, on request, no zero row."""
+    if not isinstance(features, Tensor):
+        raise ValueError(f"{name} must be a torch.Tensor of shape (B, d), got {type(features).__name__}.")
+    if features.ndim != 2:
+        raise ValueError(
+            f"{name} must have shape (B, d), got {tuple(features.shape)}. Pool or flatten it to one vector per sample."
+        )
+    if not features.is_floating_point():
+        raise ValueError(f"{name} must be floating point, got {features.dtype}. Convert it with .float().")
+    if dim is not None and features.shape[1] != dim:
+        raise ValueError(f"{name} must have width {dim}, got shape {tuple(features.shape)}.")
+    if values_are_readable(features):
+        value = features.detach()
+        if not torch.isfinite(value).all():
+            row = int((~torch.isfinite(value)).any(dim=1).nonzero()[0])
+            raise ValueError(
+                f"{name} has NaN or infinite values, first in row {row}. "
+                "Look for a learning rate that is too high, or bad values in the input."
+            )
+        if not allow_zero and value.shape[0] and not value.any(dim=1).all():
+            row = int((~value.any(dim=1)).nonzero()[0])
+            raise ValueError(
+                f"{name} has a zero-norm row (row {row}), which has no direction. "
+                "Remove the sample, or look for a dead layer before the head."
+            )
+    return features
+
+
+def check_labels(labels: Any, num_classes: int, *, name: str = "labels", batch: int | None = None) -> Tensor:
+    """Check a (B,) integer tensor of class indices in [0, num_classes) and return it as int64."""
+    if not isinstance(labels, Tensor):
+        raise ValueError(f"{name} must be a torch.Tensor of shape (B,), got {type(labels).__name__}.")
+    if labels.dtype == torch.bool or labels.is_floating_point() or labels.is_complex():
+        raise ValueError(f"{name} must hold integers (torch.int64 class indices), got {labels.dtype}. Use .long().")
+    if labels.ndim != 1:
+        raise ValueError(f"{name} must have shape (B,), got {tuple(labels.shape)}.")
+    if batch is not None and labels.shape[0] != batch:
+        raise ValueError(f"{name} has {labels.shape[0]} entries for {batch} samples; they must agree.")
+    if values_are_readable(labels) and labels.numel():
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= num_classes:
+            raise ValueError(
+                f"{name} must lie in [0, {num_classes - 1}] for {num_classes} classes, got values from {low} to {high}. "
+                "Relabel the classes 0..K-1, or raise num_classes."
+            )
+    return labels.long()
+
+
+def check_class_counts(counts: Any, num_classes: int | None = None, *, name: str = "class_counts") -> Tensor:
+    """Check per-class sample counts (K,), all above zero, and return them as a float64 tensor on their device."""
+    try:
+        tensor = torch.as_tensor(counts).detach().double()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} must be a sequence of K numbers, got {counts!r}.") from error
+    if tensor.ndim != 1 or tensor.numel() == 0:
+        raise ValueError(f"{name} must have shape (K,), got {tuple(tensor.shape)}.")
+    if num_classes is not None and tensor.numel() != num_classes:
+        raise ValueError(f"{name} has {tensor.numel()} entries for {num_classes} classes; they must agree.")
+    if values_are_readable(tensor):
+        bad = (~torch.isfinite(tensor) | (tensor <= 0)).nonzero().flatten()
+        if bad.numel():
+            raise ValueError(
+                f"{name} must be finite and above 0: class {int(bad[0])} has {tensor[bad[0]].item():g} "
+                f"({bad.numel()} such classes). An empty class has no prior: drop it and relabel, or smooth the counts."
+            )
+    return tensor
