@@ -23,9 +23,15 @@ $(VENV)/.dev: pyproject.toml constraints.txt
 demo: $(VENV)/.demo  ## do you need a learnable classifier? Answered on real handwritten digits
 	$(BIN)/equiangular compare digits --output runs/demo
 
-test: $(VENV)/.dev  ## everything: lint, then all tests (slow ones too)
+# timm and torchvision in a folder of their own, beside the environment: see tests/conftest.py.
+.vision/.done: constraints.txt | $(VENV)/.dev
+	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --target .vision timm 'torchvision==0.28.*'
+	@touch $@
+
+test: $(VENV)/.dev .vision/.done  ## everything: lint, then all tests (slow ones too)
 	$(BIN)/ruff check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+	OMP_NUM_THREADS=1 PYTHONPATH=.vision $(BIN)/python -m pytest -n $(JOBS) tests/vision
 
 test-fast: $(VENV)/.dev  ## the tests without the slow ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow"
@@ -34,4 +40,4 @@ lint: $(VENV)/.dev  ## ruff
 	$(BIN)/ruff check .
 
 clean:  ## remove the environment, caches and runs
-	rm -rf $(VENV) runs .pytest_cache .ruff_cache
+	rm -rf $(VENV) .vision runs .pytest_cache .ruff_cache

@@ -52,7 +52,8 @@ def check_choice(value: Any, choices: Iterable[str], name: str) -> str:
     options = list(choices)
     if value in options:
         return value
-    raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}{did_you_mean(value, options)}")
+    listed = ", ".join(map(repr, options))
+    raise ValueError(f"{name} must be one of {listed}, got {value!r}{did_you_mean(value, options)}")
 
 
 def did_you_mean(value: Any, options: Sequence[str]) -> str:
@@ -104,8 +105,8 @@ def check_labels(labels: Any, num_classes: int, *, name: str = "labels", batch: 
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= num_classes:
             raise ValueError(
-                f"{name} must lie in [0, {num_classes - 1}] for {num_classes} classes, got values from {low} to {high}. "
-                "Relabel the classes 0..K-1, or raise num_classes."
+                f"{name} must lie in [0, {num_classes - 1}] for {num_classes} classes, "
+                f"got values from {low} to {high}. Relabel the classes 0..K-1, or raise num_classes."
             )
     return labels.long()
 

@@ -1,0 +1,47 @@
+"""The command line: one file for each command; this one only calls it and turns errors into messages."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 a defect of ours, 2 something the user can mend, 130 interrupted.
+
+    No traceback reaches the user; with ``EQUIANGULAR_DEBUG=1`` in the environment it does.
+    """
+    try:
+        import click
+        from typer.main import get_command
+    except ImportError as error:
+        _fail(2, f"the command line needs {error.name!r}. Install it with: pip install 'equiangular[train]'")
+    from equiangular.cli.app import app
+
+    try:
+        code = get_command(app).main(args=arguments, prog_name="equiangular", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail(130, "interrupted. What is finished is kept; the same command goes on from there.")
+    except (ValueError, OSError, ImportError) as error:
+        _reraise_if_debugging()
+        _fail(2, str(error))
+    except Exception as error:
+        _reraise_if_debugging()
+        what = f"internal error, {type(error).__name__}: {error}"
+        _fail(1, f"{what}. Run it again with EQUIANGULAR_DEBUG=1 in the environment for a full report.")
+
+
+def _reraise_if_debugging() -> None:
+    if os.environ.get("EQUIANGULAR_DEBUG"):
+        raise
+
+
+def _fail(code: int, message: str) -> None:
+    sys.stdout.flush()
+    print(f"equiangular: {message}", file=sys.stderr)
+    sys.exit(code)

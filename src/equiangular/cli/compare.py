@@ -1,0 +1,86 @@
+"""``equiangular compare DATA``: the main job. Do you need a learnable classifier on this data?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    data: Annotated[str, typer.Argument(help="Data set: digits, another bundled name, or a path.")] = "digits",
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")] = Path(
+        "runs/compare"
+    ),
+    imbalance: Annotated[float, typer.Option(help="Imbalance factor n_max/n_min of the cut; 1: as it is.")] = 100,
+    profile: Annotated[str, typer.Option(help="Profile of the class sizes: exp or step.")] = "exp",
+    methods: Annotated[
+        str | None, typer.Option(metavar="NAME,...", help="Methods to compare; default: the nine of the table.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Paired runs of every method.")] = 8,
+    subset_seed: Annotated[
+        int | None, typer.Option(help="One training subset for all runs; default: a new one for every run.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training data, for every method.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples per step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--lr", help="One peak learning rate for all methods.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Backbone; default: one that fits the data.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Train fixed and learnable classifiers on the same data, measure, test, and answer in a sentence.
+
+    Writes results.json, figure.png and report.html into the output folder. A killed comparison goes on where it
+    stopped when the same command is given again.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from equiangular._files import prepare_folder
+
+    prepare_folder(output)
+    from equiangular.compare import COLUMNS, configure, planned_runs, run_study
+    from equiangular.report import comparison_figure, comparison_table, save_figure, write_page
+
+    config = configure(
+        data,
+        imbalance=imbalance,
+        profile=profile,
+        methods=tuple(filter(None, (methods or "").replace(" ", "").split(","))),
+        seeds=seeds,
+        subset_seed=subset_seed,
+        backbone=backbone,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+    )
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bar:
+        trainings = bar.add_task("loading", total=len(planned_runs(config)))
+        started = False
+
+        def advance(description: str) -> None:
+            nonlocal started
+            bar.update(trainings, advance=int(started), description=description or "done")
+            started = True
+
+        results = run_study(config, output, progress=advance)
+    console = Console(width=None if Console().is_terminal else 200)
+    console.print(comparison_table(results, COLUMNS))
+    console.print(results["answer"]["sentence"], style="bold", highlight=False)
+    save_figure(comparison_figure(results), output / "figure.png")
+    page = write_page(results, COLUMNS, output / "report.html")
+    console.print(f"\nwrote {output / 'results.json'}, {output / 'figure.png'} and {page}", highlight=False)

@@ -1,0 +1,99 @@
+"""What a comparison is told: data, cut, methods, seeds and budget."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from equiangular._validate import check_choice, check_int
+from equiangular.training.config import Budget, fingerprint
+
+# The rows of the main job, in the order of its table.
+DEFAULT_METHODS = (
+    "linear-ce",
+    "linear-ce-pc",
+    "linear-la",
+    "cosine-la",
+    "random-la",
+    "etf-ce",
+    "etf-la",
+    "etf-dr",
+    "etf-dr-pc",
+)
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """A comparison of methods on one data set, paired by seed.
+
+    Run ``r`` of every method uses training seed ``r`` and the same training subset. The subset's seed is apart from the
+    training seed: ``subset_seed=None`` draws subset ``r`` for run ``r``, so that the confidence intervals cover the
+    choice of the training samples as well; an integer keeps one subset for all runs.
+
+    Attributes:
+        data: name of a data set, see :func:`equiangular.data.load_dataset`.
+        imbalance: imbalance factor n_max / n_min of the training cut; 1 keeps the data as it is.
+        profile: ``"exp"`` or ``"step"``.
+        methods: names of methods, see :data:`equiangular.training.METHODS`.
+        seeds: number of paired runs of every method.
+        subset_seed: see above.
+        holdout: fraction of each class of the training cut held out to calibrate the prior correction. It is left out
+            of training for every method alike.
+        backbone: name of the backbone, see :func:`equiangular.models.make_backbone`; ``"auto"`` fits the data.
+        budget: the optimisation budget, equal for all.
+        overrides: budget fields of single methods, where tuning on validation data chose another value.
+        thresholds: few-shot classes have fewer than the first, many-shot ones more than the second (training samples).
+
+    Raises:
+        ValueError: a value is out of range or a method unknown.
+    """
+
+    data: str = "digits"
+    imbalance: float = 100.0
+    profile: str = "exp"
+    methods: tuple[str, ...] = DEFAULT_METHODS
+    seeds: int = 8
+    subset_seed: int | None = None
+    holdout: float = 0.2
+    backbone: str = "auto"
+    budget: Budget = field(default_factory=Budget)
+    overrides: dict[str, dict[str, float]] = field(default_factory=dict)
+    thresholds: tuple[int, int] = (20, 100)
+
+    def __post_init__(self) -> None:
+        from equiangular.training.methods import get_method
+
+        if not self.imbalance >= 1:
+            raise ValueError(
+                f"the imbalance factor is n_max / n_min and at least 1, got {self.imbalance!r}."
+                + (f" Did you mean {1 / self.imbalance:g}?" if 0 < self.imbalance < 1 else "")
+            )
+        check_choice(self.profile, ("exp", "step"), "profile")
+        check_int(self.seeds, "seeds", minimum=2, hint="A confidence interval needs two runs.")
+        if self.subset_seed is not None:
+            check_int(self.subset_seed, "subset_seed", minimum=0)
+        if not 0 < self.holdout < 1:
+            raise ValueError(f"holdout must lie strictly between 0 and 1, got {self.holdout!r}.")
+        if not self.methods:
+            raise ValueError("no method to compare; name at least one, such as etf-la.")
+        for name in (*self.methods, *self.overrides):
+            get_method(name)
+
+    def budget_of(self, training_name: str) -> Budget:
+        """The budget of one method: the common one with the method's own tuned fields."""
+        return self.budget.with_changes(**self.overrides.get(training_name, {}))
+
+    def subset_seed_of(self, seed: int) -> int:
+        """The subset seed of the run with training seed ``seed``."""
+        return seed if self.subset_seed is None else self.subset_seed
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-plain values."""
+        return asdict(self)
+
+    def run_fingerprint(self, training_name: str) -> str:
+        """Hash of everything one training run depends on beside its seed; which other methods run is not among it."""
+        values = self.as_dict()
+        for key in ("methods", "seeds", "overrides", "budget"):
+            values.pop(key)
+        return fingerprint({**values, "budget": asdict(self.budget_of(training_name)), "format": 1})

@@ -1,0 +1,161 @@
+"""One paired run: the subset, the training of one method, and everything measured on it, as JSON-plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from equiangular.compare.config import CompareConfig
+from equiangular.compare.presets import default_backbone
+from equiangular.data import Dataset
+from equiangular.longtail import SubsetManifest, class_groups, holdout_indices, long_tail_indices
+from equiangular.measures import (
+    accuracy,
+    balanced_accuracy,
+    expected_calibration_error,
+    group_accuracy,
+    per_class_accuracy,
+)
+from equiangular.measures.collapse import ClassMoments, collapse_measures
+from equiangular.posthoc import calibrate_prior_correction, prior_corrected_logits
+from equiangular.training import Method, build_task, fit, predict
+
+
+@dataclass(frozen=True)
+class Split:
+    """The tensors of one paired run; inputs are standardised with the training part's mean and deviation.
+
+    Attributes:
+        train_x, train_y: the long-tailed training part, less the held-out part.
+        holdout_x, holdout_y: held-out training data, for calibration only.
+        test_x, test_y: the test part, looked at once, after the last epoch.
+        class_counts: (K,) samples per class of the training part.
+        manifest: which samples of the pool the cut consists of, with a hash.
+    """
+
+    train_x: Tensor
+    train_y: Tensor
+    holdout_x: Tensor
+    holdout_y: Tensor
+    test_x: Tensor
+    test_y: Tensor
+    class_counts: np.ndarray
+    manifest: SubsetManifest
+
+
+def make_split(dataset: Dataset, config: CompareConfig, seed: int) -> Split:
+    """Cut the training pool to the long tail, hold a part out, standardise."""
+    pool_y = np.asarray(dataset.train_y)
+    subset_seed = config.subset_seed_of(seed)
+    if config.imbalance == 1:
+        subset = np.arange(len(pool_y))
+    else:
+        subset = long_tail_indices(pool_y, config.imbalance, kind=config.profile, seed=subset_seed)
+    manifest = SubsetManifest.from_indices(
+        subset, pool_y, source=dataset.name, seed=subset_seed, protocol="local", imbalance_factor=config.imbalance
+    )
+    held = holdout_indices(pool_y[subset], config.holdout, seed=subset_seed)
+    kept = np.setdiff1d(np.arange(len(subset)), held)
+    train_x, holdout_x = (as_float(dataset.train_x[torch.from_numpy(subset[part])]) for part in (kept, held))
+    labels = torch.from_numpy(pool_y[subset]).long()
+    mean, std = standardisation(train_x)
+    return Split(
+        (train_x - mean) / std,
+        labels[torch.from_numpy(kept)],
+        (holdout_x - mean) / std,
+        labels[torch.from_numpy(held)],
+        (as_float(dataset.test_x) - mean) / std,
+        torch.as_tensor(dataset.test_y).long(),
+        np.bincount(pool_y[subset][kept], minlength=dataset.num_classes),
+        manifest,
+    )
+
+
+def as_float(inputs: Tensor) -> Tensor:
+    """Images of bytes as floats in [0, 1]; floats stay as they are."""
+    return inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs.float()
+
+
+def standardisation(inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation over the samples: per channel for images (N, C, H, W), per column for tables (N, d)."""
+    axes = (0, 2, 3) if inputs.ndim == 4 else (0,)
+    mean, std = inputs.mean(axes, keepdim=True), inputs.std(axes, keepdim=True)
+    return mean, torch.where(std > 0, std, torch.ones_like(std))
+
+
+def run_training(dataset: Dataset, config: CompareConfig, methods: list[Method], seed: int) -> list[dict[str, Any]]:
+    """Train once and measure every method that shares this training.
+
+    Args:
+        dataset: the data.
+        config: the comparison.
+        methods: methods with the same ``training_name``.
+        seed: the run's training seed.
+
+    Returns:
+        One JSON-plain record for each method.
+    """
+    split = make_split(dataset, config, seed)
+    name = methods[0].training_name
+    shape = tuple(split.train_x.shape[1:])
+    backbone = default_backbone(dataset.kind, shape) if config.backbone == "auto" else config.backbone
+    task = build_task(methods[0], backbone, shape, dataset.num_classes, seed=seed)
+    fitted = fit(task, split.train_x, split.train_y, config.budget_of(name), seed=seed)
+    train_features, _ = predict(task, split.train_x)
+    _, holdout_logits = predict(task, split.holdout_x)
+    _, test_logits = predict(task, split.test_x)
+    shared = {
+        "seed": seed,
+        "subset_seed": config.subset_seed_of(seed),
+        "subset_sha256": split.manifest.sha256,
+        "fingerprint": config.run_fingerprint(name),
+        "head_parameters": task.head.head_parameters(),
+        "total_parameters": sum(p.numel() for p in task.parameters() if p.requires_grad),
+        "seconds": fitted.seconds,
+        "final_loss": fitted.losses[-1],
+        "class_counts": split.class_counts.tolist(),
+        **collapse(train_features, split.train_y, task.head.weight),
+    }
+    records = []
+    for method in methods:
+        logits, correction = test_logits, {}
+        if method.corrected:
+            scale, strength = calibrate_prior_correction(holdout_logits, split.holdout_y, split.class_counts)
+            logits = prior_corrected_logits(test_logits, split.class_counts, scale=scale, strength=strength)
+            correction = {"correction_scale": float(scale), "correction_strength": float(strength)}
+        scores = test_scores(logits, split.test_y, split.class_counts, config.thresholds)
+        records.append({"method": method.name, **shared, **correction, **scores})
+    return records
+
+
+def collapse(features: Tensor, labels: Tensor, weight: Tensor) -> dict[str, float]:
+    """NC1 to NC3 of the training features at the last epoch, in float64."""
+    moments = ClassMoments(weight.shape[0], features.shape[1], dtype=torch.float64)
+    moments.update(features.double(), labels)
+    measured = collapse_measures(moments, weight=weight.detach().double())
+    return {key: float(measured[key]) for key in ("nc1", "nc2_equinorm", "nc2_equiangular", "nc3")}
+
+
+def test_scores(
+    logits: Tensor, labels: Tensor, class_counts: np.ndarray, thresholds: tuple[int, int]
+) -> dict[str, Any]:
+    """Accuracy, balanced accuracy, many/medium/few accuracy and calibration error, all in percent."""
+    probabilities = logits.softmax(1)
+    predicted = logits.argmax(1)
+    per_class = per_class_accuracy(predicted, labels, len(class_counts))
+    groups = group_accuracy(per_class, class_groups(class_counts, thresholds))
+    confidence = probabilities.max(1).values
+    return {
+        "accuracy": 100 * float(accuracy(predicted, labels)),
+        "balanced_accuracy": 100 * float(balanced_accuracy(per_class)),
+        **{name: 100 * float(value) for name, value in groups.items()},
+        "ece": 100 * float(expected_calibration_error(confidence, predicted == labels)),
+        "per_class": [100 * float(v) for v in per_class],
+    }
+
+
+test_scores.__test__ = False  # a name that pytest would collect

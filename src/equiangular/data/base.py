@@ -1,0 +1,179 @@
+"""The one form all data takes: arrays in memory, a training pool and a test part, class names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from equiangular._validate import check_choice, did_you_mean
+
+KINDS = ("image", "table", "text")
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A labelled data set with a training pool and a test part.
+
+    The long-tail cut and the validation part are taken from the training pool; the test part is left as it is.
+
+    Attributes:
+        name: short name.
+        train_x: images (N, C, H, W) uint8, or feature rows (N, d) float32 for tables and texts.
+        train_y: (N,) int64 class indices.
+        test_x: like ``train_x``, (M, ...).
+        test_y: (M,) int64 class indices.
+        class_names: K names; the index is the label.
+        kind: ``"image"``, ``"table"`` or ``"text"`` (texts come as features, such as TF-IDF).
+        source: where the data comes from, and how the test part was chosen.
+        licence: as far as the source states one.
+
+    Raises:
+        ValueError: a shape or dtype that does not fit, a label out of range, or a class without training samples.
+
+    Example:
+        >>> x, y = torch.zeros(4, 3), torch.tensor([0, 1, 0, 1])
+        >>> data = Dataset("demo", x, y, x[:2], y[:2], ("a", "b"), "table", "made up")
+        >>> data.num_classes, data.input_shape, data.train_counts.tolist()
+        (2, (3,), [2, 2])
+    """
+
+    name: str
+    train_x: Tensor
+    train_y: Tensor
+    test_x: Tensor
+    test_y: Tensor
+    class_names: tuple[str, ...]
+    kind: str
+    source: str
+    licence: str = "not stated"
+
+    def __post_init__(self) -> None:
+        check_choice(self.kind, KINDS, "kind")
+        if len(self.class_names) < 2:
+            raise ValueError(f"data set {self.name!r} has {len(self.class_names)} class(es); a classifier needs two.")
+        for part in ("train", "test"):
+            self._check_part(part, getattr(self, f"{part}_x"), getattr(self, f"{part}_y"))
+        if self.train_x.shape[1:] != self.test_x.shape[1:]:
+            raise ValueError(
+                f"data set {self.name!r}: training inputs have shape {tuple(self.train_x.shape[1:])}, test inputs "
+                f"{tuple(self.test_x.shape[1:])}; they must agree."
+            )
+        missing = np.flatnonzero(self.train_counts == 0)
+        if len(missing):
+            raise ValueError(
+                f"data set {self.name!r}: no training sample of class {self.class_names[missing[0]]!r} (label "
+                f"{missing[0]}; {len(missing)} such classes). Add samples, or drop the class and relabel 0..K-1."
+            )
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.class_names)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input: (C, H, W) or (d,)."""
+        return tuple(self.train_x.shape[1:])
+
+    @property
+    def train_counts(self) -> np.ndarray:
+        """(K,) int64: training samples per class."""
+        return np.bincount(self.train_y.numpy(), minlength=self.num_classes)
+
+    def _check_part(self, part: str, x: Tensor, y: Tensor) -> None:
+        where = f"data set {self.name!r}, {part} part"
+        rank, dtype = (4, torch.uint8) if self.kind == "image" else (2, torch.float32)
+        if not isinstance(x, Tensor) or x.ndim != rank or x.dtype != dtype:
+            got = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+            form = "(N, C, H, W)" if rank == 4 else "(N, d)"
+            raise ValueError(f"{where}: inputs of kind {self.kind!r} must be {dtype} of shape {form}, got {got}.")
+        if not isinstance(y, Tensor) or y.dtype != torch.int64 or y.shape != x.shape[:1]:
+            got = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
+            raise ValueError(f"{where}: labels must be torch.int64 of shape ({x.shape[0]},), got {got}.")
+        if not len(y):
+            raise ValueError(f"{where} is empty.")
+        if rank == 2 and not torch.isfinite(x).all():
+            row, column = (int(i) for i in (~torch.isfinite(x)).nonzero()[0])
+            value = x[row, column].item()
+            raise ValueError(f"{where}: row {row}, column {column} is {value}. Drop the row or fill the value in.")
+        outside = ((y < 0) | (y >= self.num_classes)).nonzero().flatten()
+        if len(outside):
+            row = int(outside[0])
+            raise ValueError(
+                f"{where}: row {row} has label {int(y[row])}, outside [0, {self.num_classes - 1}] "
+                f"for {self.num_classes} classes."
+            )
+
+
+def relabel(
+    labels: np.ndarray, class_names: tuple[str, ...] | None, *, where: str
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Turn labels into indices 0..K-1 with names.
+
+    Integer labels that come with names are indices already. Other labels, strings or integers, are numbered in
+    ascending order and named after themselves.
+
+    Args:
+        labels: (N,) integers or strings.
+        class_names: names by index, or None.
+        where: what the labels belong to, for the message.
+
+    Returns:
+        (N,) int64 indices and the K names.
+
+    Raises:
+        ValueError: a string label that is not among the names.
+
+    Example:
+        >>> relabel(np.array([3, 9, 3]), None, where="demo")
+        (array([0, 1, 0]), ('3', '9'))
+    """
+    labels = np.asarray(labels)
+    if class_names is None:
+        values, indices = np.unique(labels, return_inverse=True)
+        return indices.astype(np.int64), tuple(str(v) for v in values)
+    if labels.dtype.kind in "iu":
+        return labels.astype(np.int64), class_names
+    position = {name: i for i, name in enumerate(class_names)}
+    unknown = [label for label in labels.tolist() if str(label) not in position]
+    if unknown:
+        raise ValueError(
+            f"{where}: label {unknown[0]!r} is not among the {len(class_names)} classes"
+            f"{did_you_mean(unknown[0], class_names)}"
+        )
+    return np.array([position[str(label)] for label in labels.tolist()], dtype=np.int64), class_names
+
+
+def balanced_test_split(labels: np.ndarray, per_class: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Take ``per_class`` samples of every class for testing; the rest is the training pool.
+
+    Each class has its own random stream of ``seed``.
+
+    Args:
+        labels: (N,) int64.
+        per_class: test samples per class; every class must have more than that.
+        seed: seed of the split.
+
+    Returns:
+        Ascending indices of the training pool and of the test part.
+
+    Raises:
+        ValueError: a class is too small.
+
+    Example:
+        >>> train, test = balanced_test_split(np.array([0, 0, 0, 1, 1]), 1, seed=0)
+        >>> len(train), len(test)
+        (3, 2)
+    """
+    test = []
+    for c in np.unique(labels):
+        own = np.flatnonzero(labels == c)
+        if len(own) <= per_class:
+            raise ValueError(f"class {c} has {len(own)} samples: too few to take {per_class} of them for testing.")
+        stream = np.random.default_rng([seed, int(c), 2])
+        test.append(own[np.argsort(stream.random(len(own)), kind="stable")[:per_class]])
+    chosen = np.sort(np.concatenate(test))
+    return np.setdiff1d(np.arange(len(labels)), chosen), chosen

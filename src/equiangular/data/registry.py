@@ -1,0 +1,116 @@
+"""From a name or a path to a data set."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from equiangular._validate import check_int, did_you_mean
+from equiangular.data.arrays import load_npz
+from equiangular.data.base import Dataset
+from equiangular.data.sklearn_sets import SKLEARN_SETS, load_sklearn
+
+ROOT_VARIABLE = "EQUIANGULAR_DATA"
+
+
+def dataset_names(root: str | Path | None = None) -> list[str]:
+    """Names that :func:`load_dataset` knows: the bundled ones and the data folders under ``root``.
+
+    Example:
+        >>> dataset_names()[:2]
+        ['digits', 'wine']
+    """
+    folder = _root(root)
+    found = [] if folder is None else sorted(p.name for p in folder.iterdir() if p.is_dir() and _layout(p))
+    return [*SKLEARN_SETS, *(name for name in found if name not in SKLEARN_SETS)]
+
+
+def load_dataset(
+    name_or_path: str | Path, *, root: str | Path | None = None, split_seed: int = 0, size: int | None = None
+) -> Dataset:
+    """Load a data set by name or from a path.
+
+    In this order: a bundled name (``digits``, ``wine``, ``breast_cancer``, ``iris``); a path; the name of a folder
+    under ``root``. A path is one of
+
+    - an ``.npz`` file, see :func:`equiangular.data.arrays.load_npz`;
+    - a ``.parquet`` file, or a folder with ``train.parquet`` and, if there is one, ``test.parquet``: images, tables or
+      texts in the layout of Hugging Face ``datasets``, see :func:`equiangular.data.parquet.load_parquet`;
+    - a folder ``train/CLASS/*.png`` and, if there is one, ``test/CLASS/*.png``, see
+      :func:`equiangular.data.folder.load_folder`.
+
+    Args:
+        name_or_path: what to load.
+        root: folder of named data sets; by default the environment variable ``EQUIANGULAR_DATA``, if it is set.
+        split_seed: seed of the test split where the source has none of its own.
+        size: for images in parquet files and folders: pad to a square and resize to this height and width. Required
+            where images differ in size.
+
+    Returns:
+        The data set.
+
+    Raises:
+        ValueError: unknown name (the closest one is suggested), or data that cannot be read.
+        ImportError: the library that reads it is missing; the message names the extra.
+
+    Example:
+        >>> load_dataset("iris").class_names
+        ('setosa', 'versicolor', 'virginica')
+    """
+    check_int(split_seed, "split_seed", minimum=0)
+    if size is not None:
+        check_int(size, "size", minimum=1)
+    name = str(name_or_path)
+    if name in SKLEARN_SETS:
+        return load_sklearn(name, split_seed=split_seed)
+    path = Path(name).expanduser()
+    folder = _root(root)
+    if not path.exists() and folder is not None and name and (folder / name).exists():
+        path = folder / name
+    if not path.exists() or not name:
+        names = dataset_names(root)
+        hint = "" if folder else f" Folders of data are looked for under root= or ${ROOT_VARIABLE}."
+        raise ValueError(
+            f"unknown data set {name!r}: neither a name nor a path that exists{did_you_mean(name, names)} "
+            f"Names: {', '.join(names)}.{hint}"
+        )
+    return _load_path(path, split_seed, size)
+
+
+def _load_path(path: Path, split_seed: int, size: int | None) -> Dataset:
+    layout = _layout(path)
+    if layout == "npz":
+        return load_npz(path, split_seed=split_seed)
+    if layout == "parquet":
+        from equiangular.data.parquet import load_parquet
+
+        return load_parquet(path, split_seed=split_seed, size=size)
+    if layout == "folder":
+        from equiangular.data.folder import load_folder
+
+        return load_folder(path, split_seed=split_seed, size=size)
+    raise ValueError(
+        f"no data set found in {str(path)!r}. Expected an .npz or .parquet file, a folder with train.parquet, or an "
+        "image folder train/CLASS/*.png."
+    )
+
+
+def _layout(path: Path) -> str | None:
+    """How the data at ``path`` is laid out, by its names alone."""
+    if path.is_file():
+        return {".npz": "npz", ".parquet": "parquet"}.get(path.suffix.lower())
+    if (path / "train.parquet").exists():
+        return "parquet"
+    return "folder" if (path / "train").is_dir() else None
+
+
+def _root(root: str | Path | None) -> Path | None:
+    given = root if root is not None else os.environ.get(ROOT_VARIABLE) or None
+    if given is None:
+        return None
+    folder = Path(given).expanduser()
+    if not folder.is_dir():
+        raise ValueError(
+            f"the data folder {str(folder)!r} does not exist; set root= or ${ROOT_VARIABLE} to one that does."
+        )
+    return folder

@@ -1,0 +1,153 @@
+"""The three kinds of target every loss takes, brought to one form.
+
+A target is (B,) class indices, a (B, K) matrix of class probabilities, or a mixup triple ``(target_a, target_b, lam)``.
+All three become shares of classes: sample i belongs to class ``labels[i, j]`` with share ``share[i, j]``. Hard targets
+have m = 1 share a sample and mixup triples m = 2, so that nothing of size B x K is made for them; only a soft target,
+which is B x K itself, has m = K.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Union
+
+import torch
+from torch import Tensor
+
+from equiangular._validate import check_choice, check_features, check_labels, values_are_readable
+
+Target = Union[Tensor, tuple[Tensor, Tensor, Union[float, Tensor]]]  # noqa: UP007 - evaluated at run time on 3.10
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+class ClassShares(NamedTuple):
+    """Which classes a sample belongs to, and how much.
+
+    Attributes:
+        share: (B, m) floating point; a row sums to 1.
+        labels: (B, m) int64, or None for a soft target, whose column j is class j.
+    """
+
+    share: Tensor
+    labels: Tensor | None
+
+    def gather(self, per_class: Tensor) -> Tensor:
+        """The entries of a (K,) vector that belong to the shares: (B, m), or (1, K) for a soft target."""
+        return per_class[None] if self.labels is None else per_class[self.labels]
+
+    def dots(self, features: Tensor, weight: Tensor) -> Tensor:
+        """w_c . h for every share: (B, m) from features (B, d) and weight (K, d); O(B d m) time and memory."""
+        if self.labels is None:
+            with torch.autocast(features.device.type, enabled=False):
+                return features @ weight.to(features.dtype).T
+        return (features[:, None, :] * weight[self.labels]).sum(-1)
+
+    def class_totals(self) -> tuple[Tensor, Tensor]:
+        """Sum of the shares of each share's class, shaped like :meth:`gather`, and the number of classes present.
+
+        Sorting brings equal labels together, so the work is O(B log B) whatever K, with shapes known beforehand.
+        """
+        if self.labels is None:
+            totals = self.share.sum(0, keepdim=True)
+            return totals, (totals > 0).sum()
+        ordered, order = self.labels.flatten().sort()
+        run = torch.zeros_like(ordered)
+        run[1:] = (ordered[1:] != ordered[:-1]).cumsum(0)
+        share = self.share.flatten()
+        per_run = torch.zeros_like(share).index_add(0, run, share[order])
+        totals = torch.empty_like(share).scatter(0, order, per_run[run])
+        return totals.view_as(self.share), (per_run > 0).sum()
+
+
+def parse_target(target: Any, num_classes: int, batch: int, *, like: Tensor) -> ClassShares:
+    """Check a target and return it as :class:`ClassShares`.
+
+    Args:
+        target: (B,) integers in [0, K); (B, K) floating-point probabilities; or ``(target_a, target_b, lam)`` with two
+            (B,) integer tensors and lam in [0, 1], a number or a (B,) tensor: the share of ``target_a``.
+        num_classes: K.
+        batch: B.
+        like: a tensor on the device, and of the dtype, that the shares shall have.
+
+    Raises:
+        ValueError: anything else, named with what was received.
+    """
+    if isinstance(target, (tuple, list)):
+        return _parse_mixup(target, num_classes, batch, like)
+    if isinstance(target, Tensor) and target.ndim == 2:
+        return _parse_soft(target, num_classes, batch, like)
+    if isinstance(target, Tensor) and target.ndim == 1:
+        labels = check_labels(target, num_classes, name="target", batch=batch)[:, None]
+        return ClassShares(torch.ones_like(labels, dtype=like.dtype), labels)
+    received = f"shape {tuple(target.shape)}" if isinstance(target, Tensor) else type(target).__name__
+    raise ValueError(
+        "target must be class indices (B,), class probabilities (B, K) or a mixup triple (target_a, target_b, lam), "
+        f"got {received}."
+    )
+
+
+def _parse_soft(target: Tensor, num_classes: int, batch: int, like: Tensor) -> ClassShares:
+    if tuple(target.shape) != (batch, num_classes):
+        raise ValueError(
+            f"a soft target must have shape (B, K) = ({batch}, {num_classes}), got {tuple(target.shape)}."
+        )
+    if not target.is_floating_point():
+        raise ValueError(
+            f"a soft target must hold floating-point probabilities, got {target.dtype}. "
+            "Pass class indices of shape (B,), or convert one-hot rows with .float()."
+        )
+    if values_are_readable(target) and batch:
+        value = target.detach().float()
+        if not bool((value >= 0).all()) or not bool(((value.sum(1) - 1).abs() < 1e-2).all()):
+            low, sums = float(value.min()), value.sum(1)
+            raise ValueError(
+                "every row of a soft target must be non-negative and sum to 1, got a smallest entry of "
+                f"{low:.4g} and sums from {float(sums.min()):.4g} to {float(sums.max()):.4g}. Pass probabilities, not logits."
+            )
+    return ClassShares(target.to(like.dtype), None)
+
+
+def _parse_mixup(target: Any, num_classes: int, batch: int, like: Tensor) -> ClassShares:
+    if len(target) != 3:
+        raise ValueError(f"a mixup target must be (target_a, target_b, lam), got {len(target)} entries.")
+    a = check_labels(target[0], num_classes, name="target_a", batch=batch)
+    b = check_labels(target[1], num_classes, name="target_b", batch=batch)
+    lam = torch.as_tensor(target[2], device=like.device).to(like.dtype)
+    if lam.ndim > 1 or (lam.ndim == 1 and lam.shape[0] != batch):
+        raise ValueError(f"lam must be a number or have shape (B,) = ({batch},), got {tuple(lam.shape)}.")
+    if values_are_readable(lam) and not bool(((lam >= 0) & (lam <= 1)).all()):
+        raise ValueError(f"lam must lie in [0, 1], got values from {float(lam.min()):.4g} to {float(lam.max()):.4g}.")
+    lam = lam.expand(batch)
+    return ClassShares(torch.stack([lam, 1 - lam], dim=1), torch.stack([a, b], dim=1))
+
+
+def check_table(features: Any, weight: Any) -> tuple[Tensor, Tensor]:
+    """Check features (B, d) against class vectors (K, d); return both in the dtype a loss is computed in.
+
+    Half precision is raised to float32: a loss near its minimum is a small difference of numbers near 1. The values
+    of ``weight`` are not looked at, which would take O(K d) time at every step.
+    """
+    if not isinstance(weight, Tensor) or weight.ndim != 2 or not weight.is_floating_point():
+        received = f"{weight.dtype} of shape {tuple(weight.shape)}" if isinstance(weight, Tensor) else type(weight).__name__
+        raise ValueError(f"weight must be a floating-point tensor of class vectors (K, d), got {received}.")
+    check_features(features, dim=weight.shape[1])
+    dtype = torch.promote_types(torch.promote_types(features.dtype, weight.dtype), torch.float32)
+    return features.to(dtype), weight
+
+
+def check_per_class(values: Any, num_classes: int, name: str, *, like: Tensor) -> Tensor:
+    """Check a (K,) vector of finite non-negative numbers and return it on the device and in the dtype of ``like``."""
+    vector = torch.as_tensor(values).detach().to(like)
+    if tuple(vector.shape) != (num_classes,):
+        raise ValueError(f"{name} must have shape (K,) = ({num_classes},), got {tuple(vector.shape)}.")
+    if values_are_readable(vector) and not bool((torch.isfinite(vector) & (vector >= 0)).all()):
+        raise ValueError(f"{name} must be finite and at least 0, got values from {vector.min():.4g} to {vector.max():.4g}.")
+    return vector
+
+
+def reduce_losses(losses: Tensor, reduction: str) -> Tensor:
+    """Mean, sum or nothing over losses (B,)."""
+    check_choice(reduction, REDUCTIONS, "reduction")
+    if reduction == "none":
+        return losses
+    return losses.mean() if reduction == "mean" else losses.sum()

@@ -1,0 +1,199 @@
+"""Dot-regression (Yang et al. 2022): pull a feature onto its class vector, push it away from none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from equiangular._validate import check_choice, check_positive, values_are_readable
+from equiangular.losses._targets import (
+    REDUCTIONS,
+    ClassShares,
+    Target,
+    check_per_class,
+    check_table,
+    parse_target,
+    reduce_losses,
+)
+
+BALANCES = ("none", "batch")
+
+
+def dot_regression_loss(
+    features: Tensor,
+    target: Target,
+    weight: Tensor,
+    *,
+    reduction: str = "mean",
+    class_weight: Any | None = None,
+    balance: str = "none",
+    batch_counts: Any | None = None,
+    e_w: float = 1.0,
+    e_h: float = 1.0,
+) -> Tensor:
+    """Dot-regression loss.
+
+    L(h, w_y) = (w_y . h - sqrt(E_W E_H))^2 / (2 sqrt(E_W E_H)), with ||w||^2 = E_W and ||h||^2 <= E_H. For unit norms
+    this is (cos - 1)^2 / 2, and its gradient with respect to h is -(1 - cos) w_y: a pull and no push. A target of
+    several classes gives the mean of their losses by share, so mixup gives lam L_a + (1 - lam) L_b.
+
+    Only the target rows of ``weight`` are read: O(B d) time and memory whatever K, for hard and mixup targets. A soft
+    target is B x K itself and makes B x K inner products.
+
+    ``balance="none"`` is the equation of the paper. ``balance="batch"`` averages the loss within each class of the
+    batch first and then over the classes present, as the code released with the paper does without saying so: a
+    sample of class c has weight B / (C n_c), n_c being the number of samples (under mixup: the sum of shares) of class
+    c in the batch and C the number of classes present. Say in every table which of the two was used.
+
+    Args:
+        features: (B, d) floating point. They are used as they are: normalise them to norm sqrt(E_H) before, as
+            ``head(x, pre_logits=True)`` does. A zero row has a finite gradient.
+        target: (B,) integers, (B, K) probabilities or a mixup triple ``(target_a, target_b, lam)``.
+        weight: (K, d) class vectors of norm sqrt(E_W), any table. It gets a gradient only if it requires one.
+        reduction: ``"mean"`` (weighted by ``class_weight`` where given), ``"sum"`` or ``"none"`` (B,).
+        class_weight: (K,) non-negative weights of the classes.
+        balance: ``"none"`` or ``"batch"``.
+        batch_counts: (K,) class counts of the whole batch when this call sees a part of it (one rank of a distributed
+            run, one step of gradient accumulation); needs ``balance="batch"``. Sum :func:`batch_class_counts` over
+            the parts. The mean of the parts' mean losses, weighted by their sizes, is then the loss of the
+            whole batch: DistributedDataParallel, which averages the gradients of equal parts, is right as it is.
+        e_w: E_W, the squared norm of the class vectors.
+        e_h: E_H, the bound on the squared norm of the features.
+
+    Returns:
+        A scalar, or (B,) for ``reduction="none"``; float32 for half-precision input.
+
+    Raises:
+        ValueError: wrong shapes or dtypes, labels out of range, NaN features, unknown options.
+
+    Example:
+        >>> features, weight = torch.eye(2), torch.eye(2)
+        >>> dot_regression_loss(features, torch.tensor([0, 0]), weight, reduction="none")
+        tensor([0.0000, 0.5000])
+
+    Source: Yang et al., "Inducing Neural Collapse in Imbalanced Learning", NeurIPS 2022, eq. 9.
+    """
+    check_choice(reduction, REDUCTIONS, "reduction")
+    check_choice(balance, BALANCES, "balance")
+    if batch_counts is not None and balance != "batch":
+        raise ValueError(f"batch_counts is used with balance='batch' only, got balance={balance!r}.")
+    norm = (check_positive(e_w, "e_w") * check_positive(e_h, "e_h")) ** 0.5
+    features, weight = check_table(features, weight)
+    shares = parse_target(target, weight.shape[0], features.shape[0], like=features)
+    losses = (shares.dots(features, weight) - norm) ** 2 / (2 * norm)
+    if class_weight is None and balance == "none":
+        return reduce_losses((shares.share * losses).sum(1), reduction)
+    importance, total = _importance(shares, class_weight, balance, batch_counts, weight.shape[0])
+    losses = (importance * losses).sum(1)
+    return losses.sum() / total if reduction == "mean" else reduce_losses(losses, reduction)
+
+
+def _importance(
+    shares: ClassShares, class_weight: Any | None, balance: str, batch_counts: Any | None, num_classes: int
+) -> tuple[Tensor, Tensor]:
+    """The weight of every share, (B, m), and what the mean divides by."""
+    share = shares.share
+    if class_weight is None:
+        weights = torch.ones_like(share)
+    else:
+        per_class = check_per_class(class_weight, num_classes, "class_weight", like=share)
+        weights = shares.gather(per_class)
+    if balance == "none":
+        importance = share * weights
+        return importance, importance.sum()
+    if batch_counts is None:
+        totals, present = shares.class_totals()
+        importance = share * weights * (share.shape[0] / present) / torch.where(totals > 0, totals, 1)
+        return importance, importance.sum()
+    counts = check_per_class(batch_counts, num_classes, "batch_counts", like=share)
+    totals = shares.gather(counts)
+    if values_are_readable(totals) and not bool(((totals > 0) | (share == 0)).all()):
+        raise ValueError("batch_counts is 0 for a class of this batch. Sum the counts over all parts, this one included.")
+    present = (counts > 0).sum()
+    importance = share * weights * (counts.sum() / present) / torch.where(totals > 0, totals, 1)
+    mean_weight = 1.0 if class_weight is None else (per_class * (counts > 0)).sum() / present
+    return importance, share.shape[0] * torch.as_tensor(mean_weight).to(share)
+
+
+def batch_class_counts(target: Target, num_classes: int) -> Tensor:
+    """Samples of every class in a batch, (K,) float32; a mixup or soft target counts by share.
+
+    For ``balance="batch"`` in a distributed run, sum it over the ranks and pass it as ``batch_counts``::
+
+        counts = batch_class_counts(target, num_classes)
+        torch.distributed.all_reduce(counts)
+        loss = dot_regression_loss(features, target, weight, balance="batch", batch_counts=counts)
+
+    Args:
+        target: (B,) integers, (B, K) probabilities or a mixup triple ``(target_a, target_b, lam)``.
+        num_classes: K.
+
+    Raises:
+        ValueError: the target is none of these, or has labels outside [0, K).
+
+    Example:
+        >>> batch_class_counts(torch.tensor([0, 2, 2]), 3)
+        tensor([1., 0., 2.])
+    """
+    first = target[0] if isinstance(target, (tuple, list)) and target else target
+    rows = first.shape[0] if isinstance(first, Tensor) and first.ndim else 0
+    device = first.device if isinstance(first, Tensor) else None
+    shares = parse_target(target, num_classes, rows, like=torch.empty(0, device=device))
+    if shares.labels is None:
+        return shares.share.sum(0)
+    return torch.zeros(num_classes, device=device).index_add(0, shares.labels.flatten(), shares.share.flatten())
+
+
+class DotRegressionLoss(nn.Module):
+    """Module form of :func:`dot_regression_loss`; ``forward(features, target, weight, batch_counts=None)``.
+
+    Args:
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        class_weight: (K,) non-negative weights of the classes; kept as a non-persistent buffer.
+        balance: ``"none"`` or ``"batch"``.
+        e_w: E_W, the squared norm of the class vectors.
+        e_h: E_H, the bound on the squared norm of the features.
+
+    Raises:
+        ValueError: unknown ``reduction`` or ``balance``, or a norm that is not above 0.
+
+    Example:
+        >>> DotRegressionLoss(balance="batch")
+        DotRegressionLoss(reduction='mean', balance='batch', e_w=1.0, e_h=1.0)
+    """
+
+    def __init__(
+        self,
+        *,
+        reduction: str = "mean",
+        class_weight: Any | None = None,
+        balance: str = "none",
+        e_w: float = 1.0,
+        e_h: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.reduction = check_choice(reduction, REDUCTIONS, "reduction")
+        self.balance = check_choice(balance, BALANCES, "balance")
+        self.e_w = check_positive(e_w, "e_w")
+        self.e_h = check_positive(e_h, "e_h")
+        vector = None if class_weight is None else torch.as_tensor(class_weight)
+        self.register_buffer("class_weight", vector, persistent=False)
+
+    def forward(self, features: Tensor, target: Target, weight: Tensor, batch_counts: Any | None = None) -> Tensor:
+        """The loss of features (B, d) against class vectors (K, d)."""
+        return dot_regression_loss(
+            features,
+            target,
+            weight,
+            reduction=self.reduction,
+            class_weight=self.class_weight,
+            balance=self.balance,
+            batch_counts=batch_counts,
+            e_w=self.e_w,
+            e_h=self.e_h,
+        )
+
+    def extra_repr(self) -> str:
+        return f"reduction={self.reduction!r}, balance={self.balance!r}, e_w={self.e_w}, e_h={self.e_h}"

@@ -1,0 +1,15 @@
+"""Tables, figures and pages. Reads what others computed, computes nothing. Figures need the extra ``[plot]``."""
+
+from equiangular.report.figure import comparison_figure, figure_svg, save_figure
+from equiangular.report.page import comparison_page, write_page
+from equiangular.report.table import comparison_table, format_cell
+
+__all__ = [
+    "comparison_figure",
+    "comparison_page",
+    "comparison_table",
+    "figure_svg",
+    "format_cell",
+    "save_figure",
+    "write_page",
+]

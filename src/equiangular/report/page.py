@@ -1,0 +1,46 @@
+"""The page of a comparison: one self-contained HTML file that works offline, light and dark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from equiangular._extras import require
+from equiangular._files import write_text
+from equiangular.report.figure import comparison_figure, figure_svg
+from equiangular.report.table import format_cell
+
+
+def comparison_page(results: dict[str, Any], columns: tuple[tuple[str, str, str], ...]) -> str:
+    """Render ``results.json`` as HTML.
+
+    Args:
+        results: the dictionary that :func:`equiangular.compare.run_study` returns.
+        columns: (key, heading, unit) of each column of the table.
+
+    Returns:
+        The text of the page; it refers to no other file and no host.
+    """
+    jinja2 = require("jinja2", extra="train", purpose="Writing the page")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    rows = results["table"]
+    return environment.get_template("comparison.html").render(
+        results=results,
+        columns=columns,
+        rows=rows,
+        best=max(rows, key=lambda name: rows[name]["balanced_accuracy"]["mean"]),
+        figure=figure_svg(comparison_figure(results)),
+        cell=format_cell,
+        provenance=results["provenance"],
+    )
+
+
+def write_page(results: dict[str, Any], columns: tuple[tuple[str, str, str], ...], path: str | Path) -> Path:
+    """Write the page atomically."""
+    return write_text(path, comparison_page(results, columns))

@@ -1,0 +1,73 @@
+"""What a method is: a head, a criterion on its features, and optionally a correction after training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from equiangular.heads import Head, make_head
+
+# Heads whose class vectors are not learned.
+FIXED_HEADS = ("etf", "random")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a criterion may know beside the batch.
+
+    Attributes:
+        class_counts: (K,) float tensor, training samples per class.
+        epoch: current epoch, counted from 0.
+        epochs: number of epochs in the budget.
+    """
+
+    class_counts: Tensor
+    epoch: int = 0
+    epochs: int = 1
+
+
+Criterion = Callable[[Tensor, Any, Head, Context], Tensor]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to train a classifier: one row of a comparison.
+
+    Attributes:
+        name: short name on the command line and in files, such as ``"etf-dr"``.
+        label: name in tables and figures, such as ``"ETF + DR"``.
+        head: kind of head, see :func:`equiangular.heads.make_head`.
+        criterion: ``criterion(features, target, head, context) -> loss``; features are what
+            ``head(x, pre_logits=True)`` returns, target is (B,) int64, (B, K) soft or a mixup triple.
+        source: where the method comes from.
+        head_options: keyword arguments of the head.
+        corrected: whether the prior correction is applied after training. Such a method is trained exactly as the
+            one named by ``trained_as`` and shares its weights.
+        trained_as: the name of the method whose training it shares; its own name by default.
+    """
+
+    name: str
+    label: str
+    head: str
+    criterion: Criterion
+    source: str
+    head_options: Mapping[str, Any] = field(default_factory=dict)
+    corrected: bool = False
+    trained_as: str = ""
+
+    @property
+    def training_name(self) -> str:
+        """The method whose training run this one needs."""
+        return self.trained_as or self.name
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the class vectors are fixed before training."""
+        return self.head in FIXED_HEADS
+
+    def build_head(self, in_features: int, num_classes: int, *, seed: int) -> Head:
+        """The head of this method for a backbone of width ``in_features``."""
+        return make_head(self.head, in_features, num_classes, seed=seed, **self.head_options)

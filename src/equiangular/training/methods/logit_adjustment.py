@@ -1,0 +1,24 @@
+"""Logit-adjusted cross-entropy (balanced softmax at tau = 1) on every kind of head."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from equiangular.heads import Head
+from equiangular.losses import logit_adjusted_cross_entropy
+from equiangular.training.methods.base import Context, Method
+
+
+def criterion(features: Tensor, target: Tensor, head: Head, context: Context) -> Tensor:
+    """Cross-entropy on logits + log prior of the training classes; at test time the prior is left out."""
+    return logit_adjusted_cross_entropy(head.logits_from_features(features), target, context.class_counts)
+
+
+_SOURCE = "Menon et al. 2021; Ren et al. 2020"
+
+METHODS = (
+    Method("linear-la", "learnable linear + logit adjustment", "linear", criterion, _SOURCE),
+    Method("cosine-la", "learnable cosine + logit adjustment", "cosine", criterion, _SOURCE, {"norm": "batch"}),
+    Method("random-la", "frozen random + logit adjustment", "random", criterion, _SOURCE, {"norm": "batch"}),
+    Method("etf-la", "ETF + logit adjustment", "etf", criterion, _SOURCE, {"norm": "batch"}),
+)

@@ -1,0 +1,119 @@
+"""The command line as a user meets it: help, results, and errors without a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from equiangular.cli import main
+
+QUICK = ["--seeds", "2", "--epochs", "1", "--imbalance", "10", "--methods", "linear-ce,etf-dr,etf-dr-pc", "--quiet"]
+
+
+def run(capsys: pytest.CaptureFixture, *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        main(list(arguments))
+    captured = capsys.readouterr()
+    return int(stop.value.code or 0), captured.out, captured.err
+
+
+@pytest.mark.parametrize("command", [[], ["compare"], ["frame"]])
+def test_help(capsys: pytest.CaptureFixture, command: list[str]) -> None:
+    code, out, _ = run(capsys, *command, "--help")
+    assert code == 0
+    assert "Usage: equiangular" in out
+
+
+def test_version(capsys: pytest.CaptureFixture) -> None:
+    assert run(capsys, "--version")[:2] == (0, "equiangular 0.1.0\n")
+
+
+def test_python_dash_m() -> None:
+    command = [sys.executable, "-m", "equiangular", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("equiangular ")
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
+def test_frame_writes_an_etf(capsys: pytest.CaptureFixture, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"frame{suffix}"
+    code, out, _ = run(capsys, "frame", "6", "5", "-o", str(path), "--dtype", "float64")
+    assert code == 0
+    assert str(path) in out
+    from equiangular.frames import load_frame
+
+    weight = np.load(path) if suffix == ".npy" else load_frame(path).numpy()
+    expected = np.where(np.eye(6), 1, -1 / 5)
+    assert np.abs(weight @ weight.T - expected).max() < 1e-12
+
+
+def test_compare_writes_everything(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    code, out, _ = run(capsys, "compare", "digits", "-o", str(tmp_path / "r"), *QUICK)
+    assert code == 0
+    assert "ETF + DR + prior correction" in out
+    assert "balanced accuracy" in out
+    assert {"results.json", "figure.png", "report.html", "trainings"} == set(os.listdir(tmp_path / "r"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compare", "digitz"], "digits"),
+        (["compare", "digits", "--imbalance", "-3"], "at least 1, got -3"),
+        (["compare", "digits", "--methods", "etf-rd"], "did you mean 'etf-dr'"),
+        (["compare", "digits", "--seeds", "1"], "needs two runs"),
+        (["compare", "digits", "--epochs", "0"], "epochs must be an integer >= 1"),
+        (["compare", "digits", "--imbalanse", "3"], "--imbalance"),
+        (["compar"], "compare"),
+        (["frame", "1", "5", "-o", "x.npy"], "num_classes must be an integer >= 2, got 1"),
+        (["frame", "10", "5", "-o", "x.npy"], "best_frame"),
+        (["frame", "5", "5", "-o", "x.npy", "--basis", "har"], "did you mean 'haar'"),
+        (["frame", "5", "5", "-o", "x.npy", "--dtype", "float"], "did you mean 'float"),
+        (["frame", "5", "5", "-o", "x.txt"], ".npy"),
+        (["frame", "5", "5", "-o", "no/such/folder/x.npy"], "no/such/folder"),
+    ],
+)
+def test_errors_teach_and_show_no_traceback(
+    capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *arguments)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in out + err
+
+
+def test_an_unwritable_output_folder(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    code, _, err = run(capsys, "compare", "digits", "-o", str(tmp_path / "taken"), *QUICK)
+    assert code == 2
+    assert "cannot write to the output folder" in err
+    assert "--output" in err
+
+
+def test_a_defect_of_ours_is_called_one(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    import equiangular.frames
+
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("oops")
+
+    monkeypatch.setattr(equiangular.frames, "simplex_etf", broken)
+    code, _, err = run(capsys, "frame", "3", "3", "-o", "x.npy")
+    assert code == 1
+    assert "internal error, KeyError" in err
+    assert "EQUIANGULAR_DEBUG=1" in err
+
+
+def test_ctrl_c_says_that_nothing_is_lost(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    import equiangular.frames
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(equiangular.frames, "simplex_etf", interrupted)
+    code, _, err = run(capsys, "frame", "3", "3", "-o", "x.npy")
+    assert code == 130
+    assert "goes on from there" in err

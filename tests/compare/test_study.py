@@ -1,0 +1,96 @@
+"""The main job on real digits, at a small budget."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from equiangular.data import load_dataset
+
+from equiangular._files import read_json, write_json
+from equiangular.compare import configure, run_study
+from equiangular.compare.protocol import make_split
+
+SMALL = {"imbalance": 20, "seeds": 2, "epochs": 2, "methods": ("linear-ce", "etf-dr", "etf-dr-pc")}
+
+
+def without_times(results: dict) -> dict:
+    runs = [{k: v for k, v in r.items() if k != "seconds"} for r in results["runs"]]
+    return {"runs": runs, "comparisons": results["comparisons"]}
+
+
+def test_results_are_written_and_a_second_run_reads_them(tmp_path: Path) -> None:
+    config, seen = configure("digits", **SMALL), []
+    results = run_study(config, tmp_path, progress=seen.append)
+    on_disk = read_json(tmp_path / "results.json")
+    assert set(on_disk["table"]) == set(SMALL["methods"])
+    assert len(on_disk["runs"]) == 6
+    assert seen == [f"{m}, seed {s}" for s in (0, 1) for m in ("learnable linear + CE", "ETF + DR")] + [""]
+    for run in on_disk["runs"]:
+        assert 0 <= run["balanced_accuracy"] <= 100
+        assert run["head_parameters"] == (0 if run["method"].startswith("etf") else run["head_parameters"])
+    files = {p: p.stat().st_mtime_ns for p in (tmp_path / "trainings").iterdir()}
+    again = run_study(config, tmp_path)
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "trainings").iterdir()} == files
+    assert json.dumps(again["runs"]) == json.dumps(results["runs"])
+
+
+def test_an_interrupted_study_ends_with_the_same_result(tmp_path: Path) -> None:
+    config = configure("digits", **SMALL)
+    whole = run_study(config, tmp_path / "whole")
+
+    def stop(description: str) -> None:
+        if description == "ETF + DR, seed 1":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(config, tmp_path / "cut", progress=stop)
+    assert not (tmp_path / "cut" / "results.json").exists()
+    resumed = run_study(config, tmp_path / "cut")
+    assert without_times(resumed) == without_times(whole)
+
+
+def test_a_changed_configuration_trains_again(tmp_path: Path) -> None:
+    first = run_study(configure("digits", **SMALL), tmp_path)
+    other = run_study(configure("digits", **{**SMALL, "imbalance": 10}), tmp_path)
+    assert first["runs"][0]["subset_sha256"] != other["runs"][0]["subset_sha256"]
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    config = configure("digits", **SMALL)
+    run_study(config, tmp_path)
+    (tmp_path / "trainings" / "etf-dr-seed1.json").write_text("{")
+    with pytest.raises(ValueError, match=r"etf-dr-seed1.json' is not a JSON file"):
+        run_study(config, tmp_path)
+    write_json(tmp_path / "trainings" / "etf-dr-seed1.json", {"records": []})
+    assert len(run_study(config, tmp_path)["runs"]) == 6
+
+
+def test_the_split_keeps_test_data_out_of_training() -> None:
+    dataset, config = load_dataset("digits"), configure("digits", imbalance=100)
+    split = make_split(dataset, config, seed=0)
+    assert len(split.test_y) == len(dataset.test_y)
+    assert torch.bincount(split.test_y).unique().numel() == 1
+    assert split.train_y.bincount(minlength=10).tolist() == split.class_counts.tolist()
+    assert split.train_y.bincount(minlength=10).min() >= 1
+    rows = {tuple(r.tolist()) for r in split.test_x.flatten(1)}
+    shared = [r for x in (split.train_x, split.holdout_x) for r in x.flatten(1) if tuple(r.tolist()) in rows]
+    assert not shared
+    assert split.train_x.mean().abs() < 1e-5
+
+
+def test_the_subset_seed_is_apart_from_the_training_seed() -> None:
+    dataset = load_dataset("digits")
+    free, fixed = configure("digits"), configure("digits", subset_seed=7)
+    shas = [[make_split(dataset, c, seed).manifest.sha256 for seed in (0, 1)] for c in (free, fixed)]
+    assert shas[0][0] != shas[0][1]
+    assert shas[1][0] == shas[1][1]
+
+
+def test_every_method_starts_from_the_same_backbone() -> None:
+    from equiangular.training import build_task, get_method
+
+    tasks = [build_task(get_method(m), "digits", (1, 8, 8), 10, seed=5) for m in ("linear-ce", "etf-dr", "cosine-la")]
+    states = [task.backbone.state_dict() for task in tasks]
+    for key, value in states[0].items():
+        assert all(torch.equal(value, s[key]) for s in states[1:])

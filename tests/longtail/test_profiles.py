@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from equiangular.longtail import long_tail_counts
+
+
+# Published totals and sizes: Cao et al. 2019 and the repositories that follow it.
+@pytest.mark.parametrize(
+    ("n_max", "num_classes", "factor", "total", "smallest"),
+    [
+        (5000, 10, 10, 20431, 500),
+        (5000, 10, 50, 13996, 100),
+        (5000, 10, 100, 12406, 50),
+        (5000, 10, 200, 11203, 25),
+        (500, 100, 10, 19573, 50),
+        (500, 100, 50, 12608, 10),
+        (500, 100, 100, 10847, 5),
+        (500, 100, 200, 9502, 2),
+    ],
+)
+def test_exponential_cifar_totals(n_max, num_classes, factor, total, smallest):
+    counts = long_tail_counts(n_max, num_classes, factor)
+    assert (sum(counts), counts[0], counts[-1]) == (total, n_max, smallest)
+    published = [int(n_max * (1 / factor) ** (c / (num_classes - 1.0))) for c in range(num_classes)]
+    assert counts == published
+
+
+@given(
+    n_max=st.integers(1, 100_000),
+    num_classes=st.integers(2, 200),
+    factor=st.floats(1, 1e5),
+    kind=st.sampled_from(["exp", "step"]),
+)
+def test_profile_properties(n_max, num_classes, factor, kind):
+    counts = long_tail_counts(n_max, num_classes, factor, kind=kind)
+    assert len(counts) == num_classes
+    assert counts[0] == n_max
+    assert counts == sorted(counts, reverse=True)
+    assert counts[-1] == max(1, math.floor(n_max / Fraction(factor) * (1 + Fraction(1, 10**12))))
+
+
+@given(smallest=st.integers(1, 300), factor=st.integers(1, 300))
+def test_whole_products_are_not_lost_to_rounding(smallest, factor):
+    # 98 * (1 / 49) is 1.9999999999999998 in floating point.
+    assert long_tail_counts(smallest * factor, 3, factor)[-1] == smallest
+
+
+def test_step_profile_with_an_odd_number_of_classes_favours_the_majority():
+    assert long_tail_counts(100, 5, 10, kind="step") == [100, 100, 100, 10, 10]
+
+
+def test_balanced_is_factor_one():
+    assert long_tail_counts(7, 4, 1) == [7] * 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ((500, 10, 0.01), r"0\.01 looks like the reciprocal; use 100\."),
+        ((500, 10, -3), "at least 1, got -3"),
+        ((500, 10, 0), "at least 1, got 0"),
+        ((500, 10, float("nan")), "got nan"),
+        ((500, 10, float("inf")), "got inf"),
+        ((500, 10, "100"), "got '100'"),
+        ((500, 10, True), "got True"),
+        ((500, 10, None), "got None"),
+        ((0, 10, 10), "n_max must be an integer >= 1, got 0"),
+        ((5.5, 10, 10), "n_max must be an integer"),
+        ((500, 1, 10), "num_classes must be an integer >= 2, got 1"),
+    ],
+)
+def test_bad_arguments(arguments, match):
+    with pytest.raises(ValueError, match=match):
+        long_tail_counts(*arguments)
+
+
+def test_unknown_kind_suggests_the_closest():
+    with pytest.raises(ValueError, match="did you mean 'step'"):
+        long_tail_counts(500, 10, 10, kind="steps")

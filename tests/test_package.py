@@ -1,0 +1,45 @@
+"""The public surface, and what importing it costs."""
+
+import subprocess
+import sys
+
+import pytest
+
+import equiangular
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_every_public_name_resolves() -> None:
+    for name in equiangular.__all__:
+        assert getattr(equiangular, name) is not None
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'simplex_eft'"):
+        _ = equiangular.simplex_eft
+
+
+def test_the_core_imports_torch_and_numpy_only() -> None:
+    code = (
+        "import sys, equiangular as e\n"
+        "assert 'torch' not in sys.modules\n"
+        "import equiangular.frames, equiangular.heads, equiangular.losses, equiangular.posthoc, equiangular.longtail\n"
+        "import equiangular.measures, equiangular.measures.collapse\n"
+        "extras = 'scipy sklearn lightning lightning_fabric torchmetrics matplotlib typer rich yaml safetensors PIL "
+        "pyarrow pandas'\n"
+        "print([m for m in extras.split() if m in sys.modules])"
+    )
+    assert run(code) == "[]"
+
+
+def test_help_does_not_import_torch() -> None:
+    code = (
+        "import sys\n"
+        "from equiangular.cli import main\n"
+        "try:\n    main(['compare', '--help'])\n"
+        "except SystemExit as e:\n    print('exit', e.code, 'torch' in sys.modules)"
+    )
+    assert run(code).endswith("exit 0 False")
