@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equiangular.longtail import long_tail_counts, long_tail_indices
@@ -69,6 +69,7 @@ def test_local_never_changes():
     assert hashlib.sha256(indices.astype("<i8").tobytes()).hexdigest() == expected
 
 
+@settings(deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 60), min_size=2, max_size=6),
     factor=st.floats(1, 50),

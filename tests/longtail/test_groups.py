@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equiangular.longtail import class_groups
@@ -19,6 +19,7 @@ def test_thresholds_belong_to_medium(count, group):
     }
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 300), min_size=1, max_size=30), st.integers(1, 150), st.integers(0, 150))
 def test_groups_part_the_classes(counts, low, span):
     groups = class_groups(counts, (low, low + span))

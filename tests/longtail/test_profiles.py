@@ -4,7 +4,7 @@ import math
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equiangular.longtail import long_tail_counts
@@ -31,6 +31,7 @@ def test_exponential_cifar_totals(n_max, num_classes, factor, total, smallest):
     assert counts == published
 
 
+@settings(deadline=None)
 @given(
     n_max=st.integers(1, 100_000),
     num_classes=st.integers(2, 200),
@@ -45,6 +46,7 @@ def test_profile_properties(n_max, num_classes, factor, kind):
     assert counts[-1] == max(1, math.floor(n_max / Fraction(factor) * (1 + Fraction(1, 10**12))))
 
 
+@settings(deadline=None)
 @given(smallest=st.integers(1, 300), factor=st.integers(1, 300))
 def test_whole_products_are_not_lost_to_rounding(smallest, factor):
     # 98 * (1 / 49) is 1.9999999999999998 in floating point.

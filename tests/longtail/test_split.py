@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equiangular.longtail import holdout_counts, holdout_indices, long_tail_indices
 
 
+@settings(deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 80), min_size=1, max_size=6),
     fraction=st.fractions(min_value="1/50", max_value="49/50"),

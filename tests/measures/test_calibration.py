@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torchmetrics.functional.classification import multiclass_calibration_error
@@ -54,6 +54,7 @@ def test_against_torchmetrics(n_bins):
     assert expected_calibration_error(probabilities, labels, n_bins).item() == pytest.approx(theirs.item(), abs=1e-6)
 
 
+@settings(deadline=None)
 @given(
     hnp.arrays(np.float64, st.integers(1, 50), elements=st.integers(0, 128).map(lambda i: i / 128)),
     st.integers(0, 2**31),

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -14,6 +14,7 @@ from equiangular.measures import holm, mean_ci, paired_comparison
 scores = st.floats(0, 100, allow_nan=False).map(lambda v: round(v, 3))
 
 
+@settings(deadline=None)
 @given(st.lists(scores, min_size=2, max_size=20), st.sampled_from([0.8, 0.95, 0.99]))
 def test_mean_ci_against_scipy(values, confidence):
     assume(np.ptp(values) > 0)
@@ -37,6 +38,7 @@ def test_mean_ci_covers_at_its_level():
     assert 0.935 <= hits / 2000 <= 0.965  # three standard errors
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(scores, scores), min_size=2, max_size=16))
 def test_paired_comparison_against_scipy(pairs):
     a, b = np.array(pairs).T
@@ -77,9 +79,7 @@ def test_the_order_of_the_methods_turns_the_sign_only():
 def test_type_one_error_of_the_paired_test():
     rng = np.random.default_rng(1)
     subset = rng.normal(0, 5, size=(1500, 6))  # what the pairs share
-    rejected = [
-        paired_comparison(s + rng.normal(size=6), s + rng.normal(size=6)).p_value < 0.05 for s in subset
-    ]
+    rejected = [paired_comparison(s + rng.normal(size=6), s + rng.normal(size=6)).p_value < 0.05 for s in subset]
     assert 0.03 <= np.mean(rejected) <= 0.07
 
 
@@ -95,6 +95,7 @@ def test_differences_that_do_not_vary(difference, n, p_value, exact):
     assert result.p_permutation == exact or (math.isnan(result.p_permutation) and math.isnan(exact))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=12))
 def test_holm_properties(p_values):
     adjusted = holm(p_values)

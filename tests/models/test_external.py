@@ -75,7 +75,7 @@ def test_timm():
     assert net.training
     again = make_backbone("timm:small", (1, 16, 16), seed=0)
     assert torch.equal(net.stem.weight, again.stem.weight)
-    with pytest.raises(ValueError, match="timm cannot make 'smal'.*list_models"):
+    with pytest.raises(ValueError, match=r"timm cannot make 'smal'.*list_models"):
         make_backbone("timm:smal", (1, 16, 16), seed=0)
     with pytest.raises(ValueError, match=r"timm:small does not take inputs of shape \(1, 2, 2\)"):
         make_backbone("timm:small", (1, 2, 2), seed=0)

@@ -58,9 +58,7 @@ def load_folder(path: str | Path, *, split_seed: int = 0, size: int | None = Non
     shown = [str(file.relative_to(folder)) for file in files]
     images = torch.from_numpy(cached_images(blobs, size=size, where=str(folder), names=shown))
     target = torch.from_numpy(labels)
-    return Dataset(
-        folder.name, images[train], target[train], images[test], target[test], tuple(names), "image", source
-    )
+    return Dataset(folder.name, images[train], target[train], images[test], target[test], tuple(names), "image", source)
 
 
 def _class_names(folder: Path) -> list[str]:

@@ -117,8 +117,8 @@ def _cao2019(classes: np.ndarray, members: np.ndarray, factor: float, kind: str,
         own = np.flatnonzero(members == c)
         if not 1 <= wanted <= len(own):
             raise ValueError(
-                f"protocol 'cao2019' wants {wanted} samples of class {classes.tolist()[c]!r}, which has {len(own)}: it supposes "
-                "classes of equal size, large enough for the imbalance factor. Use protocol='local'."
+                f"protocol 'cao2019' wants {wanted} samples of class {classes.tolist()[c]!r}, which has {len(own)}: it "
+                "supposes classes of equal size, large enough for the imbalance factor. Use protocol='local'."
             )
         stream.shuffle(own)
         chosen.append(own[:wanted])

@@ -99,10 +99,11 @@ def _parse_soft(target: Tensor, num_classes: int, batch: int, like: Tensor) -> C
     if values_are_readable(target) and batch:
         value = target.detach().float()
         if not bool((value >= 0).all()) or not bool(((value.sum(1) - 1).abs() < 1e-2).all()):
-            low, sums = float(value.min()), value.sum(1)
+            sums = value.sum(1)
             raise ValueError(
                 "every row of a soft target must be non-negative and sum to 1, got a smallest entry of "
-                f"{low:.4g} and sums from {float(sums.min()):.4g} to {float(sums.max()):.4g}. Pass probabilities, not logits."
+                f"{float(value.min()):.4g} and sums from {float(sums.min()):.4g} to {float(sums.max()):.4g}. "
+                "Pass probabilities, not logits."
             )
     return ClassShares(target.to(like.dtype), None)
 
@@ -128,7 +129,8 @@ def check_table(features: Any, weight: Any) -> tuple[Tensor, Tensor]:
     of ``weight`` are not looked at, which would take O(K d) time at every step.
     """
     if not isinstance(weight, Tensor) or weight.ndim != 2 or not weight.is_floating_point():
-        received = f"{weight.dtype} of shape {tuple(weight.shape)}" if isinstance(weight, Tensor) else type(weight).__name__
+        tensor = isinstance(weight, Tensor)
+        received = f"{weight.dtype} of shape {tuple(weight.shape)}" if tensor else type(weight).__name__
         raise ValueError(f"weight must be a floating-point tensor of class vectors (K, d), got {received}.")
     check_features(features, dim=weight.shape[1])
     dtype = torch.promote_types(torch.promote_types(features.dtype, weight.dtype), torch.float32)
@@ -141,7 +143,8 @@ def check_per_class(values: Any, num_classes: int, name: str, *, like: Tensor) -
     if tuple(vector.shape) != (num_classes,):
         raise ValueError(f"{name} must have shape (K,) = ({num_classes},), got {tuple(vector.shape)}.")
     if values_are_readable(vector) and not bool((torch.isfinite(vector) & (vector >= 0)).all()):
-        raise ValueError(f"{name} must be finite and at least 0, got values from {vector.min():.4g} to {vector.max():.4g}.")
+        low, high = float(vector.min()), float(vector.max())
+        raise ValueError(f"{name} must be finite and at least 0, got values from {low:.4g} to {high:.4g}.")
     return vector
 
 

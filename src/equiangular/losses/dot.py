@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from equiangular._validate import check_choice, check_positive
@@ -39,6 +38,7 @@ def dot_loss(
         ValueError: wrong shapes or dtypes, labels out of range, NaN features, unknown options.
 
     Example:
+        >>> import torch
         >>> dot_loss(torch.eye(2), torch.tensor([0, 0]), torch.eye(2), reduction="none")
         tensor([0., 1.])
 
@@ -55,6 +55,7 @@ class DotLoss(nn.Module):
     """Module form of :func:`dot_loss`; ``forward(features, target, weight)``.
 
     Example:
+        >>> import torch
         >>> float(DotLoss()(torch.eye(2), torch.tensor([0, 0]), torch.eye(2)))
         0.5
     """
@@ -70,4 +71,5 @@ class DotLoss(nn.Module):
         return dot_loss(features, target, weight, reduction=self.reduction, e_w=self.e_w, e_h=self.e_h)
 
     def extra_repr(self) -> str:
+        """The options, for ``repr``."""
         return f"reduction={self.reduction!r}, e_w={self.e_w}, e_h={self.e_h}"

@@ -110,7 +110,7 @@ def _importance(
     counts = check_per_class(batch_counts, num_classes, "batch_counts", like=share)
     totals = shares.gather(counts)
     if values_are_readable(totals) and not bool(((totals > 0) | (share == 0)).all()):
-        raise ValueError("batch_counts is 0 for a class of this batch. Sum the counts over all parts, this one included.")
+        raise ValueError("batch_counts is 0 for a class of this batch. Sum the counts of all parts, this one included.")
     present = (counts > 0).sum()
     importance = share * weights * (counts.sum() / present) / torch.where(totals > 0, totals, 1)
     mean_weight = 1.0 if class_weight is None else (per_class * (counts > 0)).sum() / present
@@ -196,4 +196,5 @@ class DotRegressionLoss(nn.Module):
         )
 
     def extra_repr(self) -> str:
+        """The options, for ``repr``."""
         return f"reduction={self.reduction!r}, balance={self.balance!r}, e_w={self.e_w}, e_h={self.e_h}"

@@ -55,7 +55,7 @@ def logit_adjusted_cross_entropy(
 
 
 def _log_prior(class_counts: Any, num_classes: int | None, tau: float) -> Tensor:
-    """tau log(counts / sum), (K,) float64."""
+    """The adjustment tau log(counts / sum), (K,) float64."""
     if isinstance(tau, bool) or not isinstance(tau, (int, float)) or not math.isfinite(tau) or tau < 0:
         raise ValueError(f"tau must be a finite number of at least 0, got {tau!r}.")
     counts = check_class_counts(class_counts, num_classes)
@@ -107,4 +107,5 @@ class LogitAdjustedCrossEntropyLoss(nn.Module):
         return _adjusted(logits, target, self.adjustment, self.label_smoothing, self.reduction)
 
     def extra_repr(self) -> str:
+        """The options, for ``repr``."""
         return f"num_classes={self.adjustment.shape[0]}, tau={self.tau}, reduction={self.reduction!r}"

@@ -45,14 +45,18 @@ def calibration_bins(confidence: Tensor, correct: Tensor, n_bins: int = 15) -> t
     Returns:
         Samples per bin (M,) int64, sum of confidences (M,) float64 and number correct (M,) int64.
 
+    Raises:
+        ValueError: as :func:`expected_calibration_error`.
+
     Example:
         >>> calibration_bins(torch.tensor([0.1, 1.0]), torch.tensor([False, True]), 2)
         (tensor([1, 1]), tensor([0.1000, 1.0000], dtype=torch.float64), tensor([0, 1]))
     """
     bins = check_int(n_bins, "n_bins", minimum=1)
+    confidence, correct = confidence_and_correct(confidence, correct)
     wide = torch.float32 if confidence.device.type == "mps" else torch.float64
     value = confidence.detach().to(wide)
-    index = (value * bins).long().clamp_(max=bins - 1)
+    index = (value * bins).long().clamp_(0, bins - 1)
     total = torch.bincount(index, minlength=bins)
     summed = torch.zeros(bins, dtype=wide, device=value.device).index_add_(0, index, value)
     return total, summed, torch.bincount(index[correct], minlength=bins)

@@ -1,0 +1,96 @@
+"""Is this a simplex ETF? A check, an explanation, and an assertion."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from equiangular._validate import check_positive
+from equiangular.frames.tiles import gram_tiles
+
+_DEFAULT_ATOL = {torch.float64: 1e-12, torch.float32: 1e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
+
+
+def is_simplex_etf(
+    weight: Tensor, *, atol: float | None = None, explain: bool = False
+) -> bool | tuple[bool, str | None]:
+    """Whether the rows are a simplex ETF: unit norm, every inner product -1/(K-1).
+
+    Args:
+        weight: (K, d) floating-point tensor or array.
+        atol: largest absolute error of any inner product, taken in float64 from the entries as they are. By default
+            1e-12 for float64 and 1e-6 for float32, what :func:`equiangular.simplex_etf` keeps up to K = 4000, and two
+            units in the last place of 1 for the half precisions, whose entries are rounded to that.
+        explain: also say what is wrong.
+
+    Returns:
+        The answer; with ``explain`` the pair (answer, reason), where the reason is None for an ETF.
+
+    Raises:
+        ValueError: not a (K, d) floating-point matrix with K >= 2.
+
+    Example:
+        >>> is_simplex_etf(torch.eye(3), explain=True)
+        (False, 'rows 0 and 1 have inner product 0, not -1/(K-1) = -0.5: off by 0.5, more than atol=1e-06')
+
+    Source: Papyan et al. 2020, PNAS 117(40), equation 2.
+    """
+    ok, reason = _check(weight, atol)
+    return (ok, reason) if explain else ok
+
+
+def assert_simplex_etf(weight: Tensor, *, atol: float | None = None) -> None:
+    """Raise unless the rows are a simplex ETF; arguments as in :func:`is_simplex_etf`.
+
+    Raises:
+        ValueError: they are not; the message names the worst pair, its value and the expected one.
+
+    Example:
+        >>> from equiangular import simplex_etf
+        >>> assert_simplex_etf(simplex_etf(10, 9))
+    """
+    ok, reason = _check(weight, atol)
+    if not ok:
+        raise ValueError(f"not a simplex ETF: {reason}.")
+
+
+def _check(weight: Tensor, atol: float | None) -> tuple[bool, str | None]:
+    weight = torch.as_tensor(weight)
+    if weight.ndim != 2 or not weight.is_floating_point() or weight.shape[0] < 2:
+        raise ValueError(
+            f"a frame is a floating-point (K, d) matrix with K >= 2, got {weight.dtype} of shape {tuple(weight.shape)}."
+        )
+    tolerance = _DEFAULT_ATOL.get(weight.dtype, 1e-6) if atol is None else check_positive(atol, "atol")
+    k, d = weight.shape
+    vectors = weight.detach().double()
+    if not torch.isfinite(vectors).all():
+        return False, "it has NaN or infinite entries"
+    if d < k - 1:
+        return False, f"{k} vectors in d={d} dimensions cannot be one: it needs d >= {k - 1}"
+    norms = torch.linalg.vector_norm(vectors, dim=1)
+    off = (norms.square() - 1).abs()
+    if off.max() > tolerance:
+        row = int(off.argmax())
+        mean = float(norms.mean())
+        hint = ""
+        if mean > 0 and (norms / mean - 1).abs().max() <= tolerance:
+            inner, _ = _check(weight.detach() / mean, tolerance)
+            hint = f"; divided by their common norm {mean:.6g} they are one" if inner else ""
+        return False, f"row {row} has norm {float(norms[row]):.6g}, not 1{hint}"
+    expected = -1 / (k - 1)
+    worst, pair = 0.0, (0, 1)
+    for start, stop, tile in gram_tiles(vectors):
+        error = (tile - expected).abs_()
+        rows = torch.arange(start, stop, device=tile.device)
+        error[rows - start, rows] = 0  # norms are checked above
+        largest = float(error.max())
+        if largest > worst:
+            worst, position = largest, int(error.argmax())
+            pair = (start + position // k, position % k)
+    if worst > tolerance:
+        value = float(vectors[pair[0]] @ vectors[pair[1]])
+        return False, (
+            f"rows {pair[0]} and {pair[1]} have inner product {value:.6g}, not -1/(K-1) = {expected:.6g}: "
+            f"off by {worst:.3g}, more than atol={tolerance:g}"
+        )
+    return True, None

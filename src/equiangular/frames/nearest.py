@@ -1,0 +1,76 @@
+"""The simplex ETF nearest to given vectors, in closed form, and the distance to it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from equiangular._validate import check_features, check_num_classes
+from equiangular.frames.closed_forms import minimal_simplex
+
+
+def nearest_simplex_etf(vectors: Tensor) -> Tensor:
+    """The simplex ETF closest to given vectors: an orthogonal Procrustes problem with a closed form.
+
+    With S (K, K-1) the minimal simplex, every ETF in d dimensions is S U^T, U (d, K-1) with orthonormal columns, and
+
+        argmin_U || A - S U^T ||_F = P Q^T  where  A^T S = P diag(sigma) Q^T  (thin SVD).
+
+    Neither a common offset of the rows matters (the columns of S sum to zero) nor a common positive factor.
+
+    Args:
+        vectors: A (K, d) floating point, d >= K-1, such as class means; row k is class k. Rows may have any norm:
+            longer ones weigh more. Where A is rank deficient the minimiser is not unique; one of them is returned.
+
+    Returns:
+        (K, d) unit rows, on the device and in the dtype of ``vectors``; computed in float64.
+
+    Raises:
+        ValueError: d < K-1, K < 2, NaN, or a wrong shape or dtype.
+
+    Example:
+        >>> from equiangular import simplex_etf
+        >>> frame = simplex_etf(5, 8, seed=3, dtype=torch.float64)
+        >>> torch.allclose(nearest_simplex_etf(2 * frame + 1), frame)
+        True
+
+    Source: Schoenemann 1966 (Procrustes); Markou et al., "Guiding Neural Collapse", NeurIPS 2024, section 3.
+    """
+    check_features(vectors, name="vectors")
+    k, d = check_num_classes(vectors.shape[0]), vectors.shape[1]
+    if d < k - 1:
+        raise ValueError(f"{k} vectors in d={d} dimensions have no simplex ETF near them: it needs d >= {k - 1}.")
+    simplex = minimal_simplex(k).to(vectors.device)
+    left, _, right = torch.linalg.svd(vectors.detach().double().T @ simplex, full_matrices=False)
+    return (simplex @ (left @ right).T).to(vectors.dtype)
+
+
+def etf_distance(vectors: Tensor) -> Tensor:
+    """How far a set of directions is from a simplex ETF: 0 for an ETF, whatever its orientation and scale.
+
+    Each row is divided by its norm, and
+
+        distance = min_U || A - S U^T ||_F / sqrt(K) = sqrt(2 - 2 ||A^T S||_* / K),
+
+    with ||.||_* the sum of singular values. It is the root mean squared distance of a unit row to its vertex, between
+    0 and sqrt(2). Computed from the difference itself, not from 2 - 2 ||.||_*/K, which would lose half of the digits.
+
+    Args:
+        vectors: (K, d) floating point, d >= K-1, no zero row. Centre class means first if that is what you mean.
+
+    Returns:
+        0-dim float64 tensor.
+
+    Raises:
+        ValueError: a zero row, d < K-1, NaN, or a wrong shape or dtype.
+
+    Example:
+        >>> from equiangular import simplex_etf
+        >>> bool(etf_distance(simplex_etf(10, 16, dtype=torch.float64)) < 1e-12)
+        True
+        >>> round(float(etf_distance(torch.eye(3))), 3)  # an orthonormal basis is no ETF
+        0.606
+    """
+    check_features(vectors, name="vectors", allow_zero=False)
+    unit = torch.nn.functional.normalize(vectors.detach().double(), dim=1)
+    return torch.linalg.vector_norm(unit - nearest_simplex_etf(unit)) / vectors.shape[0] ** 0.5

@@ -1,0 +1,120 @@
+"""How good is a set of class vectors? Every figure beside the bound that no set of its size can beat."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from equiangular._validate import check_features, check_num_classes
+from equiangular.frames.bounds import rankin_bound, welch_bound
+from equiangular.frames.nearest import etf_distance
+from equiangular.frames.tiles import gram_tiles
+
+
+@dataclass(frozen=True)
+class FrameReport:
+    """Measured properties of K vectors in d dimensions. Cosines are between unit-normalised rows.
+
+    Attributes:
+        num_classes: K.
+        dim: d.
+        norm_min, norm_max: smallest and largest row norm.
+        max_cosine: largest cosine of two rows: the hardest pair of classes. Lower is better.
+        min_cosine, mean_cosine: smallest and mean cosine over pairs.
+        coherence: largest absolute cosine.
+        min_angle: smallest angle of two rows, degrees.
+        tightness: largest over smallest squared singular value on the span, 1 for a tight frame.
+        rank: dimension of the span.
+        sum_norm: norm of the sum of the unit rows divided by K; 0 for an ETF.
+        etf_distance: distance to the nearest simplex ETF, see :func:`etf_distance`; NaN where K > d+1.
+        rankin_bound: no K vectors in d dimensions have a smaller ``max_cosine``.
+        welch_bound: no K vectors in d dimensions have a smaller ``coherence``.
+    """
+
+    num_classes: int
+    dim: int
+    norm_min: float
+    norm_max: float
+    max_cosine: float
+    min_cosine: float
+    mean_cosine: float
+    coherence: float
+    min_angle: float
+    tightness: float
+    rank: int
+    sum_norm: float
+    etf_distance: float
+    rankin_bound: float
+    welch_bound: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures as JSON-plain values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        none = f"none exists: K={self.num_classes} > d+1={self.dim + 1}"
+        distance = none if math.isnan(self.etf_distance) else f"{self.etf_distance:.3g}"
+        lines = (
+            ("vectors", f"K={self.num_classes} in d={self.dim} dimensions, rank {self.rank}"),
+            ("norms", f"{self.norm_min:.6g} to {self.norm_max:.6g}"),
+            ("largest cosine", f"{self.max_cosine:.6g}  (Rankin bound {self.rankin_bound:.6g})"),
+            ("smallest angle", f"{self.min_angle:.4f} degrees"),
+            ("coherence", f"{self.coherence:.6g}  (Welch bound {self.welch_bound:.6g})"),
+            ("cosines", f"{self.min_cosine:.6g} to {self.max_cosine:.6g}, mean {self.mean_cosine:.6g}"),
+            ("tightness", f"{self.tightness:.6g}  (1: tight)"),
+            ("distance to an ETF", distance),
+        )
+        return "\n".join(f"{name:<20}{value}" for name, value in lines)
+
+
+def frame_report(weight: Tensor) -> FrameReport:
+    """Measure a set of class vectors, in float64 and tile by tile: O(K d + d^2) memory beside one tile.
+
+    Args:
+        weight: (K, d) floating point, K >= 2, no zero row.
+
+    Raises:
+        ValueError: a zero row, NaN, K < 2, or a wrong shape or dtype.
+
+    Example:
+        >>> from equiangular import simplex_etf
+        >>> report = frame_report(simplex_etf(5, 4, dtype=torch.float64))
+        >>> round(report.max_cosine, 6), report.rankin_bound, round(report.min_angle, 4)
+        (-0.25, -0.25, 104.4775)
+    """
+    check_features(weight, name="weight", allow_zero=False)
+    k, d = check_num_classes(weight.shape[0]), weight.shape[1]
+    vectors = weight.detach().double()
+    norms = torch.linalg.vector_norm(vectors, dim=1)
+    unit = vectors / norms[:, None]
+    largest, smallest = -math.inf, math.inf
+    for start, stop, tile in gram_tiles(unit):
+        rows = torch.arange(start, stop, device=tile.device)
+        tile[rows - start, rows] = -math.inf
+        largest = max(largest, float(tile.max()))
+        tile[rows - start, rows] = math.inf
+        smallest = min(smallest, float(tile.min()))
+    total = unit.sum(0)
+    squares = torch.linalg.eigvalsh(unit.T @ unit if d <= k else unit @ unit.T).clamp(min=0)
+    kept = squares[squares > squares.max() * max(k, d) * torch.finfo(torch.float64).eps]
+    return FrameReport(
+        num_classes=k,
+        dim=d,
+        norm_min=float(norms.min()),
+        norm_max=float(norms.max()),
+        max_cosine=largest,
+        min_cosine=smallest,
+        mean_cosine=float((total @ total - k) / (k * (k - 1))),
+        coherence=max(abs(largest), abs(smallest)),
+        min_angle=math.degrees(math.acos(max(-1.0, min(1.0, largest)))),
+        tightness=float(kept.max() / kept.min()),
+        rank=len(kept),
+        sum_norm=float(torch.linalg.vector_norm(total)) / k,
+        etf_distance=float(etf_distance(vectors)) if k <= d + 1 else math.nan,
+        rankin_bound=rankin_bound(k, d),
+        welch_bound=welch_bound(k, d),
+    )

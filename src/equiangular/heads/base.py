@@ -1,0 +1,251 @@
+"""What all heads share: features in, one pipeline, logits out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from equiangular._random import make_generator
+from equiangular._validate import (
+    check_choice,
+    check_features,
+    check_int,
+    check_labels,
+    check_num_classes,
+    check_positive,
+)
+from equiangular.heads.normalize import unit_normalize
+from equiangular.heads.projection import PROJECTIONS, make_projection
+from equiangular.heads.scale import DEFAULT_PROBABILITY, scale_for_probability
+
+
+class Head(nn.Module, ABC):
+    """A classifier head: h = normalise(dropout(norm(projection(x)))), logits = scale h W^T (+ bias).
+
+    Args:
+        in_features: width of the incoming features.
+        num_classes: K >= 2; 0 makes the head return its features h.
+        norm: ``"batch"`` puts BatchNorm1d before the normalisation, as Yang et al. (2022) do; ``"none"`` nothing.
+        normalize: whether h has unit norm, so that the logits are scaled cosines.
+        scale: a number above 0; ``"auto"``: the scale at which probability 0.999 can be reached
+            (:func:`scale_for_probability`), or 1 where features are not normalised; ``"learned"``: starts from auto
+            and learns its logarithm. A criterion that never looks at the logits (dot-regression) gives a learned
+            scale no gradient.
+        drop_rate: dropout probability, before the normalisation.
+        projection: ``"linear"`` or ``"mlp"`` learns a map to ``dim``; None passes the features on.
+        dim: width of h: ``in_features`` without a projection, K - 1 with one unless given.
+        zero_norm: ``"keep"`` lets a zero feature through as zero, with a zero gradient; ``"error"`` raises, where
+            values can be looked at (eager mode on the CPU).
+        seed: seed of everything random in the head, drawn on a local CPU generator: the same numbers on every
+            process and device.
+        device: device of the parameters and buffers.
+        dtype: dtype of the parameters and buffers.
+
+    Attributes:
+        weight: (K, dim) class vectors, a parameter or a persistent buffer; None for 0 classes.
+
+    Raises:
+        ValueError: an argument out of its range, or a ``dim`` that neither the features nor a projection have.
+    """
+
+    weight: Tensor | None
+    bias: Tensor | None
+    fixed_scale: Tensor | None
+    log_scale: Tensor | None
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        norm: str = "none",
+        normalize: bool = True,
+        scale: float | str = "auto",
+        drop_rate: float = 0.0,
+        projection: str | None = None,
+        dim: int | None = None,
+        zero_norm: str = "keep",
+        seed: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.in_features = check_int(in_features, "in_features", minimum=1)
+        self.num_classes = _check_classes(num_classes)
+        self.norm_kind = check_choice(norm, ("none", "batch"), "norm")
+        self.normalize = bool(normalize)
+        self.scale_option = _check_scale(scale)
+        self.projection_kind = None if projection is None else check_choice(projection, PROJECTIONS, "projection")
+        self.zero_norm = check_choice(zero_norm, ("keep", "error"), "zero_norm")
+        make_generator(seed)  # checks the seed
+        self.seed = int(seed)
+        self._dim_option = dim
+        self._frozen: frozenset[str] = frozenset()
+        if not 0 <= float(drop_rate) < 1:
+            raise ValueError(f"drop_rate must be a number in [0, 1), got {drop_rate!r}.")
+        self.dropout = nn.Dropout(drop_rate) if drop_rate else nn.Identity()
+        self.feature_tap = nn.Identity()  # its output is h: the place for a forward hook
+        like = torch.empty(0, device=device, dtype=dtype)
+        self._build_trunk(like)
+        self._build_classifier(like)
+
+    @abstractmethod
+    def _initial_vectors(self, num_classes: int, like: Tensor) -> Tensor:
+        """The initial class vectors (K, dim), on the device and in the dtype of ``like``."""
+
+    def _set_vectors(self, vectors: Tensor) -> None:
+        """Keep the class vectors as a persistent buffer; heads that learn them register a parameter instead."""
+        self.register_buffer("weight", vectors)
+
+    def class_vectors(self) -> Tensor:
+        """What features are compared with: (K, dim)."""
+        return self.weight
+
+    # --- the pipeline ---------------------------------------------------------------------------------------------
+
+    def forward(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
+        """Logits (..., K) of features (..., in_features); with ``pre_logits`` the features h, (..., dim).
+
+        Raises:
+            ValueError: wrong width or dtype, or NaN values (looked for in eager mode on the CPU only).
+        """
+        h = self._features(x)
+        return h if pre_logits else self.logits_from_features(h)
+
+    def features_and_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features h (..., dim) and logits (..., K) from one pass."""
+        h = self._features(x)
+        return h, self.logits_from_features(h)
+
+    def logits_from_features(self, h: Tensor) -> Tensor:
+        """Logits (..., K) of features h (..., dim), as ``forward(x, pre_logits=True)`` gives them."""
+        if self.weight is None:
+            return h
+        logits = F.linear(h, self.class_vectors()) * self.scale
+        return logits if self.bias is None else logits + self.bias
+
+    def targets(self, labels: Tensor) -> Tensor:
+        """The class vectors of labels (B,) int64: (B, dim), all that dot-regression needs.
+
+        Raises:
+            ValueError: labels that are no integers in [0, K).
+        """
+        if self.weight is None:
+            raise ValueError("a head with num_classes=0 has no targets; give it classes with reset(num_classes).")
+        return self.class_vectors()[check_labels(labels, self.num_classes)]
+
+    def _features(self, x: Tensor) -> Tensor:
+        tracing = torch.jit.is_tracing()  # sizes are tensors there
+        if not isinstance(x, Tensor) or x.ndim == 0 or (not tracing and x.shape[-1] != self.in_features):
+            received = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+            raise ValueError(
+                f"this head takes features of shape (..., {self.in_features}), got {received}. "
+                "Pool or flatten the backbone's output, or build the head with in_features of that width."
+            )
+        h = check_features(x.reshape(-1, self.in_features) if x.ndim != 2 else x)
+        h = self.dropout(self.norm(self.projection(h)))
+        if self.normalize:
+            if self.zero_norm == "error":
+                check_features(h, allow_zero=False)
+            h = unit_normalize(h)
+        return self.feature_tap(h if x.ndim == 2 else h.reshape(*x.shape[:-1], self.dim))
+
+    # --- scale and size -------------------------------------------------------------------------------------------
+
+    @property
+    def scale(self) -> Tensor:
+        """What the inner products are multiplied by, a 0-dim tensor."""
+        return self.fixed_scale if self.log_scale is None else self.log_scale.exp()
+
+    def head_parameters(self) -> int:
+        """Number of learnable parameters of the head: class vectors if learned, bias, scale, projection, BatchNorm."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+    def reset(self, num_classes: int) -> None:
+        """Give the head new classes, drawn from its seed; 0 makes it return its features.
+
+        Device, dtype and the frozen state of its own parameters stay, and so do the trained projection and BatchNorm.
+        Only a projection whose width was left to K - 1 and has become too narrow for the new K is made anew.
+        Make a new optimiser afterwards, or add the new parameters to the old one.
+
+        Raises:
+            ValueError: a ``num_classes`` that is neither 0 nor at least 2, or that does not fit.
+        """
+        like = self.fixed_scale if self.log_scale is None else self.log_scale.detach()
+        if self.num_classes:
+            self._frozen = frozenset(n for n, p in self.named_parameters(recurse=False) if not p.requires_grad)
+        before = self.num_classes
+        self.num_classes = _check_classes(num_classes)
+        try:
+            if self.projection_kind and self._dim_option is None and num_classes - 1 > self.dim:
+                self._build_trunk(like)
+            self._build_classifier(like)
+        except ValueError:
+            self.num_classes = before
+            raise
+
+    def _build_trunk(self, like: Tensor) -> None:
+        """Projection and BatchNorm, and the width they lead to."""
+        if self.projection_kind is None:
+            self.dim = self.in_features
+            if self._dim_option not in (None, self.in_features):
+                raise ValueError(
+                    f"dim={self._dim_option} differs from in_features={self.in_features}, which takes a learned map: "
+                    'pass projection="linear" or "mlp", or leave dim out.'
+                )
+            self.projection = nn.Identity()
+        else:
+            default = self.num_classes - 1 if self.num_classes else self.in_features
+            self.dim = default if self._dim_option is None else check_int(self._dim_option, "dim", minimum=1)
+            generator = make_generator((self.seed + 1) % 2**63)
+            self.projection = make_projection(
+                self.projection_kind, self.in_features, self.dim, generator=generator, like=like
+            )
+        batch = self.norm_kind == "batch"
+        self.norm = nn.BatchNorm1d(self.dim, device=like.device, dtype=like.dtype) if batch else nn.Identity()
+        self.train(self.training)
+
+    def _build_classifier(self, like: Tensor) -> None:
+        """Class vectors, bias and scale."""
+        vectors = self._initial_vectors(self.num_classes, like) if self.num_classes else None
+        for name in ("weight", "bias", "log_scale", "fixed_scale"):
+            self._parameters.pop(name, None)
+            self._buffers.pop(name, None)
+        self.register_parameter("bias", None)
+        if vectors is None:
+            self.register_buffer("weight", None)
+        else:
+            self._set_vectors(vectors)
+        value = torch.tensor(self._initial_scale(), dtype=torch.float64)
+        learned = self.scale_option == "learned"
+        self.register_buffer("fixed_scale", None if learned else value.to(like))
+        self.register_parameter("log_scale", nn.Parameter(value.log().to(like)) if learned else None)
+        for name, parameter in self.named_parameters(recurse=False):
+            parameter.requires_grad_(name not in self._frozen)
+
+    def _initial_scale(self) -> float:
+        if not isinstance(self.scale_option, str):
+            return self.scale_option
+        if not self.normalize or not self.num_classes:
+            return 1.0
+        return scale_for_probability(DEFAULT_PROBABILITY, self.num_classes)
+
+    def extra_repr(self) -> str:
+        """The options, for ``repr``."""
+        shown = [f"in_features={self.in_features}", f"num_classes={self.num_classes}", f"dim={self.dim}"]
+        scale = self.scale_option if self.scale_option == "learned" else round(self._initial_scale(), 4)
+        return ", ".join([*shown, f"normalize={self.normalize}", f"scale={scale}"])
+
+
+def _check_classes(num_classes: Any) -> int:
+    return 0 if num_classes == 0 and not isinstance(num_classes, bool) else check_num_classes(num_classes)
+
+
+def _check_scale(scale: Any) -> float | str:
+    if isinstance(scale, str):
+        return check_choice(scale, ("auto", "learned"), "scale")
+    return check_positive(scale, "scale", hint="Or pass 'auto' or 'learned'.")

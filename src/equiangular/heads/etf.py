@@ -1,0 +1,93 @@
+"""The fixed head: class vectors on the vertices of a simplex, never learned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from equiangular._validate import values_are_readable
+from equiangular.frames import simplex_etf
+from equiangular.heads.base import Head
+
+
+class ETFHead(Head):
+    """Logits = scale cos(h, m_k) with the m_k of a simplex equiangular tight frame, <m_i, m_j> = -1/(K-1).
+
+    The frame is a persistent buffer: it is in the state_dict, follows ``.to()``, gets no gradient, and a checkpoint
+    brings back the very frame the features were trained against.
+
+    Args:
+        in_features: width of the incoming features.
+        num_classes: K >= 2; 0 makes the head return its features.
+        basis: orientation of the frame, see :func:`equiangular.simplex_etf`.
+        prototypes: (K, d) unit-norm class vectors to use instead of a simplex ETF, for any K and d, such as
+            ``best_frame(K, d)``.
+        options: see :class:`Head`.
+
+    Raises:
+        ValueError: ``dim`` < K - 1, where no such frame exists, or an argument out of its range.
+
+    Example:
+        >>> head = ETFHead(64, 10, norm="batch")
+        >>> x, labels = torch.randn(8, 64), torch.arange(8)
+        >>> head(x).shape, head(x, pre_logits=True).shape, head.targets(labels).shape
+        (torch.Size([8, 10]), torch.Size([8, 64]), torch.Size([8, 64]))
+
+    Source: Yang et al., "Inducing Neural Collapse in Imbalanced Learning", NeurIPS 2022, section 3.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        basis: str = "haar",
+        prototypes: Tensor | None = None,
+        **options: Any,
+    ) -> None:
+        self.basis = basis if prototypes is None else "given"
+        self._prototypes = prototypes.detach() if isinstance(prototypes, Tensor) else prototypes
+        super().__init__(in_features, num_classes, **options)
+        self._prototypes = None
+
+    def _initial_vectors(self, num_classes: int, like: Tensor) -> Tensor:
+        if self._prototypes is not None:
+            return _check_prototypes(self._prototypes, num_classes, self.dim).clone().to(like)
+        if self.basis == "given":
+            raise ValueError(
+                f"a head of given class vectors cannot draw {num_classes} new ones; make a new head with prototypes=."
+            )
+        if self.dim < num_classes - 1:
+            raise ValueError(
+                f"a simplex ETF of K={num_classes} classes needs features of width >= {num_classes - 1}, got "
+                f"d={self.dim}. Pass projection=\"linear\" (or \"mlp\") to learn a map to width {num_classes - 1}, or "
+                f"prototypes=best_frame({num_classes}, {self.dim}) for the best class vectors that fit."
+            )
+        place = {"device": like.device, "dtype": like.dtype}
+        return simplex_etf(num_classes, self.dim, basis=self.basis, seed=self.seed, **place)
+
+    def extra_repr(self) -> str:
+        """The options, for ``repr``."""
+        return f"{super().extra_repr()}, basis={self.basis!r}"
+
+
+def _check_prototypes(prototypes: Tensor, num_classes: int, dim: int) -> Tensor:
+    """A (K, d) floating-point tensor with rows of norm 1."""
+    if not isinstance(prototypes, Tensor) or tuple(prototypes.shape) != (num_classes, dim):
+        received = tuple(prototypes.shape) if isinstance(prototypes, Tensor) else type(prototypes).__name__
+        raise ValueError(f"prototypes must have shape (K, d) = ({num_classes}, {dim}), got {received}.")
+    if not prototypes.is_floating_point():
+        raise ValueError(f"prototypes must be floating point, got {prototypes.dtype}. Convert them with .float().")
+    if values_are_readable(prototypes):
+        norms = torch.linalg.vector_norm(prototypes.double(), dim=1)
+        off = (norms - 1).abs()
+        tolerance = 8 * torch.finfo(prototypes.dtype).eps
+        if not bool((off <= tolerance).all()):
+            row = int(off.nan_to_num(torch.inf).argmax())
+            raise ValueError(
+                f"prototypes must have rows of norm 1, row {row} has norm {float(norms[row]):.6g}. "
+                "Divide each row by its norm."
+            )
+    return prototypes

@@ -1,0 +1,33 @@
+"""Heads by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from equiangular._validate import check_choice
+from equiangular.heads.base import Head
+from equiangular.heads.cosine import CosineHead
+from equiangular.heads.etf import ETFHead
+from equiangular.heads.linear import LinearHead
+from equiangular.heads.random_vectors import RandomHead
+
+HEADS: dict[str, type[Head]] = {"etf": ETFHead, "linear": LinearHead, "cosine": CosineHead, "random": RandomHead}
+
+
+def make_head(kind: str, in_features: int, num_classes: int, **options: Any) -> Head:
+    """The head called ``kind``: ``"etf"``, ``"linear"``, ``"cosine"`` or ``"random"``.
+
+    Args:
+        kind: its name.
+        in_features: width of the incoming features.
+        num_classes: K.
+        options: keyword arguments of the head, see :class:`Head`.
+
+    Raises:
+        ValueError: no such kind (the closest one is suggested), or an argument out of its range.
+
+    Example:
+        >>> make_head("cosine", 64, 10).num_classes
+        10
+    """
+    return HEADS[check_choice(kind, HEADS, "head")](in_features, num_classes, **options)

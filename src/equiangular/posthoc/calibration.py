@@ -1,0 +1,135 @@
+"""Choosing the scale and the strength of a prior correction on held-out training data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from equiangular._validate import check_features, check_labels
+from equiangular.posthoc.prior import log_prior
+
+# Standard deviations of the weak priors: on the strength about 1, on log scale about the data's own starting point.
+STRENGTH_STD = 0.5
+LOG_SCALE_STD = 2.0
+MAX_STRENGTH = 4.0
+# The class probability that the starting scale gives to the median sample.
+START_PROBABILITY = 0.95
+
+
+class Calibration(NamedTuple):
+    """What :func:`calibrate_prior_correction` found: pass both to :func:`prior_corrected_logits`."""
+
+    scale: float
+    strength: float
+
+
+def calibrate_prior_correction(
+    logits: Tensor, labels: Tensor, class_counts: Any, *, target_prior: Any | None = None
+) -> Calibration:
+    """Fit scale and strength of the prior correction by the likelihood under the target prior.
+
+    Minimises, over (log scale, strength) by L-BFGS in float64,
+
+        sum_i omega_i CE(scale z_i - strength (log pi - log rho), y_i)
+            + [ (strength - 1)^2 / (2 0.5^2) + (log scale - log scale_0)^2 / (2 2^2) ] / n_eff,
+
+    where omega_i is proportional to rho_{y_i} / n_{y_i}, n_c the held-out samples of class c, and sums to 1: the first
+    term estimates the negative log-likelihood under the target prior rho from data that follow another prior. The
+    bracket is a weak prior that fades with n_eff = 1 / sum_i omega_i^2, the effective number of samples: with a handful
+    of held-out samples of the rare classes the strength stays near 1, the value of Bayes' rule, and the scale stays
+    finite where the held-out data are separable. The strength is kept in [0, 4].
+
+    Classes absent from the held-out data are left out of the softmax altogether. Bayes' rule holds among the
+    remaining classes as well, so this costs precision and no bias, where keeping them as rivals that never win would
+    push the strength down.
+
+    Use held-out *training* data, never the test set.
+
+    Args:
+        logits: (N, K) floating point: cosines or logits of held-out training samples.
+        labels: (N,) integers in [0, K).
+        class_counts: (K,) samples per class that the classifier was trained on, all above 0.
+        target_prior: (K,) positive weights of the classes where the classifier is used; uniform by default.
+
+    Returns:
+        ``(scale, strength)``. Multiplying ``logits`` by a constant divides the scale by it and changes nothing else.
+
+    Raises:
+        ValueError: wrong shapes, NaN values, an empty class in the counts, or fewer than two classes held out.
+
+    Example:
+        >>> from equiangular.posthoc import calibrate_prior_correction, prior_corrected_logits
+        >>> z, y = torch.tensor([[0.9, 0.1], [0.7, 0.3], [0.6, 0.5], [0.5, 0.4]]), torch.tensor([0, 0, 1, 1])
+        >>> scale, strength = calibrate_prior_correction(z, y, [90, 10])
+        >>> prior_corrected_logits(z, [90, 10], scale=scale, strength=strength).argmax(1)
+        tensor([0, 0, 1, 1])
+
+    Sources: Menon et al., ICLR 2021, section 4.1 (the correction and its strength tau); Saerens et al., Neural
+    Computation 2002 (change of prior); Guo et al., "On calibration of modern neural networks", ICML 2017 (the scale).
+    """
+    check_features(logits, name="logits")
+    num_classes = logits.shape[1]
+    labels = check_labels(labels, num_classes, batch=logits.shape[0]).cpu()
+    shift = log_prior(class_counts, num_classes, "class_counts") - log_prior(target_prior, num_classes, "target_prior")
+    rho = log_prior(target_prior, num_classes, "target_prior").exp().cpu()
+    held = torch.bincount(labels, minlength=num_classes)
+    present = held > 0
+    if int(present.sum()) < 2:
+        raise ValueError(
+            f"the held-out data have {int(present.sum())} of {num_classes} classes; at least 2 are needed. "
+            "Hold out more samples, or use prior_corrected_logits with its default strength of 1."
+        )
+    z = logits.detach().cpu().double()[:, present]
+    y = (present.cumsum(0) - 1)[labels]
+    omega = (rho / held.clamp_min(1))[labels]
+    return _fit(z, y, shift.cpu()[present], omega / omega.sum())
+
+
+def _fit(z: Tensor, y: Tensor, shift: Tensor, omega: Tensor) -> Calibration:
+    """The optimum over strength in [0, MAX_STRENGTH]; where the free one lies outside, that of the nearest bound.
+
+    For a given scale the objective is convex in the strength, so a violated bound is where the optimum lies.
+    """
+    start = _starting_log_scale(z)
+    penalty = 1 / float(1 / omega.square().sum())
+
+    def objective(log_scale: Tensor, strength: Tensor) -> Tensor:
+        log_p = (log_scale.exp() * z - strength * shift).log_softmax(1)
+        likelihood = -(omega * log_p.gather(1, y[:, None])[:, 0]).sum()
+        prior = ((strength - 1) / STRENGTH_STD) ** 2 + ((log_scale - start) / LOG_SCALE_STD) ** 2
+        return likelihood + penalty * prior / 2
+
+    log_scale, strength = _minimise(lambda p: objective(p[0], p[1]), [start, 1.0])
+    if not 0 <= strength <= MAX_STRENGTH:
+        strength = min(max(strength, 0.0), MAX_STRENGTH)
+        bound = torch.tensor(strength, dtype=torch.float64)
+        (log_scale,) = _minimise(lambda p: objective(p[0], bound), [start])
+    return Calibration(math.exp(log_scale), strength)
+
+
+def _starting_log_scale(z: Tensor) -> float:
+    """The log scale at which the median sample's top class, against the mean of the others, has START_PROBABILITY."""
+    num_classes = z.shape[1]
+    gap = float((z.max(1).values - z.mean(1)).median()) * num_classes / (num_classes - 1)
+    odds = (num_classes - 1) * START_PROBABILITY / (1 - START_PROBABILITY)
+    return math.log(math.log(odds) / gap) if gap > 0 else 0.0
+
+
+def _minimise(objective: Callable[[Tensor], Tensor], start: list[float]) -> list[float]:
+    """L-BFGS with a strong-Wolfe line search from ``start``."""
+    with torch.enable_grad():
+        point = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+        optimizer = torch.optim.LBFGS([point], max_iter=200, tolerance_grad=1e-10, line_search_fn="strong_wolfe")
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            loss = objective(point)
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+    return point.detach().tolist()

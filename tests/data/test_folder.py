@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from equiangular.data import load_dataset
+
+
+@pytest.fixture(autouse=True)
+def _no_cache(monkeypatch):
+    monkeypatch.setenv("EQUIANGULAR_CACHE", "off")
+
+
+def fill(folder, values, shape=(4, 4), suffix=".png"):
+    folder.mkdir(parents=True)
+    for i, value in enumerate(values):
+        Image.fromarray(np.full(shape, value, np.uint8)).save(folder / f"{i}{suffix}")
+
+
+@pytest.fixture
+def root(tmp_path):
+    for part in ("train", "test"):
+        fill(tmp_path / "pets" / part / "cat", [10, 11, 12])
+        fill(tmp_path / "pets" / part / "dog", [20, 21])
+    return tmp_path / "pets"
+
+
+def test_train_and_test(root):
+    (root / "train" / "cat" / "notes.txt").write_text("not an image")
+    (root / "train" / ".hidden").mkdir()
+    data = load_dataset(root)
+    assert (data.name, data.kind, data.class_names) == ("pets", "image", ("cat", "dog"))
+    assert data.train_x[:, 0, 0, 0].tolist() == [10, 11, 12, 20, 21]
+    assert data.train_y.tolist() == [0, 0, 0, 1, 1]
+    assert data.input_shape == (1, 4, 4)
+
+
+def test_a_test_part_without_one_of_the_classes(root):
+    for file in (root / "test" / "cat").iterdir():
+        file.unlink()
+    (root / "test" / "cat").rmdir()
+    data = load_dataset(root)
+    assert data.test_y.tolist() == [1, 1]
+    assert data.test_x[:, 0, 0, 0].tolist() == [20, 21]
+
+
+def test_without_a_test_folder_a_fifth_is_taken(tmp_path):
+    fill(tmp_path / "train" / "a", range(10))
+    fill(tmp_path / "train" / "b", range(100, 120))
+    data = load_dataset(tmp_path, split_seed=2)
+    values = data.test_x[:, 0, 0, 0]
+    assert np.bincount(data.test_y).tolist() == [2, 4]
+    assert ((values >= 100) == data.test_y.bool()).all()
+
+
+def test_size(tmp_path):
+    fill(tmp_path / "train" / "a", range(5), shape=(4, 8))
+    fill(tmp_path / "train" / "b", range(5), shape=(6, 3), suffix=".bmp")
+    with pytest.raises(ValueError, match=r"train/b/0.bmp has size 6 x 3.*size=32"):
+        load_dataset(tmp_path)
+    assert load_dataset(tmp_path, size=6).input_shape == (1, 6, 6)
+
+
+def test_errors(root, tmp_path):
+    file = root / "train" / "dog" / "1.png"
+    file.write_bytes(file.read_bytes()[:40])
+    with pytest.raises(ValueError, match=r"train/dog/1.png is not an image that can be read"):
+        load_dataset(root)
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(ValueError, match=r"cannot read '.*1.png'"):
+        load_dataset(root)
+    file.rmdir()
+    fill(root / "test" / "dogs", [1])
+    with pytest.raises(ValueError, match="class 'dogs' that train lacks; did you mean 'dog'"):
+        load_dataset(root)
+    (root / "train" / "emu").mkdir()
+    with pytest.raises(ValueError, match=r"class folder '.*emu' holds no images"):
+        load_dataset(root)
+    (tmp_path / "bare" / "train").mkdir(parents=True)
+    with pytest.raises(ValueError, match="has no class folders"):
+        load_dataset(tmp_path / "bare")

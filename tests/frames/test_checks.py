@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+import torch
+
+from equiangular import assert_simplex_etf, is_simplex_etf, simplex_etf
+from equiangular.frames.tiles import gram_tiles
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(("k", "d"), [(2, 1), (10, 9), (64, 128), (513, 512)])
+def test_every_frame_of_ours_passes_at_its_own_precision(k: int, d: int, dtype: torch.dtype) -> None:
+    assert is_simplex_etf(simplex_etf(k, d, dtype=dtype), explain=True) == (True, None)
+
+
+def frame() -> torch.Tensor:
+    return simplex_etf(6, 8, dtype=torch.float64)
+
+
+def changed(row: int, factor: float) -> torch.Tensor:
+    vectors = frame()
+    vectors[row] *= factor
+    return vectors
+
+
+def swapped_sign() -> torch.Tensor:
+    vectors = frame()
+    vectors[4] *= -1
+    return vectors
+
+
+@pytest.mark.parametrize(
+    ("vectors", "reason"),
+    [
+        (changed(2, 1.5), r"row 2 has norm 1.5, not 1$"),
+        (2 * frame(), r"row \d has norm 2, not 1; divided by their common norm 2 they are one"),
+        (swapped_sign(), r"rows \d and \d have inner product 0.2, not -1/\(K-1\) = -0.2: off by 0.4"),
+        (torch.eye(4, 3), "row 3 has norm 0"),
+        (torch.nn.functional.normalize(torch.randn(9, 4, generator=torch.Generator().manual_seed(0))), "needs d >= 8"),
+        (torch.full((2, 2), float("nan")), "NaN"),
+    ],
+)
+def test_reasons(vectors: torch.Tensor, reason: str) -> None:
+    import re
+
+    ok, said = is_simplex_etf(vectors, explain=True)
+    assert ok is False
+    assert re.search(reason, said)
+    assert is_simplex_etf(vectors) is False
+    with pytest.raises(ValueError, match="not a simplex ETF: "):
+        assert_simplex_etf(vectors)
+
+
+def test_the_tolerance_counts() -> None:
+    noisy = frame() + 1e-5 * torch.randn(6, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert not is_simplex_etf(noisy)
+    assert is_simplex_etf(noisy, atol=1e-3)
+
+
+def test_an_array_will_do() -> None:
+    assert is_simplex_etf(np.array([[1.0], [-1.0]]))
+
+
+@pytest.mark.parametrize("bad", [torch.zeros(3), torch.ones(3, 3, dtype=torch.long), torch.ones(1, 3)])
+def test_not_a_frame_at_all(bad: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=r"floating-point \(K, d\) matrix with K >= 2"):
+        is_simplex_etf(bad)
+
+
+def test_tiles_cover_the_gram_matrix() -> None:
+    x = torch.randn(17, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for entries in (1, 17, 40, 10_000):
+        tiles = list(gram_tiles(x, entries=entries))
+        assert [t[0] for t in tiles] == [0, *[t[1] for t in tiles][:-1]]
+        assert torch.allclose(torch.cat([t[2] for t in tiles]), x @ x.T)

@@ -1,0 +1,94 @@
+"""Heads inside the machinery around them: torch.compile, torch.export, ONNX, autocast, DistributedDataParallel."""
+
+import pytest
+import torch
+from torch import nn
+
+from equiangular.heads import HEADS, ETFHead, make_head
+
+K, D = 5, 8
+OPTIONS = {"norm": "batch", "projection": "linear", "dim": 6, "scale": "learned", "normalize": True}
+
+
+def features(rows: int = 6) -> torch.Tensor:
+    return torch.randn(rows, D, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("kind", sorted(HEADS))
+@pytest.mark.parametrize("pre_logits", [False, True])
+def test_compiles_without_a_graph_break(kind: str, pre_logits: bool) -> None:
+    head = make_head(kind, D, K, **OPTIONS)
+    compiled = torch.compile(head, fullgraph=True, backend="aot_eager")
+    x = features().requires_grad_()
+    y = features().requires_grad_()
+    torch.testing.assert_close(compiled(x, pre_logits=pre_logits), head(y, pre_logits=pre_logits))
+    compiled(x, pre_logits=pre_logits).square().sum().backward()
+    head(y, pre_logits=pre_logits).square().sum().backward()
+    torch.testing.assert_close(x.grad, y.grad)
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("kind", sorted(HEADS))
+def test_exports_with_a_free_batch_size(kind: str) -> None:
+    head = make_head(kind, D, K, **OPTIONS).eval()
+    batch = torch.export.Dim("batch", min=2)
+    program = torch.export.export(head, (features(),), dynamic_shapes={"x": {0: batch}})
+    x = features(11)
+    torch.testing.assert_close(program.module()(x), head(x))
+    assert "weight" in program.state_dict
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inductor's own
+def test_compiles_with_inductor() -> None:
+    head = make_head("etf", D, K, **OPTIONS)
+    torch.testing.assert_close(torch.compile(head, fullgraph=True)(features()), head(features()))
+    torch._dynamo.reset()
+
+
+def test_onnx_gives_the_same_logits(tmp_path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    head = nn.Sequential(make_head("etf", D, K, **OPTIONS)).eval()
+    path = str(tmp_path / "head.onnx")
+    with pytest.warns(DeprecationWarning):  # of the exporter without onnxscript, which is the fast one
+        axes = {"x": {0: "batch"}}
+        torch.onnx.export(head, (features(),), path, dynamo=False, input_names=["x"], dynamic_axes=axes)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    x = features(9)
+    torch.testing.assert_close(torch.from_numpy(session.run(None, {"x": x.numpy()})[0]), head(x).detach())
+
+
+@pytest.mark.parametrize("kind", sorted(HEADS))
+def test_autocast_runs_the_matrix_product_low_and_the_norm_high(kind: str) -> None:
+    head = make_head(kind, D, K, norm="batch", normalize=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        x = torch.nn.functional.linear(features(), torch.eye(D))
+        h, logits = head.features_and_logits(x)
+    assert x.dtype == torch.bfloat16
+    assert h.dtype == torch.float32
+    torch.testing.assert_close(h.norm(dim=1), torch.ones(6), atol=1e-6, rtol=0)
+    torch.testing.assert_close(logits.float(), head(x.float()).float(), atol=0.2, rtol=0.02)
+
+
+def test_jit_trace_of_a_fixed_head() -> None:
+    head = ETFHead(D, K).eval()
+    with pytest.warns(DeprecationWarning):
+        traced = torch.jit.trace(head, features())
+    torch.testing.assert_close(traced(features(3)), head(features(3)))
+
+
+def test_distributed_data_parallel_keeps_the_frame(tmp_path) -> None:
+    if not torch.distributed.is_available():
+        pytest.skip("torch was built without torch.distributed")
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        model = nn.Sequential(nn.Linear(D, D), ETFHead(D, K, norm="batch"))
+        frame = model[1].weight.clone()
+        wrapped = nn.parallel.DistributedDataParallel(model)
+        nn.functional.cross_entropy(wrapped(features()), torch.arange(6) % K).backward()
+        assert model[0].weight.grad.abs().sum() > 0
+        assert torch.equal(model[1].weight, frame)
+        assert "module.1.weight" in wrapped.state_dict()
+    finally:
+        torch.distributed.destroy_process_group()
