@@ -1,7 +1,9 @@
-"""Tune the budget of every method of the main job on validation data of the training pool.
+"""Tune the head of every method of the main job on validation data of the training pool.
 
 The test part is never touched: a run trains on the long-tailed cut of the pool, and validation is the rest of the
-pool, which no comparison uses. Seeds start at 1000, apart from those of the comparison. Every method gets the same grid.
+pool, which no comparison uses. Seeds start at 1000, apart from those of the comparison. Learnable and fixed heads get
+the same grids: BatchNorm before the head or not, and four logit scales, for unnormalised features and, where the
+head allows it, for normalised ones. Learning rate and weight decay were tuned before, with `--rates` and `--decays`.
 
     python dev/tune_digits.py --seeds 8
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +25,21 @@ from equiangular.compare import configure
 from equiangular.compare.protocol import run_training
 from equiangular.data import load_dataset
 from equiangular.longtail import long_tail_indices
-from equiangular.training import get_method
+from equiangular.training import METHODS, get_method
 
-METHODS = ("linear-ce", "linear-la", "cosine-la", "random-la", "etf-ce", "etf-la", "etf-dr")
+NAMES = ("linear-ce", "linear-la", "cosine-la", "random-la", "etf-ce", "etf-la", "etf-dr")
 FIRST_SEED = 1000
+RAW = [{"norm": n, "normalize": False, "scale": s} for n, s in product(("none", "batch"), (0.25, 0.5, 1.0, 2.0))]
+COSINE = [{"norm": n, "scale": s} for n, s in product(("none", "batch"), (4.0, 8.0, 12.0, 16.0))]
+DR = [{"norm": n} for n in ("none", "batch")]
+
+
+def grid(name: str) -> list[dict]:
+    """The head options to try for a method."""
+    head = get_method(name).head
+    if name == "etf-dr":
+        return DR  # normalised by definition, and its loss has no scale
+    return {"linear": RAW, "cosine": COSINE}.get(head, RAW + COSINE)
 
 
 def validation_dataset(seed: int):
@@ -39,28 +53,27 @@ def validation_dataset(seed: int):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--rates", type=float, nargs="+", default=[0.03, 0.1, 0.3])
-    parser.add_argument("--decays", type=float, nargs="+", default=[5e-4, 5e-3])
-    parser.add_argument("--epochs", type=int, nargs="+", default=[40])
-    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--rates", type=float, nargs="+", default=[0.1])
+    parser.add_argument("--decays", type=float, nargs="+", default=[5e-3])
+    parser.add_argument("--methods", nargs="+", default=list(NAMES))
     parser.add_argument("--output", type=Path, default=Path("dev/tune_digits.json"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     datasets = {seed: validation_dataset(seed) for seed in range(FIRST_SEED, FIRST_SEED + options.seeds)}
     rows = []
     for name in options.methods:
-        for epochs in options.epochs:
-            for rate in options.rates:
-                for decay in options.decays:
-                    config = configure("digits", epochs=epochs, learning_rate=rate)
-                    config = replace(config, budget=replace(config.budget, weight_decay=decay))
-                    scores = [
-                        run_training(data, config, [get_method(name)], seed)[0]["balanced_accuracy"]
-                        for seed, data in datasets.items()
-                    ]
-                    row = {"method": name, "epochs": epochs, "learning_rate": rate, "weight_decay": decay}
-                    rows.append({**row, "mean": float(np.mean(scores)), "values": scores})
-                    print(json.dumps({**row, "mean": round(rows[-1]["mean"], 2)}), flush=True)
+        for head, rate, decay in product(grid(name), options.rates, options.decays):
+            config = configure("digits", learning_rate=rate)
+            config = replace(config, budget=replace(config.budget, weight_decay=decay), head_options={name: head})
+            methods = [get_method(m) for m in (name, f"{name}-pc") if m in METHODS]
+            scores = [
+                [record["balanced_accuracy"] for record in run_training(data, config, methods, seed)]
+                for seed, data in datasets.items()
+            ]
+            row = {"method": name, "head_options": head, "learning_rate": rate, "weight_decay": decay}
+            for method, values in zip(methods, zip(*scores, strict=True), strict=True):
+                rows.append({**row, "method": method.name, "mean": float(np.mean(values)), "values": values})
+                print(json.dumps({**row, "method": method.name, "mean": round(rows[-1]["mean"], 2)}), flush=True)
     write_json(options.output, {"rows": rows, "provenance": provenance()})
 
 

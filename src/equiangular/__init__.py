@@ -37,6 +37,9 @@ _PUBLIC = {
     "long_tail_counts": "longtail",
     "long_tail_indices": "longtail",
     "SubsetManifest": "longtail",
+    "NeuralCollapse": "measures",
+    "ShotAccuracy": "measures",
+    "CalibrationError": "measures",
 }
 _SUBPACKAGES = ("frames", "heads", "longtail", "losses", "measures", "posthoc")
 

@@ -46,14 +46,14 @@ def test_compiles_with_inductor() -> None:
     torch._dynamo.reset()
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter without onnxscript, which is the fast one
 def test_onnx_gives_the_same_logits(tmp_path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
     head = nn.Sequential(make_head("etf", D, K, **OPTIONS)).eval()
     path = str(tmp_path / "head.onnx")
-    with pytest.warns(DeprecationWarning):  # of the exporter without onnxscript, which is the fast one
-        axes = {"x": {0: "batch"}}
-        torch.onnx.export(head, (features(),), path, dynamo=False, input_names=["x"], dynamic_axes=axes)
+    axes = {"x": {0: "batch"}}
+    torch.onnx.export(head, (features(),), path, dynamo=False, input_names=["x"], dynamic_axes=axes)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     x = features(9)
     torch.testing.assert_close(torch.from_numpy(session.run(None, {"x": x.numpy()})[0]), head(x).detach())
@@ -71,10 +71,10 @@ def test_autocast_runs_the_matrix_product_low_and_the_norm_high(kind: str) -> No
     torch.testing.assert_close(logits.float(), head(x.float()).float(), atol=0.2, rtol=0.02)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # TorchScript's own
 def test_jit_trace_of_a_fixed_head() -> None:
     head = ETFHead(D, K).eval()
-    with pytest.warns(DeprecationWarning):
-        traced = torch.jit.trace(head, features())
+    traced = torch.jit.trace(head, features())
     torch.testing.assert_close(traced(features(3)), head(features(3)))
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from equiangular._validate import check_choice, check_int
 from equiangular.training.config import Budget, fingerprint
+
+if TYPE_CHECKING:
+    from equiangular.training.methods import Method
 
 # The rows of the main job, in the order of its table.
 DEFAULT_METHODS = (
@@ -42,6 +45,8 @@ class CompareConfig:
         backbone: name of the backbone, see :func:`equiangular.models.make_backbone`; ``"auto"`` fits the data.
         budget: the optimisation budget, equal for all.
         overrides: budget fields of single methods, where tuning on validation data chose another value.
+        head_options: options of the head of single methods, such as ``{"etf-la": {"norm": "batch"}}``, beside those of
+            the method itself; tuned on validation data as well.
         thresholds: few-shot classes have fewer than the first, many-shot ones more than the second (training samples).
 
     Raises:
@@ -58,6 +63,7 @@ class CompareConfig:
     backbone: str = "auto"
     budget: Budget = field(default_factory=Budget)
     overrides: dict[str, dict[str, float]] = field(default_factory=dict)
+    head_options: dict[str, dict[str, Any]] = field(default_factory=dict)
     thresholds: tuple[int, int] = (20, 100)
 
     def __post_init__(self) -> None:
@@ -76,12 +82,17 @@ class CompareConfig:
             raise ValueError(f"holdout must lie strictly between 0 and 1, got {self.holdout!r}.")
         if not self.methods:
             raise ValueError("no method to compare; name at least one, such as etf-la.")
-        for name in (*self.methods, *self.overrides):
+        for name in (*self.methods, *self.overrides, *self.head_options):
             get_method(name)
 
     def budget_of(self, training_name: str) -> Budget:
         """The budget of one method: the common one with the method's own tuned fields."""
         return self.budget.with_changes(**self.overrides.get(training_name, {}))
+
+    def trained_method(self, method: Method) -> Method:
+        """The method with the head options that this comparison gives to its training."""
+        options = self.head_options.get(method.training_name, {})
+        return replace(method, head_options={**method.head_options, **options})
 
     def subset_seed_of(self, seed: int) -> int:
         """The subset seed of the run with training seed ``seed``."""
@@ -94,6 +105,7 @@ class CompareConfig:
     def run_fingerprint(self, training_name: str) -> str:
         """Hash of everything one training run depends on beside its seed; which other methods run is not among it."""
         values = self.as_dict()
-        for key in ("methods", "seeds", "overrides", "budget"):
+        for key in ("methods", "seeds", "overrides", "budget", "head_options"):
             values.pop(key)
-        return fingerprint({**values, "budget": asdict(self.budget_of(training_name)), "format": 1})
+        own = {"budget": asdict(self.budget_of(training_name)), "head": self.head_options.get(training_name, {})}
+        return fingerprint({**values, **own, "training": training_name, "format": 1})

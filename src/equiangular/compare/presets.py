@@ -9,7 +9,7 @@ from equiangular.training.config import Budget
 
 # Data set -> common budget, and the fields in which a method's tuned budget differs from it.
 PRESETS: dict[str, tuple[Budget, dict[str, dict[str, float]]]] = {
-    "digits": (Budget(), {}),
+    "digits": (Budget(weight_decay=5e-3), {}),
 }
 _OTHERS: tuple[Budget, dict[str, dict[str, float]]] = (Budget(), {})
 

@@ -103,7 +103,8 @@ def run_training(dataset: Dataset, config: CompareConfig, methods: list[Method],
     name = methods[0].training_name
     shape = tuple(split.train_x.shape[1:])
     backbone = default_backbone(dataset.kind, shape) if config.backbone == "auto" else config.backbone
-    task = build_task(methods[0], backbone, shape, dataset.num_classes, seed=seed)
+    method = config.trained_method(methods[0])
+    task = build_task(method, backbone, shape, dataset.num_classes, seed=seed)
     fitted = fit(task, split.train_x, split.train_y, config.budget_of(name), seed=seed)
     train_features, _ = predict(task, split.train_x)
     _, holdout_logits = predict(task, split.holdout_x)
@@ -134,9 +135,8 @@ def run_training(dataset: Dataset, config: CompareConfig, methods: list[Method],
 
 def collapse(features: Tensor, labels: Tensor, weight: Tensor) -> dict[str, float]:
     """NC1 to NC3 of the training features at the last epoch, in float64."""
-    moments = ClassMoments(weight.shape[0], features.shape[1], dtype=torch.float64)
-    moments.update(features.double(), labels)
-    measured = collapse_measures(moments, weight=weight.detach().double())
+    moments = ClassMoments.empty(weight.shape[0], features.shape[1]).update(features, labels)
+    measured = collapse_measures(moments, weight=weight)
     return {key: float(measured[key]) for key in ("nc1", "nc2_equinorm", "nc2_equiangular", "nc3")}
 
 

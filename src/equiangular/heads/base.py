@@ -105,8 +105,6 @@ class Head(nn.Module, ABC):
         """What features are compared with: (K, dim)."""
         return self.weight
 
-    # --- the pipeline ---------------------------------------------------------------------------------------------
-
     def forward(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
         """Logits (..., K) of features (..., in_features); with ``pre_logits`` the features h, (..., dim).
 
@@ -153,8 +151,6 @@ class Head(nn.Module, ABC):
                 check_features(h, allow_zero=False)
             h = unit_normalize(h)
         return self.feature_tap(h if x.ndim == 2 else h.reshape(*x.shape[:-1], self.dim))
-
-    # --- scale and size -------------------------------------------------------------------------------------------
 
     @property
     def scale(self) -> Tensor:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from equiangular._validate import check_choice, check_int, check_positive
 from equiangular.heads.normalize import unit_normalize
+from equiangular.losses._chunked import ChunkedLogSumExp
 from equiangular.losses._targets import REDUCTIONS, ClassShares, Target, check_table, parse_target, reduce_losses
 from equiangular.losses.cross_entropy import check_smoothing
 
@@ -30,7 +30,8 @@ def cosine_cross_entropy(
 
     L = logsumexp_k z_k - sum_c t_c z_c. The second term needs the target rows only. With ``chunk_size`` the first is
     taken over blocks of classes whose logits are made again in the backward pass, so memory is O(B chunk_size) in
-    place of O(B K); the result is the same up to rounding. No gradient is made for a weight that does not require one.
+    place of O(B K); the result is the same up to rounding, and can be differentiated once. No gradient is made for a
+    weight that does not require one.
 
     Args:
         features: (B, d) floating point.
@@ -72,22 +73,12 @@ def cosine_cross_entropy(
     return reduce_losses(losses, reduction)
 
 
-def _block(scaled: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Logsumexp over one block of classes, (B,)."""
+def _log_sum_exp(scaled: Tensor, weight: Tensor, bias: Tensor | None, size: int) -> Tensor:
+    """Logsumexp over the classes, (B,)."""
+    if size < weight.shape[0]:
+        return ChunkedLogSumExp.apply(scaled, weight, bias, size)
     logits = scaled @ unit_normalize(weight.to(scaled.dtype)).T
     return (logits if bias is None else logits + bias).logsumexp(1)
-
-
-def _log_sum_exp(scaled: Tensor, weight: Tensor, bias: Tensor | None, size: int) -> Tensor:
-    if size >= weight.shape[0]:
-        return _block(scaled, weight, bias)
-    blocks = weight.split(size)
-    biases = [None] * len(blocks) if bias is None else bias.split(size)
-    parts = [
-        checkpoint(_block, scaled, w, b, use_reentrant=False, preserve_rng_state=False)
-        for w, b in zip(blocks, biases, strict=True)
-    ]
-    return torch.stack(parts, dim=1).logsumexp(1)
 
 
 def _expected_logit(scaled: Tensor, weight: Tensor, bias: Tensor | None, shares: ClassShares) -> Tensor:

@@ -14,7 +14,7 @@ from equiangular.posthoc.prior import log_prior
 
 # Standard deviations of the weak priors: on the strength about 1, on log scale about the data's own starting point.
 STRENGTH_STD = 0.5
-LOG_SCALE_STD = 2.0
+LOG_SCALE_STD = 0.5
 MAX_STRENGTH = 4.0
 # The class probability that the starting scale gives to the median sample.
 START_PROBABILITY = 0.95
@@ -35,13 +35,14 @@ def calibrate_prior_correction(
     Minimises, over (log scale, strength) by L-BFGS in float64,
 
         sum_i omega_i CE(scale z_i - strength (log pi - log rho), y_i)
-            + [ (strength - 1)^2 / (2 0.5^2) + (log scale - log scale_0)^2 / (2 2^2) ] / n_eff,
+            + [ (strength - 1)^2 / (2 0.5^2) + (log scale - log scale_0)^2 / (2 0.5^2) ] / n_eff,
 
     where omega_i is proportional to rho_{y_i} / n_{y_i}, n_c the held-out samples of class c, and sums to 1: the first
     term estimates the negative log-likelihood under the target prior rho from data that follow another prior. The
     bracket is a weak prior that fades with n_eff = 1 / sum_i omega_i^2, the effective number of samples: with a handful
-    of held-out samples of the rare classes the strength stays near 1, the value of Bayes' rule, and the scale stays
-    finite where the held-out data are separable. The strength is kept in [0, 4].
+    of held-out samples of the rare classes the strength stays near 1, the value of Bayes' rule, and the scale near
+    scale_0, at which the median sample's top class has probability 0.95, also where the held-out data are separable
+    and the likelihood alone would send it to infinity. The strength is kept in [0, 4].
 
     Classes absent from the held-out data are left out of the softmax altogether. Bayes' rule holds among the
     remaining classes as well, so this costs precision and no bias, where keeping them as rivals that never win would

@@ -1,0 +1,156 @@
+"""Small optimal spherical codes in closed form: polygons, polyhedra, 24-cell, 600-cell, E8 and what sits inside it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+
+_GOLDEN = (1 + math.sqrt(5)) / 2
+
+
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """The rows divided by their norms; (N, n) float64."""
+    vectors = np.asarray(vectors, dtype=np.float64)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def section(code: np.ndarray, axis: np.ndarray, cosine: float) -> np.ndarray:
+    """The vectors at a given cosine to an axis, projected along it: a code in one dimension less.
+
+    With u the unit axis: {normalise(v - <v, u> u) : <v, u> = cosine}, written in an orthonormal basis of the
+    complement of u that a Householder reflection gives.
+
+    Args:
+        code: (N, n) unit rows.
+        axis: (n,) non-zero.
+        cosine: which vectors to take, to within 1e-9.
+
+    Returns:
+        (M, n-1) float64 unit rows.
+
+    Example:
+        >>> section(np.array([[1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]), np.array([1.0, 0.0]), 0.0)
+        array([[ 1.],
+               [-1.]])
+    """
+    u = np.asarray(axis, dtype=np.float64) / np.linalg.norm(axis)
+    kept = code[np.abs(code @ u - cosine) < 1e-9]
+    mirror = u.copy()
+    mirror[0] += math.copysign(1, u[0])  # reflects u to a multiple of the first coordinate axis
+    reflected = kept - 2 * np.outer(kept @ mirror, mirror) / (mirror @ mirror)
+    return unit_rows(reflected[:, 1:])
+
+
+def polygon(n: int) -> np.ndarray:
+    """The regular n-gon, largest cosine cos(2 pi / n); (n, 2)."""
+    angle = 2 * math.pi * np.arange(n) / n
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def ring(height: float, count: int, turn: float = 0.0) -> np.ndarray:
+    """``count`` points on the unit sphere at one height, the first at ``turn`` of a step; (count, 3)."""
+    angle = 2 * math.pi * (np.arange(count) + turn) / count
+    radius = math.sqrt(1 - height * height)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle), np.full(count, height)], axis=1)
+
+
+def tammes_7() -> np.ndarray:
+    """A pole and two triangles, largest cosine c with 3c^3 - 9c^2 - 3c + 1 = 0; (7, 3)."""
+    c = next(r.real for r in np.roots([3, -9, -3, 1]) if 0 < r.real < 1)
+    return np.concatenate([[[0.0, 0.0, 1.0]], ring(c, 3), ring(-math.sqrt((2 * c + 1) / 3), 3, 0.5)])
+
+
+def square_antiprism() -> np.ndarray:
+    """Two squares at 45 degrees, largest cosine 1/(1 + 2 sqrt 2); (8, 3)."""
+    height = math.sqrt(1 / (1 + 2 * math.sqrt(2)))
+    return np.concatenate([ring(height, 4), ring(-height, 4, 0.5)])
+
+
+def tammes_9() -> np.ndarray:
+    """A triangular prism with a cap on each side, largest cosine 1/3; (9, 3)."""
+    height = math.sqrt(5) / 3
+    return np.concatenate([ring(height, 3), ring(-height, 3), ring(0, 3, 0.5)])
+
+
+def icosahedron() -> np.ndarray:
+    """Cyclic shifts of (0, +-1, +-golden ratio), largest cosine 1/sqrt 5; (12, 3)."""
+    base = [(0.0, a, b * _GOLDEN) for a in (1, -1) for b in (1, -1)]
+    return unit_rows(np.array([np.roll(v, shift) for shift in range(3) for v in base]))
+
+
+def snub_cube() -> np.ndarray:
+    """Even permutations of (+-1, +-1/t, +-t) with an even number of plus signs and odd ones with an odd number.
+
+    t is the tribonacci constant, t^3 = t^2 + t + 1; largest cosine (t-1)/(3-t); (24, 3).
+    """
+    t = next(r.real for r in np.roots([1, -1, -1, -1]) if abs(r.imag) < 1e-9)
+    points = []
+    for order in itertools.permutations(range(3)):
+        even = order in ((0, 1, 2), (1, 2, 0), (2, 0, 1))
+        for signs in itertools.product((1, -1), repeat=3):
+            if (signs.count(1) % 2 == 0) == even:
+                points.append([signs[i] * (1, 1 / t, t)[order[i]] for i in range(3)])
+    return unit_rows(np.array(points))
+
+
+def cell_24() -> np.ndarray:
+    """The D4 roots, +-e_i +- e_j, largest cosine 1/2; (24, 4)."""
+    return _roots_d(4)
+
+
+def cell_600() -> np.ndarray:
+    """+-e_i, (+-1, +-1, +-1, +-1)/2 and the even permutations of (+-phi, +-1, +-1/phi, 0)/2; (120, 4).
+
+    Largest cosine cos(pi/5).
+    """
+    axes = np.concatenate([np.eye(4), -np.eye(4)])
+    halves = np.array(list(itertools.product((0.5, -0.5), repeat=4)))
+    base = [(a * _GOLDEN / 2, b / 2, c / (2 * _GOLDEN), 0.0) for a, b, c in itertools.product((1, -1), repeat=3)]
+    even = [p for p in itertools.permutations(range(4)) if _is_even(p)]
+    return np.concatenate([axes, halves, [[v[i] for i in p] for p in even for v in base]])
+
+
+def roots_e8() -> np.ndarray:
+    """The E8 roots: +-e_i +- e_j and (+-1/2)^8 with an even number of minus signs, largest cosine 1/2; (240, 8)."""
+    halves = [v for v in itertools.product((0.5, -0.5), repeat=8) if v.count(-0.5) % 2 == 0]
+    return np.concatenate([_roots_d(8), unit_rows(np.array(halves))])
+
+
+def kissing_e8() -> np.ndarray:
+    """The E8 roots next to one of them, largest cosine 1/3; (56, 7)."""
+    roots = roots_e8()
+    return section(roots, roots[0], 1 / 2)
+
+
+def schlaefli() -> np.ndarray:
+    """The 27 points next to one of the 56, largest cosine 1/4 (the 27 lines on a cubic surface); (27, 6)."""
+    code = kissing_e8()
+    return section(code, code[0], 1 / 3)
+
+
+def clebsch() -> np.ndarray:
+    """The hemicube: (+-1)^5 with an even number of minus signs, largest cosine 1/5; (16, 5)."""
+    return unit_rows(np.array([v for v in itertools.product((1, -1), repeat=5) if v.count(-1) % 2 == 0]))
+
+
+def petersen() -> np.ndarray:
+    """The midpoints of the edges of the regular simplex, largest cosine 1/6; (10, 4)."""
+    code = clebsch()
+    return section(code, code[0], 1 / 5)
+
+
+def _roots_d(n: int) -> np.ndarray:
+    """+-e_i +- e_j, i < j, at unit length; (2n(n-1), n)."""
+    rows = []
+    for i, j in itertools.combinations(range(n), 2):
+        for a, b in itertools.product((1, -1), repeat=2):
+            row = np.zeros(n)
+            row[i], row[j] = a, b
+            rows.append(row)
+    return unit_rows(np.array(rows))
+
+
+def _is_even(permutation: tuple[int, ...]) -> bool:
+    return sum(a > b for a, b in itertools.combinations(permutation, 2)) % 2 == 0

@@ -1,0 +1,42 @@
+"""CDNV: within-class variance beside the squared distance of class means, pair by pair. 0 at collapse."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def cdnv(variances: Tensor, means: Tensor) -> Tensor:
+    """Class-distance normalised variance: the mean over pairs i != j of (v_i + v_j) / (2 ||mu_i - mu_j||^2).
+
+    Squared distances are taken from differences, not from inner products, tile by tile: nothing K x K is kept.
+
+    Args:
+        variances: v (K,), mean squared distance of a class's samples to its mean.
+        means: (K, d), class means, centred or not.
+
+    Returns:
+        0-dim tensor; NaN for fewer than two classes.
+
+    Example:
+        >>> round(float(cdnv(torch.tensor([0.02, 0.02]), torch.tensor([[1.0], [-1.0]]))), 4)
+        0.005
+
+    Source: Galanti, Gyoergy and Hutter 2022, ICLR.
+    """
+    k = means.shape[0]
+    if k < 2:
+        return means.new_tensor(math.nan)
+    total = means.new_tensor(0.0)
+    step = max(1, 2**22 // (k * max(1, means.shape[1])))
+    for start in range(0, k, step):
+        rows = means[start : start + step]
+        squares = torch.cdist(rows, means, compute_mode="donot_use_mm_for_euclid_dist").square()
+        sums = variances[start : start + step, None] + variances
+        ratio = sums / (2 * squares)
+        own = torch.arange(rows.shape[0], device=means.device)
+        ratio[own, start + own] = 0
+        total += ratio.sum()
+    return total / (k * (k - 1))

@@ -1,0 +1,62 @@
+"""NC1: how small the scatter within classes is beside the scatter between them. 0 at collapse."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def nc1_pinv(within: Tensor, means: Tensor) -> Tensor:
+    """tr(S_W S_B^+) / K with S_B = M^T M / K, by an eigenproblem of the smaller of K and d.
+
+    With M M^T = V diag(lambda) V^T, S_B^+ = K M^T V diag(lambda^-2) V^T M, so that
+
+        tr(S_W S_B^+) / K = sum_i v_i^T M S_W M^T v_i / lambda_i^2.
+
+    M has rank K-1 at most, because centred means are dependent: at most K-1 eigenvalues are kept, and those above
+    lambda_1 max(K, d) eps. A noise direction that slipped through would be divided by almost nothing. For d < K the
+    d x d matrix M^T M is decomposed instead.
+
+    Args:
+        within: S_W (d, d), within-class covariance, (1/N) sum_n (h_n - mu_y)(h_n - mu_y)^T.
+        means: M (K, d), centred class means.
+
+    Returns:
+        0-dim tensor; NaN for fewer than two classes, infinite where all means coincide and S_W is not 0.
+
+    Example:
+        >>> means = torch.eye(3, dtype=torch.float64) - 1 / 3
+        >>> round(float(nc1_pinv(0.01 * torch.eye(3, dtype=torch.float64), means)), 6)
+        0.02
+
+    Source: Papyan, Han and Donoho 2020, PNAS 117(40), NC1.
+    """
+    k, d = means.shape
+    if k < 2:
+        return means.new_tensor(math.nan)
+    gram_side = k <= d
+    values, vectors = torch.linalg.eigh(means @ means.T if gram_side else means.T @ means)
+    keep = min(k - 1, d)
+    values, vectors = values[-keep:], vectors[:, -keep:]
+    kept = values > values[-1] * max(k, d) * torch.finfo(values.dtype).eps
+    if not bool(kept.any()):
+        return means.new_tensor(0.0 if not bool(within.any()) else math.inf)
+    values, vectors = values[kept], vectors[:, kept]
+    right = means.T @ vectors / values if gram_side else vectors / values.sqrt()
+    return ((within @ right) * right).sum()
+
+
+def nc1_quotient(within_trace: Tensor, means: Tensor) -> Tensor:
+    """tr S_W / tr S_B with tr S_B = (1/K) sum_c ||mu_c - mu_G||^2; needs no covariance matrix.
+
+    Args:
+        within_trace: tr S_W, 0-dim.
+        means: (K, d), centred class means.
+
+    Example:
+        >>> round(float(nc1_quotient(torch.tensor(0.03), torch.eye(3) - 1 / 3)), 4)
+        0.045
+    """
+    return within_trace / means.square().sum(1).mean()

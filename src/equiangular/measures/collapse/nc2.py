@@ -1,0 +1,113 @@
+"""NC2: whether class means are equally long and equally apart, the simplex ETF. 0 at collapse, all of them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from equiangular.frames.tiles import gram_tiles
+from equiangular.measures.collapse.means import directions
+
+
+def equinorm(means: Tensor) -> Tensor:
+    """std_c ||mu_c - mu_G|| / mean_c ||mu_c - mu_G||, population standard deviation.
+
+    Args:
+        means: (K, d), centred class means.
+
+    Source: Papyan et al. 2020.
+    """
+    norms = torch.linalg.vector_norm(means, dim=1)
+    return norms.std(correction=0) / norms.mean()
+
+
+def equiangular(means: Tensor) -> dict[str, Tensor]:
+    """Statistics of the cosines of all pairs of centred class means, tile by tile.
+
+    Args:
+        means: (K, d), centred class means.
+
+    Returns:
+        ``std``: population standard deviation of the cosines (Papyan et al. 2020);
+        ``deviation``: mean |cos + 1/(K-1)|; ``max_cosine``: the closest pair. NaN for fewer than two means.
+
+    Example:
+        >>> means = torch.eye(3, dtype=torch.float64) - 1 / 3
+        >>> {key: round(float(v), 6) + 0.0 for key, v in equiangular(means).items()}
+        {'std': 0.0, 'deviation': 0.0, 'max_cosine': -0.5}
+    """
+    k = means.shape[0]
+    if k < 2:
+        return dict.fromkeys(("std", "deviation", "max_cosine"), means.new_tensor(math.nan))
+    deviation, squares, total = (means.new_tensor(0.0) for _ in range(3))
+    largest = means.new_tensor(-math.inf)
+    for start, stop, tile in gram_tiles(directions(means)):
+        off = tile + 1 / (k - 1)  # 0 at collapse: sums of it lose nothing
+        own = torch.arange(stop - start, device=means.device)
+        largest = torch.maximum(largest, _without(tile, own, start, -math.inf).max())
+        off = _without(off, own, start, 0.0)
+        deviation += off.abs().sum()
+        squares += off.square().sum()
+        total += off.sum()
+    pairs = k * (k - 1)
+    variance = squares / pairs - (total / pairs) ** 2
+    return {"std": variance.clamp(min=0).sqrt(), "deviation": deviation / pairs, "max_cosine": largest}
+
+
+def etf_error(means: Tensor) -> Tensor:
+    """|| G/||G||_F - (I - 11^T/K)/sqrt(K-1) ||_F with G = M M^T, tile by tile in two passes over the tiles.
+
+    Args:
+        means: M (K, d), centred class means.
+
+    Source: Zhu et al. 2021 (arXiv 2105.02375).
+    """
+    k = means.shape[0]
+    if k < 2:
+        return means.new_tensor(math.nan)
+    norm = torch.linalg.matrix_norm(means.T @ means if means.shape[1] < k else means @ means.T)
+    total = means.new_tensor(0.0)
+    for start, stop, tile in gram_tiles(means):
+        error = tile / norm + 1 / (k * math.sqrt(k - 1))
+        own = torch.arange(stop - start, device=means.device)
+        error[own, start + own] -= 1 / math.sqrt(k - 1)
+        total += error.square().sum()
+    return total.sqrt()
+
+
+def log_distance_variance(means: Tensor) -> Tensor:
+    """GNC2: the variance over pairs of log ||m_i - m_j||, m the unit-norm centred class means.
+
+    It asks for equal distances without asking which, so it has a meaning for K > d + 1. 0 for an ETF; infinite where
+    two means coincide.
+
+    Args:
+        means: (K, d), centred class means.
+
+    Source: Wu and Papyan, "Linguistic Collapse", NeurIPS 2024.4; Liu et al. 2023 (hyperspherical uniformity).
+    """
+    k = means.shape[0]
+    if k < 2:
+        return means.new_tensor(math.nan)
+    unit = directions(means)
+    reference = 0.5 * math.log(2 * k / (k - 1))  # log distance of two vertices of a simplex ETF
+    total, squares = means.new_tensor(0.0), means.new_tensor(0.0)
+    step = max(1, 2**22 // (k * max(1, means.shape[1])))
+    for start in range(0, k, step):
+        rows = unit[start : start + step]
+        distance = torch.cdist(rows, unit, compute_mode="donot_use_mm_for_euclid_dist")
+        own = torch.arange(rows.shape[0], device=means.device)
+        off = _without(distance.log() - reference, own, start, 0.0)
+        total += off.sum()
+        squares += off.square().sum()
+    pairs = k * (k - 1)
+    variance = squares / pairs - (total / pairs) ** 2
+    return means.new_tensor(math.inf) if torch.isinf(total) else variance.clamp(min=0)
+
+
+def _without(tile: Tensor, own: Tensor, start: int, value: float) -> Tensor:
+    """The tile with the entries of a class with itself replaced, in place."""
+    tile[own, start + own] = value
+    return tile

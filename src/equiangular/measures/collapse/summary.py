@@ -1,0 +1,125 @@
+"""All measures of collapse from one pass's moments, overall and for each group of classes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from equiangular.frames.nearest import etf_distance
+from equiangular.measures.collapse.cdnv import cdnv
+from equiangular.measures.collapse.means import centred_means, directions, seen_classes
+from equiangular.measures.collapse.minority import mean_cosine
+from equiangular.measures.collapse.moments import ClassMoments
+from equiangular.measures.collapse.nc1 import nc1_pinv, nc1_quotient
+from equiangular.measures.collapse.nc2 import equiangular, equinorm, etf_error, log_distance_variance
+from equiangular.measures.collapse.nc3 import gram_alignment, self_duality, uniform_duality
+from equiangular.measures.collapse.spread import effective_rank, variability_collapse_index
+
+
+def collapse_measures(
+    moments: ClassMoments,
+    *,
+    weight: Tensor | None = None,
+    global_mean: str = "class",
+    groups: Mapping[str, Any] | None = None,
+) -> dict[str, Tensor]:
+    """Neural-collapse measures of the features that ``moments`` has seen.
+
+    Within-class covariance S_W = (1/N) sum_n (h_n - mu_y)(.)^T over samples; class variances v_c = (1/n_c) sum ||.||^2;
+    between-class covariance S_B = (1/K) sum_c (mu_c - mu_G)(.)^T over the classes seen. mu_c is the mean over all
+    samples of a class. Classes without samples are left out of everything, K is the number of classes seen, and fewer
+    than two make NaN. A class of one sample has variance 0, which makes NC1 and CDNV smaller than they would be with
+    more samples: compare runs with equal class sizes.
+
+    Args:
+        moments: class moments.
+        weight: W (K, d), classifier vectors; adds the NC3 measures and the cosine of the classifier vectors.
+        global_mean: ``"class"`` (mean of class means) or ``"sample"`` (mean of samples, leaning to the large classes).
+        groups: name -> indices of classes, such as ``class_groups(counts)``; adds every measure that has a meaning for
+            a part of the classes as ``"nc1_quotient/few"``. The global mean stays that of all classes.
+
+    Returns:
+        0-dim tensors by name. 0 at collapse: ``nc1`` (pinv form), ``nc1_quotient``, ``cdnv``, ``vci``,
+        ``nc2_equinorm``, ``nc2_equiangular`` (mean |cos + 1/(K-1)|), ``nc2_std`` (of the cosines), ``nc2_etf``,
+        ``gnc2``, ``etf_distance`` (Procrustes; NaN for K > d + 1), ``nc3``, ``nc3_gram``, ``unc3``. Others:
+        ``max_cosine`` and ``mean_cosine`` of the class means and ``weight_mean_cosine`` of the classifier vectors
+        (-1/(K-1) at collapse, near 1 at minority collapse), ``effective_rank`` of the class means (K-1 at collapse),
+        ``classes_seen``. ``nc1`` and ``vci`` need the covariance of the moments.
+
+    Raises:
+        ValueError: a weight of another shape, or an unknown name of the global mean.
+
+    Example:
+        >>> moments = ClassMoments.empty(3, 3).update(torch.eye(3).repeat(2, 1), torch.arange(3).repeat(2))
+        >>> measured = collapse_measures(moments)
+        >>> float(measured["nc1"]), float(measured["nc2_etf"]) < 1e-12
+        (0.0, True)
+    """
+    k, d = moments.mean.shape
+    if weight is not None:
+        if tuple(weight.shape) != (k, d):
+            raise ValueError(f"weight must have shape (K, d) = ({k}, {d}), got {tuple(weight.shape)}.")
+        weight = weight.detach().to(moments.mean)
+    results = _of_classes(moments, weight, global_mean, None)
+    if moments.scatter is not None:
+        results |= _with_covariance(moments, global_mean)
+    results["classes_seen"] = moments.seen.sum()
+    for name, classes in (groups or {}).items():
+        part = _of_classes(moments, weight, global_mean, torch.as_tensor(classes, dtype=torch.long))
+        results |= {f"{key}/{name}": value for key, value in part.items()}
+    return results
+
+
+def _of_classes(
+    moments: ClassMoments, weight: Tensor | None, global_mean: str, classes: Tensor | None
+) -> dict[str, Tensor]:
+    """Everything that needs no covariance matrix, for some classes seen from the global mean of all."""
+    index = seen_classes(moments, classes)
+    means = centred_means(moments, global_mean, classes)
+    count, squares = moments.count[index], moments.squares[index]
+    k, d = means.shape
+    if k == 0:
+        means = means.new_full((1, d), math.nan)
+    angles = equiangular(means)
+    unit = directions(means)
+    whole = classes is None
+    results = {
+        "nc1_quotient": nc1_quotient(squares.sum() / count.sum(), means),
+        "cdnv": cdnv(squares / count, moments.mean[index]) if k > 1 else means.new_tensor(math.nan),
+        "nc2_equinorm": equinorm(means) if k > 1 else means.new_tensor(math.nan),
+        "nc2_std": angles["std"],
+        "max_cosine": angles["max_cosine"],
+        "mean_cosine": mean_cosine(unit),
+        "effective_rank": effective_rank(means),
+    }
+    if whole:
+        fits = 2 <= k <= d + 1 and bool((torch.linalg.vector_norm(means, dim=1) > 0).all())
+        results |= {
+            "nc2_equiangular": angles["deviation"],
+            "nc2_etf": etf_error(means),
+            "gnc2": log_distance_variance(means),
+            "etf_distance": etf_distance(means) if fits else means.new_tensor(math.nan),
+        }
+    if weight is not None:
+        rows = weight[index] if k else means
+        results |= {
+            "nc3": self_duality(means, rows),
+            "unc3": uniform_duality(means, rows) if k > 1 else means.new_tensor(math.nan),
+            "weight_mean_cosine": mean_cosine(directions(rows)),
+        }
+        if whole:
+            results["nc3_gram"] = gram_alignment(means, rows)
+    return results
+
+
+def _with_covariance(moments: ClassMoments, global_mean: str) -> dict[str, Tensor]:
+    means = centred_means(moments, global_mean)
+    if len(means) < 2:
+        return dict.fromkeys(("nc1", "vci"), means.new_tensor(math.nan))
+    within = moments.scatter / moments.count.sum()
+    between = means.T @ means / len(means)
+    return {"nc1": nc1_pinv(within, means), "vci": variability_collapse_index(within, between)}

@@ -1,0 +1,175 @@
+"""``NeuralCollapse``: every measure of collapse as a torchmetrics metric, in one pass, over any number of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from equiangular._extras import require
+from equiangular._validate import check_choice, check_int
+from equiangular.longtail import class_groups
+from equiangular.measures.collapse.means import GLOBAL_MEANS
+from equiangular.measures.collapse.moments import ClassMoments
+from equiangular.measures.collapse.nc4 import nearest_mean
+from equiangular.measures.collapse.summary import collapse_measures
+
+Metric = require("torchmetrics", extra="measures", purpose="NeuralCollapse").Metric
+
+
+class _Fold:
+    """Merge stacked packed moments, one row a process or a batch, by Chan's update; picklable."""
+
+    def __init__(self, num_classes: int, dim: int, covariance: bool) -> None:
+        self.shape = (num_classes, dim, covariance)
+
+    def __call__(self, stacked: Tensor) -> Tensor:
+        result = torch.zeros_like(stacked[0])
+        moments = unpack(result, *self.shape)
+        for row in stacked:
+            moments.merge(unpack(row, *self.shape))
+        return result
+
+
+def unpack(state: Tensor, num_classes: int, dim: int, covariance: bool) -> ClassMoments:
+    """Class moments as views of one vector: counts (K), means (K d), squares (K) and scatter (d d)."""
+    k, d = num_classes, dim
+    count, mean, squares, scatter = state.split([k, k * d, k, d * d if covariance else 0])
+    return ClassMoments(count, mean.view(k, d), squares, scatter.view(d, d) if covariance else None)
+
+
+class NeuralCollapse(Metric):
+    """Measures of neural collapse, updated batch by batch.
+
+    One pass, numerically safe near collapse (Chan's update, float64 where the device has it), O(K d + d^2) memory.
+    Merging batches, shards, processes or checkpoints in any order gives the same values up to rounding.
+
+    Args:
+        num_classes: K >= 2.
+        dim: d, width of the features.
+        weight: classifier vectors W (K, d), or a module that has them as ``weight``, looked at when computing; adds
+            the NC3 measures.
+        global_mean: ``"class"`` or ``"sample"``, see :func:`equiangular.measures.collapse.global_mean`.
+        class_counts: (K,) training samples of each class; adds every measure for the many-, medium- and few-shot
+            classes.
+        thresholds: few-shot classes have fewer samples than the first, many-shot ones more than the second.
+        groups: name -> class indices, instead of ``class_counts``.
+        covariance: whether to keep the d x d scatter; without it ``nc1`` and ``vci`` are left out.
+        reference_means: (K, d) class means, such as :meth:`class_means` of an earlier pass over the same data. With
+            them, and logits given to ``update``, ``nc4`` is the share of samples that the classifier puts where the
+            nearest of these means would. Without them one pass cannot know the means yet, and ``nc4_running`` compares
+            with the means of the samples seen so far: it depends on their order.
+        kwargs: further arguments of ``torchmetrics.Metric``.
+
+    Raises:
+        ValueError: an argument out of range.
+
+    Example:
+        >>> from equiangular import simplex_etf
+        >>> metric = NeuralCollapse(num_classes=4, dim=8)
+        >>> labels = torch.arange(4).repeat(5)
+        >>> metric.update(simplex_etf(4, 8)[labels], labels)
+        >>> measured = metric.compute()
+        >>> bool(measured["nc1"] < 1e-12), bool(measured["nc2_equiangular"] < 1e-6)
+        (True, True)
+    """
+
+    is_differentiable = False
+    higher_is_better = None
+    full_state_update = False
+
+    def __init__(
+        self,
+        num_classes: int,
+        dim: int,
+        *,
+        weight: Tensor | nn.Module | None = None,
+        global_mean: str = "class",
+        class_counts: Sequence[int] | None = None,
+        thresholds: tuple[int, int] = (20, 100),
+        groups: Mapping[str, Any] | None = None,
+        covariance: bool = True,
+        reference_means: Tensor | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.num_classes = check_int(num_classes, "num_classes", minimum=2)
+        self.dim = check_int(dim, "dim", minimum=1)
+        self.global_mean = check_choice(global_mean, GLOBAL_MEANS, "global_mean")
+        self.covariance = bool(covariance)
+        self.groups = _groups(groups, class_counts, thresholds, self.num_classes)
+        # In a list, so that a module is not registered as part of the metric.
+        self._weight = [weight]
+        shape = (self.num_classes, self.dim)
+        if reference_means is not None and tuple(reference_means.shape) != shape:
+            raise ValueError(f"reference_means must have shape (K, d) = {shape}, got {tuple(reference_means.shape)}.")
+        self.register_buffer("reference_means", reference_means, persistent=False)
+        self._shape = (self.num_classes, self.dim, self.covariance)
+        size = self.num_classes * (self.dim + 2) + (self.dim**2 if self.covariance else 0)
+        self.add_state("packed", torch.zeros(size, dtype=torch.float64), dist_reduce_fx=_Fold(*self._shape))
+        self.add_state("agreed", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("decided", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    @property
+    def moments(self) -> ClassMoments:
+        """The class moments so far: views of the metric's state."""
+        return unpack(self.packed, *self._shape)
+
+    def class_means(self) -> Tensor:
+        """Class means (K, d) of the samples so far: mu_c is the mean over all samples of class c."""
+        return self.moments.mean.clone()
+
+    def update(self, features: Tensor, labels: Tensor, logits: Tensor | None = None) -> None:
+        """Add a batch.
+
+        Args:
+            features: (B, d) floating point, of any precision: what the classifier is given.
+            labels: (B,) integers in [0, K).
+            logits: (B, K) the classifier's logits, its bias included; adds NC4.
+
+        Raises:
+            ValueError: wrong shapes or dtypes, NaN, or a label out of range.
+        """
+        self.moments.update(features, labels)
+        if logits is not None:
+            if tuple(logits.shape) != (features.shape[0], self.num_classes):
+                shape = (features.shape[0], self.num_classes)
+                raise ValueError(f"logits must have shape (B, K) = {shape}, got {tuple(logits.shape)}.")
+            known = self.reference_means is not None
+            means = self.reference_means.to(self.packed) if known else self.moments.mean
+            nearest = nearest_mean(features.to(self.packed), means, None if known else self.moments.seen)
+            self.agreed += (nearest == logits.argmax(1).to(nearest.device)).sum()
+            self.decided += features.shape[0]
+
+    def compute(self) -> dict[str, Tensor]:
+        """All measures by name, see :func:`equiangular.measures.collapse.collapse_measures`."""
+        weight = self._weight[0].weight if isinstance(self._weight[0], nn.Module) else self._weight[0]
+        results = collapse_measures(self.moments, weight=weight, global_mean=self.global_mean, groups=self.groups)
+        if bool(self.decided > 0):
+            name = "nc4" if self.reference_means is not None else "nc4_running"
+            results[name] = self.agreed / self.decided
+        return results
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Plot computed values, one or a sequence over epochs; see ``torchmetrics.Metric.plot``."""
+        return self._plot(val, ax)
+
+
+def _groups(
+    groups: Mapping[str, Any] | None, counts: Sequence[int] | None, thresholds: tuple[int, int], num_classes: int
+) -> dict[str, Tensor] | None:
+    if groups is None and counts is None:
+        return None
+    if groups is not None and counts is not None:
+        raise ValueError("give either class_counts or groups, not both.")
+    if counts is not None:
+        if len(counts) != num_classes:
+            raise ValueError(f"class_counts has {len(counts)} entries for {num_classes} classes; they must agree.")
+        groups = class_groups(counts, thresholds)
+    named = {name: torch.as_tensor(index, dtype=torch.long) for name, index in (groups or {}).items()}
+    for name, index in named.items():
+        if index.numel() and (int(index.min()) < 0 or int(index.max()) >= num_classes):
+            raise ValueError(f"group {name!r} has class indices outside [0, {num_classes - 1}].")
+    return named

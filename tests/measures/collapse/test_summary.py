@@ -1,0 +1,184 @@
+"""All measures against two-pass float64 references, near collapse and at collapse."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from equiangular import simplex_etf
+from equiangular.longtail import class_groups
+from equiangular.measures.collapse import ClassMoments, collapse_measures
+
+from .reference import two_pass
+
+
+def draw(k: int, d: int, per_class: int, std: float, offset: float, seed: int = 0, imbalance: int = 1):
+    rng = np.random.default_rng(seed)
+    sizes = np.maximum(1, per_class * float(imbalance) ** (-np.arange(k) / max(1, k - 1))).astype(int)
+    labels = rng.permutation(np.repeat(np.arange(k), sizes))
+    means = rng.standard_normal((k, d))
+    return means[labels] + offset + std * rng.standard_normal((len(labels), d)), labels, rng.standard_normal((k, d))
+
+
+def measure(features, labels, weight=None, *, batch: int = 100, dtype=torch.float64, **options) -> dict[str, float]:
+    moments = ClassMoments.empty(int(labels.max()) + 1, features.shape[1], dtype=dtype)
+    h, y = torch.as_tensor(features).to(dtype), torch.as_tensor(labels)
+    for start in range(0, len(y), batch):
+        moments.update(h[start : start + batch], y[start : start + batch])
+    w = None if weight is None else torch.as_tensor(weight)
+    return {key: float(value) for key, value in collapse_measures(moments, weight=w, **options).items()}
+
+
+CASES = [(10, 64, 30, 1), (10, 64, 30, 20), (20, 8, 30, 1), (3, 2, 50, 5), (2, 1, 40, 4)]
+
+
+@pytest.mark.parametrize("kind", ["class", "sample"])
+@pytest.mark.parametrize(("std", "offset"), [(1.0, 0.0), (1.0, 30.0), (1e-2, 30.0), (1e-4, 30.0)])
+@pytest.mark.parametrize(("k", "d", "per_class", "imbalance"), CASES)
+def test_against_two_passes(
+    k: int, d: int, per_class: int, imbalance: int, std: float, offset: float, kind: str
+) -> None:
+    features, labels, weight = draw(k, d, per_class, std, offset, imbalance=imbalance)
+    expected = two_pass(features, labels, weight, kind)
+    measured = measure(features, labels, weight, global_mean=kind)
+    for key, value in expected.items():
+        relative = 1e-6 if std < 1e-3 else 1e-8  # the reference itself loses digits under an offset of 30,
+        absolute = 1e-7 if key == "vci" else 1e-11  # and its VCI is 1 less a number close to 1
+        assert measured[key] == pytest.approx(value, rel=relative, abs=absolute), key
+
+
+@pytest.mark.parametrize("std", [1.0, 1e-2, 1e-4])
+def test_one_pass_in_float32_beats_the_raw_second_moment(std: float) -> None:
+    features, labels, _ = draw(50, 64, 40, std, 30.0)
+    h, y = torch.as_tensor(features).float(), torch.as_tensor(labels)
+    exact = two_pass(h.numpy(), labels)["nc1_quotient"]
+    ours = measure(h, labels, dtype=torch.float32)["nc1_quotient"]
+    count = torch.bincount(y).float()
+    mean = torch.zeros(50, 64).index_add(0, y, h) / count[:, None]
+    raw = (h.square().sum() - (count[:, None] * mean.square()).sum()) / len(y)
+    centred = mean - mean.mean(0)
+    naive = float(raw / centred.square().sum(1).mean())
+    assert abs(ours - exact) < 1e-3 * exact
+    assert abs(ours - exact) <= abs(naive - exact)
+    if std < 1:
+        assert abs(naive - exact) > 0.01 * exact
+
+
+@pytest.mark.parametrize(("k", "d"), [(2, 1), (10, 9), (10, 64), (100, 128)])
+def test_exact_collapse(k: int, d: int) -> None:
+    frame = simplex_etf(k, d, dtype=torch.float64)
+    labels = torch.arange(k).repeat(4)
+    measured = measure(3 * frame[labels] + 2.0, labels, 5 * frame)
+    zero = (
+        "nc1", "nc1_quotient", "cdnv", "vci", "nc2_equinorm", "nc2_equiangular", "nc2_etf", "gnc2", "etf_distance",
+        "nc3", "nc3_gram", "unc3",
+    )  # fmt: skip
+    for key in zero:
+        assert abs(measured[key]) < 1e-12, key
+    assert measured["nc2_std"] < 1e-7  # a root of rounding
+    assert measured["max_cosine"] == pytest.approx(-1 / (k - 1))
+    assert measured["weight_mean_cosine"] == pytest.approx(-1 / (k - 1))
+    assert measured["effective_rank"] == pytest.approx(k - 1)
+
+
+def test_a_noise_direction_is_not_inverted() -> None:
+    """K = 10, d = 512, float32 Gram matrix: keeping a noise eigenvalue would triple NC1."""
+    features, labels, _ = draw(10, 512, 60, 0.3, 0.0)
+    exact = two_pass(features, labels)["nc1"]
+    assert measure(features, labels, dtype=torch.float32)["nc1"] == pytest.approx(exact, rel=1e-3)
+    m = torch.as_tensor(np.stack([features[labels == c].mean(0) for c in range(10)])).float()
+    values = torch.linalg.eigvalsh((m - m.mean(0)) @ (m - m.mean(0)).T)
+    assert values[1] / values[-1] > 1e-3 > abs(values[0] / values[-1])  # the direction that K-1 leaves out
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6), st.lists(st.integers(1, 60), min_size=1, max_size=6), st.booleans())
+def test_any_sharding_and_any_order_give_the_same_values(seed: int, sizes: list[int], reverse: bool) -> None:
+    features, labels, weight = draw(6, 5, 15, 0.1, 30.0, seed=seed, imbalance=4)
+    h, y = torch.as_tensor(features), torch.as_tensor(labels)
+    whole = ClassMoments.empty(6, 5).update(h, y)
+    bounds = sorted({0, len(y), *(s % len(y) for s in np.cumsum(sizes))})
+    shards = [ClassMoments.empty(6, 5).update(h[a:b], y[a:b]) for a, b in pairwise(bounds)]
+    merged = ClassMoments.empty(6, 5)
+    for shard in shards[::-1] if reverse else shards:
+        merged.merge(shard)
+    left, right = (collapse_measures(m, weight=torch.as_tensor(weight)) for m in (whole, merged))
+    for key in left:
+        assert float(left[key]) == pytest.approx(float(right[key]), rel=1e-9, abs=1e-12), key
+
+
+def test_groups_are_measured_on_their_classes_only() -> None:
+    features, labels, weight = draw(12, 32, 200, 0.5, 0.0, imbalance=50)
+    groups = class_groups(np.bincount(labels))
+    measured = measure(features, labels, weight, groups=groups)
+    mu = np.stack([features[labels == c].mean(0) for c in range(12)])
+    for name, classes in groups.items():
+        m = mu[classes] - mu.mean(0)
+        norms = np.linalg.norm(m, axis=1)
+        assert measured[f"nc2_equinorm/{name}"] == pytest.approx(norms.std() / norms.mean())
+        unit = m / norms[:, None]
+        off = ~np.eye(len(m), dtype=bool)
+        assert measured[f"mean_cosine/{name}"] == pytest.approx((unit @ unit.T)[off].mean())
+
+
+def test_minority_collapse_shows() -> None:
+    frame = simplex_etf(10, 16, dtype=torch.float64)
+    merged = torch.cat([frame[:5], frame[5:].mean(0).expand(5, 16) + 0.01 * frame[5:]])
+    labels = torch.arange(10).repeat(3)
+    groups = {"few": range(5, 10), "many": range(5)}
+    measured = measure(merged[labels], labels, merged, groups=groups)
+    assert measured["weight_mean_cosine/few"] > 0.99
+    assert measured["mean_cosine/few"] > 0.99
+    assert measured["mean_cosine/many"] < 0
+
+
+def test_absent_and_single_sample_classes() -> None:
+    features, labels, weight = draw(8, 16, 20, 0.3, 0.0)
+    present = np.isin(labels, [0, 2, 3, 7])
+    h, y = torch.as_tensor(features[present]), torch.as_tensor(labels[present])
+    moments = ClassMoments.empty(8, 16).update(h, y)
+    measured = collapse_measures(moments, weight=torch.as_tensor(weight))
+    expected = two_pass(features[present], labels[present], weight)
+    for key, value in expected.items():
+        assert float(measured[key]) == pytest.approx(value, rel=1e-8), key
+    assert int(measured["classes_seen"]) == 4
+    once = ClassMoments.empty(3, 4).update(torch.eye(3, 4, dtype=torch.float64), torch.arange(3))
+    assert float(collapse_measures(once)["nc1"]) == 0
+
+
+@pytest.mark.parametrize("samples", [0, 5])
+def test_fewer_than_two_classes_make_nan(samples: int) -> None:
+    moments = ClassMoments.empty(3, 4).update(torch.ones(samples, 4), torch.zeros(samples, dtype=torch.long))
+    measured = collapse_measures(moments, weight=torch.ones(3, 4), groups={"few": []})
+    for key in ("nc1", "cdnv", "nc2_equinorm", "nc2_equiangular", "gnc2", "etf_distance", "vci", "cdnv/few"):
+        assert math.isnan(float(measured[key])), key
+
+
+def test_without_covariance() -> None:
+    features, labels, _ = draw(10, 64, 30, 0.5, 0.0)
+    h, y = torch.as_tensor(features), torch.as_tensor(labels)
+    moments = ClassMoments.empty(10, 64, covariance=False).update(h, y)
+    measured = collapse_measures(moments)
+    assert moments.scatter is None
+    assert "nc1" not in measured
+    assert float(measured["nc1_quotient"]) == pytest.approx(two_pass(features, labels)["nc1_quotient"])
+
+
+def test_bad_input() -> None:
+    moments = ClassMoments.empty(3, 4)
+    with pytest.raises(ValueError, match=r"weight must have shape \(K, d\) = \(3, 4\), got \(4, 3\)"):
+        collapse_measures(moments, weight=torch.ones(4, 3))
+    with pytest.raises(ValueError, match="did you mean 'class'"):
+        collapse_measures(moments, global_mean="classes")
+    with pytest.raises(ValueError, match="NaN"):
+        moments.update(torch.full((1, 4), math.nan), torch.zeros(1, dtype=torch.long))
+    with pytest.raises(ValueError, match="lie in"):
+        moments.update(torch.ones(1, 4), torch.tensor([3]))
+    with pytest.raises(ValueError, match="must agree"):
+        moments.merge(ClassMoments.empty(3, 5))
+    with pytest.raises(ValueError, match="must agree"):
+        moments.merge(ClassMoments.empty(3, 4, covariance=False))
