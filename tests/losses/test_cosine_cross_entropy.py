@@ -119,7 +119,12 @@ def test_compiles_without_a_graph_break(features, weight, chunk_size) -> None:
 
     target = make_target("hard")
     compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
-    torch.testing.assert_close(compiled(features, target, weight), loss(features, target, weight))
+    theirs, ours = features.clone().requires_grad_(), features.clone().requires_grad_()
+    results = compiled(theirs, target, weight), loss(ours, target, weight)
+    torch.testing.assert_close(*results)
+    for result in results:
+        result.backward()
+    torch.testing.assert_close(theirs.grad, ours.grad)
     torch._dynamo.reset()
 
 

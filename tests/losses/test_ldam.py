@@ -89,7 +89,8 @@ def test_deferred_weights_switch_at_the_share_of_the_epochs():
 
 
 @pytest.mark.parametrize(
-    ("epochs", "start", "first"), [(10, 0.8, 8), (1, 0.8, 1), (15, 0.8, 12), (7, 0.5, 4), (5, 0.0, 0)]
+    ("epochs", "start", "first"),
+    [(10, 0.8, 8), (1, 0.8, 1), (13, 0.8, 11), (100, 0.55, 55), (7, 0.5, 4), (5, 0.0, 0)],
 )
 def test_first_reweighted_epoch(epochs, start, first):
     reweighted = [

@@ -72,6 +72,17 @@ def test_bad_features_and_tables_are_refused(loss: str, case: str) -> None:
         FEATURE_LOSSES[loss](features, LABELS, weight)
 
 
+@pytest.mark.parametrize("target", [LABELS, EYE, (LABELS, LABELS, 0.5)])
+@pytest.mark.parametrize("loss", FEATURE_LOSSES)
+def test_shapes_can_be_worked_out_without_data(loss: str, target: object) -> None:
+    meta = torch.empty(3, 3, device="meta")
+    if isinstance(target, tuple):
+        target = (*(t.to("meta") for t in target[:2]), target[2])
+    else:
+        target = target.to("meta")
+    assert FEATURE_LOSSES[loss](meta, target, meta).shape == ()
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_an_empty_batch_sums_to_zero(loss: str) -> None:
     none = torch.zeros(0, 3)

@@ -9,7 +9,7 @@ import sys
 import torch
 
 try:
-    import torchvision  # noqa: F401
+    pass
 except RuntimeError as error:
     if "torchvision::" not in str(error):
         raise
@@ -18,4 +18,3 @@ except RuntimeError as error:
     LIBRARY = torch.library.Library("torchvision", "FRAGMENT")
     for operator in ("nms", "qnms"):
         LIBRARY.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    import torchvision  # noqa: F401

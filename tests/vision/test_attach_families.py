@@ -11,7 +11,8 @@ TIMM = (
     "resnet18", "resnetv2_50", "densenet121", "vgg11", "efficientnet_b0", "mobilenetv3_small_050", "mobilenetv2_035",
     "convnext_atto", "convnextv2_atto", "regnetx_002", "vit_tiny_patch16_224", "deit_tiny_patch16_224",
     "swin_tiny_patch4_window7_224", "mixer_s32_224", "resmlp_12_224", "poolformer_s12", "edgenext_xx_small",
-    "mobilevit_xxs", "ghostnet_050", "mnasnet_050", "cspresnet50", "dla34", "hrnet_w18_small", "repvgg_a0", "rexnet_100",
+    "mobilevit_xxs", "ghostnet_050", "mnasnet_050", "cspresnet50", "dla34", "hrnet_w18_small", "repvgg_a0",
+    "rexnet_100",
     "tinynet_e", "xcit_nano_12_p16_224", "cait_xxs24_224", "crossvit_tiny_240", "efficientformer_l1", "levit_128s",
     "inception_next_tiny", "lcnet_050", "nfnet_l0", "botnet26t_256", "eva02_tiny_patch14_224",
 )  # fmt: skip

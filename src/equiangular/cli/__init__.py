@@ -13,20 +13,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     No traceback reaches the user; with ``EQUIANGULAR_DEBUG=1`` in the environment it does.
     """
     try:
-        import click
+        import typer
         from typer.main import get_command
     except ImportError as error:
         _fail(2, f"the command line needs {error.name!r}. Install it with: pip install 'equiangular[train]'")
     from equiangular.cli.app import app
 
+    usage_error = typer.BadParameter.__mro__[2]  # ClickException, of click itself or of the copy that typer carries
     try:
         code = get_command(app).main(args=arguments, prog_name="equiangular", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
-    except click.ClickException as error:
+    except typer.Exit as error:
+        code = error.exit_code
+    except usage_error as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        _fail(130, "interrupted. What is finished is kept; the same command goes on from there.")
+    except (typer.Abort, KeyboardInterrupt):
+        code = 130
     except (ValueError, OSError, ImportError) as error:
         _reraise_if_debugging()
         _fail(2, str(error))
@@ -34,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _reraise_if_debugging()
         what = f"internal error, {type(error).__name__}: {error}"
         _fail(1, f"{what}. Run it again with EQUIANGULAR_DEBUG=1 in the environment for a full report.")
+    if code == 130:
+        _fail(130, "interrupted. What is finished is kept; the same command goes on from there.")
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _reraise_if_debugging() -> None:

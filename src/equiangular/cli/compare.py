@@ -16,9 +16,9 @@ def compare(
     imbalance: Annotated[float, typer.Option(help="Imbalance factor n_max/n_min of the cut; 1: as it is.")] = 100,
     profile: Annotated[str, typer.Option(help="Profile of the class sizes: exp or step.")] = "exp",
     methods: Annotated[
-        str | None, typer.Option(metavar="NAME,...", help="Methods to compare; default: the nine of the table.")
+        str | None, typer.Option(metavar="NAME,...", help="Methods to compare; default: the ten of the table.")
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Paired runs of every method.")] = 8,
+    seeds: Annotated[int, typer.Option(help="Paired runs of every method.")] = 10,
     subset_seed: Annotated[
         int | None, typer.Option(help="One training subset for all runs; default: a new one for every run.")
     ] = None,
@@ -78,8 +78,8 @@ def compare(
             started = True
 
         results = run_study(config, output, progress=advance)
-    console = Console(width=None if Console().is_terminal else 200)
-    console.print(comparison_table(results, COLUMNS))
+    console = Console(width=None if Console().is_terminal else 210)
+    console.print(comparison_table(results, COLUMNS, width=console.width))
     console.print(results["answer"]["sentence"], style="bold", highlight=False)
     save_figure(comparison_figure(results), output / "figure.png")
     page = write_page(results, COLUMNS, output / "report.html")

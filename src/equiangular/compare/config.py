@@ -19,6 +19,7 @@ DEFAULT_METHODS = (
     "cosine-la",
     "random-la",
     "etf-ce",
+    "etf-ce-pc",
     "etf-la",
     "etf-dr",
     "etf-dr-pc",
@@ -44,7 +45,6 @@ class CompareConfig:
             of training for every method alike.
         backbone: name of the backbone, see :func:`equiangular.models.make_backbone`; ``"auto"`` fits the data.
         budget: the optimisation budget, equal for all.
-        overrides: budget fields of single methods, where tuning on validation data chose another value.
         head_options: options of the head of single methods, such as ``{"etf-la": {"norm": "batch"}}``, beside those of
             the method itself; tuned on validation data as well.
         thresholds: few-shot classes have fewer than the first, many-shot ones more than the second (training samples).
@@ -57,12 +57,11 @@ class CompareConfig:
     imbalance: float = 100.0
     profile: str = "exp"
     methods: tuple[str, ...] = DEFAULT_METHODS
-    seeds: int = 8
+    seeds: int = 10
     subset_seed: int | None = None
     holdout: float = 0.2
     backbone: str = "auto"
     budget: Budget = field(default_factory=Budget)
-    overrides: dict[str, dict[str, float]] = field(default_factory=dict)
     head_options: dict[str, dict[str, Any]] = field(default_factory=dict)
     thresholds: tuple[int, int] = (20, 100)
 
@@ -82,12 +81,8 @@ class CompareConfig:
             raise ValueError(f"holdout must lie strictly between 0 and 1, got {self.holdout!r}.")
         if not self.methods:
             raise ValueError("no method to compare; name at least one, such as etf-la.")
-        for name in (*self.methods, *self.overrides, *self.head_options):
+        for name in (*self.methods, *self.head_options):
             get_method(name)
-
-    def budget_of(self, training_name: str) -> Budget:
-        """The budget of one method: the common one with the method's own tuned fields."""
-        return self.budget.with_changes(**self.overrides.get(training_name, {}))
 
     def trained_method(self, method: Method) -> Method:
         """The method with the head options that this comparison gives to its training."""
@@ -105,7 +100,7 @@ class CompareConfig:
     def run_fingerprint(self, training_name: str) -> str:
         """Hash of everything one training run depends on beside its seed; which other methods run is not among it."""
         values = self.as_dict()
-        for key in ("methods", "seeds", "overrides", "budget", "head_options"):
+        for key in ("methods", "seeds", "head_options"):
             values.pop(key)
-        own = {"budget": asdict(self.budget_of(training_name)), "head": self.head_options.get(training_name, {})}
-        return fingerprint({**values, **own, "training": training_name, "format": 1})
+        head = self.head_options.get(training_name, {})
+        return fingerprint({**values, "head": head, "training": training_name, "format": 1})

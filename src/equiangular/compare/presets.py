@@ -7,11 +7,20 @@ from typing import Any
 from equiangular.compare.config import DEFAULT_METHODS, CompareConfig
 from equiangular.training.config import Budget
 
-# Data set -> common budget, and the fields in which a method's tuned budget differs from it.
-PRESETS: dict[str, tuple[Budget, dict[str, dict[str, float]]]] = {
-    "digits": (Budget(weight_decay=5e-3), {}),
+# Data set -> common budget, and the head options tuned for each training (dev/tune_digits.py, dev/tune_digits.json).
+PRESETS: dict[str, tuple[Budget, dict[str, dict[str, Any]]]] = {
+    "digits": (
+        Budget(weight_decay=5e-3),
+        {
+            "linear-ce": {"norm": "batch", "scale": 0.5},
+            "linear-la": {"norm": "none", "scale": 0.25},
+            "cosine-la": {"norm": "none", "scale": 12.0},
+            "random-la": {"norm": "batch", "normalize": False, "scale": 0.5},
+            "etf-ce": {"norm": "batch", "normalize": False, "scale": 0.25},
+            "etf-la": {"norm": "batch", "normalize": False, "scale": 0.5},
+        },
+    ),
 }
-_OTHERS: tuple[Budget, dict[str, dict[str, float]]] = (Budget(), {})
 
 
 def configure(
@@ -26,25 +35,17 @@ def configure(
 ) -> CompareConfig:
     """The configuration of a comparison: the data set's tuned defaults, changed where a value is given.
 
-    A learning rate given here replaces the tuned ones of all methods.
-
     Example:
         >>> configure("digits", epochs=3).budget.epochs
         3
     """
-    budget, overrides = PRESETS.get(data, _OTHERS)
-    if learning_rate is not None:
-        overrides = {
-            name: kept
-            for name, changes in overrides.items()
-            if (kept := {k: v for k, v in changes.items() if k != "learning_rate"})
-        }
+    budget, head_options = PRESETS.get(data, (Budget(), {}))
     return CompareConfig(
         data=data,
         methods=methods or DEFAULT_METHODS,
         backbone=backbone or "auto",
         budget=budget.with_changes(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate),
-        overrides=overrides,
+        head_options=head_options,
         **fields,
     )
 

@@ -105,7 +105,7 @@ def run_training(dataset: Dataset, config: CompareConfig, methods: list[Method],
     backbone = default_backbone(dataset.kind, shape) if config.backbone == "auto" else config.backbone
     method = config.trained_method(methods[0])
     task = build_task(method, backbone, shape, dataset.num_classes, seed=seed)
-    fitted = fit(task, split.train_x, split.train_y, config.budget_of(name), seed=seed)
+    fitted = fit(task, split.train_x, split.train_y, config.budget, seed=seed)
     train_features, _ = predict(task, split.train_x)
     _, holdout_logits = predict(task, split.holdout_x)
     _, test_logits = predict(task, split.test_x)
@@ -113,6 +113,7 @@ def run_training(dataset: Dataset, config: CompareConfig, methods: list[Method],
         "seed": seed,
         "subset_seed": config.subset_seed_of(seed),
         "subset_sha256": split.manifest.sha256,
+        "backbone": backbone,
         "fingerprint": config.run_fingerprint(name),
         "head_parameters": task.head.head_parameters(),
         "total_parameters": sum(p.numel() for p in task.parameters() if p.requires_grad),

@@ -56,6 +56,7 @@ def run_study(config: CompareConfig, output: str | Path, *, progress: Progress |
         "format": 1,
         "config": config.as_dict(),
         "data": {"name": dataset.name, "classes": list(dataset.class_names), "source": dataset.source},
+        "backbone": records[0]["backbone"],
         **summarise(records, config),
         "runs": records,
         "provenance": provenance(),

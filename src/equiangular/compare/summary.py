@@ -13,7 +13,7 @@ from equiangular.training.methods import get_method
 
 # Columns of the table: key in a run, heading, unit.
 COLUMNS = (
-    ("balanced_accuracy", "balanced accuracy", "%"),
+    ("balanced_accuracy", "balanced", "%"),
     ("accuracy", "accuracy", "%"),
     ("many", "many", "%"),
     ("medium", "medium", "%"),
@@ -22,7 +22,7 @@ COLUMNS = (
     ("nc1", "NC1", ""),
     ("nc2_equiangular", "NC2", ""),
     ("nc3", "NC3", ""),
-    ("head_parameters", "head parameters", ""),
+    ("head_parameters", "head params", ""),
     ("seconds", "time", "s"),
 )
 
@@ -79,27 +79,29 @@ def answer(table: dict[str, Any], contrasts: list[dict[str, Any]], config: Compa
     if not contrasts:
         return {"verdict": "none", "sentence": "No answer: the comparison needs a fixed and a learnable head."}
     best = max(contrasts, key=lambda c: c["mean_difference"])
-    corrected = [c for c in contrasts if c["fixed"].endswith("-pc")]
     if best["p_holm"] < 0.05 and best["mean_difference"] > 0:
         verdict, opening = "better", "No, and a fixed one is better here"
     elif all(c["p_holm"] < 0.05 and c["mean_difference"] < 0 for c in contrasts):
         verdict, opening = "worse", "Yes, here a learnable classifier is better"
     else:
         verdict = "level"
-        opening = "No: a fixed classifier is as good as the best learnable one within the error of this test"
+        opening = "Not as far as this test can tell: the best fixed classifier is level with the best learnable one"
     sentence = f"{opening}. On {_describe(config)}, {_contrast_text(best, table)}."
+    corrected = [c for c in contrasts if c["fixed"].endswith("-pc")]
     if corrected:
-        ours = max(corrected, key=lambda c: c["mean_difference"])
-        state = "at least as good as" if ours["ci_high"] >= 0 else "not as good as"
-        sentence += (
-            f" The fixed head with prior correction is {state} the best learnable one within its confidence interval"
-            + (f" ({_contrast_text(ours, table)})." if ours is not best else ".")
-        )
+        sentence += f" With prior correction after training, {'; '.join(_corrected_text(c, table) for c in corrected)}."
     return {"verdict": verdict, "sentence": sentence, "best_fixed": best["fixed"], "best_learnable": best["learnable"]}
 
 
 def _describe(config: CompareConfig) -> str:
     return config.data if config.imbalance == 1 else f"{config.data} cut to imbalance {config.imbalance:g}"
+
+
+def _corrected_text(contrast: dict[str, Any], table: dict[str, Any]) -> str:
+    state = "at least as good as" if contrast["ci_high"] >= 0 else "not as good as"
+    interval = f"{contrast['mean_difference']:+.1f} [{contrast['ci_low']:+.1f}, {contrast['ci_high']:+.1f}]"
+    name = table[contrast["fixed"]]["label"].replace(" + prior correction", "")
+    return f"{name} is {state} the best learnable classifier within its confidence interval ({interval} points)"
 
 
 def _contrast_text(contrast: dict[str, Any], table: dict[str, Any]) -> str:

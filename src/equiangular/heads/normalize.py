@@ -32,4 +32,6 @@ def unit_normalize(x: Tensor, eps: float | None = None) -> Tensor:
     has_direction = square > limit**2
     inverse = torch.where(has_direction, torch.where(has_direction, square, 1.0).rsqrt(), 0.0)
     result = wide * inverse
-    return result if torch.is_autocast_enabled(x.device.type) else result.to(x.dtype)
+    device = x.device.type
+    autocast = device != "meta" and torch.is_autocast_enabled(device)  # there is none on the meta device
+    return result if autocast else result.to(x.dtype)

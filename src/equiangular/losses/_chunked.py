@@ -64,8 +64,11 @@ def _blocks(
     for start in range(0, num_classes, size):
         rows = slice(start, min(start + size, num_classes))
         vectors = unit_normalize(weight[rows].to(scaled.dtype))
-        logits = buffer[: batch * vectors.shape[0]].view(batch, vectors.shape[0])
-        torch.mm(scaled, vectors.T, out=logits)
+        if torch.compiler.is_compiling():  # the compiler plans its own memory, and some get out= into views wrong
+            logits = scaled @ vectors.T
+        else:
+            logits = buffer[: batch * vectors.shape[0]].view(batch, vectors.shape[0])
+            torch.mm(scaled, vectors.T, out=logits)
         yield rows, logits if bias is None else logits.add_(bias[rows]), vectors
 
 

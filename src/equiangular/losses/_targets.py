@@ -8,6 +8,7 @@ which is B x K itself, has m = K.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Union
 
 import torch
@@ -38,7 +39,7 @@ class ClassShares(NamedTuple):
     def dots(self, features: Tensor, weight: Tensor) -> Tensor:
         """w_c . h for every share: (B, m) from features (B, d) and weight (K, d); O(B d m) time and memory."""
         if self.labels is None:
-            with torch.autocast(features.device.type, enabled=False):
+            with without_autocast(features):
                 return features @ weight.to(features.dtype).T
         return (features[:, None, :] * weight[self.labels]).sum(-1)
 
@@ -146,6 +147,12 @@ def check_per_class(values: Any, num_classes: int, name: str, *, like: Tensor) -
         low, high = float(vector.min()), float(vector.max())
         raise ValueError(f"{name} must be finite and at least 0, got values from {low:.4g} to {high:.4g}.")
     return vector
+
+
+def without_autocast(tensor: Tensor) -> AbstractContextManager[Any]:
+    """Keep autocast from lowering the precision of a loss on the device of ``tensor``."""
+    device = tensor.device.type
+    return nullcontext() if device == "meta" else torch.autocast(device, enabled=False)
 
 
 def reduce_losses(losses: Tensor, reduction: str) -> Tensor:

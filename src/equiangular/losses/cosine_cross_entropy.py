@@ -8,7 +8,15 @@ from torch import Tensor, nn
 from equiangular._validate import check_choice, check_int, check_positive
 from equiangular.heads.normalize import unit_normalize
 from equiangular.losses._chunked import ChunkedLogSumExp
-from equiangular.losses._targets import REDUCTIONS, ClassShares, Target, check_table, parse_target, reduce_losses
+from equiangular.losses._targets import (
+    REDUCTIONS,
+    ClassShares,
+    Target,
+    check_table,
+    parse_target,
+    reduce_losses,
+    without_autocast,
+)
 from equiangular.losses.cross_entropy import check_smoothing
 
 
@@ -65,7 +73,7 @@ def cosine_cross_entropy(
         raise ValueError(f"bias must have shape (K,) = ({num_classes},), got {tuple(bias.shape)}.")
     size = num_classes if chunk_size is None else check_int(chunk_size, "chunk_size", minimum=1)
     shares = parse_target(target, num_classes, features.shape[0], like=features)
-    with torch.autocast(features.device.type, enabled=False):
+    with without_autocast(features):
         scaled = scale * unit_normalize(features)
         losses = _log_sum_exp(scaled, weight, bias, size) - (1 - eps) * _expected_logit(scaled, weight, bias, shares)
         if eps:

@@ -1,5 +1,7 @@
 """The LDAM methods: margins on the cosines, and the switch to re-weighting at 80 % of the epochs."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -19,20 +21,21 @@ def test_it_learns(check_learns, method, epoch):
     check_learns(method, epoch=epoch, learning_rate=0.02)
 
 
-def per_sample(toy, task):
-    """The losses from the head's own logits, whose scale is 30, with the margin taken off by hand."""
+def per_sample(toy, task, scale=30):
+    """The losses from the head's own logits, with the margin taken off by hand."""
     logits = task(toy.inputs)["logits"]
     margins = 0.5 * (3 / toy.counts) ** 0.25
-    off = 30 * F.one_hot(toy.labels, 4) * margins[toy.labels, None]
+    off = scale * F.one_hot(toy.labels, 4) * margins[toy.labels, None]
     return F.cross_entropy(logits - off, toy.labels, reduction="none")
 
 
 def test_criterion_takes_the_margin_off_the_scaled_cosines(toy):
     for method in ldam.METHODS:
-        task = toy.task(method).eval()
-        assert float(task.head.scale) == 30
-        loss = task(toy.inputs, toy.labels, Context(toy.counts, 0, 10))["loss"]
-        torch.testing.assert_close(loss, per_sample(toy, task).mean())
+        assert method.head_options["scale"] == 30
+        for scale in (30.0, 10.0):
+            task = toy.task(replace(method, head_options={**method.head_options, "scale": scale})).eval()
+            loss = task(toy.inputs, toy.labels, Context(toy.counts, 0, 10))["loss"]
+            torch.testing.assert_close(loss, per_sample(toy, task, scale).mean())
 
 
 def test_weights_before_and_after_the_switch(toy):
