@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equiangular.frames.levenshtein import _largest_jacobi_zero, levenshtein_bound
@@ -38,6 +38,7 @@ def test_strictly_below_other_optima(num_classes: int, dim: int, cosine: float) 
     assert cosine - 0.05 < levenshtein_bound(num_classes, dim) < cosine - 1e-4
 
 
+@settings(deadline=None)
 @given(dim=st.integers(2, 300), data=st.data())
 def test_simplex_and_orthoplex(dim: int, data: st.DataObject) -> None:
     num_classes = data.draw(st.integers(2, dim + 1))
@@ -45,6 +46,7 @@ def test_simplex_and_orthoplex(dim: int, data: st.DataObject) -> None:
     assert levenshtein_bound(2 * dim, dim) == pytest.approx(0, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(dim=st.integers(3, 40), num_classes=st.integers(3, 20000))
 def test_grows_with_classes_and_falls_with_dimension(dim: int, num_classes: int) -> None:
     bound = levenshtein_bound(num_classes, dim)
@@ -52,6 +54,7 @@ def test_grows_with_classes_and_falls_with_dimension(dim: int, num_classes: int)
     assert levenshtein_bound(num_classes, dim + 1) <= bound + 1e-12
 
 
+@settings(deadline=None)
 @given(dim=st.integers(3, 6), num_classes=st.integers(2, 60), seed=st.integers(0, 1000))
 def test_no_random_code_is_below(dim: int, num_classes: int, seed: int) -> None:
     vectors = torch.randn(num_classes, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))

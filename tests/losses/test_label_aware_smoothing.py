@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from equiangular.losses.label_aware_smoothing import (
     LabelAwareSmoothingLoss,
-    label_aware_smoothing,
+    label_aware_smoothing_factors,
     label_aware_smoothing_loss,
 )
 
@@ -20,19 +20,19 @@ LABELS = torch.tensor([0, 1, 2])
 
 def test_factors_by_hand_in_any_order_of_classes():
     """A third of the way from 10 to 100 samples: sin(30 degrees) = 1/2 of the way from 0.1 to 0.4."""
-    smoothing = label_aware_smoothing(COUNTS, smooth_head=0.4, smooth_tail=0.1)
+    smoothing = label_aware_smoothing_factors(COUNTS, smooth_head=0.4, smooth_tail=0.1)
     np.testing.assert_allclose(smoothing.numpy(), [0.25, 0.4, 0.1], rtol=1e-12)
 
 
 def test_factors_are_concave_and_grow_with_the_counts():
-    smoothing = label_aware_smoothing(range(1, 102, 10), smooth_head=0.5, smooth_tail=0.1).numpy()
+    smoothing = label_aware_smoothing_factors(range(1, 102, 10), smooth_head=0.5, smooth_tail=0.1).numpy()
     steps = np.diff(smoothing)
     assert (steps > 0).all()
     assert (np.diff(steps) < 0).all()
 
 
 def test_equal_counts_are_all_smoothed_like_the_head():
-    assert label_aware_smoothing([7, 7, 7], smooth_head=0.3).tolist() == pytest.approx([0.3] * 3)
+    assert label_aware_smoothing_factors([7, 7, 7], smooth_head=0.3).tolist() == pytest.approx([0.3] * 3)
 
 
 def smoothed_rows(eps):

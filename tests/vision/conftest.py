@@ -5,11 +5,12 @@ torchvision is healthy (https://github.com/pytorch/vision/issues/9077).
 """
 
 import sys
+from importlib import import_module
 
 import torch
 
 try:
-    pass
+    import_module("torchvision")
 except RuntimeError as error:
     if "torchvision::" not in str(error):
         raise
@@ -18,3 +19,4 @@ except RuntimeError as error:
     LIBRARY = torch.library.Library("torchvision", "FRAGMENT")
     for operator in ("nms", "qnms"):
         LIBRARY.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    import_module("torchvision")

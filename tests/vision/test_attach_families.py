@@ -23,8 +23,8 @@ TORCHVISION = (
 
 
 def check(model: torch.nn.Module, size: int) -> None:
-    model = eq.attach(model.double(), 7, projection="linear" if size == 0 else None)
-    head = model.equiangular_head
+    model = eq.attach(model.double(), 7)
+    head = eq.find_head(model)
     assert head.weight.dtype == torch.float64
     assert head.num_classes == 7
     x = torch.randn(2, 3, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

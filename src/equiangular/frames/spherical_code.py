@@ -50,8 +50,9 @@ def spherical_code(
     - K <= 20,000: momentum on row-normalised Riemannian gradients in float32, the step size falling as a cosine and
       the temperature geometrically. Every pair counts in every step: O(K^2 d) time, O(K d + chunk_size^2) memory.
     - beyond: the same, but in every step the classes are split at random into groups of ``chunk_size`` and only
-      pairs within a group count: O(K chunk_size d) time. Most pairs are never looked at, and the largest cosine stays
-      well above what a code of that size can have: :func:`best_frame` has closed forms for such sizes.
+      pairs within a group count: O(K chunk_size d) time. Most pairs are looked at rarely or never, so that the result
+      is an approximation whose largest cosine stays well above what a code of that size can have:
+      :func:`equiangular.frames.best_frame` has closed forms for such sizes.
 
     Measure what came out with :func:`equiangular.frames.frame_report` or ``best_frame(..., explain=True)``.
 
@@ -59,7 +60,8 @@ def spherical_code(
         num_classes: K >= 2.
         dim: d >= 1.
         objective: ``"max_cosine"`` or ``"softmax"``.
-        steps: L-BFGS iterations at each temperature (600 if None), or gradient steps in all (200 if None).
+        steps: L-BFGS iterations at each temperature (600 if None); for the other two methods gradient steps in all
+            (200 and 50 if None).
         restarts: random starts; the best is returned.
         seed: seed of the starts. Same seed, same device, same result; the starts are the same on every device.
         chunk_size: rows of a tile of the Gram matrix, and the size of a group in the stochastic method.
@@ -90,7 +92,9 @@ def spherical_code(
         raise ValueError(f"one dimension has two unit vectors, got num_classes={k}. Use at least 2 dimensions.")
     check_choice(objective, OBJECTIVES, "objective")
     small = k * k * d <= _SMALL
-    steps = check_int((600 if small else 200) if steps is None else steps, "steps", minimum=1)
+    if steps is None:
+        steps = 600 if small else 200 if k <= _DENSE else 50
+    check_int(steps, "steps", minimum=1)
     check_int(restarts, "restarts", minimum=1)
     check_int(chunk_size, "chunk_size", minimum=2)
     check_positive(tolerance, "tolerance")
@@ -106,8 +110,8 @@ def spherical_code(
             stages = _quasi_newton(x, _LADDER[_STARTS[restart % len(_STARTS)] :], steps, chunk_size)
         else:
             stages = _momentum(x, steps, chunk_size, generator)
-        for x, value in stages:
-            done += 1
+        for after, value in stages:
+            x, done = after, done + 1
             if progress is not None:
                 progress(done, total, min(value, best_value))
         if restarts == 1:
@@ -168,10 +172,11 @@ def _momentum(x: Tensor, steps: int, chunk_size: int, generator: torch.Generator
     _, k, d = x.shape
     scale = min(1 / math.sqrt(d), 1 - levenshtein_bound(k, d))  # spread of the cosines that matter
     reach = min(1.0, math.sqrt(2 * (1 - levenshtein_bound(k, d))))  # distance to the nearest neighbour
+    coldest = 1 / 30 if k <= _DENSE else 1 / 10  # unseen pairs need some warmth to be kept apart on average
     velocity = torch.zeros_like(x)
     for i in range(steps):
         progress = i / max(1, steps - 1)
-        temperature = 0.35 * scale * (1 / 30) ** progress
+        temperature = 0.35 * scale * coldest**progress
         size = 0.25 * reach * (1 + math.cos(math.pi * progress))
         exact = -math.inf
         for group in _groups(k, chunk_size, generator):

@@ -12,7 +12,7 @@ from equiangular._validate import check_choice, check_class_counts, check_featur
 from equiangular.losses._targets import REDUCTIONS, Target, check_per_class, parse_target, reduce_losses
 
 
-def label_aware_smoothing(class_counts: Any, *, smooth_head: float = 0.3, smooth_tail: float = 0.0) -> Tensor:
+def label_aware_smoothing_factors(class_counts: Any, *, smooth_head: float = 0.3, smooth_tail: float = 0.0) -> Tensor:
     """Smoothing factor eps_k of every class, in the concave form.
 
     eps_k = eps_K + (eps_1 - eps_K) sin( pi (N_k - N_K) / (2 (N_1 - N_K)) ), where N_1 and eps_1 belong to the largest
@@ -31,7 +31,7 @@ def label_aware_smoothing(class_counts: Any, *, smooth_head: float = 0.3, smooth
         ValueError: an empty class, or smoothing factors out of their range or in the wrong order.
 
     Example:
-        >>> label_aware_smoothing([100, 55, 10], smooth_head=0.4, smooth_tail=0.1)
+        >>> label_aware_smoothing_factors([100, 55, 10], smooth_head=0.4, smooth_tail=0.1)
         tensor([0.4000, 0.3121, 0.1000], dtype=torch.float64)
 
     Source: Zhong et al., "Improving calibration for long-tailed recognition", CVPR 2021, section on label-aware
@@ -63,9 +63,9 @@ def label_aware_smoothing_loss(
 ) -> Tensor:
     """Cross-entropy against labels smoothed by their class's own factor.
 
-    L = -(1 - eps_y) log p_y - eps_y / (K - 1) sum_{k != y} log p_k, with eps of :func:`label_aware_smoothing`. At its
-    minimum p_y = 1 - eps_y: the confidence a class is trained to. A target of several classes gives the mean of their
-    losses by share.
+    L = -(1 - eps_y) log p_y - eps_y / (K - 1) sum_{k != y} log p_k, with the eps of
+    :func:`label_aware_smoothing_factors`. At its minimum p_y = 1 - eps_y: the confidence a class is trained to. A
+    target of several classes gives the mean of their losses by share.
 
     Args:
         logits: (B, K) floating point.
@@ -91,7 +91,7 @@ def label_aware_smoothing_loss(
     """
     check_features(logits, name="logits")
     check_class_counts(class_counts, logits.shape[1])
-    smoothing = label_aware_smoothing(class_counts, smooth_head=smooth_head, smooth_tail=smooth_tail)
+    smoothing = label_aware_smoothing_factors(class_counts, smooth_head=smooth_head, smooth_tail=smooth_tail)
     return _smoothed(logits, target, smoothing, reduction)
 
 
@@ -132,7 +132,7 @@ class LabelAwareSmoothingLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.reduction = check_choice(reduction, REDUCTIONS, "reduction")
-        smoothing = label_aware_smoothing(class_counts, smooth_head=smooth_head, smooth_tail=smooth_tail)
+        smoothing = label_aware_smoothing_factors(class_counts, smooth_head=smooth_head, smooth_tail=smooth_tail)
         self.register_buffer("smoothing", smoothing.to(torch.get_default_dtype()), persistent=False)
 
     def forward(self, logits: Tensor, target: Target) -> Tensor:

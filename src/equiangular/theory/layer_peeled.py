@@ -1,0 +1,144 @@
+"""The layer-peeled model: the last layer's features as free variables, solved to the optimum in float64."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from equiangular._random import make_generator
+from equiangular._validate import check_choice, check_class_counts, check_int, check_positive
+from equiangular.frames import simplex_etf
+
+LOSSES = ("ce", "dr")
+
+
+@dataclass(frozen=True)
+class PeeledModel:
+    """A solved layer-peeled model.
+
+    Attributes:
+        features: H (K, d), one feature for each class.
+        weight: W (K, d), classifier vectors.
+        loss: value of the objective.
+        residual: norm of the projected-gradient step: 0 exactly at a point that satisfies the optimality conditions.
+        steps: gradient steps taken.
+    """
+
+    features: Tensor
+    weight: Tensor
+    loss: float
+    residual: float
+    steps: int
+
+
+def solve_layer_peeled(
+    class_counts: Sequence[int],
+    dim: int,
+    *,
+    loss: str = "ce",
+    weight: Tensor | None = None,
+    e_h: float = 5.0,
+    e_w: float = 1.0,
+    seed: int = 0,
+    max_steps: int = 50_000,
+    tolerance: float = 1e-12,
+) -> PeeledModel:
+    r"""Minimise the loss over features, and over the classifier too unless it is given.
+
+    .. math:: \min_{H, W} \sum_k \tfrac{n_k}{N} L(h_k, W), \quad \|h_k\|^2 \le E_H, \quad
+              \tfrac1K \sum_k \|w_k\|^2 \le E_W
+
+    One feature stands for all samples of a class: the losses are convex in h and so is the ball, so replacing the
+    features of a class by their mean cannot raise the objective. CE is -log softmax(W h)_k; DR is
+    (w_k . h - sqrt(E_W E_H))^2 / (2 sqrt(E_W E_H)).
+
+    Solved by projected gradient descent, features first, with each class's gradient divided by n_k/N (the constraint
+    holds for every class by itself, so this only rescales its step).
+
+    Args:
+        class_counts: n (K,), samples of each class.
+        dim: d.
+        loss: ``"ce"`` or ``"dr"``.
+        weight: (K, d) fixed classifier, such as sqrt(E_W) times a simplex ETF; None learns it.
+        e_h: bound on the squared norm of a feature.
+        e_w: bound on the mean squared norm of the classifier vectors; that of a given classifier is its own.
+        seed: seed of the starting point.
+        max_steps: steps at most.
+        tolerance: stop where the residual is below it.
+
+    Raises:
+        ValueError: an argument out of range or a classifier of another shape.
+
+    Example:
+        >>> frame = simplex_etf(4, 3, dtype=torch.float64)
+        >>> solved = solve_layer_peeled([100, 100, 1, 1], 3, weight=frame)
+        >>> bool((torch.nn.functional.normalize(solved.features) - frame).abs().max() < 1e-8)
+        True
+
+    Sources: Fang, He, Long and Su 2021, PNAS 118(43) (learnable classifier); Yang et al. 2022 (fixed ETF, DR).
+    """
+    counts = check_class_counts(class_counts)
+    check_choice(loss, LOSSES, "loss")
+    k, d = len(counts), check_int(dim, "dim", minimum=1)
+    e_h, e_w = check_positive(e_h, "e_h"), check_positive(e_w, "e_w")
+    if weight is not None and tuple(weight.shape) != (k, d):
+        raise ValueError(f"weight must have shape (K, d) = ({k}, {d}), got {tuple(weight.shape)}.")
+    share = (counts / counts.sum())[:, None]
+    generator = make_generator(seed)
+    h = project_rows(torch.randn(k, d, generator=generator, dtype=torch.float64), e_h)
+    w = torch.randn(k, d, generator=generator, dtype=torch.float64) if weight is None else weight.double()
+    learn = weight is None
+    if learn:
+        w = project_frobenius(w, k * e_w)
+    target = math.sqrt(e_w * e_h) if learn else math.sqrt(e_h) * float(torch.linalg.vector_norm(w, dim=1).mean())
+    # Step sizes below the reciprocal of the gradients' Lipschitz constants (the features' and the classifier's).
+    step_h = 1.0 / (float(torch.linalg.matrix_norm(w, 2)) ** 2 if not learn else k * e_w)
+    step_w = 1.0 / (k * e_h)
+    residual, steps = math.inf, 0
+    for steps in range(1, max_steps + 1):
+        gradient_h, gradient_w = gradients(h, w, share, loss, target)
+        moved = project_rows(h - step_h * gradient_h / share, e_h)
+        residual = float((moved - h).norm()) / step_h
+        h = moved
+        if learn:
+            moved = project_frobenius(w - step_w * k * gradient_w, k * e_w)
+            residual += float((moved - w).norm()) / step_w
+            w = moved
+        if residual < tolerance:
+            break
+    return PeeledModel(h, w, float(objective(h, w, share, loss, target)), residual, steps)
+
+
+def objective(h: Tensor, w: Tensor, share: Tensor, loss: str, target: float) -> Tensor:
+    """sum_k share_k L(h_k, W): h (K, d), w (K, d), share (K, 1)."""
+    if loss == "ce":
+        return -(share[:, 0] * (h @ w.T).log_softmax(1).diagonal()).sum()
+    return (share[:, 0] * ((h * w).sum(1) - target).square()).sum() / (2 * target)
+
+
+def gradients(h: Tensor, w: Tensor, share: Tensor, loss: str, target: float) -> tuple[Tensor, Tensor]:
+    """Gradients of :func:`objective` with respect to h and w, by formula.
+
+    CE: share_k (p_k - e_k) W and sum_k share_k (p_k - e_k) h_k^T. DR: share_k (w_k . h_k / target - 1) w_k, and the
+    same with h_k.
+    """
+    if loss == "ce":
+        error = share * ((h @ w.T).softmax(1) - torch.eye(len(h), dtype=h.dtype))
+        return error @ w, error.T @ h
+    slack = share * ((h * w).sum(1, keepdim=True) / target - 1)
+    return slack * w, slack * h
+
+
+def project_rows(h: Tensor, square: float) -> Tensor:
+    """Rows scaled back into the ball ||h||^2 <= square."""
+    norms = torch.linalg.vector_norm(h, dim=1, keepdim=True)
+    return h * (math.sqrt(square) / norms.clamp(min=math.sqrt(square)))
+
+
+def project_frobenius(w: Tensor, square: float) -> Tensor:
+    """The matrix scaled back into the ball ||W||_F^2 <= square."""
+    return w * (math.sqrt(square) / w.norm().clamp(min=math.sqrt(square)))
