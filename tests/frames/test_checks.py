@@ -33,6 +33,7 @@ def swapped_sign() -> torch.Tensor:
     [
         (changed(2, 1.5), r"row 2 has norm 1.5, not 1$"),
         (2 * frame(), r"row \d has norm 2, not 1; divided by their common norm 2 they are one"),
+        (changed(0, 1 + 8e-7), r"row 0 has norm 1, not 1$"),
         (swapped_sign(), r"rows \d and \d have inner product 0.2, not -1/\(K-1\) = -0.2: off by 0.4"),
         (torch.eye(4, 3), "row 3 has norm 0"),
         (torch.nn.functional.normalize(torch.randn(9, 4, generator=torch.Generator().manual_seed(0))), "needs d >= 8"),

@@ -13,8 +13,10 @@ OPTIONS = {"norm": "batch", "projection": "linear", "dim": 6, "scale": "learned"
 def features(rows: int = 6) -> torch.Tensor:
     return torch.randn(rows, D, generator=torch.Generator().manual_seed(0))
 
+KINDS = sorted(set(HEADS) - {"rotated-etf"})  # see test_rotated.py
 
-@pytest.mark.parametrize("kind", sorted(HEADS))
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("pre_logits", [False, True])
 def test_compiles_without_a_graph_break(kind: str, pre_logits: bool) -> None:
     head = make_head(kind, D, K, **OPTIONS)
@@ -28,7 +30,7 @@ def test_compiles_without_a_graph_break(kind: str, pre_logits: bool) -> None:
     torch._dynamo.reset()
 
 
-@pytest.mark.parametrize("kind", sorted(HEADS))
+@pytest.mark.parametrize("kind", KINDS)
 def test_exports_with_a_free_batch_size(kind: str) -> None:
     head = make_head(kind, D, K, **OPTIONS).eval()
     batch = torch.export.Dim("batch", min=2)
@@ -59,7 +61,7 @@ def test_onnx_gives_the_same_logits(tmp_path) -> None:
     torch.testing.assert_close(torch.from_numpy(session.run(None, {"x": x.numpy()})[0]), head(x).detach())
 
 
-@pytest.mark.parametrize("kind", sorted(HEADS))
+@pytest.mark.parametrize("kind", KINDS)
 def test_autocast_runs_the_matrix_product_low_and_the_norm_high(kind: str) -> None:
     head = make_head(kind, D, K, norm="batch", normalize=True)
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -22,7 +22,8 @@ from equiangular.measures import (
 )
 from equiangular.measures.collapse import ClassMoments, collapse_measures
 from equiangular.posthoc import calibrate_prior_correction, prior_corrected_logits
-from equiangular.training import Method, build_task, fit, predict
+from equiangular.training import Method, backbone_features, build_task, fit
+from equiangular.training.methods.second_stage import StoredFeatures
 
 
 @dataclass(frozen=True)
@@ -105,32 +106,35 @@ def run_training(dataset: Dataset, config: CompareConfig, methods: list[Method],
     backbone = default_backbone(dataset.kind, shape) if config.backbone == "auto" else config.backbone
     method = config.trained_method(methods[0])
     task = build_task(method, backbone, shape, dataset.num_classes, seed=seed)
-    fitted = fit(task, split.train_x, split.train_y, config.budget, seed=seed)
-    train_features, _ = predict(task, split.train_x)
-    _, holdout_logits = predict(task, split.holdout_x)
-    _, test_logits = predict(task, split.test_x)
+    budget = config.budget.with_changes(**getattr(method, "budget_changes", {}))
+    fitted = fit(task, split.train_x, split.train_y, budget, seed=seed)
+    train, holdout, test = (backbone_features(task, x) for x in (split.train_x, split.holdout_x, split.test_x))
     shared = {
         "seed": seed,
         "subset_seed": config.subset_seed_of(seed),
         "subset_sha256": split.manifest.sha256,
         "backbone": backbone,
         "fingerprint": config.run_fingerprint(name),
-        "head_parameters": task.head.head_parameters(),
         "total_parameters": sum(p.numel() for p in task.parameters() if p.requires_grad),
         "seconds": fitted.seconds,
         "final_loss": fitted.losses[-1],
         "class_counts": split.class_counts.tolist(),
-        **collapse(train_features, split.train_y, task.head.weight),
     }
     records = []
     for method in methods:
-        logits, correction = test_logits, {}
+        stage = getattr(method, "second_stage", None)
+        stored = StoredFeatures(train, split.train_y, holdout, split.holdout_y)
+        head = (task.head if stage is None else stage(task.head, stored, seed)).eval()
+        with torch.no_grad():
+            features, logits = head(train, pre_logits=True), head(test)
+            if method.corrected:
+                scale, strength = calibrate_prior_correction(head(holdout), split.holdout_y, split.class_counts)
+                logits = prior_corrected_logits(logits, split.class_counts, scale=scale, strength=strength)
+        record = {"method": method.name, **shared, "head_parameters": head.head_parameters()}
         if method.corrected:
-            scale, strength = calibrate_prior_correction(holdout_logits, split.holdout_y, split.class_counts)
-            logits = prior_corrected_logits(test_logits, split.class_counts, scale=scale, strength=strength)
-            correction = {"correction_scale": float(scale), "correction_strength": float(strength)}
-        scores = test_scores(logits, split.test_y, split.class_counts, config.thresholds)
-        records.append({"method": method.name, **shared, **correction, **scores})
+            record |= {"correction_scale": scale, "correction_strength": strength}
+        record |= collapse(features, split.train_y, head.class_vectors().detach())
+        records.append(record | test_scores(logits, split.test_y, split.class_counts, config.thresholds))
     return records
 
 

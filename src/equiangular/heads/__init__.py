@@ -8,6 +8,7 @@ from equiangular.heads.linear import LinearHead
 from equiangular.heads.normalize import unit_normalize
 from equiangular.heads.random_vectors import RandomHead, random_unit_vectors
 from equiangular.heads.registry import HEADS, make_head
+from equiangular.heads.rotated import RotatedETFHead
 from equiangular.heads.scale import scale_for_probability
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Head",
     "LinearHead",
     "RandomHead",
+    "RotatedETFHead",
     "attach",
     "find_head",
     "forward_with_features",

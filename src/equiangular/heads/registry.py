@@ -10,8 +10,9 @@ from equiangular.heads.cosine import CosineHead
 from equiangular.heads.etf import ETFHead
 from equiangular.heads.linear import LinearHead
 from equiangular.heads.random_vectors import RandomHead
+from equiangular.heads.rotated import RotatedETFHead
 
-HEADS: dict[str, type[Head]] = {"etf": ETFHead, "linear": LinearHead, "cosine": CosineHead, "random": RandomHead}
+HEADS: dict[str, type[Head]] = {"etf": ETFHead, "linear": LinearHead, "cosine": CosineHead, "random": RandomHead, "rotated-etf": RotatedETFHead}
 
 
 def make_head(kind: str, in_features: int, num_classes: int, **options: Any) -> Head:

@@ -82,7 +82,7 @@ class RotatedETFHead(ETFHead):
         if self.skew is None:
             return self.frame
         device = self.frame.device.type
-        with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
+        with nullcontext() if device == "meta" else torch.autocast(device, enabled=False):
             rotation = rotation_matrix(self.skew, self.dim)
             return (self.frame.to(rotation.dtype) @ rotation).to(self.frame.dtype)
 

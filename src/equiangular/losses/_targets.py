@@ -114,7 +114,7 @@ def _parse_mixup(target: Any, num_classes: int, batch: int, like: Tensor) -> Cla
         raise ValueError(f"a mixup target must be (target_a, target_b, lam), got {len(target)} entries.")
     a = check_labels(target[0], num_classes, name="target_a", batch=batch)
     b = check_labels(target[1], num_classes, name="target_b", batch=batch)
-    lam = torch.as_tensor(target[2], device=like.device).to(like.dtype)
+    lam = torch.as_tensor(target[2], device=like.device, dtype=like.dtype)
     if lam.ndim > 1 or (lam.ndim == 1 and lam.shape[0] != batch):
         raise ValueError(f"lam must be a number or have shape (B,) = ({batch},), got {tuple(lam.shape)}.")
     if values_are_readable(lam) and not bool(((lam >= 0) & (lam <= 1)).all()):

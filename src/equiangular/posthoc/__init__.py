@@ -3,5 +3,13 @@
 from equiangular.posthoc.calibration import Calibration, calibrate_prior_correction
 from equiangular.posthoc.correction import PriorCorrection
 from equiangular.posthoc.prior import prior_corrected_logits
+from equiangular.posthoc.tau_norm import choose_tau, tau_normalized_weight
 
-__all__ = ["Calibration", "PriorCorrection", "calibrate_prior_correction", "prior_corrected_logits"]
+__all__ = [
+    "Calibration",
+    "PriorCorrection",
+    "calibrate_prior_correction",
+    "choose_tau",
+    "prior_corrected_logits",
+    "tau_normalized_weight",
+]

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from equiangular._random import make_generator
 from equiangular._validate import check_choice, check_class_counts, check_int, check_positive
-from equiangular.frames import simplex_etf
 
 LOSSES = ("ce", "dr")
 

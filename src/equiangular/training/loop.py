@@ -117,3 +117,11 @@ def predict(task: Task, inputs: Tensor, *, batch_size: int = 1024) -> tuple[Tens
     device = next(task.parameters()).device
     outputs = [task(chunk.to(device)) for chunk in inputs.split(batch_size)]
     return torch.cat([o["features"] for o in outputs]).cpu(), torch.cat([o["logits"] for o in outputs]).cpu()
+
+
+@torch.no_grad()
+def backbone_features(task: Task, inputs: Tensor, *, batch_size: int = 1024) -> Tensor:
+    """What the backbone makes of the inputs, (N, num_features): evaluation mode, on the CPU. The head takes these."""
+    task.eval()
+    device = next(task.parameters()).device
+    return torch.cat([task.backbone(chunk.to(device)).cpu() for chunk in inputs.split(batch_size)])

@@ -3,12 +3,42 @@
 from __future__ import annotations
 
 from equiangular._validate import check_choice
-from equiangular.training.methods import cross_entropy, dot_regression, logit_adjustment, prior_correction
+from equiangular.training.methods import (
+    arb,
+    class_balanced,
+    cross_entropy,
+    crt,
+    dot_regression,
+    focal,
+    label_aware_smoothing,
+    ldam,
+    learned_rotation,
+    logit_adjustment,
+    normface,
+    prior_correction,
+    tau_norm,
+    weight_balancing,
+)
 from equiangular.training.methods.base import Method
 
 METHODS: dict[str, Method] = {
     method.name: method
-    for module in (cross_entropy, logit_adjustment, dot_regression, prior_correction)
+    for module in (
+        cross_entropy,
+        normface,
+        focal,
+        class_balanced,
+        label_aware_smoothing,
+        logit_adjustment,
+        ldam,
+        arb,
+        dot_regression,
+        learned_rotation,
+        prior_correction,
+        crt,
+        tau_norm,
+        weight_balancing,
+    )
     for method in module.METHODS
 }
 
