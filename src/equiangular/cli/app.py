@@ -9,6 +9,7 @@ import typer
 from equiangular import __version__
 from equiangular.cli.compare import compare
 from equiangular.cli.frame import frame
+from equiangular.cli.theory import theory
 
 app = typer.Typer(
     name="equiangular",
@@ -38,3 +39,4 @@ def common(
 
 app.command()(compare)
 app.command()(frame)
+app.command()(theory)

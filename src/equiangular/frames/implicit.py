@@ -81,8 +81,8 @@ def implicit_rows(
     start = _splitmix(ids.reshape(-1) + _signed(key))
     counters = torch.arange(1, words + 1, device=ids.device) * _signed(_GOLDEN_GAMMA)
     bits = _splitmix(start[:, None] + counters)
-    shifts = torch.arange(0, 64, 16, device=ids.device)
-    values = (bits[..., None] >> shifts & 0xFFFF).reshape(len(start), 4 * words)[:, :d]
+    # Constant shifts: torch.compile's vectorised shift by a tensor is wrong for negative int64 (seen in torch 2.13).
+    values = torch.cat([bits >> shift & 0xFFFF for shift in (0, 16, 32, 48)], dim=1)[:, :d]
     values = 2 * values - 0xFFFF  # odd, between -65535 and 65535: no row is zero
     squares = values.square().sum(1, keepdim=True)  # exact: below 2^32 d
     rows = values.double() / squares.double().sqrt() if ids.device.type != "mps" else values / squares.float().sqrt()

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -127,7 +127,7 @@ def _bch(m: int, ids: Tensor) -> Tensor:
     parity = torch.zeros(ids.numel(), q, dtype=torch.int64, device=ids.device)
     for place, power in enumerate((1, 3, 5)):
         factor = (ids >> (1 + place * m)) & (q - 1)
-        index = log[factor][:, None] + (log[1:] * power % (q - 1))[None]
+        index = (log[factor][:, None] + log[1:] * power) % (q - 1)
         parity[:, 1:] ^= torch.where(factor[:, None] == 0, 0, trace[exp[index]])
     return parity
 
@@ -157,6 +157,13 @@ def _kerdock(m: int, ids: Tensor) -> Tensor:
     return torch.cat([first, second ^ flip[:, None]], 1)
 
 
-@lru_cache(maxsize=16)
-def _tables(m: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    return tuple(torch.tensor(table, device=device) for table in field_tables(m))
+_TABLES: dict[tuple[int, str], Tensor] = {}
+
+
+@torch.compiler.assume_constant_result  # the field's arithmetic is done once, also where this is being compiled
+def _tables(m: int, device: torch.device) -> Tensor:
+    """Powers, logarithms and traces of GF(2^m), (3, 2^m) int64; kept for each device."""
+    if (m, str(device)) not in _TABLES:
+        exp, log, trace = field_tables(m)
+        _TABLES[m, str(device)] = torch.tensor(np.stack([exp[: 1 << m], log, trace]), device=device)
+    return _TABLES[m, str(device)]

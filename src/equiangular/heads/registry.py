@@ -12,7 +12,13 @@ from equiangular.heads.linear import LinearHead
 from equiangular.heads.random_vectors import RandomHead
 from equiangular.heads.rotated import RotatedETFHead
 
-HEADS: dict[str, type[Head]] = {"etf": ETFHead, "linear": LinearHead, "cosine": CosineHead, "random": RandomHead, "rotated-etf": RotatedETFHead}
+HEADS: dict[str, type[Head]] = {
+    "etf": ETFHead,
+    "linear": LinearHead,
+    "cosine": CosineHead,
+    "random": RandomHead,
+    "rotated-etf": RotatedETFHead,
+}
 
 
 def make_head(kind: str, in_features: int, num_classes: int, **options: Any) -> Head:

@@ -3,6 +3,7 @@
 from equiangular.report.figure import comparison_figure, figure_svg, save_figure
 from equiangular.report.page import comparison_page, write_page
 from equiangular.report.table import comparison_table, format_cell
+from equiangular.report.theory import theory_figures, write_theory_page
 
 __all__ = [
     "comparison_figure",
@@ -11,5 +12,7 @@ __all__ = [
     "figure_svg",
     "format_cell",
     "save_figure",
+    "theory_figures",
     "write_page",
+    "write_theory_page",
 ]

@@ -1,0 +1,19 @@
+"""The theory, runnable: the layer-peeled model, minority collapse, gradients in parts, convergence. Imports torch only."""
+
+from equiangular.theory.convergence import convergence_study, descend
+from equiangular.theory.layer_peeled import PeeledModel, solve_layer_peeled
+from equiangular.theory.minority import minority_collapse
+from equiangular.theory.pull_push import classifier_gradient, dot_regression_feature_gradient, feature_gradient
+from equiangular.theory.tetrahedron import watch_collapse
+
+__all__ = [
+    "PeeledModel",
+    "classifier_gradient",
+    "convergence_study",
+    "descend",
+    "dot_regression_feature_gradient",
+    "feature_gradient",
+    "minority_collapse",
+    "solve_layer_peeled",
+    "watch_collapse",
+]

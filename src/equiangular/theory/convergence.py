@@ -1,4 +1,4 @@
-"""How fast the losses bring unit-norm features to their vertex: dot-regression, dot and cross-entropy from one start."""
+"""How fast dot-regression, dot and cross-entropy bring unit-norm features to their vertex, from one start."""
 
 from __future__ import annotations
 
@@ -79,15 +79,15 @@ def convergence_study(
     """1 - cos over steps for each loss and learning rate, from random starts and from opposite ones.
 
     Returns:
-        ``curves``: for each run its loss, scale, learning rate, start, mean 1 - cos at logarithmically spaced steps, the
-        number of steps to reach 0.1, 0.01, 1e-3 and 1e-6 (None: not within ``steps``), and the exponent of the tail,
+        ``curves``: for each run its loss, scale, learning rate, start, mean 1 - cos at logarithmically spaced steps,
+        the number of steps to reach 0.1, 0.01, 1e-3 and 1e-6 (None: not within ``steps``), and the exponent of the tail,
         the slope of log(1 - cos) against log(step) over the last decade of steps: -1 for a sub-linear 1/t decay; far
         below for exponential decay.
     """
     frame = simplex_etf(num_classes, dim, seed=seed, dtype=torch.float64)
     near = random_start(num_classes, dim, seed=seed)
     far = torch.nn.functional.normalize(0.05 * near - frame, dim=1)
-    marks = sorted({int(round(10 ** (i / 8))) for i in range(64)} | {0, 100, 1000, 2000})
+    marks = sorted({round(10 ** (i / 8)) for i in range(64)} | {0, 100, 1000, 2000})
     marks = [m for m in marks if m <= steps]
     cases = [("dr", 1.0), ("dot", 1.0), *(("ce", s) for s in ce_scales)]
     curves = []

@@ -98,7 +98,8 @@ def solve_layer_peeled(
     step_h = 1.0 / (float(torch.linalg.matrix_norm(w, 2)) ** 2 if not learn else k * e_w)
     step_w = 1.0 / (k * e_h)
     residual, steps = math.inf, 0
-    for steps in range(1, max_steps + 1):
+    while residual >= tolerance and steps < max_steps:
+        steps += 1
         gradient_h, gradient_w = gradients(h, w, share, loss, target)
         moved = project_rows(h - step_h * gradient_h / share, e_h)
         residual = float((moved - h).norm()) / step_h
@@ -107,8 +108,6 @@ def solve_layer_peeled(
             moved = project_frobenius(w - step_w * k * gradient_w, k * e_w)
             residual += float((moved - w).norm()) / step_w
             w = moved
-        if residual < tolerance:
-            break
     return PeeledModel(h, w, float(objective(h, w, share, loss, target)), residual, steps)
 
 

@@ -1,4 +1,4 @@
-"""Minority collapse: what a learnable classifier does to rare classes as the imbalance grows, and a fixed one does not."""
+"""Minority collapse: a learnable classifier merges rare classes as the imbalance grows; a fixed one does not."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def dot_regression_feature_gradient(features: Tensor, weight: Tensor) -> Tensor:
     return -(1 - (features * weight).sum(1, keepdim=True)) * weight
 
 
-def _shares_and_probabilities(features: Tensor, weight: Tensor, counts: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+def _shares_and_probabilities(features: Tensor, weight: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
     check_features(features, dim=weight.shape[1])
-    counts = check_class_counts(counts, len(weight)).to(features)
+    counts = check_class_counts(sizes, len(weight)).to(features)
     return (counts / counts.sum())[:, None], (features @ weight.T).softmax(1)

@@ -5,4 +5,16 @@ from equiangular.training.loop import Fitted, backbone_features, build_task, fit
 from equiangular.training.methods import METHODS, Context, Method, get_method
 from equiangular.training.task import Task
 
-__all__ = ["METHODS", "Budget", "Context", "Fitted", "Method", "Task", "backbone_features", "build_task", "fit", "get_method", "predict"]
+__all__ = [
+    "METHODS",
+    "Budget",
+    "Context",
+    "Fitted",
+    "Method",
+    "Task",
+    "backbone_features",
+    "build_task",
+    "fit",
+    "get_method",
+    "predict",
+]

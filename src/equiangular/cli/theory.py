@@ -1,0 +1,46 @@
+"""``equiangular theory``: the layer-peeled model, run and drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def theory(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")] = Path(
+        "runs/theory"
+    ),
+    seed: Annotated[int, typer.Option(help="Seed of starting points and frames.")] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer steps: seconds, for a first look.")] = False,
+) -> None:
+    """Run the theory: minority collapse, the common optimum, pull and push, convergence, and collapse in 3-D.
+
+    Writes theory.json, three figures and theory.html, a self-contained page, into the output folder.
+    """
+    from rich.console import Console
+
+    from equiangular._files import prepare_folder, write_json
+
+    prepare_folder(output)
+    from equiangular.report import save_figure, theory_figures, write_theory_page
+    from equiangular.theory.run import compute_theory
+
+    with Console(stderr=True).status("starting") as status:
+        results = compute_theory(seed=seed, quick=quick, progress=status.update)
+    write_json(output / "theory.json", results)
+    for name, figure in theory_figures(results).items():
+        save_figure(figure, output / f"{name}.svg")
+    page = write_theory_page(results, output / "theory.html")
+    last = results["minority"][-1]
+    worst = max(row["deviation"] for row in results["optimum"].values())
+    lines = (
+        f"minority collapse at R = {last['ratio']}: mean cosine of minority classifier vectors "
+        f"{last['learnable_weight_minority_cosine']:+.3f} learned, {last['fixed_weight_minority_cosine']:+.3f} fixed",
+        f"distance of the features to an ETF: {last['learnable_etf_distance']:.2g} learned, "
+        f"{last['fixed_etf_distance']:.1g} fixed",
+        f"common optimum of CE and DR: largest deviation of a feature from its vertex {worst:.1g}",
+        f"wrote {output / 'theory.json'}, figures and {page}",
+    )
+    typer.echo("\n".join(lines))

@@ -1,0 +1,113 @@
+"""The figures and the page of the theory, with four classes in three dimensions to play."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from equiangular._extras import require
+from equiangular._files import write_text
+from equiangular.report.figure import FIXED, LEARNED, figure_svg
+
+_STYLES = {
+    ("dr", 1.0): ("DR", FIXED, "-"),
+    ("dot", 1.0): ("dot", "#009E73", "-"),
+    ("ce", 1.0): ("CE, scale 1", "#56B4E9", "--"),
+    ("ce", 8.0): ("CE, scale 8", LEARNED, "-"),
+    ("ce", 32.0): ("CE, scale 32", "#CC79A7", "-"),
+}
+
+
+def theory_figures(results: dict[str, Any]) -> dict[str, Any]:
+    """Figures of a result of :func:`equiangular.theory.run.compute_theory`, by name.
+
+    Returns:
+        ``minority``, ``gradients`` and ``convergence``, each a ``matplotlib.figure.Figure``.
+
+    Raises:
+        ImportError: matplotlib is missing.
+    """
+    figure_class = require("matplotlib.figure", extra="plot", purpose="Drawing the figures").Figure
+    return {
+        "minority": _minority(figure_class, results["minority"]),
+        "gradients": _gradients(figure_class, results["gradients"]),
+        "convergence": _convergence(figure_class, results["convergence"]),
+    }
+
+
+def write_theory_page(results: dict[str, Any], path: str | Path) -> Path:
+    """Write the self-contained page atomically: figures inline, the 3-D view in plain JavaScript, nothing fetched."""
+    jinja2 = require("jinja2", extra="train", purpose="Writing the page")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    text = environment.get_template("theory.html").render(
+        results=results,
+        figures={name: figure_svg(figure) for name, figure in theory_figures(results).items()},
+        scenes=json.dumps(results["tetrahedron"], separators=(",", ":")).replace("</", "<\\/"),
+        provenance=results["provenance"],
+        last=results["minority"][-1],
+        dr=[c for c in results["convergence"]["curves"] if c["loss"] == "dr" and c["start"] == "random"],
+    )
+    return write_text(path, text)
+
+
+def _minority(figure_class: Any, rows: list[dict[str, Any]]) -> Any:
+    figure = figure_class(figsize=(9, 3.8), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    ratios = [row["ratio"] for row in rows]
+    for axis, part, title in zip(axes, ("weight", "features"), ("classifier vectors", "features"), strict=True):
+        for head, color in (("learnable", LEARNED), ("fixed", FIXED)):
+            for group, line in (("minority", "-"), ("majority", ":")):
+                values = [row[f"{head}_{part}_{group}_cosine"] for row in rows]
+                label = f"{'learned' if head == 'learnable' else 'fixed ETF'}, {group}"
+                axis.plot(ratios, values, line, marker="o", color=color, label=label)
+        axis.axhline(rows[0]["etf_cosine"], color="0.6", linewidth=0.8)
+        axis.set_xscale("log")
+        axis.set_xlabel("imbalance ratio R")
+        axis.set_title(title)
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("mean cosine of two classes")
+    axes[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _gradients(figure_class: Any, parts: dict[str, Any]) -> Any:
+    figure = figure_class(figsize=(9, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    classes = range(len(parts["counts"]))
+    for axis, name, title in ((left, "classifier", "on a classifier vector"), (right, "feature", "on one feature")):
+        axis.bar([c - 0.2 for c in classes], parts[f"{name}_pull"], width=0.38, color="#009E73", label="pull")
+        axis.bar([c + 0.2 for c in classes], parts[f"{name}_push"], width=0.38, color="#CC79A7", label="push")
+        axis.set_title(f"cross-entropy's gradient {title}")
+        axis.set_xticks(list(classes), [f"{n:g}" for n in parts["counts"]], fontsize=8)
+        axis.set_xlabel("samples of the class")
+        axis.set_ylabel("norm")
+        axis.legend(frameon=False)
+    left.set_yscale("log")
+    return figure
+
+
+def _convergence(figure_class: Any, study: dict[str, Any]) -> Any:
+    figure = figure_class(figsize=(9, 4), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, start in zip(axes, ("random", "opposite"), strict=True):
+        for curve in study["curves"]:
+            key = (curve["loss"], curve["scale"])
+            if curve["start"] == start and curve["learning_rate"] == 0.5 and key in _STYLES:
+                label, color, line = _STYLES[key]
+                points = [(s, max(v, 1e-17)) for s, v in zip(curve["steps"], curve["one_minus_cos"], strict=True) if s]
+                axis.plot(*zip(*points, strict=True), line, color=color, label=label)
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        axis.set_xlabel("gradient step (learning rate 0.5)")
+        axis.set_title(f"{start} start")
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("1 - cos to the vertex")
+    axes[0].legend(frameon=False)
+    return figure
