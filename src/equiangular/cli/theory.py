@@ -34,13 +34,13 @@ def theory(
         save_figure(figure, output / f"{name}.svg")
     page = write_theory_page(results, output / "theory.html")
     last = results["minority"][-1]
-    worst = max(row["deviation"] for row in results["optimum"].values())
+    worst = max(abs(row["excess"]) for row in results["optimum"].values())
     lines = (
         f"minority collapse at R = {last['ratio']}: mean cosine of minority classifier vectors "
         f"{last['learnable_weight_minority_cosine']:+.3f} learned, {last['fixed_weight_minority_cosine']:+.3f} fixed",
         f"distance of the features to an ETF: {last['learnable_etf_distance']:.2g} learned, "
         f"{last['fixed_etf_distance']:.1g} fixed",
-        f"common optimum of CE and DR: largest deviation of a feature from its vertex {worst:.1g}",
+        f"common optimum of CE and DR: objective within {worst:.1g} of its value at the vertices",
         f"wrote {output / 'theory.json'}, figures and {page}",
     )
     typer.echo("\n".join(lines))

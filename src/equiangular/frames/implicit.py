@@ -73,10 +73,9 @@ def implicit_rows(
                 f"no quadratic code holds {num_classes} classes in {d} dimensions. "
                 "Use construction='random', or more dimensions."
             )
-        columns = _splitmix(torch.arange(d, device=ids.device) + _signed(key))
-        return (quadratic_code_rows(code, ids.reshape(-1), d, dtype=dtype) * (1 - 2 * (columns & 1)).to(dtype)).reshape(
-            *ids.shape, d
-        )
+        signs = 1 - 2 * (_splitmix(torch.arange(d, device=ids.device) + _signed(key)) & 1)
+        rows = quadratic_code_rows(code, ids.reshape(-1), d, dtype=dtype) * signs.to(dtype)
+        return rows.reshape(*ids.shape, d)
     words = (d + 3) // 4
     start = _splitmix(ids.reshape(-1) + _signed(key))
     counters = torch.arange(1, words + 1, device=ids.device) * _signed(_GOLDEN_GAMMA)

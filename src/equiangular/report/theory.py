@@ -88,8 +88,10 @@ def _gradients(figure_class: Any, parts: dict[str, Any]) -> Any:
         axis.set_xticks(list(classes), [f"{n:g}" for n in parts["counts"]], fontsize=8)
         axis.set_xlabel("samples of the class")
         axis.set_ylabel("norm")
-        axis.legend(frameon=False)
+        axis.legend(frameon=False, ncols=2, loc="upper right")
+        axis.margins(y=0.15)
     left.set_yscale("log")
+    left.set_ylim(top=2 * max(parts["classifier_pull"]))
     return figure
 
 
