@@ -1,4 +1,4 @@
-"""The theory, runnable: the layer-peeled model, minority collapse, gradients in parts, convergence. Imports torch only."""
+"""The theory, runnable: the layer-peeled model, minority collapse, gradients in parts, convergence. torch only."""
 
 from equiangular.theory.convergence import convergence_study, descend
 from equiangular.theory.layer_peeled import PeeledModel, solve_layer_peeled

@@ -79,10 +79,10 @@ def convergence_study(
     """1 - cos over steps for each loss and learning rate, from random starts and from opposite ones.
 
     Returns:
-        ``curves``: for each run its loss, scale, learning rate, start, mean 1 - cos at logarithmically spaced steps,
-        the number of steps to reach 0.1, 0.01, 1e-3 and 1e-6 (None: not within ``steps``), and the exponent of the tail,
-        the slope of log(1 - cos) against log(step) over the last decade of steps: -1 for a sub-linear 1/t decay; far
-        below for exponential decay.
+        ``curves``: for each run its loss, scale, learning rate and start; mean 1 - cos at logarithmically spaced steps;
+        the number of steps to reach 0.1, 0.01, 1e-3 and 1e-6 (None: not within ``steps``); and the exponent of the
+        tail, the slope of log(1 - cos) against log(step) over the last decade of steps: -1 for a decay like 1/step,
+        None where float64's limit is reached before.
     """
     frame = simplex_etf(num_classes, dim, seed=seed, dtype=torch.float64)
     near = random_start(num_classes, dim, seed=seed)

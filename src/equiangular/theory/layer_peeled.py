@@ -73,6 +73,7 @@ def solve_layer_peeled(
         ValueError: an argument out of range or a classifier of another shape.
 
     Example:
+        >>> from equiangular import simplex_etf
         >>> frame = simplex_etf(4, 3, dtype=torch.float64)
         >>> solved = solve_layer_peeled([100, 100, 1, 1], 3, weight=frame)
         >>> bool((torch.nn.functional.normalize(solved.features) - frame).abs().max() < 1e-8)
