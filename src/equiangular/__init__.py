@@ -43,6 +43,8 @@ _PUBLIC = {
     "long_tail_indices": "longtail",
     "SubsetManifest": "longtail",
     "NeuralCollapse": "measures",
+    "measure_collapse": "measures",
+    "watch": "measures",
     "ShotAccuracy": "measures",
     "CalibrationError": "measures",
 }

@@ -1,4 +1,7 @@
-"""Simplices and an orthogonal transform in closed form: no factorisation, exact to rounding, all in float64."""
+"""Simplices and an orthogonal transform in closed form: no factorisation, exact to rounding, float64 on the CPU.
+
+The device is named at every creation: inside ``with torch.device("meta")`` a frame is still built from its numbers.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +31,31 @@ def minimal_simplex(num_classes: int) -> Tensor:
                 [-1.]], dtype=torch.float64)
     """
     n = num_classes - 1
-    column = torch.arange(n)
-    left = n - column.double()
-    s = torch.sqrt((n + 1) * left / (n * (left + 1)))
-    simplex = (-s / left).expand(num_classes, n).tril(-1)
-    simplex[column, column] = s
+    own, below = minimal_coefficients(num_classes)
+    simplex = (-below).expand(num_classes, n).tril(-1)
+    simplex[:n].diagonal().copy_(own)
     return simplex
+
+
+def minimal_coefficients(num_classes: int, *, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    """The two numbers that make column j of :func:`minimal_simplex`: s_j on the diagonal, -s_j/(n-j) below it.
+
+    Args:
+        num_classes: K >= 2; n = K-1.
+        device: where the result is computed.
+
+    Returns:
+        s_j and s_j/(n-j), each (K-1,): float64, or float32 on a device that has no float64 (MPS).
+
+    Example:
+        >>> minimal_coefficients(3)[0].round(decimals=4)
+        tensor([1.0000, 0.8660], dtype=torch.float64)
+    """
+    n = num_classes - 1
+    widest = torch.float32 if torch.device(device).type == "mps" else torch.float64
+    left = torch.arange(n, 0, -1, dtype=widest, device=device)
+    own = torch.sqrt((n + 1) * left / (n * (left + 1)))
+    return own, own / left
 
 
 def canonical_simplex(num_classes: int) -> Tensor:
@@ -51,16 +73,16 @@ def canonical_simplex(num_classes: int) -> Tensor:
                 [-0.7071,  0.7071]], dtype=torch.float64)
     """
     k = num_classes
-    return (torch.eye(k, dtype=torch.float64) - 1 / k) * math.sqrt(k / (k - 1))
+    return (torch.eye(k, dtype=torch.float64, device="cpu") - 1 / k) * math.sqrt(k / (k - 1))
 
 
 def signed_dct_simplex(num_classes: int, dim: int, *, seed: int) -> Tensor:
     """The minimal simplex turned by random signs and the orthonormal discrete cosine transform (DCT-II).
 
-    Row k is C D w_k with D a diagonal of +-1 drawn from ``seed`` and, for n = dim,
+    Row k is C P D w_k with D a diagonal of +-1 and P a permutation, both drawn from ``seed``, and, for n = dim,
     C[i, j] = sqrt((2 - [i = 0]) / n) cos(pi i (2j + 1) / (2n)). C is applied as one FFT of length 2n for each row:
     O(K d log d) and no factorisation. The energy of every vector is spread over all coordinates; the orientation is
-    random but not Haar: it has d random bits.
+    random but not Haar: it takes 2^d d! values, not a continuum, and the first vector is plus or minus a row of C.
 
     Args:
         num_classes: K >= 2.
@@ -74,8 +96,8 @@ def signed_dct_simplex(num_classes: int, dim: int, *, seed: int) -> Tensor:
     padded = torch.nn.functional.pad(minimal, (0, dim - minimal.shape[1]))
     # Permuting columns too spreads the zero padding of d > K - 1 over the transform.
     generator = make_generator(seed)
-    signs = torch.randint(0, 2, (dim,), generator=generator).double() * 2 - 1
-    order = torch.randperm(dim, generator=generator)
+    signs = torch.randint(0, 2, (dim,), generator=generator, device="cpu").double() * 2 - 1
+    order = torch.randperm(dim, generator=generator, device="cpu")
     return orthonormal_dct((padded * signs)[:, order])
 
 
@@ -93,9 +115,9 @@ def orthonormal_dct(rows: Tensor) -> Tensor:
         tensor([[2., 0., 0., 0.]], dtype=torch.float64)
     """
     n = rows.shape[-1]
-    spectrum = torch.fft.fft(torch.cat([rows, rows.flip(-1)], dim=-1))[..., :n]
-    angle = -math.pi * torch.arange(n, dtype=torch.float64) / (2 * n)
-    sums = (spectrum * torch.polar(torch.ones_like(angle), angle)).real / 2
-    factor = torch.full((n,), math.sqrt(2 / n), dtype=torch.float64)
-    factor[0] = math.sqrt(1 / n)
-    return sums * factor
+    spectrum = torch.fft.rfft(torch.cat([rows, rows.flip(-1)], dim=-1))[..., :n]
+    angle = math.pi / (2 * n) * torch.arange(n, dtype=torch.float64, device=rows.device)
+    factor = torch.full_like(angle, math.sqrt(1 / (2 * n)))
+    factor[0] = math.sqrt(1 / (4 * n))
+    # The real part of spectrum * exp(-i angle), without the complex product.
+    return spectrum.real * (angle.cos() * factor) + spectrum.imag * (angle.sin() * factor)

@@ -12,7 +12,8 @@ def haar_orthonormal(rows: int, columns: int, *, seed: int) -> Tensor:
     """Orthonormal columns, uniformly distributed (Haar measure on the Stiefel manifold).
 
     QR of a Gaussian matrix with the signs of R's diagonal moved into Q; without them the result is not Haar
-    (Mezzadri 2007, section 5).
+    (Mezzadri 2007, section 5). The Gaussian numbers depend on the seed alone; LAPACK rounds by thread count and
+    processor, so two machines agree to some 1e-15, not to the last bit.
 
     Args:
         rows: d.
@@ -20,14 +21,14 @@ def haar_orthonormal(rows: int, columns: int, *, seed: int) -> Tensor:
         seed: seed of a local CPU generator.
 
     Returns:
-        Q (d, n) float64 with Q^T Q = I.
+        Q (d, n) float64 on the CPU with Q^T Q = I.
 
     Example:
         >>> q = haar_orthonormal(5, 3, seed=0)
         >>> torch.allclose(q.T @ q, torch.eye(3, dtype=torch.float64))
         True
     """
-    gaussian = torch.randn(rows, columns, generator=make_generator(seed), dtype=torch.float64)
+    gaussian = torch.randn(rows, columns, generator=make_generator(seed), dtype=torch.float64, device="cpu")
     q, r = torch.linalg.qr(gaussian)
     sign = torch.where(r.diagonal() < 0, -1.0, 1.0).to(q)
     return q * sign

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_choice, check_num_classes
+from equiangular.frames.closed_forms import minimal_coefficients
 
 
 def simplex_logits(x: Tensor, num_classes: int, *, basis: str) -> Tensor:
@@ -36,18 +37,17 @@ def simplex_logits(x: Tensor, num_classes: int, *, basis: str) -> Tensor:
     """
     k = check_num_classes(num_classes)
     needed = k if check_choice(basis, ("canonical", "minimal"), "basis") == "canonical" else k - 1
-    if not x.is_floating_point():
-        raise ValueError(f"x must be floating point, got {x.dtype}. Convert it with .float().")
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        received = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise ValueError(f"x must be a floating-point tensor, got {received}. Convert it with .float().")
     if x.ndim == 0 or x.shape[-1] < needed:
         raise ValueError(f"the {basis} basis of K={k} classes needs d >= {needed} features, got {tuple(x.shape)}.")
     if basis == "canonical":
         part = x[..., :k]
         return math.sqrt(k / (k - 1)) * (part - part.mean(-1, keepdim=True))
-    n = k - 1
-    left = n - torch.arange(n, dtype=torch.float64)
-    s = torch.sqrt((n + 1) * left / (n * (left + 1)))
-    part = x[..., :n]
-    own = part * s.to(x)
-    before = torch.cumsum(part * (s / left).to(x), dim=-1)
+    own_factor, below_factor = (c.to(x.dtype) for c in minimal_coefficients(k, device=x.device))
+    part = x[..., : k - 1]
+    own = part * own_factor
+    before = torch.cumsum(part * below_factor, dim=-1)
     zero = torch.zeros_like(x[..., :1])
     return torch.cat([own, zero], dim=-1) - torch.cat([zero, before], dim=-1)

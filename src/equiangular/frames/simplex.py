@@ -9,6 +9,7 @@ from equiangular._random import make_generator
 from equiangular._validate import check_choice, check_int, check_num_classes
 from equiangular.frames.closed_forms import canonical_simplex, minimal_simplex, signed_dct_simplex
 from equiangular.frames.haar import haar_orthonormal
+from equiangular.frames.logits import simplex_logits
 
 BASES = ("haar", "minimal", "canonical", "dct")
 
@@ -27,7 +28,8 @@ def simplex_etf(
     .. math:: m_i^\top m_j = 1 \text{ if } i = j \text{ else } -\tfrac{1}{K-1}, \qquad \sum_i m_i = 0
 
     It exists exactly for d >= K-1, d = K-1 included. The matrix is built in float64 on the CPU and cast last, so the
-    same seed gives the same numbers on every device and process; global generators are not touched.
+    same seed gives the same numbers on every device and process (to some 1e-15 where LAPACK rounds differently, by
+    thread count or processor); global generators are not touched.
 
     Args:
         num_classes: K >= 2.
@@ -40,7 +42,7 @@ def simplex_etf(
             :func:`equiangular.frames.simplex_logits` for logits without the matrix.
             ``"dct"``: random signs and a fast cosine transform: O(K d log d), no factorisation, random but not Haar.
         seed: seed of the orientation, for ``"haar"`` and ``"dct"``.
-        device: device of the result.
+        device: device of the result, by default torch's default device.
         dtype: floating-point dtype of the result, by default torch's default dtype. Half precision comes from casting.
 
     Returns:
@@ -66,8 +68,8 @@ def simplex_etf(
     smallest = k if basis == "canonical" else k - 1
     d = smallest if dim is None else check_int(dim, "dim", minimum=1)
     dtype = torch.get_default_dtype() if dtype is None else dtype
-    if not dtype.is_floating_point:
-        raise ValueError(f"dtype must be a floating-point dtype, got {dtype}.")
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValueError(f"dtype must be a floating-point dtype such as torch.float32, got {dtype!r}.")
     if d < k - 1:
         raise ValueError(
             f"a simplex ETF of K={k} classes needs d >= K-1 = {k - 1} dimensions, got d={d}. "
@@ -81,8 +83,8 @@ def simplex_etf(
     if basis == "dct":
         frame = signed_dct_simplex(k, d, seed=seed)
     elif basis == "haar":
-        frame = minimal_simplex(k) @ haar_orthonormal(d, k - 1, seed=seed).T
+        frame = simplex_logits(haar_orthonormal(d, k - 1, seed=seed), k, basis="minimal").T.contiguous()
     else:
         simplex = canonical_simplex(k) if basis == "canonical" else minimal_simplex(k)
         frame = torch.nn.functional.pad(simplex, (0, d - simplex.shape[1]))
-    return frame.to(device=device, dtype=dtype)
+    return frame.to(device=torch.get_default_device() if device is None else device, dtype=dtype)

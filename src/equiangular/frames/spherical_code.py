@@ -18,8 +18,8 @@ from equiangular.frames.levenshtein import levenshtein_bound
 OBJECTIVES = ("max_cosine", "softmax")
 _LADDER = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6)  # temperatures of the quasi-Newton method
 _STARTS = (0, 3, 1, 2)  # where on the ladder restart 0, 1, 2, 3, 4 = 0, ... begins: different basins are found
-_SMALL = 10**8  # K^2 d up to which the quasi-Newton method in float64 is used
-_DENSE = 20_000  # K up to which every pair of classes is looked at in every step
+SMALL_PROBLEM = 10**8  # K^2 d up to which the quasi-Newton method in float64 is used
+DENSE_CLASSES = 20_000  # K up to which every pair of classes is looked at in every step
 
 Progress = Callable[[int, int, float], None]
 
@@ -91,9 +91,9 @@ def spherical_code(
     if d == 1 and k > 2:
         raise ValueError(f"one dimension has two unit vectors, got num_classes={k}. Use at least 2 dimensions.")
     check_choice(objective, OBJECTIVES, "objective")
-    small = k * k * d <= _SMALL
+    small = k * k * d <= SMALL_PROBLEM
     if steps is None:
-        steps = 600 if small else 200 if k <= _DENSE else 50
+        steps = 600 if small else 200 if k <= DENSE_CLASSES else 50
     check_int(steps, "steps", minimum=1)
     check_int(restarts, "restarts", minimum=1)
     check_int(chunk_size, "chunk_size", minimum=2)
@@ -172,7 +172,7 @@ def _momentum(x: Tensor, steps: int, chunk_size: int, generator: torch.Generator
     _, k, d = x.shape
     scale = min(1 / math.sqrt(d), 1 - levenshtein_bound(k, d))  # spread of the cosines that matter
     reach = min(1.0, math.sqrt(2 * (1 - levenshtein_bound(k, d))))  # distance to the nearest neighbour
-    coldest = 1 / 30 if k <= _DENSE else 1 / 10  # unseen pairs need some warmth to be kept apart on average
+    coldest = 1 / 30 if k <= DENSE_CLASSES else 1 / 10  # unseen pairs need some warmth to be kept apart on average
     velocity = torch.zeros_like(x)
     for i in range(steps):
         progress = i / max(1, steps - 1)
@@ -190,6 +190,6 @@ def _momentum(x: Tensor, steps: int, chunk_size: int, generator: torch.Generator
 
 
 def _groups(k: int, chunk_size: int, generator: torch.Generator) -> list[Tensor | slice]:
-    if k <= _DENSE:
+    if k <= DENSE_CLASSES:
         return [slice(None)]
     return list(torch.randperm(k, generator=generator).split(chunk_size))

@@ -17,6 +17,8 @@ from equiangular.measures.significance import PairedComparison, holm, mean_ci, p
 _LAZY = {
     "CalibrationError": "streaming",
     "NeuralCollapse": "neural_collapse",
+    "measure_collapse": "probe",
+    "watch": "probe",
     "ShotAccuracy": "streaming",
 }
 
@@ -34,8 +36,10 @@ __all__ = [
     "group_accuracy",
     "holm",
     "mean_ci",
+    "measure_collapse",
     "paired_comparison",
     "per_class_accuracy",
+    "watch",
 ]
 
 

@@ -49,8 +49,8 @@ class NeuralCollapse(Metric):
     Args:
         num_classes: K >= 2.
         dim: d, width of the features.
-        weight: classifier vectors W (K, d), or a module that has them as ``weight``, looked at when computing; adds
-            the NC3 measures.
+        weight: classifier vectors W (K, d), or the module that has them (a head, a linear layer), looked at when
+            computing; adds the NC3 measures.
         global_mean: ``"class"`` or ``"sample"``, see :func:`equiangular.measures.collapse.global_mean`.
         class_counts: (K,) training samples of each class; adds every measure for the many-, medium- and few-shot
             classes.
@@ -145,7 +145,9 @@ class NeuralCollapse(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """All measures by name, see :func:`equiangular.measures.collapse.collapse_measures`."""
-        weight = self._weight[0].weight if isinstance(self._weight[0], nn.Module) else self._weight[0]
+        weight = self._weight[0]
+        if isinstance(weight, nn.Module):  # a head may compare features with something else than its raw weight
+            weight = weight.class_vectors() if hasattr(weight, "class_vectors") else weight.weight
         results = collapse_measures(self.moments, weight=weight, global_mean=self.global_mean, groups=self.groups)
         if bool(self.decided > 0):
             name = "nc4" if self.reference_means is not None else "nc4_running"
