@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from equiangular.compare import COLUMNS, configure, run_study
-from equiangular.report import comparison_figure, comparison_page, comparison_table, format_cell, save_figure
+from equiangular.report import (
+    comparison_figure,
+    comparison_page,
+    comparison_table,
+    curves_figure,
+    format_cell,
+    save_figure,
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +45,15 @@ def test_the_figure_shows_every_run(results: dict, tmp_path: Path) -> None:
     drawn = sorted(x for line in left.lines if line.get_alpha() for x in line.get_xdata())
     assert drawn == sorted(v for r in results["table"].values() for v in r["balanced_accuracy"]["values"])
     assert save_figure(figure, tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_curves_are_those_of_the_first_run(results: dict) -> None:
+    figure = curves_figure(results)
+    for axis, key in zip(figure.axes, ("nc1", "nc2_equiangular", "nc3"), strict=True):
+        drawn = [list(line.get_ydata()) for line in axis.lines]
+        runs = [r for r in results["runs"] if r["seed"] == 0 and not r["method"].endswith("-pc")]
+        assert drawn == [[p[key] for p in r["curve"] if p[key] > 0] for r in runs]
+    assert all(not r["curve"] for r in results["runs"] if r["seed"])
 
 
 def test_the_table_has_every_column(results: dict) -> None:

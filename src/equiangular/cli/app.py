@@ -9,6 +9,7 @@ import typer
 from equiangular import __version__
 from equiangular.cli.compare import compare
 from equiangular.cli.frame import frame
+from equiangular.cli.measure import measure
 from equiangular.cli.theory import theory
 
 app = typer.Typer(
@@ -39,4 +40,5 @@ def common(
 
 app.command()(compare)
 app.command()(frame)
+app.command()(measure)
 app.command()(theory)

@@ -103,4 +103,4 @@ class CompareConfig:
         for key in ("methods", "seeds", "head_options"):
             values.pop(key)
         head = self.head_options.get(training_name, {})
-        return fingerprint({**values, "head": head, "training": training_name, "format": 1})
+        return fingerprint({**values, "head": head, "training": training_name, "format": 2})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from equiangular.measures import (
 )
 from equiangular.measures.collapse import ClassMoments, collapse_measures
 from equiangular.posthoc import calibrate_prior_correction, prior_corrected_logits
-from equiangular.training import Method, backbone_features, build_task, fit
+from equiangular.training import Method, Task, backbone_features, build_task, fit
 from equiangular.training.methods.second_stage import StoredFeatures
 
 
@@ -107,7 +108,9 @@ def run_training(dataset: Dataset, config: CompareConfig, methods: list[Method],
     method = config.trained_method(methods[0])
     task = build_task(method, backbone, shape, dataset.num_classes, seed=seed)
     budget = config.budget.with_changes(**getattr(method, "budget_changes", {}))
-    fitted = fit(task, split.train_x, split.train_y, budget, seed=seed)
+    curve: list[dict[str, float]] = []
+    recorder = _curve_recorder(task, split, budget.epochs, curve) if seed == 0 else None
+    fitted = fit(task, split.train_x, split.train_y, budget, seed=seed, on_epoch=recorder)
     train, holdout, test = (backbone_features(task, x) for x in (split.train_x, split.holdout_x, split.test_x))
     shared = {
         "seed": seed,
@@ -119,6 +122,7 @@ def run_training(dataset: Dataset, config: CompareConfig, methods: list[Method],
         "seconds": fitted.seconds,
         "final_loss": fitted.losses[-1],
         "class_counts": split.class_counts.tolist(),
+        "curve": curve,
     }
     records = []
     for method in methods:
@@ -136,6 +140,23 @@ def run_training(dataset: Dataset, config: CompareConfig, methods: list[Method],
         record |= collapse(features, split.train_y, head.class_vectors().detach())
         records.append(record | test_scores(logits, split.test_y, split.class_counts, config.thresholds))
     return records
+
+
+def _curve_recorder(
+    task: Task, split: Split, epochs: int, curve: list[dict[str, float]]
+) -> Callable[[int, float], None]:
+    """Record collapse on the training data after about a dozen of the epochs, the first and the last among them."""
+    recorded = {0, 1, 2, *range(4, epochs, max(1, epochs // 10)), epochs - 1}
+
+    def record(epoch: int, loss: float) -> None:
+        if epoch in recorded:
+            with torch.no_grad():
+                features = task.eval().head(backbone_features(task, split.train_x), pre_logits=True)
+            measured = collapse(features, split.train_y, task.head.class_vectors().detach())
+            curve.append({"epoch": epoch + 1, "loss": loss, **measured})
+            task.train()
+
+    return record
 
 
 def collapse(features: Tensor, labels: Tensor, weight: Tensor) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Tables, figures and pages. Reads what others computed, computes nothing. Figures need the extra ``[plot]``."""
 
-from equiangular.report.figure import comparison_figure, figure_svg, save_figure
+from equiangular.report.figure import comparison_figure, curves_figure, figure_svg, save_figure
 from equiangular.report.page import comparison_page, write_page
 from equiangular.report.table import comparison_table, format_cell
 from equiangular.report.theory import theory_figures, write_theory_page
@@ -9,6 +9,7 @@ __all__ = [
     "comparison_figure",
     "comparison_page",
     "comparison_table",
+    "curves_figure",
     "figure_svg",
     "format_cell",
     "save_figure",

@@ -53,6 +53,30 @@ def comparison_figure(results: dict[str, Any]) -> Any:
     return figure
 
 
+def curves_figure(results: dict[str, Any]) -> Any:
+    """NC1, NC2 and NC3 of the training features over the epochs of the first run, one line for each training."""
+    figure_module = require("matplotlib.figure", extra="plot", purpose="Drawing the figure")
+    figure = figure_module.Figure(figsize=(11, 3.6), layout="constrained")
+    axes = figure.subplots(1, 3)
+    drawn = [r for r in results["runs"] if r["curve"] and not r["method"].endswith("-pc")]
+    styles = ("-", "--", ":", "-.")
+    for axis, key, title in zip(axes, ("nc1", "nc2_equiangular", "nc3"), ("NC1", "NC2", "NC3"), strict=True):
+        count = {True: 0, False: 0}
+        for run in drawn:
+            row = results["table"][run["method"]]
+            points = [(p["epoch"], p[key]) for p in run["curve"] if p[key] is not None and p[key] > 0]
+            color, style = (FIXED if row["fixed"] else LEARNED), styles[count[row["fixed"]] % len(styles)]
+            count[row["fixed"]] += 1
+            axis.plot(*zip(*points, strict=True), style, color=color, label=row["label"])
+        axis.set_yscale("log")
+        axis.set_xlabel("epoch")
+        axis.set_title(title)
+        axis.grid(alpha=0.3)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    return figure
+
+
 def save_figure(figure: Any, path: str | Path) -> Path:
     """Write a figure atomically; the suffix chooses the format (.png, .svg, .pdf)."""
     return write_atomically(path, lambda p: figure.savefig(p, dpi=150))

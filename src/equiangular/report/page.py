@@ -7,7 +7,7 @@ from typing import Any
 
 from equiangular._extras import require
 from equiangular._files import write_text
-from equiangular.report.figure import comparison_figure, figure_svg
+from equiangular.report.figure import comparison_figure, curves_figure, figure_svg
 from equiangular.report.table import format_cell
 
 
@@ -36,6 +36,7 @@ def comparison_page(results: dict[str, Any], columns: tuple[tuple[str, str, str]
         rows=rows,
         best=max(rows, key=lambda name: rows[name]["balanced_accuracy"]["mean"]),
         figure=figure_svg(comparison_figure(results)),
+        curves=figure_svg(curves_figure(results)),
         cell=format_cell,
         provenance=results["provenance"],
     )

@@ -15,9 +15,10 @@ class ClassMoments:
     """Counts, means and scatters of the features of each class.
 
     A raw second moment minus a squared mean loses every digit where features have collapsed; here deviations are taken
-    from the batch's own class means and corrected by the distance of the old mean to the new one (Chan, Golub and
-    LeVeque 1983, eq. 2.1), so nothing large is ever subtracted from something large. O(K d + d^2) memory, or O(K d)
-    without the covariance.
+    from class means, so nothing large is ever subtracted from something large. A batch adds the sum of
+    (h - old mean)(h - new mean)^T in one matrix product, which equals its own scatter plus n_a n_b / (n_a + n_b) times
+    the square of the shift of the mean (Chan, Golub and LeVeque 1983). O(K d + d^2) memory, or O(K d) without the
+    covariance.
 
     Attributes:
         count: (K,) float, samples of each class.
@@ -97,13 +98,18 @@ class ClassMoments:
         count = count.to(h.dtype)
         mean = torch.zeros(len(present), self.dim, dtype=h.dtype, device=h.device).index_add_(0, inverse, h)
         mean /= count[:, None]
-        deviation = h - mean[inverse]
-        rounding = torch.zeros_like(mean).index_add_(0, inverse, deviation) / count[:, None]
-        mean += rounding
-        deviation -= rounding[inverse]
-        squares = torch.zeros_like(count).index_add_(0, inverse, deviation.square().sum(1))
-        scatter = None if self.scatter is None else deviation.T @ deviation
-        return self._absorb(present, count, mean, squares, scatter)
+        if h.dtype != torch.float64:  # the rounding of the first mean counts where features have collapsed
+            mean += torch.zeros_like(mean).index_add_(0, inverse, h - mean[inverse]) / count[:, None]
+        before = self.count[present][:, None]
+        old = torch.where(before > 0, self.mean[present], mean)
+        new = old + (mean - old) * (count[:, None] / (before + count[:, None]))
+        left, right = h - old[inverse], h - new[inverse]
+        self.squares.index_add_(0, labels, (left * right).sum(1))
+        if self.scatter is not None:
+            self.scatter.addmm_(left.T, right)
+        self.mean[present] = new
+        self.count[present] += count
+        return self
 
     def merge(self, other: ClassMoments) -> ClassMoments:
         """Add the moments of other samples, in place; returns itself. The order of merging does not matter.
@@ -117,21 +123,14 @@ class ClassMoments:
                 f"into {tuple(self.mean.shape)} (covariance: {self.scatter is not None}); they must agree."
             )
         theirs = (other.count, other.mean, other.squares, other.scatter)
-        parts = (None if t is None else t.to(self.mean) for t in theirs)
-        return self._absorb(torch.arange(self.num_classes, device=self.mean.device), *parts)
-
-    def _absorb(
-        self, rows: Tensor, count: Tensor, mean: Tensor, squares: Tensor, scatter: Tensor | None
-    ) -> ClassMoments:
-        """Chan's update of the classes ``rows``: n_a n_b / (n_a + n_b) (mean_b - mean_a)(.)^T joins the scatters."""
-        before = self.count[rows]
-        share = count / (before + count).clamp(min=1)
-        weight = before * share
-        shift = mean - self.mean[rows]
-        self.squares[rows] += squares + weight * shift.square().sum(1)
+        count, mean, squares, scatter = (None if t is None else t.to(self.mean) for t in theirs)
+        share = count / (self.count + count).clamp(min=1)
+        weight = self.count * share
+        shift = mean - self.mean
+        self.squares += squares + weight * shift.square().sum(1)
         if self.scatter is not None:
             self.scatter += scatter
-            self.scatter += shift.T @ (shift * weight[:, None])
-        self.mean[rows] += share[:, None] * shift
-        self.count[rows] += count
+            self.scatter.addmm_(shift.T, shift * weight[:, None])
+        self.mean += share[:, None] * shift
+        self.count += count
         return self

@@ -33,19 +33,34 @@ def nc1_pinv(within: Tensor, means: Tensor) -> Tensor:
 
     Source: Papyan, Han and Donoho 2020, PNAS 117(40), NC1.
     """
-    k, d = means.shape
-    if k < 2:
+    if means.shape[0] < 2:
         return means.new_tensor(math.nan)
+    rows = between_basis(means)
+    if not len(rows):
+        return means.new_tensor(0.0 if not bool(within.any()) else math.inf)
+    return (((rows @ within) * rows).sum(1) / rows.square().sum(1).square()).sum()
+
+
+def between_basis(means: Tensor) -> Tensor:
+    """Orthogonal rows R with R^T R = M^T M, at most K-1 of them: the directions in which class means differ.
+
+    Rows sqrt(lambda_i) u_i with lambda_i, u_i the eigenvalues and eigenvectors of M^T M, found through the smaller of
+    M M^T and M^T M. Kept are K-1 at most, and those with lambda_i > lambda_1 max(K, d) eps.
+
+    Args:
+        means: M (K, d), centred class means.
+
+    Returns:
+        (r, d) with r <= min(K-1, d); no rows where all means coincide.
+    """
+    k, d = means.shape
     gram_side = k <= d
     values, vectors = torch.linalg.eigh(means @ means.T if gram_side else means.T @ means)
     keep = min(k - 1, d)
     values, vectors = values[-keep:], vectors[:, -keep:]
-    kept = values > values[-1] * max(k, d) * torch.finfo(values.dtype).eps
-    if not bool(kept.any()):
-        return means.new_tensor(0.0 if not bool(within.any()) else math.inf)
+    kept = values > values[-1].clamp(min=0) * max(k, d) * torch.finfo(values.dtype).eps
     values, vectors = values[kept], vectors[:, kept]
-    right = means.T @ vectors / values if gram_side else vectors / values.sqrt()
-    return ((within @ right) * right).sum()
+    return vectors.T @ means if gram_side else (vectors * values.sqrt()).T
 
 
 def nc1_quotient(within_trace: Tensor, means: Tensor) -> Tensor:

@@ -7,38 +7,49 @@ import math
 import torch
 from torch import Tensor
 
+from equiangular.measures.collapse.nc1 import between_basis
 
-def variability_collapse_index(within: Tensor, between: Tensor) -> Tensor:
+
+def variability_collapse_index(within: Tensor, means: Tensor) -> Tensor:
     """VCI = 1 - tr(S_T^+ S_B) / rank(S_B) with S_T = S_W + S_B: 0 at collapse, 1 where means coincide.
 
-    Invariant under any invertible linear map of the features, unlike NC1's quotient. With S_B = B^T B, B (r, d), it
-    equals the mean over i of 1/(1 + c_i), c the eigenvalues of B S_W^+ B^T (Woodbury), and is computed so: near
-    collapse the definition is 1 less a number that rounds to 1.
+    Invariant under any invertible linear map of the features, unlike NC1's quotient. With S_B = R^T R, R (r, d), it
+    equals tr((I + R S_W^-1 R^T)^-1) / r (Woodbury), and is computed so, by two Cholesky factorisations: near collapse
+    the definition is 1 less a number that rounds to 1. A singular S_W counts as the limit of a tiny multiple of the
+    identity added to it.
 
     Args:
         within: S_W (d, d).
-        between: S_B (d, d), positive semi-definite.
+        means: M (K, d), centred class means; S_B = M^T M / K.
 
     Returns:
-        0-dim tensor; NaN where S_B is zero.
+        0-dim tensor; NaN for fewer than two classes or where all means coincide.
 
     Example:
-        >>> between = torch.diag(torch.tensor([1.0, 0.0], dtype=torch.float64))
-        >>> round(float(variability_collapse_index(0.25 * torch.eye(2).double(), between)), 4)
+        >>> means = torch.tensor([[1.0, 0.0], [-1.0, 0.0]], dtype=torch.float64)
+        >>> round(float(variability_collapse_index(0.25 * torch.eye(2, dtype=torch.float64), means)), 4)
         0.2
 
     Source: Xu and Liu, "Quantifying the variability collapse of neural networks", ICML 2023.
     """
-    eps = within.shape[0] * torch.finfo(within.dtype).eps
-    values, vectors = torch.linalg.eigh(between)
-    kept = values > values[-1] * eps
-    if not bool(kept.any()) or not bool(torch.isfinite(values).all()):
-        return within.new_tensor(math.nan)
-    scatter, axes = torch.linalg.eigh(within)
-    if scatter[-1] <= 0:
-        return within.new_tensor(0.0)
-    root = (vectors[:, kept] * values[kept].sqrt()).T @ axes / scatter.clamp(min=float(scatter[-1]) * eps).sqrt()
-    return (1 / (1 + torch.linalg.svdvals(root).square())).mean()
+    k, d = means.shape
+    if k < 2 or not bool(torch.isfinite(means).all()):
+        return means.new_tensor(math.nan)
+    rows = between_basis(means) / math.sqrt(k)
+    if not len(rows):
+        return means.new_tensor(math.nan)
+    trace = within.trace()
+    if not bool(trace > 0):
+        return means.new_tensor(0.0)
+    symmetric, unit = (within + within.T) / 2, torch.eye(d, dtype=within.dtype, device=within.device)
+    jitter, failed = trace * torch.finfo(within.dtype).eps, True
+    while failed:
+        factor, info = torch.linalg.cholesky_ex(symmetric + jitter * unit)
+        failed, jitter = bool(info > 0), 10 * jitter
+    solved = torch.linalg.solve_triangular(factor, rows.T, upper=False)
+    identity = torch.eye(len(rows), dtype=within.dtype, device=within.device)
+    inner = torch.linalg.cholesky(identity + solved.T @ solved)
+    return torch.linalg.solve_triangular(inner, identity, upper=False).square().sum() / len(rows)
 
 
 def effective_rank(vectors: Tensor) -> Tensor:

@@ -121,5 +121,4 @@ def _with_covariance(moments: ClassMoments, global_mean: str) -> dict[str, Tenso
     if len(means) < 2:
         return dict.fromkeys(("nc1", "vci"), means.new_tensor(math.nan))
     within = moments.scatter / moments.count.sum()
-    between = means.T @ means / len(means)
-    return {"nc1": nc1_pinv(within, means), "vci": variability_collapse_index(within, between)}
+    return {"nc1": nc1_pinv(within, means), "vci": variability_collapse_index(within, means)}
