@@ -48,7 +48,7 @@ _PUBLIC = {
     "ShotAccuracy": "measures",
     "CalibrationError": "measures",
 }
-_SUBPACKAGES = ("frames", "heads", "longtail", "losses", "measures", "posthoc")
+_SUBPACKAGES = ("data", "frames", "heads", "longtail", "losses", "measures", "models", "posthoc", "theory", "training")
 
 __all__ = sorted(["__version__", *_PUBLIC])
 

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,20 @@ from equiangular.frames.tiles import gram_tiles
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize(("k", "d"), [(2, 1), (10, 9), (64, 128), (513, 512)])
-def test_every_frame_of_ours_passes_at_its_own_precision(k: int, d: int, dtype: torch.dtype) -> None:
-    assert is_simplex_etf(simplex_etf(k, d, dtype=dtype), explain=True) == (True, None)
+@pytest.mark.parametrize("basis", ["haar", "minimal", "dct"])
+def test_every_frame_of_ours_passes_at_its_own_precision(k: int, d: int, basis: str, dtype: torch.dtype) -> None:
+    assert is_simplex_etf(simplex_etf(k, d, basis=basis, dtype=dtype), explain=True) == (True, None)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("k", [100, 600])
+def test_orthonormal_rows_are_no_etf_in_half_precision_either(k: int, dtype: torch.dtype) -> None:
+    ok, reason = is_simplex_etf(torch.eye(k, dtype=dtype), explain=True)
+    assert not ok
+    if 1 / (k - 1) < torch.finfo(dtype).eps * 2:  # too small for the tolerance on pairs to see
+        assert re.search(r"sum to a vector of squared norm 1 K, not 0, and atol=\S+ is too wide", reason)
+    else:
+        assert "rows 0 and 1 have inner product 0" in reason
 
 
 def frame() -> torch.Tensor:
@@ -33,7 +47,7 @@ def swapped_sign() -> torch.Tensor:
     [
         (changed(2, 1.5), r"row 2 has norm 1.5, not 1$"),
         (2 * frame(), r"row \d has norm 2, not 1; divided by their common norm 2 they are one"),
-        (changed(0, 1 + 8e-7), r"row 0 has norm 1, not 1$"),
+        (changed(0, 1 + 8e-7), r"row 0 has norm 1\.0000008, not 1$"),
         (swapped_sign(), r"rows \d and \d have inner product 0.2, not -1/\(K-1\) = -0.2: off by 0.4"),
         (torch.eye(4, 3), "row 3 has norm 0"),
         (torch.nn.functional.normalize(torch.randn(9, 4, generator=torch.Generator().manual_seed(0))), "needs d >= 8"),
@@ -41,8 +55,6 @@ def swapped_sign() -> torch.Tensor:
     ],
 )
 def test_reasons(vectors: torch.Tensor, reason: str) -> None:
-    import re
-
     ok, said = is_simplex_etf(vectors, explain=True)
     assert ok is False
     assert re.search(reason, said)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy import linalg
 
 from equiangular import simplex_equiangular_tight_frame
@@ -17,7 +18,7 @@ def as_in_the_document(k: int, d: int, rng: np.random.Generator) -> np.ndarray:
     return np.sqrt(k / (k - 1)) * (np.eye(k) - np.ones(k) / k) @ u
 
 
-@pytest.mark.parametrize(("k", "d"), [(2, 1), (2, 3), (6, 5), (6, 6), (10, 9), (10, 50), (100, 99)])
+@pytest.mark.parametrize(("k", "d"), [(2, 1), (2, 3), (6, 5), (6, 6), (10, 9), (10, 50), (100, 99), (513, 512)])
 def test_the_promise(k: int, d: int) -> None:
     m = simplex_equiangular_tight_frame(k, d, seed=0)
     assert m.shape == (k, d)
@@ -47,3 +48,13 @@ def test_seeds() -> None:
 def test_bad_input(k: int, d: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         simplex_equiangular_tight_frame(k, d)
+
+
+def test_a_bad_seed() -> None:
+    with pytest.raises(ValueError, match=r"seed must be an integer >= 0, got -1\. None draws"):
+        simplex_equiangular_tight_frame(3, 2, seed=-1)
+
+
+def test_it_needs_no_device() -> None:
+    with torch.device("meta"):
+        assert error(simplex_equiangular_tight_frame(4, 3)) < 1e-14

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from equiangular.frames import haar_orthonormal, simplex_etf
+from equiangular.frames import haar_orthonormal, simplex_equiangular_tight_frame, simplex_etf
 
 N, D = 1500, 4
 
@@ -46,13 +46,36 @@ def test_ours_is_haar_and_the_test_has_power() -> None:
     assert min(p_values(first_entries(uniform))) < bonferroni
 
 
-def test_a_frame_points_everywhere() -> None:
-    """Each vertex of a Haar-oriented frame is uniform on the sphere; a uniform draw leans towards the ones vector."""
+def torch_frame(seed: int) -> np.ndarray:
+    return simplex_etf(3, 6, seed=seed, dtype=torch.float64).numpy()
+
+
+def numpy_frame(seed: int) -> np.ndarray:
+    return simplex_equiangular_tight_frame(3, 6, seed=seed)
+
+
+def uniform_frame(seed: int) -> np.ndarray:
+    q, _ = np.linalg.qr(np.random.default_rng(seed).random((6, 3)))
+    return np.sqrt(3 / 2) * (np.eye(3) - 1 / 3) @ q.T
+
+
+@pytest.mark.parametrize(("make", "haar"), [(torch_frame, True), (numpy_frame, True), (uniform_frame, False)])
+def test_a_frame_points_everywhere(make, haar: bool) -> None:
+    """Each vertex of a Haar-oriented frame is uniform on the sphere; the frame of a uniform draw is not."""
     ones = np.ones(6) / np.sqrt(6)
-    cosines = np.array([simplex_etf(3, 6, seed=s, dtype=torch.float64).numpy()[0] @ ones for s in range(1000)])
-    assert stats.kstest((cosines + 1) / 2, stats.beta(2.5, 2.5).cdf).pvalue > 1e-4
-    leaning = np.abs(np.linalg.qr(np.random.default_rng(0).random((100, 10)))[0][:, 0] @ np.ones(100) / 10)
-    assert leaning > 0.8
+    cosines = np.array([make(seed)[0] @ ones for seed in range(1000)])
+    assert (stats.kstest((cosines + 1) / 2, stats.beta(2.5, 2.5).cdf).pvalue > 1e-4) == haar
+
+
+def test_the_first_column_does_not_lean_towards_the_ones_vector() -> None:
+    """E |cos| is sqrt(2 / (100 pi)) = 0.080 for a uniform direction in 100 dimensions, 0.87 for a uniform draw."""
+    ones = np.ones(100) / 10
+    ours_lean = np.mean([abs(haar_orthonormal(100, 10, seed=s).numpy()[:, 0] @ ones) for s in range(300)])
+    wrong_lean = np.mean(
+        [abs(np.linalg.qr(np.random.default_rng(s).random((100, 10)))[0][:, 0] @ ones) for s in range(9)]
+    )
+    assert ours_lean == pytest.approx(0.080, abs=0.02)
+    assert wrong_lean > 0.8
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (5, 5), (40, 7)])

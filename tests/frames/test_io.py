@@ -1,10 +1,14 @@
+import errno
 import json
 import os
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from equiangular import simplex_etf
 from equiangular.frames import load_frame, save_frame
@@ -49,9 +53,73 @@ def test_bad_files(tmp_path: Path) -> None:
         (tmp_path / f"bad{suffix}").write_bytes(b"not a frame")
         with pytest.raises(ValueError, match="is not a readable"):
             load_frame(tmp_path / f"bad{suffix}")
+        whole = save_frame(tmp_path / f"cut{suffix}", simplex_etf(9))
+        whole.write_bytes(whole.read_bytes()[:-40])
+        with pytest.raises(ValueError, match=r"is not a readable .* Write it again"):
+            load_frame(whole)
     np.save(tmp_path / "cube.npy", np.zeros((2, 2, 2)))
-    with pytest.raises(ValueError, match=r"not a \(K, d\) frame"):
+    with pytest.raises(ValueError, match=r"not a floating \(K, d\) frame"):
         load_frame(tmp_path / "cube.npy")
     np.save(tmp_path / "object.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match="is not a readable"):
         load_frame(tmp_path / "object.npy")
+
+
+def test_metadata_never_describes_another_frame(tmp_path: Path) -> None:
+    path = save_frame(tmp_path / "f.npy", simplex_etf(3), metadata={"seed": "0"})
+    save_frame(path, simplex_etf(4), overwrite=True)
+    assert os.listdir(tmp_path) == ["f.npy"]
+    (tmp_path / "g.npy.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"g\.npy\.json' exists"):
+        save_frame(tmp_path / "g.npy", simplex_etf(3), metadata={"seed": "0"})
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save_frame(tmp_path / f"f{suffix}", simplex_etf(3))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(ValueError, match=r"cannot write .*: No space left on device\. Choose another folder"):
+        save_frame(path, simplex_etf(4), overwrite=True)
+    assert os.listdir(tmp_path) == [path.name]
+    assert torch.equal(load_frame(path), simplex_etf(3))
+
+
+def test_an_unwritable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(**_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "mkstemp", denied)
+    with pytest.raises(ValueError, match=r"cannot write .*: Permission denied\. Choose another folder"):
+        save_frame(tmp_path / "f.npy", simplex_etf(3))
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
+def test_what_is_no_frame_is_not_saved(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        save_frame(tmp_path / f"f{suffix}", torch.full((2, 2), float("nan")))
+    with pytest.raises(ValueError, match=r"holds torch\.int64 of shape \(3,\), not a floating"):
+        save_frame(tmp_path / f"f{suffix}", torch.arange(3))
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_of_several_tensors_must_say_which(tmp_path: Path) -> None:
+    frame = simplex_etf(3)
+    save_file({"only": frame}, tmp_path / "one.safetensors")
+    assert torch.equal(load_frame(tmp_path / "one.safetensors"), frame)
+    save_file({"weight": frame, "bias": torch.zeros(3)}, tmp_path / "named.safetensors")
+    assert torch.equal(load_frame(tmp_path / "named.safetensors"), frame)
+    save_file({"a": frame, "b": frame.clone()}, tmp_path / "two.safetensors")
+    with pytest.raises(ValueError, match="holds 'a', 'b': which is the frame"):
+        load_frame(tmp_path / "two.safetensors")
+
+
+def test_the_missing_library_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    with pytest.raises(ImportError, match=r"pip install 'equiangular\[train\]'"):
+        save_frame(tmp_path / "f.safetensors", simplex_etf(3))
+    with pytest.raises(ImportError, match=r"pip install 'equiangular\[train\]'"):
+        load_frame(tmp_path / "f.safetensors")

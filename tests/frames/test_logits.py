@@ -24,11 +24,26 @@ def test_gradients(basis: str) -> None:
     assert torch.autograd.gradcheck(lambda v: simplex_logits(v, 5, basis=basis), x)
 
 
-def test_float32_is_no_worse_than_the_matrix() -> None:
+@pytest.mark.parametrize("basis", ["canonical", "minimal"])
+def test_float32_is_no_worse_than_the_matrix(basis: str) -> None:
     x = torch.randn(64, 1000, generator=torch.Generator().manual_seed(0))
-    exact = x.double() @ simplex_etf(1000, 1000, basis="canonical", dtype=torch.float64).T
-    naive = (x @ simplex_etf(1000, 1000, basis="canonical").T - exact).abs().max()
-    assert (simplex_logits(x, 1000, basis="canonical") - exact).abs().max() <= naive + 1e-6
+    exact = x.double() @ simplex_etf(1000, 1000, basis=basis, dtype=torch.float64).T
+    naive = (x @ simplex_etf(1000, 1000, basis=basis).T - exact).abs().max()
+    assert (simplex_logits(x, 1000, basis=basis) - exact).abs().max() <= naive + 1e-6
+
+
+@pytest.mark.parametrize("basis", ["canonical", "minimal"])
+def test_the_features_decide_the_device(basis: str) -> None:
+    x = torch.randn(2, 6, generator=torch.Generator().manual_seed(0))
+    with torch.device("meta"):
+        inside = simplex_logits(x, 5, basis=basis)
+    assert torch.equal(inside, simplex_logits(x, 5, basis=basis))
+    assert simplex_logits(x.to("meta"), 5, basis=basis).device.type == "meta"
+
+
+def test_a_million_classes_need_no_matrix() -> None:
+    x = torch.ones(1, 10**6, dtype=torch.float64)
+    assert float(simplex_logits(x, 10**6, basis="canonical").abs().max()) < 1e-9
 
 
 @pytest.mark.parametrize(
@@ -37,7 +52,8 @@ def test_float32_is_no_worse_than_the_matrix() -> None:
         (torch.zeros(2, 4), 5, "canonical", r"needs d >= 5 features, got \(2, 4\)"),
         (torch.zeros(2, 3), 5, "minimal", r"needs d >= 4 features"),
         (torch.zeros(2, 9), 5, "haar", "one of 'canonical', 'minimal'"),
-        (torch.zeros(2, 9, dtype=torch.long), 5, "minimal", "floating point"),
+        (torch.zeros(2, 9, dtype=torch.long), 5, "minimal", "floating-point tensor, got torch.int64"),
+        ([[0.0]], 5, "minimal", "floating-point tensor, got list"),
     ],
 )
 def test_bad_input(x: torch.Tensor, k: int, basis: str, message: str) -> None:

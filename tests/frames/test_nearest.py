@@ -11,7 +11,7 @@ def randn(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@pytest.mark.parametrize(("k", "d"), [(2, 1), (5, 4), (5, 9), (30, 64)])
+@pytest.mark.parametrize(("k", "d"), [(2, 1), (5, 4), (5, 9), (30, 64), (200, 199)])
 def test_an_etf_is_its_own_nearest(k: int, d: int) -> None:
     frame = simplex_etf(k, d, seed=4, dtype=torch.float64)
     assert torch.allclose(nearest_simplex_etf(3 * frame + randn(d)), frame, atol=1e-12)
@@ -43,8 +43,20 @@ def test_against_a_search_over_rotations_of_the_plane() -> None:
 
 def test_collapsed_means_still_have_a_nearest_etf() -> None:
     assert is_simplex_etf(nearest_simplex_etf(torch.ones(4, 6, dtype=torch.float64)), atol=1e-10)
-    rank_one = randn(4, 1) * randn(1, 6)
-    assert is_simplex_etf(nearest_simplex_etf(rank_one), atol=1e-10)
+    for k, d, rank in [(4, 6, 1), (4, 3, 1), (10, 9, 5), (10, 9, 8)]:
+        means = randn(k, rank) @ randn(rank, d, seed=1)
+        nearest = nearest_simplex_etf(means)
+        assert is_simplex_etf(nearest, atol=1e-10)
+        for seed in range(20):
+            other = simplex_etf(k, d, seed=seed, dtype=torch.float64)
+            assert (means - nearest).norm() <= (means - other).norm()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_result_has_the_dtype_of_the_input(dtype: torch.dtype) -> None:
+    means = randn(6, 8).to(dtype)
+    assert torch.equal(nearest_simplex_etf(means), nearest_simplex_etf(means.double()).to(dtype))
+    assert etf_distance(means).dtype == torch.float64
 
 
 def test_the_distance_ignores_rotation_and_scale_and_sees_a_deviation() -> None:

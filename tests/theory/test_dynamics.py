@@ -10,8 +10,10 @@ from equiangular.theory import (
     classifier_gradient,
     convergence_study,
     descend,
+    dot_regression_classifier_gradient,
     dot_regression_feature_gradient,
     feature_gradient,
+    gradient_parts,
     watch_collapse,
 )
 from equiangular.theory.convergence import random_start
@@ -44,6 +46,20 @@ def test_dr_has_a_pull_alone() -> None:
     h = random_start(6, 8).requires_grad_()
     (expected,) = torch.autograd.grad(dot_regression_loss(h, torch.arange(6), w, reduction="sum"), h)
     assert torch.allclose(dot_regression_feature_gradient(h.detach(), w), expected, atol=1e-14)
+    h, learned, share = h.detach(), random_start(6, 8, seed=1).requires_grad_(), torch.rand(6).double()
+    losses = ((h * learned).sum(1) - 1) ** 2 / 2
+    (expected,) = torch.autograd.grad((losses * share / share.sum()).sum(), learned)
+    assert torch.allclose(dot_regression_classifier_gradient(h, learned.detach(), share), expected, atol=1e-14)
+
+
+def test_dr_pulls_alike_where_ce_lets_rare_classes_be_pushed_away() -> None:
+    """Per sample DR's gradient on a classifier vector does not depend on the other classes."""
+    rare, even = gradient_parts(ratio=100), gradient_parts(ratio=1)
+    per_sample = [p / n for p, n in zip(rare["dr_classifier_pull"], rare["counts"], strict=True)]
+    scale = sum(rare["counts"]) / len(per_sample)
+    assert [p * scale for p in per_sample] == pytest.approx(even["dr_classifier_pull"])
+    ratios = [push / pull for push, pull in zip(rare["classifier_push"], rare["classifier_pull"], strict=True)]
+    assert max(ratios[:5]) < 1 < 10 < min(ratios[5:])
 
 
 def gap(angles: torch.Tensor) -> torch.Tensor:
@@ -61,11 +77,28 @@ def test_dr_is_sublinear_where_dot_and_ce_are_not() -> None:
         assert float(gap(descend(loss, start, frame, steps=100))[-1]) < 1e-16
 
 
-def test_dr_is_faster_far_from_the_vertex() -> None:
+@pytest.mark.parametrize("rate", [0.01, 0.1, 0.5])
+def test_dr_leads_on_the_far_side_only(rate: float) -> None:
+    """DR's pull 1 - cos exceeds the dot loss's, 1, where cos < 0: it leads from there, and has lost by cos = 0.9."""
     frame = simplex_etf(10, 16, dtype=torch.float64)
     start = torch.nn.functional.normalize(0.05 * random_start(10, 16) - frame, dim=1)
-    dr, dot = (gap(descend(loss, start, frame, steps=3)) for loss in ("dr", "dot"))
-    assert float(dr[1]) < 0.75 * float(dot[1])
+    dr, dot = (gap(descend(loss, start, frame, learning_rate=rate, steps=1000)) for loss in ("dr", "dot"))
+    half_way = int((dr < 1).nonzero()[0])
+    assert float(dr[half_way]) < 0.7 * float(dot[half_way])
+    assert (dr[1 : half_way + 1] < dot[1 : half_way + 1]).all()
+    late = int((dot < 0.1).nonzero()[0])
+    assert (dot[late:] < dr[late:]).all()
+
+
+def test_steps_of_the_dot_loss_and_of_dr_in_closed_form() -> None:
+    """Near the vertex a dot step divides the angle by 1 + rate; DR obeys 1 - cos ~ 1/(2 rate step)."""
+    frame = simplex_etf(10, 16, dtype=torch.float64)
+    start = torch.nn.functional.normalize(frame + 1e-3 * random_start(10, 16), dim=1)
+    for rate in (0.1, 0.5, 1.0):
+        dot = descend("dot", start, frame, learning_rate=rate, steps=4)
+        assert torch.allclose(dot[1:] / dot[:-1], torch.tensor(1 / (1 + rate), dtype=torch.float64), rtol=1e-5)
+        dr = gap(descend("dr", random_start(10, 16), frame, learning_rate=rate, steps=4000))
+        assert float(dr[4000]) == pytest.approx(1 / (2 * rate * 4000), rel=0.02)
 
 
 def test_the_first_step_against_autograd() -> None:
@@ -90,6 +123,9 @@ def test_the_study_reports_what_it_measured() -> None:
     assert curves["random", "dr", 1.0, 0.5]["tail_exponent"] == pytest.approx(-1, abs=0.05)
     assert curves["random", "dr", 1.0, 0.5]["steps_to"]["1e-06"] is None
     assert curves["random", "dot", 1.0, 0.5]["steps_to"]["1e-06"] < 40
+    leads = {(row["start"], row["learning_rate"]): row["until_step"] for row in study["dr_ahead_of_dot"]}
+    assert len(leads) == 6
+    assert all(until > 0 for (start, _), until in leads.items() if start == "opposite")
     json.dumps(study)
 
 

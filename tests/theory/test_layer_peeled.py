@@ -1,6 +1,7 @@
 """The layer-peeled model against SciPy, against several features a class, and against the theorems."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,9 +11,8 @@ from scipy.special import logsumexp
 
 from equiangular import simplex_etf
 from equiangular.frames import etf_distance
-from equiangular.theory import minority_collapse, solve_layer_peeled
+from equiangular.theory import common_optimum, minority_collapse, solve_layer_peeled
 from equiangular.theory.layer_peeled import gradients, objective, project_frobenius, project_rows
-from equiangular.theory.run import common_optimum
 
 
 def randn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -68,6 +68,16 @@ def test_one_feature_stands_for_all_samples_of_a_class() -> None:
     assert torch.allclose(h, solved.features[labels], atol=1e-8)
 
 
+@pytest.mark.parametrize("loss", ["ce", "dr"])
+def test_replacing_a_class_by_its_mean_never_costs(loss: str) -> None:
+    """So one feature a class suffices with a learnable classifier as well: this holds for every classifier."""
+    share = torch.tensor([[0.6], [0.3], [0.1]], dtype=torch.float64)
+    for seed in range(20):
+        several, w = randn(7, 3, 4, seed=seed), 2 * randn(3, 4, seed=100 + seed)
+        apart = sum(float(objective(h, w, share, loss, 1.3)) for h in several) / 7
+        assert float(objective(several.mean(0), w, share, loss, 1.3)) < apart
+
+
 @pytest.mark.parametrize("counts", [[1] * 10, [100] * 5 + [1] * 5])
 def test_a_fixed_etf_induces_collapse_whatever_the_class_sizes(counts: list[int]) -> None:
     frame = simplex_etf(10, 16, dtype=torch.float64)
@@ -100,6 +110,47 @@ def test_ce_and_dr_share_their_optimum() -> None:
     for name, row in results.items():
         assert abs(row["excess"]) < 1e-8, name
         assert row["deviation"] < (1e-10 if name.startswith("ce") else 1e-2), name
+        assert row["vertex_residual"] < 1e-14, name
+
+
+@pytest.mark.parametrize("loss", ["ce", "dr"])
+def test_the_vertices_satisfy_the_optimality_conditions(loss: str) -> None:
+    """By autograd: the gradient at a vertex is minus a multiplier >= 0 times the vertex."""
+    frame, share = simplex_etf(7, 9, dtype=torch.float64), torch.rand(7, 1, generator=torch.Generator().manual_seed(3))
+    vertices = (math.sqrt(3.0) * frame).requires_grad_()
+    (gradient,) = torch.autograd.grad(objective(vertices, frame, share.double(), loss, math.sqrt(3.0)), vertices)
+    multiplier = -(gradient * frame).sum(1, keepdim=True)
+    assert float((gradient + multiplier * frame).abs().max()) < 1e-15
+    assert float(multiplier.min()) > (1e-4 if loss == "ce" else -1e-15)
+
+
+@pytest.mark.parametrize(("e_h", "e_w"), [(5.0, 1.0), (0.01, 1.0), (0.01, 0.01)])
+def test_dr_with_a_learnable_classifier_reaches_zero(e_h: float, e_w: float) -> None:
+    """Also where the target sqrt(E_W E_H) is small and its gradient steep."""
+    solved = solve_layer_peeled([9, 3, 1, 1], 6, loss="dr", e_h=e_h, e_w=e_w, max_steps=20_000)
+    assert solved.loss < 1e-6 * math.sqrt(e_h * e_w)
+    assert float(solved.features.square().sum(1).max()) <= e_h * (1 + 1e-12)
+    assert float(solved.weight.square().sum()) <= 4 * e_w * (1 + 1e-12)
+
+
+def test_dr_aims_at_the_given_classifiers_own_norm() -> None:
+    """E_W is the mean squared norm: 2.5 here. The longer vector reaches sqrt(E_W E_H), the shorter one cannot."""
+    weight = torch.tensor([[1.0, 0.0], [0.0, 2.0]], dtype=torch.float64)
+    solved = solve_layer_peeled([5, 1], 2, loss="dr", weight=weight, e_h=1.0)
+    assert (solved.features * weight).sum(1).tolist() == pytest.approx([1.0, math.sqrt(2.5)], rel=1e-9)
+
+
+def test_the_history_descends_and_ends_at_the_solution() -> None:
+    solved = solve_layer_peeled([20, 5, 1], 4, max_steps=3_000)
+    steps, values, residuals = zip(*solved.history, strict=True)
+    assert steps[0] == 1
+    assert list(steps) == sorted(set(steps))
+    assert (steps[-1], residuals[-1]) == (solved.steps, solved.residual)
+    assert values[-1] == pytest.approx(solved.loss, rel=1e-14)
+    assert all(later < earlier + 1e-14 for earlier, later in pairwise(values))
+    assert residuals[-1] < 1e-6 * residuals[0]
+    again = solve_layer_peeled([20, 5, 1], 4, max_steps=3_000)
+    assert again.history == solved.history
 
 
 def test_dr_with_a_learnable_classifier_is_degenerate() -> None:
@@ -117,6 +168,8 @@ def test_dr_with_a_learnable_classifier_is_degenerate() -> None:
         (([1, 1], 2), {"loss": "mse"}, "loss must be one of"),
         (([1, 1], 2), {"e_h": -1}, "e_h must be"),
         (([1, 1], 2), {"weight": torch.ones(3, 2)}, r"weight must have shape \(K, d\) = \(2, 2\), got \(3, 2\)"),
+        (([1, 1], 2), {"weight": torch.tensor([[1.0, 0], [0, 0]])}, r"weight has a zero-norm row \(row 1\)"),
+        (([1, 1], 2), {"max_steps": 0}, "max_steps must be"),
     ],
 )
 def test_bad_input(arguments: tuple, options: dict, message: str) -> None:

@@ -16,13 +16,20 @@ from equiangular.frames.cache import cached_frame
 from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range
 from equiangular.frames.haar import haar_orthonormal
 from equiangular.frames.hull_distance import one_vs_rest_distance
-from equiangular.frames.known_codes import KNOWN_CODES, find_known_code, known_code
+from equiangular.frames.known_codes import KNOWN_CODES, find_known_code, known_code, working_dtype
 from equiangular.frames.levenshtein import levenshtein_bound
 from equiangular.frames.nonnegative import nonnegative_orthogonal_frame
 from equiangular.frames.orthoplex import orthoplex
 from equiangular.frames.quadratic_code import quadratic_code, quadratic_code_rows
 from equiangular.frames.simplex import simplex_etf
-from equiangular.frames.spherical_code import DENSE_CLASSES, OBJECTIVES, SMALL_PROBLEM, Progress, spherical_code
+from equiangular.frames.spherical_code import (
+    DENSE_WORK,
+    OBJECTIVES,
+    SMALL_PROBLEM,
+    Progress,
+    spherical_code,
+    work_of_a_step,
+)
 
 _ALGORITHM = 1  # part of the cache's key: raise it when spherical_code gives other numbers
 _WORK = 1.5e13  # floating-point operations that an optimisation may take, minutes on one core
@@ -65,7 +72,7 @@ def best_frame(
             from the convex hull of the others.
         nonnegative: ask for vectors without negative entries, for features after a ReLU; K <= d.
         seed: orientation of a closed form, random starts of an optimisation.
-        steps: of the optimisation; by size if None.
+        steps: of the optimisation; by size if None. Given, it is made however long it takes.
         restarts: of the optimisation; by size if None.
         cache: keep optimised codes on disk: True for :func:`equiangular.frames.cache_folder`, a folder, or False.
         explain: also return what was built and how good it is.
@@ -115,8 +122,7 @@ def best_frame(
         name, source, weight = "orthoplex", "Rankin 1955", orthoplex(k, d, **exact)
     elif d == 2 or (objective == "max_cosine" and find_known_code(k, d)):
         code = find_known_code(k, d)
-        large = k * d > 5 * 10**7
-        weight = known_code(k, d, seed=seed, dtype=torch.float32 if large else torch.float64)
+        weight = known_code(k, d, seed=seed, dtype=working_dtype(k, d))
         name, source, proved = code.name, code.source, code.max_cosine
     else:
         source = None
@@ -162,10 +168,10 @@ def _effort(k: int, d: int, objective: str) -> tuple[int, int]:
     """Steps and restarts of the optimisation, 0 steps where it would take too long."""
     size = k * k * d
     if size <= SMALL_PROBLEM:
-        restarts = next((n for limit, n in ((10**5, 12), (10**6, 6), (10**7, 2)) if size <= limit), 1)
+        restarts = next((n for limit, n in ((2000, 40), (10**5, 12), (10**6, 6), (10**7, 2)) if size <= limit), 1)
         return (600 if size <= 10**7 else 200), restarts
-    steps = int(_WORK / ((4 if objective == "max_cosine" else 8) * size))
-    return (min(steps, _MAX_STEPS) if steps >= _MIN_STEPS and k <= DENSE_CLASSES else 0), 1
+    steps = int(_WORK / (work_of_a_step(k, d) * (1 if objective == "max_cosine" else 2)))
+    return (min(steps, _MAX_STEPS) if steps >= _MIN_STEPS else 0), 1
 
 
 def _search(
@@ -196,7 +202,8 @@ def _search(
         cache=cache,
         stacklevel=3,
     )
-    name = "optimised spherical code" if k <= DENSE_CLASSES else "stochastically optimised spherical code"
+    dense = work_of_a_step(k, d) <= DENSE_WORK
+    name = "optimised spherical code" if dense else "stochastically optimised spherical code"
     best = (weight, name, None)
     if closed is None or (objective == "softmax" and k > _HULL_CLASSES):
         return best
@@ -209,8 +216,7 @@ def _search(
 
 def _closed_form(k: int, d: int, seed: int) -> tuple[Tensor, str, float] | None:
     """The quadratic code or vectors of a larger known code, whichever has the smaller largest cosine."""
-    large = k * d > 5 * 10**7
-    dtype = torch.float32 if large else torch.float64
+    dtype = working_dtype(k, d)
     code = quadratic_code(k, d)
     inside = [c for c in KNOWN_CODES.values() if c.num_classes >= k and c.dim <= d and c.name != "Kerdock code"]
     known = min(inside, key=lambda c: (c.max_cosine, c.num_classes), default=None)

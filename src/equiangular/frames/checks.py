@@ -16,11 +16,16 @@ def is_simplex_etf(
 ) -> bool | tuple[bool, str | None]:
     """Whether the rows are a simplex ETF: unit norm, every inner product -1/(K-1).
 
+    Memory: O(K d) beside one tile of the Gram matrix.
+
     Args:
         weight: (K, d) floating-point tensor or array.
         atol: largest absolute error of any inner product, taken in float64 from the entries as they are. By default
             1e-12 for float64 and 1e-6 for float32, what :func:`equiangular.simplex_etf` keeps up to K = 4000, and two
-            units in the last place of 1 for the half precisions, whose entries are rounded to that.
+            units in the last place of 1 for the half precisions (2e-3 float16, 1.6e-2 bfloat16): rounding every entry
+            by eps/2 changes an inner product of unit vectors by at most eps. Where atol >= 1/(K-1) the pairs no longer
+            tell an ETF from orthonormal rows; then the sum of the rows, 0 for the one and of norm sqrt(K) for the
+            other, decides.
         explain: also say what is wrong.
 
     Returns:
@@ -75,7 +80,7 @@ def _check(weight: Tensor, atol: float | None) -> tuple[bool, str | None]:
         hint = ""
         if mean > 0 and (norms / mean - 1).abs().max() <= tolerance and _worst_pair(vectors / mean)[0] <= tolerance:
             hint = f"; divided by their common norm {mean:.6g} they are one"
-        return False, f"row {row} has norm {float(norms[row]):.6g}, not 1{hint}"
+        return False, f"row {row} has norm {float(norms[row]):.9g}, not 1{hint}"
     expected = -1 / (k - 1)
     worst, pair = _worst_pair(vectors)
     if worst > tolerance:
@@ -84,6 +89,13 @@ def _check(weight: Tensor, atol: float | None) -> tuple[bool, str | None]:
             f"rows {pair[0]} and {pair[1]} have inner product {value:.6g}, not -1/(K-1) = {expected:.6g}: "
             f"off by {worst:.3g}, more than atol={tolerance:g}"
         )
+    if -expected <= tolerance:
+        spread = float(vectors.sum(0).square().sum()) / k  # 0 for an ETF, 1 for orthonormal rows
+        if spread > 0.5:
+            return False, (
+                f"the rows sum to a vector of squared norm {spread:.3g} K, not 0, "
+                f"and atol={tolerance:g} is too wide for inner products of {expected:.3g}"
+            )
     return True, None
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from equiangular._validate import check_int, check_num_classes
-from equiangular.frames.closed_forms import minimal_simplex
 
 
 def simplex_equiangular_tight_frame(k: int, d: int, *, seed: int | None = None) -> np.ndarray:
     """K unit vectors in d dimensions with M[i] @ M[j] = -1/(k-1) for every i != j, randomly oriented.
 
-    M = sqrt(k/(k-1)) (I - 11^T/k) U^T for d >= k. The centred identity has rank k-1, so its k rows are written in an
-    orthonormal basis of k-1 coordinates first, and turned by a Haar-random orthonormal d x (k-1) matrix: right for
-    k = d + 1 as well, where the polar factor of a k x d matrix is not.
+    M = sqrt(k/(k-1)) (I - 11^T/k) U^T with U (d, k) orthonormal columns, which needs d >= k. The centred identity has
+    rank k-1, so here its k rows are written in k-1 orthonormal coordinates first (the minimal simplex) and those are
+    turned by a Haar-random Q (d, n), n = k-1, with orthonormal columns q_j: right for k = d + 1 as well, where the
+    polar factor of a k x d matrix is not. With s_j = sqrt((n+1)(n-j) / (n(n-j+1))),
+
+        M[i] = s_i q_i - sum_{j < i} s_j/(n-j) q_j,
+
+    a cumulative sum: no k x k matrix is formed.
 
     Args:
         k: number of vectors, at least 2.
@@ -25,7 +29,7 @@ def simplex_equiangular_tight_frame(k: int, d: int, *, seed: int | None = None) 
         (k, d) float64 array.
 
     Raises:
-        ValueError: k < 2 or k > d + 1.
+        ValueError: k < 2, k > d + 1, or a negative seed.
 
     Example:
         >>> k, d = 4, 5
@@ -43,6 +47,14 @@ def simplex_equiangular_tight_frame(k: int, d: int, *, seed: int | None = None) 
             f"a simplex equiangular tight frame of k={k} vectors needs d >= k-1 = {k - 1} dimensions, got d={d}. "
             f"equiangular.best_frame({k}, {d}) gives the best-separated vectors there are."
         )
-    simplex = minimal_simplex(k).numpy()
-    q, r = np.linalg.qr(np.random.default_rng(seed).standard_normal((d, k - 1)))
-    return simplex @ (q * np.where(np.diag(r) < 0, -1.0, 1.0)).T
+    if seed is not None:
+        seed = check_int(seed, "seed", minimum=0, hint="None draws a fresh orientation.")
+    n = k - 1
+    q, r = np.linalg.qr(np.random.default_rng(seed).standard_normal((d, n)))
+    directions = (q * np.where(np.diag(r) < 0, -1.0, 1.0)).T
+    left = np.arange(n, 0, -1)
+    s = np.sqrt((n + 1) * left / (n * (left + 1)))
+    m = np.zeros((k, d))
+    m[:n] = s[:, None] * directions
+    m[1:] -= np.cumsum((s / left)[:, None] * directions, axis=0)
+    return m

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,10 +10,11 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import write_atomically
+from equiangular._files import write_atomically, write_json
 
 SUFFIXES = (".npy", ".safetensors")
 _KEY = "weight"
+_NUMPY_DTYPES = (torch.float64, torch.float32, torch.float16)
 
 
 def save_frame(
@@ -26,13 +26,14 @@ def save_frame(
         path: file to write, ``.npy`` or ``.safetensors`` (needs the extra ``[train]``); its folder must exist.
         weight: (K, d) floating-point tensor. NumPy has no bfloat16: write it as .safetensors.
         metadata: strings kept inside a .safetensors file, and in ``path + ".json"`` beside an .npy file.
-        overwrite: whether an existing file may be replaced.
+        overwrite: whether existing files (the frame, the metadata beside it) may be replaced.
 
     Returns:
         The path written.
 
     Raises:
-        ValueError: unknown suffix, existing file, missing or unwritable folder, a dtype the format does not have.
+        ValueError: unknown suffix, existing file, missing or unwritable folder, full disk, NaN, a dtype the format
+            does not have. A file is replaced whole or not at all.
 
     Example:
         >>> import tempfile
@@ -43,28 +44,34 @@ def save_frame(
     """
     target = Path(path)
     suffix = _suffix(target)
-    if weight.ndim != 2 or not weight.is_floating_point():
-        raise ValueError(f"a frame is a floating (K, d) matrix, got {weight.dtype} of shape {tuple(weight.shape)}.")
-    if target.exists() and not overwrite:
-        raise ValueError(f"{str(target)!r} exists. Choose another name, or allow it to be replaced with overwrite.")
+    weight = _check_frame(torch.as_tensor(weight).detach(), "the frame to save")
+    beside = Path(f"{target}.json") if suffix == ".npy" else None
+    for path in (target, beside) if metadata and beside else (target,):
+        if path.exists() and not overwrite:
+            raise ValueError(f"{str(path)!r} exists. Choose another name, or allow it to be replaced with overwrite.")
     if not target.parent.is_dir():
         raise ValueError(f"the folder {str(target.parent)!r} does not exist. Create it, or choose another one.")
-    data = weight.detach().cpu().contiguous()
+    if suffix == ".npy" and weight.dtype not in _NUMPY_DTYPES:
+        kind = str(weight.dtype).removeprefix("torch.")
+        raise ValueError(f"NumPy has no {kind}. Write a .safetensors file, or convert with .float().")
+    data = weight.cpu().contiguous()
+    kept = {str(k): str(v) for k, v in (metadata or {}).items()}
     try:
         if suffix == ".npy":
-            if data.dtype == torch.bfloat16:
-                raise ValueError("NumPy has no bfloat16. Write a .safetensors file, or convert with .float().")
-            # NumPy appends ".npy" to a name without it; a handle keeps the temporary name as it is.
             write_atomically(target, lambda p: _save_npy(p, data.numpy()))
-            if metadata:
-                text = json.dumps(dict(metadata), indent=1, sort_keys=True)
-                write_atomically(Path(f"{target}.json"), lambda p: p.write_text(text + "\n", encoding="utf-8"))
+            if kept:
+                write_json(beside, kept)
+            elif overwrite:
+                beside.unlink(missing_ok=True)  # it described the frame that was replaced
         else:
             torch_format = require("safetensors.torch", extra="train", purpose="Writing a .safetensors file")
-            kept = {str(k): str(v) for k, v in (metadata or {}).items()}
-            write_atomically(target, lambda p: torch_format.save_file({_KEY: data}, str(p), metadata=kept))
+            # Through bytes: every failure to write is then an OSError.
+            content = torch_format.save({_KEY: data}, metadata=kept)
+            write_atomically(target, lambda p: p.write_bytes(content))
     except OSError as error:
-        raise ValueError(f"cannot write {str(target)!r}: {error.strerror or error}.") from error
+        raise ValueError(
+            f"cannot write {str(target)!r}: {error.strerror or error}. Choose another folder, or make room in it."
+        ) from error
     return target
 
 
@@ -82,16 +89,18 @@ def load_frame(path: str | Path) -> Tensor:
         else:
             torch_format = require("safetensors.torch", extra="train", purpose="Reading a .safetensors file")
             tensors = torch_format.load_file(str(source))
-            weight = tensors[_KEY] if _KEY in tensors else next(iter(tensors.values()))
     except FileNotFoundError as error:
-        raise ValueError(f"{str(source)!r} does not exist.") from error
+        raise ValueError(f"{str(source)!r} does not exist. Check the path, or write it with save_frame.") from error
     except ImportError:
         raise
     except Exception as error:  # NumPy and safetensors raise many kinds for a file that is not theirs
         raise ValueError(f"{str(source)!r} is not a readable {suffix} file ({error}). Write it again.") from error
-    if weight.ndim != 2 or not weight.is_floating_point():
-        raise ValueError(f"{str(source)!r} holds {weight.dtype} of shape {tuple(weight.shape)}, not a (K, d) frame.")
-    return weight
+    if suffix == ".safetensors":
+        if _KEY not in tensors and len(tensors) != 1:
+            names = ", ".join(map(repr, sorted(tensors))) or "nothing"
+            raise ValueError(f"{str(source)!r} holds {names}: which is the frame? Name it {_KEY!r} in the file.")
+        weight = tensors[_KEY] if _KEY in tensors else next(iter(tensors.values()))
+    return _check_frame(weight, repr(str(source)))
 
 
 def _suffix(path: Path) -> str:
@@ -100,6 +109,14 @@ def _suffix(path: Path) -> str:
     return path.suffix
 
 
+def _check_frame(weight: Tensor, what: str) -> Tensor:
+    if weight.ndim != 2 or not weight.is_floating_point():
+        raise ValueError(f"{what} holds {weight.dtype} of shape {tuple(weight.shape)}, not a floating (K, d) frame.")
+    if not torch.isfinite(weight).all():
+        raise ValueError(f"{what} has NaN or infinite values. Make the frame again.")
+    return weight
+
+
 def _save_npy(path: Path, array: np.ndarray) -> None:
-    with path.open("wb") as handle:
+    with path.open("wb") as handle:  # to a name, NumPy would append ".npy"
         np.save(handle, array, allow_pickle=False)

@@ -27,7 +27,7 @@ class KnownCode:
         max_cosine: its largest cosine.
         name: what it is called.
         source: where its optimality is proved.
-        build: gives the coordinates, (K, d) float64; in no particular orientation.
+        build: gives the coordinates, (K, d), exact to float64; in no particular orientation.
     """
 
     num_classes: int
@@ -45,8 +45,8 @@ _GRAPHS = "Cohn, de Laat and Leijenhorst 2024, arXiv:2403.16874"
 
 def _kerdock(num_classes: int, dim: int) -> np.ndarray:
     code = quadratic_code(num_classes, dim)
-    ids = torch.arange(num_classes)
-    return torch.cat([quadratic_code_rows(code, part, dtype=torch.float64) for part in ids.split(8192)]).numpy()
+    parts = torch.arange(num_classes).split(8192)  # the entries are powers of two: float32 holds them exactly
+    return torch.cat([quadratic_code_rows(code, part, dtype=torch.float32) for part in parts]).numpy()
 
 
 _CODES = [
@@ -120,7 +120,7 @@ def known_code(
         dim: d.
         seed: seed of the Haar-random rotation; None leaves the coordinates of the construction.
         device: device of the result.
-        dtype: dtype of the result, torch's default if None; built in float64 and cast last.
+        dtype: dtype of the result, torch's default if None; built in :func:`working_dtype` and cast last.
 
     Returns:
         (K, d) with unit rows.
@@ -144,7 +144,17 @@ def known_code(
             f"no optimal code of {num_classes} vectors in {dim} dimensions is known in closed form "
             f"(known in {dim} dimensions: {close}). Use best_frame({num_classes}, {dim})."
         )
-    weight = torch.from_numpy(np.ascontiguousarray(code.build()))
+    weight = torch.from_numpy(code.build()).to(working_dtype(num_classes, dim))
     if seed is not None:
-        weight = weight @ haar_orthonormal(dim, dim, seed=seed).T
+        weight = weight @ haar_orthonormal(dim, dim, seed=seed).T.to(weight)
     return weight.to(device=device, dtype=dtype or torch.get_default_dtype())
+
+
+def working_dtype(num_classes: int, dim: int) -> torch.dtype:
+    """float64, or float32 for matrices of more than 5e7 entries, where it would take gigabytes.
+
+    Example:
+        >>> working_dtype(1000, 512), working_dtype(1_000_000, 1024)
+        (torch.float64, torch.float32)
+    """
+    return torch.float64 if num_classes * dim <= 5 * 10**7 else torch.float32

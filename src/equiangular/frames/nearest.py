@@ -72,5 +72,8 @@ def etf_distance(vectors: Tensor) -> Tensor:
         0.606
     """
     check_features(vectors, name="vectors", allow_zero=False)
-    unit = torch.nn.functional.normalize(vectors.detach().double(), dim=1)
+    norms = torch.linalg.vector_norm(vectors.detach().double(), dim=1, keepdim=True)
+    if not float(norms.min()) > 0:  # on an accelerator the values have not been looked at yet
+        raise ValueError(f"vectors has a zero-norm or NaN row (row {int(norms.argmin())}), which has no direction.")
+    unit = vectors.detach().double() / norms
     return torch.linalg.vector_norm(unit - nearest_simplex_etf(unit)) / vectors.shape[0] ** 0.5

@@ -9,7 +9,6 @@ from equiangular._random import make_generator
 from equiangular._validate import check_choice, check_int, check_num_classes
 from equiangular.frames.closed_forms import canonical_simplex, minimal_simplex, signed_dct_simplex
 from equiangular.frames.haar import haar_orthonormal
-from equiangular.frames.logits import simplex_logits
 
 BASES = ("haar", "minimal", "canonical", "dct")
 
@@ -83,7 +82,7 @@ def simplex_etf(
     if basis == "dct":
         frame = signed_dct_simplex(k, d, seed=seed)
     elif basis == "haar":
-        frame = simplex_logits(haar_orthonormal(d, k - 1, seed=seed), k, basis="minimal").T.contiguous()
+        frame = minimal_simplex(k) @ haar_orthonormal(d, k - 1, seed=seed).T
     else:
         simplex = canonical_simplex(k) if basis == "canonical" else minimal_simplex(k)
         frame = torch.nn.functional.pad(simplex, (0, d - simplex.shape[1]))

@@ -17,9 +17,9 @@ from equiangular.frames.levenshtein import levenshtein_bound
 
 OBJECTIVES = ("max_cosine", "softmax")
 _LADDER = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6)  # temperatures of the quasi-Newton method
-_STARTS = (0, 3, 1, 2)  # where on the ladder restart 0, 1, 2, 3, 4 = 0, ... begins: different basins are found
+_STARTS = (0, 3, 4, 2)  # where on the ladder restart 0, 1, 2, 3, 4 = 0, ... begins: different basins are found
 SMALL_PROBLEM = 10**8  # K^2 d up to which the quasi-Newton method in float64 is used
-DENSE_CLASSES = 20_000  # K up to which every pair of classes is looked at in every step
+DENSE_WORK = 10**12  # operations of a step up to which it looks at every pair of classes
 
 Progress = Callable[[int, int, float], None]
 
@@ -47,8 +47,9 @@ def spherical_code(
     Three methods, by size:
 
     - K^2 d <= 1e8: L-BFGS in float64 down a ladder of ten temperatures; restarts begin at different rungs.
-    - K <= 20,000: momentum on row-normalised Riemannian gradients in float32, the step size falling as a cosine and
-      the temperature geometrically. Every pair counts in every step: O(K^2 d) time, O(K d + chunk_size^2) memory.
+    - K^2 (4d + 350) <= 1e12, at d = 512 up to K = 20,000: momentum on row-normalised Riemannian gradients in float32,
+      the step size falling as a cosine and the temperature geometrically. Every pair counts in every step: O(K^2 d)
+      time, O(K d + chunk_size^2) memory.
     - beyond: the same, but in every step the classes are split at random into groups of ``chunk_size`` and only
       pairs within a group count: O(K chunk_size d) time. Most pairs are looked at rarely or never, so that the result
       is an approximation whose largest cosine stays well above what a code of that size can have:
@@ -60,8 +61,8 @@ def spherical_code(
         num_classes: K >= 2.
         dim: d >= 1.
         objective: ``"max_cosine"`` or ``"softmax"``.
-        steps: L-BFGS iterations at each temperature (600 if None); for the other two methods gradient steps in all
-            (200 and 50 if None).
+        steps: L-BFGS iterations at each temperature (600 if None), a third of it at the low ones; for the other two
+            methods gradient steps in all (200 and 50 if None).
         restarts: random starts; the best is returned.
         seed: seed of the starts. Same seed, same device, same result; the starts are the same on every device.
         chunk_size: rows of a tile of the Gram matrix, and the size of a group in the stochastic method.
@@ -92,8 +93,9 @@ def spherical_code(
         raise ValueError(f"one dimension has two unit vectors, got num_classes={k}. Use at least 2 dimensions.")
     check_choice(objective, OBJECTIVES, "objective")
     small = k * k * d <= SMALL_PROBLEM
+    dense = work_of_a_step(k, d) <= DENSE_WORK
     if steps is None:
-        steps = 600 if small else 200 if k <= DENSE_CLASSES else 50
+        steps = 600 if small else 200 if dense else 50
     check_int(steps, "steps", minimum=1)
     check_int(restarts, "restarts", minimum=1)
     check_int(chunk_size, "chunk_size", minimum=2)
@@ -109,7 +111,7 @@ def spherical_code(
         if small:
             stages = _quasi_newton(x, _LADDER[_STARTS[restart % len(_STARTS)] :], steps, chunk_size)
         else:
-            stages = _momentum(x, steps, chunk_size, generator)
+            stages = _momentum(x, steps, chunk_size, None if dense else generator)
         for after, value in stages:
             x, done = after, done + 1
             if progress is not None:
@@ -150,9 +152,13 @@ def _quasi_newton(
     for temperature in temperatures:
         free = x.clone().requires_grad_(True)
         optimizer = torch.optim.LBFGS(
-            [free], max_iter=steps, history_size=20, tolerance_grad=1e-12, tolerance_change=1e-14,
+            [free],
+            max_iter=steps if temperature >= 0.01 else max(1, steps // 3),
+            history_size=20,
+            tolerance_grad=1e-12,
+            tolerance_change=1e-14,
             line_search_fn="strong_wolfe",
-        )  # fmt: skip
+        )
 
         def closure(free: Tensor = free, temperature: float = temperature) -> float:
             length = torch.linalg.vector_norm(free.detach(), dim=-1, keepdim=True)
@@ -167,19 +173,27 @@ def _quasi_newton(
         yield x, _measure(x, chunk_size)
 
 
-def _momentum(x: Tensor, steps: int, chunk_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, float]]:
-    """Momentum with annealing; yields (x, exact value over the pairs that were looked at)."""
+def _momentum(
+    x: Tensor, steps: int, chunk_size: int, generator: torch.Generator | None
+) -> Iterator[tuple[Tensor, float]]:
+    """Momentum with annealing; yields (x, exact value over the pairs that were looked at).
+
+    With a generator only pairs within random groups of ``chunk_size`` classes are looked at.
+    """
     _, k, d = x.shape
     scale = min(1 / math.sqrt(d), 1 - levenshtein_bound(k, d))  # spread of the cosines that matter
     reach = min(1.0, math.sqrt(2 * (1 - levenshtein_bound(k, d))))  # distance to the nearest neighbour
-    coldest = 1 / 30 if k <= DENSE_CLASSES else 1 / 10  # unseen pairs need some warmth to be kept apart on average
+    coldest = 1 / 30 if generator is None else 1 / 10  # unseen pairs need some warmth to be kept apart on average
     velocity = torch.zeros_like(x)
     for i in range(steps):
         progress = i / max(1, steps - 1)
         temperature = 0.35 * scale * coldest**progress
         size = 0.25 * reach * (1 + math.cos(math.pi * progress))
         exact = -math.inf
-        for group in _groups(k, chunk_size, generator):
+        groups = [slice(None)]
+        if generator is not None:
+            groups = torch.randperm(k, generator=generator).to(x.device).split(chunk_size)
+        for group in groups:
             part = x[:, group]
             _, value, gradient = _evaluate(part, temperature, chunk_size)
             exact = max(exact, value)
@@ -189,7 +203,6 @@ def _momentum(x: Tensor, steps: int, chunk_size: int, generator: torch.Generator
         yield x, exact
 
 
-def _groups(k: int, chunk_size: int, generator: torch.Generator) -> list[Tensor | slice]:
-    if k <= DENSE_CLASSES:
-        return [slice(None)]
-    return list(torch.randperm(k, generator=generator).split(chunk_size))
+def work_of_a_step(num_classes: int, dim: int) -> int:
+    """Floating-point operations of one dense gradient, the exponentials and passes over the Gram matrix included."""
+    return num_classes**2 * (4 * dim + 350)

@@ -76,7 +76,7 @@ def collapse_figure(rows: Sequence[dict[str, float]], epochs: Sequence[float]) -
 
 def write_collapse_page(results: dict[str, Any], path: str | Path) -> Path:
     """Write the self-contained page of ``equiangular measure`` atomically."""
-    jinja2 = require("jinja2", extra="train", purpose="Writing the page")
+    jinja2 = require("jinja2", extra="plot", purpose="Writing the page")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,

@@ -21,7 +21,7 @@ def comparison_page(results: dict[str, Any], columns: tuple[tuple[str, str, str]
     Returns:
         The text of the page; it refers to no other file and no host.
     """
-    jinja2 = require("jinja2", extra="train", purpose="Writing the page")
+    jinja2 = require("jinja2", extra="plot", purpose="Writing the page")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,

@@ -38,7 +38,7 @@ def theory_figures(results: dict[str, Any]) -> dict[str, Any]:
 
 def write_theory_page(results: dict[str, Any], path: str | Path) -> Path:
     """Write the self-contained page atomically: figures inline, the 3-D view in plain JavaScript, nothing fetched."""
-    jinja2 = require("jinja2", extra="train", purpose="Writing the page")
+    jinja2 = require("jinja2", extra="plot", purpose="Writing the page")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,

@@ -3,16 +3,26 @@
 from equiangular.theory.convergence import convergence_study, descend
 from equiangular.theory.layer_peeled import PeeledModel, solve_layer_peeled
 from equiangular.theory.minority import minority_collapse
-from equiangular.theory.pull_push import classifier_gradient, dot_regression_feature_gradient, feature_gradient
+from equiangular.theory.optimum import common_optimum
+from equiangular.theory.pull_push import (
+    classifier_gradient,
+    dot_regression_classifier_gradient,
+    dot_regression_feature_gradient,
+    feature_gradient,
+    gradient_parts,
+)
 from equiangular.theory.tetrahedron import watch_collapse
 
 __all__ = [
     "PeeledModel",
     "classifier_gradient",
+    "common_optimum",
     "convergence_study",
     "descend",
+    "dot_regression_classifier_gradient",
     "dot_regression_feature_gradient",
     "feature_gradient",
+    "gradient_parts",
     "minority_collapse",
     "solve_layer_peeled",
     "watch_collapse",

@@ -82,7 +82,9 @@ def convergence_study(
         ``curves``: for each run its loss, scale, learning rate and start; mean 1 - cos at logarithmically spaced steps;
         the number of steps to reach 0.1, 0.01, 1e-3 and 1e-6 (None: not within ``steps``); and the exponent of the
         tail, the slope of log(1 - cos) against log(step) over the last decade of steps: -1 for a decay like 1/step,
-        None where float64's limit is reached before.
+        None where float64's limit is reached before. ``dr_ahead_of_dot``: for each start and learning rate the last
+        step at which DR's mean 1 - cos is below the dot loss's, and that value; None where it never is. DR pulls harder
+        than the dot loss only where cos < 0.
     """
     frame = simplex_etf(num_classes, dim, seed=seed, dtype=torch.float64)
     near = random_start(num_classes, dim, seed=seed)
@@ -90,12 +92,14 @@ def convergence_study(
     marks = sorted({round(10 ** (i / 8)) for i in range(64)} | {0, 100, 1000, 2000})
     marks = [m for m in marks if m <= steps]
     cases = [("dr", 1.0), ("dot", 1.0), *(("ce", s) for s in ce_scales)]
-    curves = []
+    curves: list[dict[str, Any]] = []
+    gaps: dict[tuple[str, str, float], Tensor] = {}
     for where, start in (("random", near), ("opposite", far)):
         for loss, scale in cases:
             for rate in learning_rates:
                 angles = descend(loss, start, frame, learning_rate=rate, steps=steps, scale=scale)
                 gap = (2 * torch.sin(angles / 2).square()).mean(1)  # 1 - cos
+                gaps[where, loss, rate] = gap
                 curves.append(
                     {
                         "start": where,
@@ -108,12 +112,24 @@ def convergence_study(
                         "tail_exponent": _tail_exponent(gap),
                     }
                 )
-    return {"num_classes": num_classes, "dim": dim, "seed": seed, "curves": curves}
+    leads = [
+        {"start": where, "learning_rate": rate, **_lead(gaps[where, "dr", rate], gaps[where, "dot", rate])}
+        for where in ("random", "opposite")
+        for rate in learning_rates
+    ]
+    return {"num_classes": num_classes, "dim": dim, "seed": seed, "curves": curves, "dr_ahead_of_dot": leads}
 
 
 def _first_below(gap: Tensor, level: float) -> int | None:
     below = (gap < level).nonzero()
     return int(below[0]) if len(below) else None
+
+
+def _lead(gap: Tensor, other: Tensor) -> dict[str, float | None]:
+    """The last step at which ``gap`` is the smaller one, and its value there."""
+    ahead = (gap < other).nonzero()
+    last = int(ahead[-1]) if len(ahead) else None
+    return {"until_step": last, "one_minus_cos": None if last is None else float(gap[last])}
 
 
 def _tail_exponent(gap: Tensor) -> float | None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from equiangular._random import make_generator
-from equiangular._validate import check_choice, check_class_counts, check_int, check_positive
+from equiangular._validate import check_choice, check_class_counts, check_features, check_int, check_positive
 
 LOSSES = ("ce", "dr")
 
@@ -25,6 +25,7 @@ class PeeledModel:
         loss: value of the objective.
         residual: norm of the projected-gradient step: 0 exactly at a point that satisfies the optimality conditions.
         steps: gradient steps taken.
+        history: (step, objective, residual) at logarithmically spaced steps, the last one included.
     """
 
     features: Tensor
@@ -32,6 +33,7 @@ class PeeledModel:
     loss: float
     residual: float
     steps: int
+    history: tuple[tuple[int, float, float], ...]
 
 
 def solve_layer_peeled(
@@ -64,13 +66,13 @@ def solve_layer_peeled(
         loss: ``"ce"`` or ``"dr"``.
         weight: (K, d) fixed classifier, such as sqrt(E_W) times a simplex ETF; None learns it.
         e_h: bound on the squared norm of a feature.
-        e_w: bound on the mean squared norm of the classifier vectors; that of a given classifier is its own.
+        e_w: bound on the mean squared norm of the classifier vectors; for a given classifier E_W is the one it has.
         seed: seed of the starting point.
         max_steps: steps at most.
         tolerance: stop where the residual is below it.
 
     Raises:
-        ValueError: an argument out of range or a classifier of another shape.
+        ValueError: an argument out of range, or a classifier of another shape or with a zero row.
 
     Example:
         >>> from equiangular import simplex_etf
@@ -85,8 +87,11 @@ def solve_layer_peeled(
     check_choice(loss, LOSSES, "loss")
     k, d = len(counts), check_int(dim, "dim", minimum=1)
     e_h, e_w = check_positive(e_h, "e_h"), check_positive(e_w, "e_w")
-    if weight is not None and tuple(weight.shape) != (k, d):
-        raise ValueError(f"weight must have shape (K, d) = ({k}, {d}), got {tuple(weight.shape)}.")
+    check_int(max_steps, "max_steps", minimum=1)
+    if weight is not None:
+        check_features(weight, name="weight", allow_zero=False)
+        if tuple(weight.shape) != (k, d):
+            raise ValueError(f"weight must have shape (K, d) = ({k}, {d}), got {tuple(weight.shape)}.")
     share = (counts / counts.sum())[:, None]
     generator = make_generator(seed)
     h = project_rows(torch.randn(k, d, generator=generator, dtype=torch.float64), e_h)
@@ -94,11 +99,13 @@ def solve_layer_peeled(
     learn = weight is None
     if learn:
         w = project_frobenius(w, k * e_w)
-    target = math.sqrt(e_w * e_h) if learn else math.sqrt(e_h) * float(torch.linalg.vector_norm(w, dim=1).mean())
-    # Step sizes below the reciprocal of the gradients' Lipschitz constants (the features' and the classifier's).
-    step_h = 1.0 / (float(torch.linalg.matrix_norm(w, 2)) ** 2 if not learn else k * e_w)
-    step_w = 1.0 / (k * e_h)
-    residual, steps = math.inf, 0
+    target = math.sqrt(e_h * (e_w if learn else float(w.square().sum()) / k))
+    # Step sizes below the reciprocal of the gradients' Lipschitz constants (the features' and the classifier's). DR
+    # divides by its target, so where that is below 1 its gradient changes faster.
+    slower = min(1.0, target) if loss == "dr" else 1.0
+    step_h = slower / (k * e_w if learn else float(torch.linalg.matrix_norm(w, 2)) ** 2)
+    step_w = slower / (k * e_h)
+    residual, steps, history = math.inf, 0, []
     while residual >= tolerance and steps < max_steps:
         steps += 1
         gradient_h, gradient_w = gradients(h, w, share, loss, target)
@@ -109,7 +116,12 @@ def solve_layer_peeled(
             moved = project_frobenius(w - step_w * k * gradient_w, k * e_w)
             residual += float((moved - w).norm()) / step_w
             w = moved
-    return PeeledModel(h, w, float(objective(h, w, share, loss, target)), residual, steps)
+        if not history or steps >= 1.25 * history[-1][0]:
+            history.append((steps, float(objective(h, w, share, loss, target)), residual))
+    value = float(objective(h, w, share, loss, target))
+    if history[-1][0] != steps:
+        history.append((steps, value, residual))
+    return PeeledModel(h, w, value, residual, steps, tuple(history))
 
 
 def objective(h: Tensor, w: Tensor, share: Tensor, loss: str, target: float) -> Tensor:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from equiangular._random import make_generator
 from equiangular._validate import check_class_counts, check_features
 
 
@@ -64,6 +66,58 @@ def dot_regression_feature_gradient(features: Tensor, weight: Tensor) -> Tensor:
     """
     check_features(features, dim=weight.shape[1])
     return -(1 - (features * weight).sum(1, keepdim=True)) * weight
+
+
+def dot_regression_classifier_gradient(features: Tensor, weight: Tensor, class_counts: Sequence[int]) -> Tensor:
+    """On classifier vectors, too, dot-regression has a pull alone: dL/dw_k = -share_k (1 - w_k . h_k) h_k.
+
+    No class pushes another away, so with a learnable classifier nothing keeps the classes apart: dot-regression needs
+    the fixed frame.
+
+    Args:
+        features: H (K, d) unit rows, one feature for each class.
+        weight: W (K, d) unit rows.
+        class_counts: n (K,), share_k = n_k/N.
+
+    Returns:
+        pull (K, d).
+
+    Source: from the loss of Yang et al. 2022, section 3, with weight and feature exchanged.
+    """
+    share, _ = _shares_and_probabilities(features, weight, class_counts)
+    return -share * (1 - (features * weight).sum(1, keepdim=True)) * features
+
+
+def gradient_parts(*, num_classes: int = 10, dim: int = 16, ratio: float = 100, seed: int = 0) -> dict[str, Any]:
+    """Norms of pull and push at random features and classifier vectors of norm 1, for each class.
+
+    Args:
+        num_classes: K.
+        dim: d.
+        ratio: imbalance ratio R: the first half of the classes has R samples for one of the others.
+        seed: seed of features and classifier vectors.
+
+    Returns:
+        ``counts`` and lists over classes: ``classifier_pull``, ``classifier_push`` (CE on w_k: the push outweighs the
+        pull for rare classes), ``feature_pull``, ``feature_push`` (CE on h_k of one sample), and DR's pulls, which are
+        its whole gradient: ``dr_classifier_pull``, ``dr_feature_pull``.
+
+    Example:
+        >>> parts = gradient_parts(ratio=100)
+        >>> parts["classifier_push"][-1] > 10 * parts["classifier_pull"][-1]
+        True
+    """
+    half = num_classes // 2
+    counts = [ratio] * half + [1.0] * (num_classes - half)
+    draw = torch.randn(2, num_classes, dim, generator=make_generator(seed), dtype=torch.float64)
+    features, weight = torch.nn.functional.normalize(draw, dim=2)
+    parts = {
+        **dict(zip(("classifier_pull", "classifier_push"), classifier_gradient(features, weight, counts), strict=True)),
+        **dict(zip(("feature_pull", "feature_push"), feature_gradient(features, weight), strict=True)),
+        "dr_classifier_pull": dot_regression_classifier_gradient(features, weight, counts),
+        "dr_feature_pull": dot_regression_feature_gradient(features, weight),
+    }
+    return {"counts": counts, **{name: part.norm(dim=1).tolist() for name, part in parts.items()}}
 
 
 def _shares_and_probabilities(features: Tensor, weight: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:

@@ -103,7 +103,9 @@ class ClassMoments:
         before = self.count[present][:, None]
         old = torch.where(before > 0, self.mean[present], mean)
         new = old + (mean - old) * (count[:, None] / (before + count[:, None]))
-        left, right = h - old[inverse], h - new[inverse]
+        left, right = old[inverse], (new - old)[inverse]  # made h - old and h - new in place: no further copies
+        torch.sub(h, left, out=left)
+        torch.sub(left, right, out=right)
         self.squares.index_add_(0, labels, (left * right).sum(1))
         if self.scatter is not None:
             self.scatter.addmm_(left.T, right)
