@@ -1,9 +1,10 @@
 """One pass against two: NeuralCollapse beside a straightforward implementation, side by side in one run.
 
 The straightforward one is what most code does: a first pass for the class means by a one-hot K x B product, a second
-for the within-class covariance, then a d x d pseudo-inverse and K x K cosines. Both get the same batches, drawn
-again from a seeded generator in each pass; the time of drawing them is measured apart and taken off. Peak memory is that of a
-fresh process for each side, less what it holds before.
+for the within-class covariance, then a d x d pseudo-inverse for NC1 and K x K cosines for NC2. Ours computes all its
+measures, these three and ten more. Both get the same batches, drawn again from a seeded generator in each pass; the
+time of drawing them is measured apart and taken off. Peak memory is that of a fresh process for each side, less what
+it holds before.
 
     python benchmarks/collapse.py --output benchmarks/results/collapse.json
 """

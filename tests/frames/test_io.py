@@ -106,6 +106,23 @@ def test_what_is_no_frame_is_not_saved(tmp_path: Path, suffix: str) -> None:
     assert os.listdir(tmp_path) == []
 
 
+class Payload:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (Path(self.path),)
+
+
+def test_no_pickle_is_ever_run(tmp_path: Path) -> None:
+    np.save(tmp_path / "f.npy", np.array([[Payload(str(tmp_path / "ran"))]], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match="is not a readable"):
+        load_frame(tmp_path / "f.npy")
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_file_of_several_tensors_must_say_which(tmp_path: Path) -> None:
     frame = simplex_etf(3)
     save_file({"only": frame}, tmp_path / "one.safetensors")

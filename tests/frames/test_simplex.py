@@ -145,6 +145,13 @@ def test_dct_spreads_every_vector_over_all_coordinates(k: int, d: int) -> None:
     assert float(energy.min()) > 0.3 * float(energy.mean())
 
 
+def test_dct_makes_neighbouring_coordinates_no_more_alike_than_others() -> None:
+    """Without a permutation, few vectors in many dimensions would be slowly varying functions of the coordinate."""
+    frame = simplex_etf(8, 1000, basis="dct", dtype=torch.float64)
+    neighbours = (frame[:, 1:] * frame[:, :-1]).sum(1)  # of unit vectors: their autocorrelation at lag 1
+    assert float(neighbours.abs().max()) < 0.25
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
@@ -152,6 +159,8 @@ def test_dct_spreads_every_vector_over_all_coordinates(k: int, d: int) -> None:
         ((0, 5), {}, "num_classes must be an integer >= 2, got 0"),
         ((2.5, 5), {}, "num_classes must be an integer >= 2, got 2.5"),
         ((100, 64), {}, r"K=100 classes needs d >= K-1 = 99 dimensions, got d=64. best_frame\(100, 64\).*projection"),
+        ((6, 4), {}, r"K=6 classes needs d >= K-1 = 5 dimensions, got d=4.*spherical_code\(6, 4\)"),
+        ((6, 4), {"basis": "canonical"}, r"K=6 classes needs d >= K-1 = 5 dimensions, got d=4"),
         ((5, 0), {}, "dim must be an integer >= 1, got 0"),
         ((5, 4), {"basis": "canonical"}, 'of K=5 classes needs d >= K = 5, got d=4. Use basis="minimal"'),
         ((5, 4), {"basis": "har"}, "did you mean 'haar'"),

@@ -88,6 +88,11 @@ def test_groups_and_options() -> None:
     measured = metric.compute()
     assert "nc1" not in measured
     assert {"cdnv/many", "cdnv/medium", "cdnv/few", "weight_mean_cosine/few"} <= set(measured)
+    grouped = NeuralCollapse(K, D, groups={"few": [4, 5]}, reference_means=torch.zeros(K, D))
+    for a, b in zip(h.split(50), y.split(50), strict=True):
+        grouped.update(a, b, a @ w.T)
+    assert {"nc1/few", "vci/few", "nc4/few"} <= set(grouped.compute())
+    assert float(grouped.compute()["nc1"]) == pytest.approx(expected(h, y, w)["nc1"])
 
 
 def test_the_weight_of_a_module_is_that_of_the_moment() -> None:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from torch import Tensor
 
 # Entries of one tile: 32 MiB in float64.
-_TILE_ENTRIES = 2**22
+TILE_ENTRIES = 2**22
 
 
-def gram_tiles(vectors: Tensor, *, entries: int = _TILE_ENTRIES) -> Iterator[tuple[int, int, Tensor]]:
+def gram_tiles(vectors: Tensor, *, entries: int = TILE_ENTRIES) -> Iterator[tuple[int, int, Tensor]]:
     """Tiles of ``vectors @ vectors.T``.
 
     Args:

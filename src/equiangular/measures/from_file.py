@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import torch
+
 from equiangular.longtail import class_groups
-from equiangular.measures.collapse import ClassMoments, classifier_agreement, collapse_measures
+from equiangular.measures.collapse import ClassMoments, classifier_agreement, collapse_measures, group_slots
 from equiangular.measures.feature_files import FeatureFile
 
 
@@ -25,16 +27,17 @@ def measure_file(
         batch_size: rows at a time.
 
     Example:
-        >>> import torch
         >>> data = FeatureFile(torch.eye(3).repeat(2, 1), torch.arange(3).repeat(2), None, None)
         >>> measure_file(data)["nc1"]
         0.0
     """
-    moments = ClassMoments.empty(max(2, data.num_classes), data.features.shape[1], covariance=covariance)
+    classes = max(2, data.num_classes)
+    named = class_groups(torch.bincount(data.labels, minlength=classes).numpy()) if groups else None
+    slot = group_slots(classes, named) if named else None
+    moments = ClassMoments.empty(classes, data.features.shape[1], covariance=covariance, slot=slot)
     chunks = list(zip(data.features.split(batch_size), data.labels.split(batch_size), strict=True))
     for features, labels in chunks:
         moments.update(features, labels)
-    named = class_groups(moments.count.long().numpy()) if groups else None
     measured = collapse_measures(moments, weight=data.weight, global_mean=global_mean, groups=named)
     results = {key: float(value) for key, value in measured.items()}
     if data.logits is not None:

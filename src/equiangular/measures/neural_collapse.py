@@ -14,7 +14,7 @@ from equiangular.longtail import class_groups
 from equiangular.measures.collapse.means import GLOBAL_MEANS
 from equiangular.measures.collapse.moments import ClassMoments
 from equiangular.measures.collapse.nc4 import nearest_mean
-from equiangular.measures.collapse.summary import collapse_measures
+from equiangular.measures.collapse.summary import collapse_measures, group_slots
 
 Metric = require("torchmetrics", extra="measures", purpose="NeuralCollapse").Metric
 
@@ -22,8 +22,8 @@ Metric = require("torchmetrics", extra="measures", purpose="NeuralCollapse").Met
 class _Fold:
     """Merge stacked packed moments, one row a process or a batch, by Chan's update; picklable."""
 
-    def __init__(self, num_classes: int, dim: int, covariance: bool) -> None:
-        self.shape = (num_classes, dim, covariance)
+    def __init__(self, num_classes: int, dim: int, slot: Tensor, covariance: bool) -> None:
+        self.shape = (num_classes, dim, slot, covariance)
 
     def __call__(self, stacked: Tensor) -> Tensor:
         result = torch.zeros_like(stacked[0])
@@ -33,11 +33,13 @@ class _Fold:
         return result
 
 
-def unpack(state: Tensor, num_classes: int, dim: int, covariance: bool) -> ClassMoments:
-    """Class moments as views of one vector: counts (K), means (K d), squares (K) and scatter (d d)."""
+def unpack(state: Tensor, num_classes: int, dim: int, slot: Tensor, covariance: bool) -> ClassMoments:
+    """Class moments as views of one vector: counts (K), means (K d), squares (K) and scatters (G d d)."""
     k, d = num_classes, dim
-    count, mean, squares, scatter = state.split([k, k * d, k, d * d if covariance else 0])
-    return ClassMoments(count, mean.view(k, d), squares, scatter.view(d, d) if covariance else None)
+    slots = int(slot.max()) + 1
+    count, mean, squares, scatter = state.split([k, k * d, k, slots * d * d if covariance else 0])
+    kept = scatter.view(slots, d, d) if covariance else None
+    return ClassMoments(count, mean.view(k, d), squares, kept, slot.to(state.device))
 
 
 class NeuralCollapse(Metric):
@@ -56,7 +58,8 @@ class NeuralCollapse(Metric):
             classes.
         thresholds: few-shot classes have fewer samples than the first, many-shot ones more than the second.
         groups: name -> class indices, instead of ``class_counts``.
-        covariance: whether to keep the d x d scatter; without it ``nc1`` and ``vci`` are left out.
+        covariance: whether to keep the d x d scatter, one for each group if there are groups that do not overlap;
+            without it ``nc1`` and ``vci`` are left out.
         reference_means: (K, d) class means, such as :meth:`class_means` of an earlier pass over the same data. With
             them, and logits given to ``update``, ``nc4`` is the share of samples that the classifier puts where the
             nearest of these means would. Without them one pass cannot know the means yet, and ``nc4_running`` compares
@@ -106,11 +109,13 @@ class NeuralCollapse(Metric):
         if reference_means is not None and tuple(reference_means.shape) != shape:
             raise ValueError(f"reference_means must have shape (K, d) = {shape}, got {tuple(reference_means.shape)}.")
         self.register_buffer("reference_means", reference_means, persistent=False)
-        self._shape = (self.num_classes, self.dim, self.covariance)
-        size = self.num_classes * (self.dim + 2) + (self.dim**2 if self.covariance else 0)
+        slot = group_slots(self.num_classes, self.groups or {}) if self.covariance else None
+        slot = torch.zeros(self.num_classes, dtype=torch.long) if slot is None else slot
+        self._shape = (self.num_classes, self.dim, slot, self.covariance)
+        size = self.num_classes * (self.dim + 2) + (int(slot.max()) + 1) * self.dim**2 * self.covariance
         self.add_state("packed", torch.zeros(size, dtype=torch.float64), dist_reduce_fx=_Fold(*self._shape))
-        self.add_state("agreed", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("decided", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("agreed", torch.zeros(self.num_classes, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("decided", torch.zeros(self.num_classes, dtype=torch.float64), dist_reduce_fx="sum")
 
     @property
     def moments(self) -> ClassMoments:
@@ -140,8 +145,10 @@ class NeuralCollapse(Metric):
             known = self.reference_means is not None
             means = self.reference_means.to(self.packed) if known else self.moments.mean
             nearest = nearest_mean(features.to(self.packed), means, None if known else self.moments.seen)
-            self.agreed += (nearest == logits.argmax(1).to(nearest.device)).sum()
-            self.decided += features.shape[0]
+            same = (nearest == logits.argmax(1).to(nearest.device)).to(self.agreed)
+            labels = labels.long().to(self.agreed.device)
+            self.agreed.index_add_(0, labels, same)
+            self.decided.index_add_(0, labels, torch.ones_like(same))
 
     def compute(self) -> dict[str, Tensor]:
         """All measures by name, see :func:`equiangular.measures.collapse.collapse_measures`."""
@@ -149,9 +156,11 @@ class NeuralCollapse(Metric):
         if isinstance(weight, nn.Module):  # a head may compare features with something else than its raw weight
             weight = weight.class_vectors() if hasattr(weight, "class_vectors") else weight.weight
         results = collapse_measures(self.moments, weight=weight, global_mean=self.global_mean, groups=self.groups)
-        if bool(self.decided > 0):
+        if bool(self.decided.sum() > 0):
             name = "nc4" if self.reference_means is not None else "nc4_running"
-            results[name] = self.agreed / self.decided
+            results[name] = self.agreed.sum() / self.decided.sum()
+            for group, index in (self.groups or {}).items():
+                results[f"{name}/{group}"] = self.agreed[index].sum() / self.decided[index].sum()
         return results
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:

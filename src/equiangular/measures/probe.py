@@ -183,12 +183,11 @@ def measure_collapse(
         results, means = _pass(model, loader, classifier, layers, device, options)
         if nc4:
             second, _ = _pass(model, loader, classifier, (), device, {**options, "reference_means": means})
-            results["nc4"] = second["nc4"]
+            results |= {key: value for key, value in second.items() if key.startswith("nc4")}
     finally:
         for module, training in modes:
             module.training = training
-    results.pop("nc4_running", None)
-    return results
+    return {key: value for key, value in results.items() if not key.startswith("nc4_running")}
 
 
 def pool(output: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from equiangular import simplex_etf
 from equiangular.longtail import class_groups
-from equiangular.measures.collapse import ClassMoments, collapse_measures
+from equiangular.measures.collapse import ClassMoments, collapse_measures, group_slots
 
 from .reference import two_pass
 
@@ -114,15 +114,35 @@ def test_any_sharding_and_any_order_give_the_same_values(seed: int, sizes: list[
 def test_groups_are_measured_on_their_classes_only() -> None:
     features, labels, weight = draw(12, 32, 200, 0.5, 0.0, imbalance=50)
     groups = class_groups(np.bincount(labels))
-    measured = measure(features, labels, weight, groups=groups)
+    h, y = torch.as_tensor(features), torch.as_tensor(labels)
+    moments = [ClassMoments.empty(12, 32, slot=group_slots(12, groups)).update(h[i::2], y[i::2]) for i in (0, 1)]
+    measured = collapse_measures(moments[0].merge(moments[1]), weight=torch.as_tensor(weight), groups=groups)
+    whole = collapse_measures(ClassMoments.empty(12, 32).update(h, y))
+    assert float(measured["nc1"]) == pytest.approx(float(whole["nc1"]))
+    assert float(measured["vci"]) == pytest.approx(float(whole["vci"]))
     mu = np.stack([features[labels == c].mean(0) for c in range(12)])
     for name, classes in groups.items():
-        m = mu[classes] - mu.mean(0)
+        m, rows = mu[classes] - mu.mean(0), np.isin(labels, classes)
         norms = np.linalg.norm(m, axis=1)
-        assert measured[f"nc2_equinorm/{name}"] == pytest.approx(norms.std() / norms.mean())
+        assert float(measured[f"nc2_equinorm/{name}"]) == pytest.approx(norms.std() / norms.mean())
         unit = m / norms[:, None]
-        off = ~np.eye(len(m), dtype=bool)
-        assert measured[f"mean_cosine/{name}"] == pytest.approx((unit @ unit.T)[off].mean())
+        cosines = (unit @ unit.T)[~np.eye(len(m), dtype=bool)]
+        assert float(measured[f"mean_cosine/{name}"]) == pytest.approx(cosines.mean())
+        assert float(measured[f"nc2_equiangular/{name}"]) == pytest.approx(np.abs(cosines + 1 / 11).mean())
+        deviation = features[rows] - mu[labels[rows]]
+        within, between = deviation.T @ deviation / rows.sum(), m.T @ m / len(m)
+        expected = np.trace(within @ np.linalg.pinv(between, rcond=1e-10, hermitian=True)) / len(m)
+        assert float(measured[f"nc1/{name}"]) == pytest.approx(expected)
+        total = np.linalg.pinv(within + between, rcond=1e-12, hermitian=True)
+        assert float(measured[f"vci/{name}"]) == pytest.approx(1 - np.trace(total @ between) / len(m), abs=1e-9)
+
+
+def test_overlapping_groups_have_no_covariance_of_their_own() -> None:
+    assert group_slots(4, {"a": [0, 1], "b": [1, 2]}) is None
+    features, labels, _ = draw(4, 6, 20, 0.5, 0.0)
+    measured = measure(features, labels, groups={"a": [0, 1], "b": [1, 2]})
+    assert "cdnv/a" in measured
+    assert "nc1/a" not in measured
 
 
 def test_minority_collapse_shows() -> None:

@@ -10,7 +10,7 @@ from equiangular.measures.collapse.nc3 import alignment, gram_alignment, self_du
 from equiangular.measures.collapse.nc4 import classifier_agreement, nearest_mean
 from equiangular.measures.collapse.open_set import ood_orthogonality
 from equiangular.measures.collapse.spread import effective_rank, variability_collapse_index
-from equiangular.measures.collapse.summary import collapse_measures
+from equiangular.measures.collapse.summary import collapse_measures, group_slots
 
 __all__ = [
     "GLOBAL_MEANS",
@@ -26,6 +26,7 @@ __all__ = [
     "etf_error",
     "global_mean",
     "gram_alignment",
+    "group_slots",
     "log_distance_variance",
     "mean_cosine",
     "nc1_pinv",

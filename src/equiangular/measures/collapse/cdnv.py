@@ -7,11 +7,14 @@ import math
 import torch
 from torch import Tensor
 
+from equiangular.frames.tiles import TILE_ENTRIES
+from equiangular.measures.collapse.pairs import squared_distances
+
 
 def cdnv(variances: Tensor, means: Tensor) -> Tensor:
     """Class-distance normalised variance: the mean over pairs i != j of (v_i + v_j) / (2 ||mu_i - mu_j||^2).
 
-    Squared distances are taken from differences, not from inner products, tile by tile: nothing K x K is kept.
+    Tile by tile: nothing K x K is kept.
 
     Args:
         variances: v (K,), mean squared distance of a class's samples to its mean.
@@ -30,10 +33,11 @@ def cdnv(variances: Tensor, means: Tensor) -> Tensor:
     if k < 2:
         return means.new_tensor(math.nan)
     total = means.new_tensor(0.0)
-    step = max(1, 2**22 // (k * max(1, means.shape[1])))
+    centred = means - means.mean(0)
+    step = max(1, TILE_ENTRIES // k)
     for start in range(0, k, step):
-        rows = means[start : start + step]
-        squares = torch.cdist(rows, means, compute_mode="donot_use_mm_for_euclid_dist").square()
+        rows = centred[start : start + step]
+        squares = squared_distances(rows, centred)
         sums = variances[start : start + step, None] + variances
         ratio = sums / (2 * squares)
         own = torch.arange(rows.shape[0], device=means.device)

@@ -24,13 +24,15 @@ class ClassMoments:
         count: (K,) float, samples of each class.
         mean: (K, d), mean feature of each class; 0 for a class not seen.
         squares: (K,), sum over the class of ||h - mean||^2.
-        scatter: (d, d), sum over all samples of (h - mean_y)(h - mean_y)^T, or None.
+        scatter: (G, d, d), sum over the samples of a slot's classes of (h - mean_y)(h - mean_y)^T, or None.
+        slot: (K,) int64, the slot of each class: all 0 unless groups of classes are to have covariances of their own.
     """
 
     count: Tensor
     mean: Tensor
     squares: Tensor
     scatter: Tensor | None
+    slot: Tensor
 
     @classmethod
     def empty(
@@ -39,6 +41,7 @@ class ClassMoments:
         dim: int,
         *,
         covariance: bool = True,
+        slot: Tensor | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> ClassMoments:
@@ -47,7 +50,8 @@ class ClassMoments:
         Args:
             num_classes: K >= 1.
             dim: d >= 1.
-            covariance: whether to keep the (d, d) scatter.
+            covariance: whether to keep the scatter.
+            slot: (K,) int64 in [0, G): classes that share a scatter matrix; one for all by default.
             device: where to accumulate.
             dtype: dtype of the accumulation.
 
@@ -59,11 +63,13 @@ class ClassMoments:
         if dtype is None:
             dtype = torch.float32 if torch.device(device or "cpu").type == "mps" else torch.float64
         zeros = {"device": device, "dtype": dtype}
+        slot = torch.zeros(k, dtype=torch.long) if slot is None else slot
         return cls(
             torch.zeros(k, **zeros),
             torch.zeros(k, d, **zeros),
             torch.zeros(k, **zeros),
-            torch.zeros(d, d, **zeros) if covariance else None,
+            torch.zeros(int(slot.max()) + 1, d, d, **zeros) if covariance else None,
+            slot.to(device),
         )
 
     @property
@@ -108,7 +114,7 @@ class ClassMoments:
         torch.sub(left, right, out=right)
         self.squares.index_add_(0, labels, (left * right).sum(1))
         if self.scatter is not None:
-            self.scatter.addmm_(left.T, right)
+            self._add_product(self.slot[labels], left, right)
         self.mean[present] = new
         self.count[present] += count
         return self
@@ -132,7 +138,16 @@ class ClassMoments:
         self.squares += squares + weight * shift.square().sum(1)
         if self.scatter is not None:
             self.scatter += scatter
-            self.scatter.addmm_(shift.T, shift * weight[:, None])
+            self._add_product(self.slot, shift, shift * weight[:, None])
         self.mean += share[:, None] * shift
         self.count += count
         return self
+
+    def _add_product(self, slots: Tensor, left: Tensor, right: Tensor) -> None:
+        """Add left^T right to the scatters, row by row to the slot of the row."""
+        if len(self.scatter) == 1:
+            self.scatter[0].addmm_(left.T, right)
+            return
+        for slot in slots.unique().tolist():
+            rows = slots == slot
+            self.scatter[slot].addmm_(left[rows].T, right[rows])

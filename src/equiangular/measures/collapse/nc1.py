@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-def nc1_pinv(within: Tensor, means: Tensor) -> Tensor:
+def nc1_pinv(within: Tensor, means: Tensor, *, rank: int | None = None) -> Tensor:
     """tr(S_W S_B^+) / K with S_B = M^T M / K, by an eigenproblem of the smaller of K and d.
 
     With M M^T = V diag(lambda) V^T, S_B^+ = K M^T V diag(lambda^-2) V^T M, so that
@@ -22,6 +22,7 @@ def nc1_pinv(within: Tensor, means: Tensor) -> Tensor:
     Args:
         within: S_W (d, d), within-class covariance, (1/N) sum_n (h_n - mu_y)(h_n - mu_y)^T.
         means: M (K, d), centred class means.
+        rank: largest rank that M can have, K-1 by default; K for some classes seen from the mean of all.
 
     Returns:
         0-dim tensor; NaN for fewer than two classes, infinite where all means coincide and S_W is not 0.
@@ -35,13 +36,13 @@ def nc1_pinv(within: Tensor, means: Tensor) -> Tensor:
     """
     if means.shape[0] < 2:
         return means.new_tensor(math.nan)
-    rows = between_basis(means)
+    rows = between_basis(means, rank=rank)
     if not len(rows):
         return means.new_tensor(0.0 if not bool(within.any()) else math.inf)
     return (((rows @ within) * rows).sum(1) / rows.square().sum(1).square()).sum()
 
 
-def between_basis(means: Tensor) -> Tensor:
+def between_basis(means: Tensor, *, rank: int | None = None) -> Tensor:
     """Orthogonal rows R with R^T R = M^T M, at most K-1 of them: the directions in which class means differ.
 
     Rows sqrt(lambda_i) u_i with lambda_i, u_i the eigenvalues and eigenvectors of M^T M, found through the smaller of
@@ -49,6 +50,7 @@ def between_basis(means: Tensor) -> Tensor:
 
     Args:
         means: M (K, d), centred class means.
+        rank: rows at most; K-1 by default.
 
     Returns:
         (r, d) with r <= min(K-1, d); no rows where all means coincide.
@@ -56,7 +58,7 @@ def between_basis(means: Tensor) -> Tensor:
     k, d = means.shape
     gram_side = k <= d
     values, vectors = torch.linalg.eigh(means @ means.T if gram_side else means.T @ means)
-    keep = min(k - 1, d)
+    keep = min(k - 1 if rank is None else rank, d)
     values, vectors = values[-keep:], vectors[:, -keep:]
     kept = values > values[-1].clamp(min=0) * max(k, d) * torch.finfo(values.dtype).eps
     values, vectors = values[kept], vectors[:, kept]

@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from equiangular.frames.tiles import gram_tiles
+from equiangular.frames.tiles import TILE_ENTRIES, gram_tiles
 from equiangular.measures.collapse.means import directions
+from equiangular.measures.collapse.pairs import squared_distances
 
 
 def equinorm(means: Tensor) -> Tensor:
@@ -23,11 +24,12 @@ def equinorm(means: Tensor) -> Tensor:
     return norms.std(correction=0) / norms.mean()
 
 
-def equiangular(means: Tensor) -> dict[str, Tensor]:
+def equiangular(means: Tensor, *, num_classes: int | None = None) -> dict[str, Tensor]:
     """Statistics of the cosines of all pairs of centred class means, tile by tile.
 
     Args:
         means: (K, d), centred class means.
+        num_classes: K of the ETF to compare with, where ``means`` are some of its classes only.
 
     Returns:
         ``std``: population standard deviation of the cosines (Papyan et al. 2020);
@@ -41,10 +43,11 @@ def equiangular(means: Tensor) -> dict[str, Tensor]:
     k = means.shape[0]
     if k < 2:
         return dict.fromkeys(("std", "deviation", "max_cosine"), means.new_tensor(math.nan))
+    cosine = -1 / ((num_classes or k) - 1)
     deviation, squares, total = (means.new_tensor(0.0) for _ in range(3))
     largest = means.new_tensor(-math.inf)
     for start, stop, tile in gram_tiles(directions(means)):
-        off = tile + 1 / (k - 1)  # 0 at collapse: sums of it lose nothing
+        off = tile - cosine  # 0 at collapse: sums of it lose nothing
         own = torch.arange(stop - start, device=means.device)
         largest = torch.maximum(largest, _without(tile, own, start, -math.inf).max())
         off = _without(off, own, start, 0.0)
@@ -94,12 +97,12 @@ def log_distance_variance(means: Tensor) -> Tensor:
     unit = directions(means)
     reference = 0.5 * math.log(2 * k / (k - 1))  # log distance of two vertices of a simplex ETF
     total, squares = means.new_tensor(0.0), means.new_tensor(0.0)
-    step = max(1, 2**22 // (k * max(1, means.shape[1])))
+    step = max(1, TILE_ENTRIES // k)
     for start in range(0, k, step):
         rows = unit[start : start + step]
-        distance = torch.cdist(rows, unit, compute_mode="donot_use_mm_for_euclid_dist")
+        log_distance = squared_distances(rows, unit).log() / 2
         own = torch.arange(rows.shape[0], device=means.device)
-        off = _without(distance.log() - reference, own, start, 0.0)
+        off = _without(log_distance - reference, own, start, 0.0)
         total += off.sum()
         squares += off.square().sum()
     pairs = k * (k - 1)

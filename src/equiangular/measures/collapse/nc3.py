@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from equiangular.frames.tiles import TILE_ENTRIES
 from equiangular.measures.collapse.means import directions
 
 
@@ -52,7 +53,7 @@ def gram_alignment(means: Tensor, weight: Tensor) -> Tensor:
     k = means.shape[0]
     if k < 2:
         return means.new_tensor(math.nan)
-    step = max(1, 2**22 // k)
+    step = max(1, TILE_ENTRIES // k)
     norm = torch.stack([(rows @ means.T).square().sum() for rows in weight.split(step)]).sum().sqrt()
     total = means.new_tensor(0.0)
     for start in range(0, k, step):

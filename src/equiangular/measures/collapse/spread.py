@@ -10,7 +10,7 @@ from torch import Tensor
 from equiangular.measures.collapse.nc1 import between_basis
 
 
-def variability_collapse_index(within: Tensor, means: Tensor) -> Tensor:
+def variability_collapse_index(within: Tensor, means: Tensor, *, rank: int | None = None) -> Tensor:
     """VCI = 1 - tr(S_T^+ S_B) / rank(S_B) with S_T = S_W + S_B: 0 at collapse, 1 where means coincide.
 
     Invariant under any invertible linear map of the features, unlike NC1's quotient. With S_B = R^T R, R (r, d), it
@@ -21,6 +21,7 @@ def variability_collapse_index(within: Tensor, means: Tensor) -> Tensor:
     Args:
         within: S_W (d, d).
         means: M (K, d), centred class means; S_B = M^T M / K.
+        rank: largest rank that M can have, see :func:`nc1_pinv`.
 
     Returns:
         0-dim tensor; NaN for fewer than two classes or where all means coincide.
@@ -35,7 +36,7 @@ def variability_collapse_index(within: Tensor, means: Tensor) -> Tensor:
     k, d = means.shape
     if k < 2 or not bool(torch.isfinite(means).all()):
         return means.new_tensor(math.nan)
-    rows = between_basis(means) / math.sqrt(k)
+    rows = between_basis(means, rank=rank) / math.sqrt(k)
     if not len(rows):
         return means.new_tensor(math.nan)
     trace = within.trace()

@@ -40,7 +40,9 @@ def collapse_measures(
         weight: W (K, d), classifier vectors; adds the NC3 measures and the cosine of the classifier vectors.
         global_mean: ``"class"`` (mean of class means) or ``"sample"`` (mean of samples, leaning to the large classes).
         groups: name -> indices of classes, such as ``class_groups(counts)``; adds every measure that has a meaning for
-            a part of the classes as ``"nc1_quotient/few"``. The global mean stays that of all classes.
+            a part of the classes as ``"nc1_quotient/few"``. The global mean stays that of all classes, and so does the
+            K of the ETF. ``nc1`` and ``vci`` of a group need moments that keep a scatter for it: see
+            :func:`group_slots`.
 
     Returns:
         0-dim tensors by name. 0 at collapse: ``nc1`` (pinv form), ``nc1_quotient``, ``cdnv``, ``vci``,
@@ -66,12 +68,39 @@ def collapse_measures(
         weight = weight.detach().to(moments.mean)
     results = _of_classes(moments, weight, global_mean, None)
     if moments.scatter is not None:
-        results |= _with_covariance(moments, global_mean)
+        results |= _with_covariance(moments, global_mean, None)
     results["classes_seen"] = moments.seen.sum()
     for name, classes in (groups or {}).items():
-        part = _of_classes(moments, weight, global_mean, torch.as_tensor(classes, dtype=torch.long))
+        index = torch.as_tensor(classes, dtype=torch.long, device=moments.slot.device)
+        part = _of_classes(moments, weight, global_mean, index)
+        if moments.scatter is not None and _has_own_slot(moments, index):
+            part |= _with_covariance(moments, global_mean, index)
         results |= {f"{key}/{name}": value for key, value in part.items()}
     return results
+
+
+def group_slots(num_classes: int, groups: Mapping[str, Any]) -> Tensor | None:
+    """A slot for each group and one for the classes of none, for :meth:`ClassMoments.empty`; None where groups overlap.
+
+    Example:
+        >>> group_slots(4, {"many": [0], "few": [2, 3]})
+        tensor([1, 0, 2, 2])
+    """
+    slots = torch.zeros(num_classes, dtype=torch.long)
+    for number, classes in enumerate(groups.values(), start=1):
+        index = torch.as_tensor(classes, dtype=torch.long)
+        if bool((slots[index] > 0).any()):
+            return None
+        slots[index] = number
+    return slots
+
+
+def _has_own_slot(moments: ClassMoments, classes: Tensor) -> bool:
+    """Whether exactly these classes share a scatter matrix."""
+    if not len(classes):
+        return False
+    slot = moments.slot[classes[0]]
+    return bool((moments.slot[classes] == slot).all()) and int((moments.slot == slot).sum()) == len(classes)
 
 
 def _of_classes(
@@ -84,7 +113,7 @@ def _of_classes(
     k, d = means.shape
     if k == 0:
         means = means.new_full((1, d), math.nan)
-    angles = equiangular(means)
+    angles = equiangular(means, num_classes=max(2, int(moments.seen.sum())))
     unit = directions(means)
     whole = classes is None
     results = {
@@ -92,6 +121,8 @@ def _of_classes(
         "cdnv": cdnv(squares / count, moments.mean[index]) if k > 1 else means.new_tensor(math.nan),
         "nc2_equinorm": equinorm(means) if k > 1 else means.new_tensor(math.nan),
         "nc2_std": angles["std"],
+        "nc2_equiangular": angles["deviation"],
+        "gnc2": log_distance_variance(means),
         "max_cosine": angles["max_cosine"],
         "mean_cosine": mean_cosine(unit),
         "effective_rank": effective_rank(means),
@@ -99,9 +130,7 @@ def _of_classes(
     if whole:
         fits = 2 <= k <= d + 1 and bool((torch.linalg.vector_norm(means, dim=1) > 0).all())
         results |= {
-            "nc2_equiangular": angles["deviation"],
             "nc2_etf": etf_error(means),
-            "gnc2": log_distance_variance(means),
             "etf_distance": etf_distance(means) if fits else means.new_tensor(math.nan),
         }
     if weight is not None:
@@ -116,9 +145,16 @@ def _of_classes(
     return results
 
 
-def _with_covariance(moments: ClassMoments, global_mean: str) -> dict[str, Tensor]:
-    means = centred_means(moments, global_mean)
+def _with_covariance(moments: ClassMoments, global_mean: str, classes: Tensor | None) -> dict[str, Tensor]:
+    """NC1 and VCI, of all classes or of a group that has a scatter matrix of its own."""
+    means = centred_means(moments, global_mean, classes)
     if len(means) < 2:
         return dict.fromkeys(("nc1", "vci"), means.new_tensor(math.nan))
-    within = moments.scatter / moments.count.sum()
-    return {"nc1": nc1_pinv(within, means), "vci": variability_collapse_index(within, means)}
+    if classes is None:
+        within, rank = moments.scatter.sum(0) / moments.count.sum(), None
+    else:
+        within, rank = moments.scatter[moments.slot[classes[0]]] / moments.count[classes].sum(), len(means)
+    return {
+        "nc1": nc1_pinv(within, means, rank=rank),
+        "vci": variability_collapse_index(within, means, rank=rank),
+    }
