@@ -27,6 +27,7 @@ def test_the_readme_has_snippets() -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
 def test_links_to_files_exist(path: Path) -> None:
-    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text(encoding="utf-8"))
+    prose = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", prose)
     missing = [t for t in targets if not (path.parent / t).exists()]
     assert not missing
