@@ -65,6 +65,7 @@ def test_compare_writes_everything(capsys: pytest.CaptureFixture, tmp_path: Path
         (["compare", "digits", "--imbalance", "-3"], "at least 1, got -3"),
         (["compare", "digits", "--methods", "etf-rd"], "did you mean 'etf-dr'"),
         (["compare", "digits", "--seeds", "1"], "needs two runs"),
+        (["compare", "digits", "--threads", "0"], "threads must be an integer >= 1"),
         (["compare", "digits", "--epochs", "0"], "epochs must be an integer >= 1"),
         (["compare", "digits", "--imbalanse", "3"], "--imbalance"),
         (["compar"], "compare"),

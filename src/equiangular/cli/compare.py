@@ -26,6 +26,7 @@ def compare(
     batch_size: Annotated[int | None, typer.Option(help="Samples per step.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--lr", help="One peak learning rate for all methods.")] = None,
     backbone: Annotated[str | None, typer.Option(help="Backbone; default: one that fits the data.")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads; small networks are fastest with one.")] = 1,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Train fixed and learnable classifiers on the same data, measure, test, and answer in a sentence.
@@ -44,8 +45,12 @@ def compare(
     )
 
     from equiangular._files import prepare_folder
+    from equiangular._validate import check_int
 
     prepare_folder(output)
+    import torch
+
+    torch.set_num_threads(check_int(threads, "threads", minimum=1))
     from equiangular.compare import COLUMNS, configure, planned_runs, run_study
     from equiangular.report import comparison_figure, comparison_table, save_figure, write_page
 

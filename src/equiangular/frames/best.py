@@ -100,8 +100,8 @@ def best_frame(
         ('icosahedron', 0.4472, 0.4472)
 
     Source:
-        Rankin 1955; Cohn and Kumar 2007; Jiang et al., ICML 2024; Alcala et al. 2026, arXiv:2603.20587 (softmax codes
-        for d+2 <= K <= 2d).
+        Rankin 1955; Cohn and Kumar 2007; for the softmax objective Jiang et al., "Generalized neural collapse for a
+        large number of classes", ICML 2024 (K <= 2d, and d = 2), and Alcala et al. 2026, arXiv:2603.20587 (K <= 2d).
     """
     k = check_num_classes(num_classes)
     d = check_int(dim, "dim", minimum=1, hint="A class vector needs at least one coordinate.")
@@ -113,17 +113,19 @@ def best_frame(
         raise ValueError(f"one dimension has two unit vectors, got num_classes={k}. Use at least 2 dimensions.")
     exact = {"seed": seed, "dtype": torch.float64}
     proved: float | None = None
+    by = "Rankin 1955" if objective == "max_cosine" else "Jiang et al. 2024"
     if nonnegative:
         name, source = "non-negative orthogonal frame", "the largest cosine of vectors >= 0 is at least 0"
         weight = nonnegative_orthogonal_frame(k, d, **exact)
     elif k <= d + 1:
-        name, source, weight = "simplex ETF", "Rankin 1955", simplex_etf(k, d, **exact)
+        name, source, weight = "simplex ETF", by, simplex_etf(k, d, **exact)
     elif k <= 2 * d:
-        name, source, weight = "orthoplex", "Rankin 1955", orthoplex(k, d, **exact)
+        name, source, weight = "orthoplex", by, orthoplex(k, d, **exact)
     elif d == 2 or (objective == "max_cosine" and find_known_code(k, d)):
         code = find_known_code(k, d)
         weight = known_code(k, d, seed=seed, dtype=working_dtype(k, d))
-        name, source, proved = code.name, code.source, code.max_cosine
+        name, proved = code.name, code.max_cosine
+        source = code.source if objective == "max_cosine" else by
     else:
         source = None
         effort = _effort(k, d, objective)

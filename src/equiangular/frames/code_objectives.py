@@ -102,6 +102,11 @@ def smooth_softmax_margin(
     Returns:
         L_t, max_{k, j != k} <w_j - w_k, h_k>, dL_t/dW (K, d) and dL_t/dH (K, d).
 
+    Example:
+        >>> weight = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+        >>> smooth_softmax_margin(weight, weight, 0.01)[1]  # the two are at distance 2
+        -2.0
+
     Source:
         Jiang et al., "Generalized neural collapse for a large number of classes", ICML 2024, section 3.
     """

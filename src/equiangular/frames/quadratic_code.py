@@ -160,10 +160,14 @@ def _kerdock(m: int, ids: Tensor) -> Tensor:
 _TABLES: dict[tuple[int, str], Tensor] = {}
 
 
-@torch.compiler.assume_constant_result  # the field's arithmetic is done once, also where this is being compiled
 def _tables(m: int, device: torch.device) -> Tensor:
     """Powers, logarithms and traces of GF(2^m), (3, 2^m) int64; kept for each device."""
     if (m, str(device)) not in _TABLES:
         exp, log, trace = field_tables(m)
         _TABLES[m, str(device)] = torch.tensor(np.stack([exp[: 1 << m], log, trace]), device=device)
     return _TABLES[m, str(device)]
+
+
+# What torch.compiler.assume_constant_result does, without importing the compiler, which takes a second: the tables are
+# made once and taken as they are, also while rows are being compiled.
+_tables._dynamo_marked_constant = True
