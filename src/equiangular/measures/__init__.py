@@ -12,6 +12,7 @@ from typing import Any
 from equiangular.measures.accuracy import accuracy, balanced_accuracy, group_accuracy, per_class_accuracy
 from equiangular.measures.calibration import calibration_bins, expected_calibration_error
 from equiangular.measures.confusion import confusion_matrix
+from equiangular.measures.ranking import RankComparison, critical_difference, rank_comparison
 from equiangular.measures.significance import PairedComparison, holm, mean_ci, paired_comparison
 
 _LAZY = {
@@ -26,12 +27,14 @@ __all__ = [
     "CalibrationError",
     "NeuralCollapse",
     "PairedComparison",
+    "RankComparison",
     "ShotAccuracy",
     "accuracy",
     "balanced_accuracy",
     "calibration_bins",
     "collapse",
     "confusion_matrix",
+    "critical_difference",
     "expected_calibration_error",
     "group_accuracy",
     "holm",
@@ -39,6 +42,7 @@ __all__ = [
     "measure_collapse",
     "paired_comparison",
     "per_class_accuracy",
+    "rank_comparison",
     "watch",
 ]
 
