@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from equiangular.frames import best as module
+from equiangular.frames import candidates
 from equiangular.frames.best import best_frame, explain_frame
 from equiangular.frames.checks import is_simplex_etf
 from equiangular.frames.code_objectives import cosine_range
@@ -41,8 +42,8 @@ CASES = [
 def test_construction_by_size(
     size: tuple[int, int], name: str, cosine: float, optimal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_WORK", 0)
-    monkeypatch.setattr(module, "SMALL_PROBLEM", 0)  # nothing is optimised here: closed forms only
+    monkeypatch.setattr(candidates, "_WORK", 0)
+    monkeypatch.setattr(candidates, "SMALL_PROBLEM", 0)  # nothing is optimised here: closed forms only
     weight, report = best_frame(*size, explain=True, dtype=torch.float64 if size[0] < 5000 else torch.float32)
     assert weight.shape == size
     assert (weight.norm(dim=1) - 1).abs().max() < 1e-6

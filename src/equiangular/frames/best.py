@@ -12,29 +12,12 @@ from torch import Tensor
 from equiangular._random import make_generator
 from equiangular._validate import check_choice, check_int, check_num_classes
 from equiangular.frames.bounds import rankin_bound, welch_bound
-from equiangular.frames.cache import cached_frame
+from equiangular.frames.candidates import HULL_CLASSES, best_by_measure, decided_by_theory
 from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range
-from equiangular.frames.haar import haar_orthonormal
 from equiangular.frames.hull_distance import one_vs_rest_distance
-from equiangular.frames.known_codes import KNOWN_CODES, find_known_code, known_code, working_dtype
 from equiangular.frames.levenshtein import levenshtein_bound
-from equiangular.frames.nonnegative import nonnegative_orthogonal_frame
-from equiangular.frames.orthoplex import orthoplex
-from equiangular.frames.quadratic_code import quadratic_code, quadratic_code_rows
-from equiangular.frames.simplex import simplex_etf
-from equiangular.frames.spherical_code import (
-    DENSE_WORK,
-    OBJECTIVES,
-    SMALL_PROBLEM,
-    Progress,
-    spherical_code,
-    work_of_a_step,
-)
+from equiangular.frames.spherical_code import OBJECTIVES, Progress
 
-_ALGORITHM = 1  # part of the cache's key: raise it when spherical_code gives other numbers
-_WORK = 1.5e13  # floating-point operations that an optimisation may take, minutes on one core
-_MIN_STEPS, _MAX_STEPS = 48, 400  # of the momentum method; fewer are not worth starting
-_HULL_CLASSES = 1024  # up to which one-vs-rest distances are measured
 _MEASURED_WORK = 2e13  # operations up to which every pair is measured, and not a sample of classes against all
 
 
@@ -103,46 +86,32 @@ def best_frame(
         Rankin 1955; Cohn and Kumar 2007; for the softmax objective Jiang et al., "Generalized neural collapse for a
         large number of classes", ICML 2024 (K <= 2d, and d = 2), and Alcala et al. 2026, arXiv:2603.20587 (K <= 2d).
     """
-    k = check_num_classes(num_classes)
-    d = check_int(dim, "dim", minimum=1, hint="A class vector needs at least one coordinate.")
-    check_choice(objective, OBJECTIVES, "objective")
-    check_int(chunk_size, "chunk_size", minimum=2)
-    if steps is not None:
-        check_int(steps, "steps", minimum=1)
-    if d == 1 and k > 2:
-        raise ValueError(f"one dimension has two unit vectors, got num_classes={k}. Use at least 2 dimensions.")
-    exact = {"seed": seed, "dtype": torch.float64}
-    proved: float | None = None
-    by = "Rankin 1955" if objective == "max_cosine" else "Jiang et al. 2024"
-    if nonnegative:
-        name, source = "non-negative orthogonal frame", "the largest cosine of vectors >= 0 is at least 0"
-        weight = nonnegative_orthogonal_frame(k, d, **exact)
-    elif k <= d + 1:
-        name, source, weight = "simplex ETF", by, simplex_etf(k, d, **exact)
-    elif k <= 2 * d:
-        name, source, weight = "orthoplex", by, orthoplex(k, d, **exact)
-    elif d == 2 or (objective == "max_cosine" and find_known_code(k, d)):
-        code = find_known_code(k, d)
-        weight = known_code(k, d, seed=seed, dtype=working_dtype(k, d))
-        name, proved = code.name, code.max_cosine
-        source = code.source if objective == "max_cosine" else by
-    else:
-        source = None
-        effort = _effort(k, d, objective)
-        effort = (effort[0] if steps is None else steps, effort[1] if restarts is None else restarts)
-        weight, name, proved = _search(k, d, objective, seed, effort, cache, chunk_size, progress, device)
-    weight = weight.to(device=device, dtype=dtype or torch.get_default_dtype())
+    k, d = _check(num_classes, dim, objective, steps, chunk_size)
+    found = decided_by_theory(k, d, objective=objective, nonnegative=nonnegative, seed=seed) or best_by_measure(
+        k,
+        d,
+        objective=objective,
+        seed=seed,
+        steps=steps,
+        restarts=restarts,
+        cache=cache,
+        chunk_size=chunk_size,
+        progress=progress,
+        device=device,
+        stacklevel=2,
+    )
+    weight = found.weight.to(device=device, dtype=dtype or torch.get_default_dtype())
     if not explain:
         return weight
     report = {"num_classes": k, "dim": d, "objective": objective, "nonnegative": nonnegative, "seed": seed}
-    report |= {"construction": name, "optimal": source, **_measure(weight, seed, chunk_size)}
-    report["proved_max_cosine"] = proved
+    report |= {"construction": found.construction, "optimal": found.optimal, **_measure(weight, seed, chunk_size)}
+    report["proved_max_cosine"] = found.max_cosine
     report["bounds"] = {
         "rankin": rankin_bound(k, d),
         "levenshtein": levenshtein_bound(k, d),
         "welch": welch_bound(k, d),
     }
-    if objective == "softmax" and k <= _HULL_CLASSES:
+    if objective == "softmax" and k <= HULL_CLASSES:
         report["one_vs_rest_distance"] = float(one_vs_rest_distance(weight)[0].min())
     return weight, report
 
@@ -166,73 +135,17 @@ def explain_frame(num_classes: int, dim: int, **options: Any) -> dict[str, Any]:
     return best_frame(num_classes, dim, **{**options, "explain": True})[1]
 
 
-def _effort(k: int, d: int, objective: str) -> tuple[int, int]:
-    """Steps and restarts of the optimisation, 0 steps where it would take too long."""
-    size = k * k * d
-    if size <= SMALL_PROBLEM:
-        restarts = next((n for limit, n in ((2000, 40), (10**5, 12), (10**6, 6), (10**7, 2)) if size <= limit), 1)
-        return (600 if size <= 10**7 else 200), restarts
-    steps = int(_WORK / (work_of_a_step(k, d) * (1 if objective == "max_cosine" else 2)))
-    return (min(steps, _MAX_STEPS) if steps >= _MIN_STEPS else 0), 1
-
-
-def _search(
-    k: int,
-    d: int,
-    objective: str,
-    seed: int,
-    effort: tuple[int, int],
-    cache: bool | str | Path,
-    chunk_size: int,
-    progress: Progress | None,
-    device: torch.device | str | None,
-) -> tuple[Tensor, str, float | None]:
-    """The best of the candidates by measure: the weight, its name and the largest cosine it is proved to have."""
-    closed = _closed_form(k, d, seed)
-    steps, restarts = effort
-    if steps == 0 and closed is not None:
-        weight, name, proved = closed
-        return weight, name, proved
-    if steps == 0:
-        steps = 50
-    settings = {"objective": objective, "steps": steps, "restarts": restarts, "seed": seed, "chunk_size": chunk_size}
-    key = {"construction": "spherical_code", "algorithm": _ALGORITHM, "num_classes": k, "dim": d, **settings}
-    precise = torch.float64 if k * k * d <= SMALL_PROBLEM else torch.float32
-    weight = cached_frame(
-        key,
-        lambda: spherical_code(k, d, **settings, progress=progress, device=device, dtype=precise),
-        cache=cache,
-        stacklevel=3,
-    )
-    dense = work_of_a_step(k, d) <= DENSE_WORK
-    name = "optimised spherical code" if dense else "stochastically optimised spherical code"
-    best = (weight, name, None)
-    if closed is None or (objective == "softmax" and k > _HULL_CLASSES):
-        return best
-    if objective == "softmax":
-        worse = one_vs_rest_distance(closed[0])[0].min() <= one_vs_rest_distance(weight)[0].min()
-    else:
-        worse = closed[2] >= cosine_range(weight, chunk_size=chunk_size)[1]
-    return best if worse else closed
-
-
-def _closed_form(k: int, d: int, seed: int) -> tuple[Tensor, str, float] | None:
-    """The quadratic code or vectors of a larger known code, whichever has the smaller largest cosine."""
-    dtype = working_dtype(k, d)
-    code = quadratic_code(k, d)
-    inside = [c for c in KNOWN_CODES.values() if c.num_classes >= k and c.dim <= d and c.name != "Kerdock code"]
-    known = min(inside, key=lambda c: (c.max_cosine, c.num_classes), default=None)
-    if known is not None and (code is None or known.max_cosine < code.max_cosine):
-        weight = torch.from_numpy(known.build()[:k].copy()).to(dtype)
-        name, proved = f"{k} vectors of: {known.name}, K={known.num_classes}, d={known.dim}", known.max_cosine
-    elif code is not None:
-        parts = [quadratic_code_rows(code, ids, dtype=dtype) for ids in torch.arange(k).split(8192)]
-        weight, proved = torch.cat(parts), code.max_cosine
-        name = f"{k} vectors of the quadratic-form code {code.family}, K={code.size}, d={code.dim}"
-    else:
-        return None
-    turn = haar_orthonormal(d, weight.shape[1], seed=seed).T.to(dtype)
-    return weight @ turn, name, proved
+def _check(num_classes: int, dim: int, objective: str, steps: int | None, chunk_size: int) -> tuple[int, int]:
+    """K and d, all arguments being in their range."""
+    k = check_num_classes(num_classes)
+    d = check_int(dim, "dim", minimum=1, hint="A class vector needs at least one coordinate.")
+    check_choice(objective, OBJECTIVES, "objective")
+    check_int(chunk_size, "chunk_size", minimum=2)
+    if steps is not None:
+        check_int(steps, "steps", minimum=1)
+    if d == 1 and k > 2:
+        raise ValueError(f"one dimension has two unit vectors, got num_classes={k}. Use at least 2 dimensions.")
+    return k, d
 
 
 def _measure(weight: Tensor, seed: int, chunk_size: int) -> dict[str, float]:

@@ -1,0 +1,142 @@
+"""Which construction suits K classes in d dimensions, by theory where it decides and by measure where it does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from equiangular.frames.cache import cached_frame
+from equiangular.frames.code_objectives import cosine_range
+from equiangular.frames.haar import haar_orthonormal
+from equiangular.frames.hull_distance import one_vs_rest_distance
+from equiangular.frames.known_codes import KNOWN_CODES, find_known_code, known_code, working_dtype
+from equiangular.frames.nonnegative import nonnegative_orthogonal_frame
+from equiangular.frames.orthoplex import orthoplex
+from equiangular.frames.quadratic_code import quadratic_code, quadratic_code_rows
+from equiangular.frames.simplex import simplex_etf
+from equiangular.frames.spherical_code import (
+    DENSE_WORK,
+    SMALL_PROBLEM,
+    Progress,
+    spherical_code,
+    work_of_a_step,
+)
+
+HULL_CLASSES = 1024  # up to which one-vs-rest distances are measured
+_ALGORITHM = 1  # part of the cache's key: raise it when spherical_code gives other numbers
+_WORK = 1.5e13  # floating-point operations that an optimisation may take, minutes on one core
+_MIN_STEPS, _MAX_STEPS = 48, 400  # of the momentum method; fewer are not worth starting
+_FEW_STEPS = 50  # where nothing but an optimisation is left
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A frame and what is known about it.
+
+    Attributes:
+        weight: (K, d) unit rows.
+        construction: its name.
+        optimal: the source of a proof that no frame of this size is better, or None.
+        max_cosine: the largest cosine that the construction is proved to stay below or attain, or None.
+    """
+
+    weight: Tensor
+    construction: str
+    optimal: str | None = None
+    max_cosine: float | None = None
+
+
+def decided_by_theory(k: int, d: int, *, objective: str, nonnegative: bool, seed: int) -> Candidate | None:
+    """The optimum for this size, if one is known; else None. Closed forms in float64, the largest in float32."""
+    by = "Rankin 1955" if objective == "max_cosine" else "Jiang et al. 2024"
+    exact = {"seed": seed, "dtype": torch.float64}
+    if nonnegative:
+        weight = nonnegative_orthogonal_frame(k, d, **exact)
+        return Candidate(weight, "non-negative orthogonal frame", "the largest cosine of vectors >= 0 is at least 0")
+    if k <= d + 1:
+        return Candidate(simplex_etf(k, d, **exact), "simplex ETF", by)
+    if k <= 2 * d:
+        return Candidate(orthoplex(k, d, **exact), "orthoplex", by)
+    code = find_known_code(k, d)
+    if code is None or (objective == "softmax" and d > 2):
+        return None
+    weight = known_code(k, d, seed=seed, dtype=working_dtype(k, d))
+    return Candidate(weight, code.name, code.source if objective == "max_cosine" else by, code.max_cosine)
+
+
+def best_by_measure(
+    k: int,
+    d: int,
+    *,
+    objective: str,
+    seed: int,
+    steps: int | None,
+    restarts: int | None,
+    cache: bool | str | Path,
+    chunk_size: int,
+    progress: Progress | None,
+    device: torch.device | str | None,
+    stacklevel: int,
+) -> Candidate:
+    """The better of an optimised code and a closed form that is not proved optimal; arguments as in ``best_frame``."""
+    closed = _closed_form(k, d, seed)
+    usual_steps, usual_restarts = _effort(k, d, objective)
+    steps = usual_steps if steps is None else steps
+    if steps == 0 and closed is not None:
+        return closed
+    settings = {
+        "objective": objective,
+        "steps": steps or _FEW_STEPS,
+        "restarts": usual_restarts if restarts is None else restarts,
+        "seed": seed,
+        "chunk_size": chunk_size,
+    }
+    key = {"construction": "spherical_code", "algorithm": _ALGORITHM, "num_classes": k, "dim": d, **settings}
+    precise = torch.float64 if k * k * d <= SMALL_PROBLEM else torch.float32
+    weight = cached_frame(
+        key,
+        lambda: spherical_code(k, d, **settings, progress=progress, device=device, dtype=precise),
+        cache=cache,
+        stacklevel=stacklevel + 1,
+    )
+    dense = work_of_a_step(k, d) <= DENSE_WORK
+    optimised = Candidate(weight, f"{'' if dense else 'stochastically '}optimised spherical code")
+    if closed is None or (objective == "softmax" and k > HULL_CLASSES):
+        return optimised
+    if objective == "softmax":
+        better = one_vs_rest_distance(closed.weight)[0].min() > one_vs_rest_distance(weight)[0].min()
+    else:
+        better = closed.max_cosine < cosine_range(weight, chunk_size=chunk_size)[1]
+    return closed if better else optimised
+
+
+def _effort(k: int, d: int, objective: str) -> tuple[int, int]:
+    """Steps and restarts of the optimisation, 0 steps where it would take too long."""
+    size = k * k * d
+    if size <= SMALL_PROBLEM:
+        restarts = next((n for limit, n in ((2000, 40), (10**5, 12), (10**6, 6), (10**7, 2)) if size <= limit), 1)
+        return (600 if size <= 10**7 else 200), restarts
+    steps = int(_WORK / (work_of_a_step(k, d) * (1 if objective == "max_cosine" else 2)))
+    return (min(steps, _MAX_STEPS) if steps >= _MIN_STEPS else 0), 1
+
+
+def _closed_form(k: int, d: int, seed: int) -> Candidate | None:
+    """The quadratic code or vectors of a larger known code, whichever has the smaller largest cosine."""
+    dtype = working_dtype(k, d)
+    code = quadratic_code(k, d)
+    inside = [c for c in KNOWN_CODES.values() if c.num_classes >= k and c.dim <= d and c.name != "Kerdock code"]
+    known = min(inside, key=lambda c: (c.max_cosine, c.num_classes), default=None)
+    if known is not None and (code is None or known.max_cosine < code.max_cosine):
+        weight = torch.from_numpy(known.build()[:k].copy()).to(dtype)
+        name, proved = f"{k} vectors of: {known.name}, K={known.num_classes}, d={known.dim}", known.max_cosine
+    elif code is not None:
+        parts = [quadratic_code_rows(code, ids, dtype=dtype) for ids in torch.arange(k).split(8192)]
+        weight, proved = torch.cat(parts), code.max_cosine
+        name = f"{k} vectors of the quadratic-form code {code.family}, K={code.size}, d={code.dim}"
+    else:
+        return None
+    turn = haar_orthonormal(d, weight.shape[1], seed=seed).T.to(dtype)
+    return Candidate(weight @ turn, name, max_cosine=proved)
