@@ -1,0 +1,131 @@
+"""From a model's logits to class probabilities under a class prior: fitted on the validation part, stored, applied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from equiangular._validate import check_choice, check_labels
+from equiangular.posthoc import calibrate_prior_correction
+from equiangular.posthoc.prior import corrected, log_prior
+from equiangular.training.methods import Method, get_method
+from equiangular.training.model_info import ModelInfo
+
+# Methods whose logits estimate the classes under the prior of the training data. All others aim at equal priors: by
+# their loss, their sampling or what follows training.
+TRAIN_PRIOR_METHODS = (
+    "linear-ce",
+    "etf-ce",
+    "cosine-ce",
+    "rotated-etf-ce",
+    "linear-focal",
+    "linear-las",
+    "cosine-ldam",
+    "etf-dr",
+    "etf-dr-batch",
+)
+PRIORS = ("uniform", "train")
+
+
+def logit_prior(method: Method) -> str:
+    """The class prior that a method's logits stand for: ``"train"`` or ``"uniform"``.
+
+    Example:
+        >>> logit_prior(get_method("etf-ce-pc")), logit_prior(get_method("etf-la"))
+        ('train', 'uniform')
+    """
+    return "train" if method.corrected or method.name in TRAIN_PRIOR_METHODS else "uniform"
+
+
+def default_prior(method: Method) -> str:
+    """The class prior that a method's predictions are for unless another is asked for: the one it was made for.
+
+    Example:
+        >>> default_prior(get_method("etf-ce")), default_prior(get_method("etf-ce-pc"))
+        ('train', 'uniform')
+    """
+    return "uniform" if method.corrected else logit_prior(method)
+
+
+def fit_correction(logits: Tensor, labels: Tensor, class_counts: Any, method: Method) -> dict[str, float] | None:
+    """Calibrate a trained model on the validation part: what :class:`ModelInfo` keeps as ``correction``.
+
+    A method with prior correction gets scale and strength, see :func:`calibrate_prior_correction`. For any other method
+    the prior is left as it is and only the scale is fitted, a temperature 1 / scale (Guo et al., ICML 2017), under the
+    prior that its predictions are for; no prediction changes, the probabilities do.
+
+    Args:
+        logits: (N, K) of the validation part, taken from the training data.
+        labels: (N,) integers in [0, K).
+        class_counts: (K,) samples per class that were trained on.
+        method: the method trained.
+
+    Returns:
+        ``{"scale", "strength"}``; None where the validation part has fewer than two classes.
+
+    Raises:
+        ValueError: wrong shapes, NaN values or an empty class.
+
+    Example:
+        >>> z, y = torch.tensor([[4.0, 0.0], [3.0, 0.0], [1.0, 2.0], [2.0, 1.0]]), torch.tensor([0, 0, 1, 1])
+        >>> fit_correction(z, y, [90, 10], get_method("etf-ce"))["strength"]
+        1.0
+    """
+    num_classes = logits.shape[1]
+    if len(torch.unique(check_labels(labels, num_classes, batch=logits.shape[0]))) < 2:
+        return None
+    if method.corrected:
+        fitted = calibrate_prior_correction(logits, labels, class_counts)
+    else:
+        prior = class_counts if default_prior(method) == "train" else torch.ones(num_classes)
+        fitted = calibrate_prior_correction(logits, labels, prior, target_prior=prior)
+    return {"scale": fitted.scale, "strength": fitted.strength}
+
+
+def corrected_logits(logits: Tensor, info: ModelInfo, prior: Any | None = None) -> Tensor:
+    """Logits whose softmax are the class probabilities of a stored model.
+
+    z' = scale z - strength (log pi - log rho), with pi the prior that the method's logits stand for and rho the target
+    prior; scale and strength are those of ``info.correction``, 1 where the model was not calibrated.
+
+    Args:
+        logits: (N, K) of the model.
+        info: the model's description.
+        prior: rho: ``"uniform"``, ``"train"`` (the class frequencies of the training data) or (K,) positive weights; by
+            default the prior that the method is made for.
+
+    Returns:
+        (N, K) in the dtype of ``logits``.
+
+    Raises:
+        ValueError: an unknown name, or weights of the wrong number or not all above 0.
+
+    Example:
+        >>> info = ModelInfo("etf-ce-pc", "mlp", (4,), ("a", "b"), (99, 1), (0.0,) * 4, (1.0,) * 4, kind="table")
+        >>> z = torch.tensor([[3.0, 0.0]])
+        >>> corrected_logits(z, info).argmax(1), corrected_logits(z, info, "train").argmax(1)
+        (tensor([1]), tensor([0]))
+
+    Sources: Menon et al., ICLR 2021, section 4.1; Saerens et al., Neural Computation 2002, eq. 2.4.
+    """
+    scale, shift = correction_terms(info, prior)
+    return corrected(logits, shift, scale, 1.0)
+
+
+def correction_terms(info: ModelInfo, prior: Any | None = None) -> tuple[float, Tensor]:
+    """The scale and the shift (K,) float64, strength included, of :func:`corrected_logits`: z' = scale z - shift."""
+    method = get_method(info.method)
+    fitted = info.correction or {"scale": 1.0, "strength": 1.0}
+    shift = _log_prior(logit_prior(method), info) - _log_prior(default_prior(method) if prior is None else prior, info)
+    return float(fitted["scale"]), float(fitted["strength"]) * shift
+
+
+def _log_prior(prior: Any, info: ModelInfo) -> Tensor:
+    if isinstance(prior, str):
+        check_choice(prior, PRIORS, "prior")
+        weights = None if prior == "uniform" else list(info.class_counts)
+    else:
+        weights = prior
+    return log_prior(weights, info.num_classes, "prior")
