@@ -16,7 +16,7 @@ from equiangular.training import (
     fit_correction,
     get_method,
 )
-from equiangular.training.correction import TRAIN_PRIOR_METHODS, default_prior, logit_prior
+from equiangular.training.correction import TRAIN_PRIOR_METHODS, logit_prior
 
 COUNTS = (900, 90, 10)
 
@@ -39,11 +39,21 @@ def problem(n: int = 3000, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_every_method_is_classified() -> None:
     assert set(TRAIN_PRIOR_METHODS) <= set(METHODS)
-    rebalanced = {n for n, m in METHODS.items() if logit_prior(m) == "uniform"}
-    assert {"linear-la", "etf-la", "linear-crt", "linear-tau-norm", "linear-wb", "cosine-ldam-drw"} <= rebalanced
+    rebalanced = {n for n, m in METHODS.items() if len(logit_prior(m, COUNTS).unique()) == 1}
+    aimed = {"linear-la", "etf-la", "linear-crt", "linear-tau-norm", "linear-wb", "cosine-ldam-drw", "linear-cb-ce"}
+    assert aimed <= rebalanced
     assert {n for n, m in METHODS.items() if m.corrected}.isdisjoint(rebalanced)
-    for method in METHODS.values():
-        assert method.corrected == (logit_prior(method) != default_prior(method))
+
+
+def test_a_class_balanced_sampler_takes_the_prior_out() -> None:
+    z = torch.zeros(1, 3, dtype=torch.float64)
+    root = np.sqrt(np.array(COUNTS, dtype=float))
+    for balance, prior, expected in ((1.0, "train", COUNTS), (1.0, "uniform", np.ones(3)), (0.5, "uniform", 1 / root)):
+        p = corrected_logits(z, info("etf-ce", balance=balance), prior).softmax(1)[0].numpy()
+        np.testing.assert_allclose(p, np.array(expected) / np.sum(expected), rtol=1e-12)
+    logits, labels = problem(500)
+    fitted = fit_correction(logits, labels, COUNTS, get_method("etf-ce"), balance=1.0)
+    assert fitted == fit_correction(logits, labels, (1, 1, 1), get_method("etf-ce"))
 
 
 def test_temperature_against_a_search_and_predictions_stay() -> None:

@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equiangular._validate import check_choice, check_labels
+from equiangular._validate import check_choice, check_class_counts, check_labels
 from equiangular.posthoc import calibrate_prior_correction
 from equiangular.posthoc.prior import corrected, log_prior
 from equiangular.training.methods import Method, get_method
 from equiangular.training.model_info import ModelInfo
 
-# Methods whose logits estimate the classes under the prior of the training data. All others aim at equal priors: by
-# their loss, their sampling or what follows training.
+# Methods whose logits estimate the classes under the prior of the samples they were trained on. All others aim at equal
+# priors: by their loss, their sampling or what follows training.
 TRAIN_PRIOR_METHODS = (
     "linear-ce",
     "etf-ce",
@@ -29,38 +29,34 @@ TRAIN_PRIOR_METHODS = (
 PRIORS = ("uniform", "train")
 
 
-def logit_prior(method: Method) -> str:
-    """The class prior that a method's logits stand for: ``"train"`` or ``"uniform"``.
+def logit_prior(method: Method, class_counts: Any, *, balance: float = 0.0) -> Tensor:
+    """The class prior that a method's logits stand for, before any correction, as (K,) float64 weights.
 
     Example:
-        >>> logit_prior(get_method("etf-ce-pc")), logit_prior(get_method("etf-la"))
-        ('train', 'uniform')
+        >>> logit_prior(get_method("etf-ce-pc"), [90, 10]), logit_prior(get_method("etf-la"), [90, 10])
+        (tensor([90., 10.], dtype=torch.float64), tensor([1., 1.], dtype=torch.float64))
     """
-    return "train" if method.corrected or method.name in TRAIN_PRIOR_METHODS else "uniform"
+    counts = check_class_counts(class_counts)
+    if method.corrected or method.name in TRAIN_PRIOR_METHODS:
+        return counts ** (1 - balance)
+    return torch.ones_like(counts)
 
 
-def default_prior(method: Method) -> str:
-    """The class prior that a method's predictions are for unless another is asked for: the one it was made for.
-
-    Example:
-        >>> default_prior(get_method("etf-ce")), default_prior(get_method("etf-ce-pc"))
-        ('train', 'uniform')
-    """
-    return "uniform" if method.corrected else logit_prior(method)
-
-
-def fit_correction(logits: Tensor, labels: Tensor, class_counts: Any, method: Method) -> dict[str, float] | None:
+def fit_correction(
+    logits: Tensor, labels: Tensor, class_counts: Any, method: Method, *, balance: float = 0.0
+) -> dict[str, float] | None:
     """Calibrate a trained model on the validation part: what :class:`ModelInfo` keeps as ``correction``.
 
     A method with prior correction gets scale and strength, see :func:`calibrate_prior_correction`. For any other method
     the prior is left as it is and only the scale is fitted, a temperature 1 / scale (Guo et al., ICML 2017), under the
-    prior that its predictions are for; no prediction changes, the probabilities do.
+    prior that its logits stand for; no prediction changes, the probabilities do.
 
     Args:
         logits: (N, K) of the validation part, taken from the training data.
         labels: (N,) integers in [0, K).
         class_counts: (K,) samples per class that were trained on.
         method: the method trained.
+        balance: how far the sampler balanced the classes, see :class:`ModelInfo`.
 
     Returns:
         ``{"scale", "strength"}``; None where the validation part has fewer than two classes.
@@ -73,14 +69,10 @@ def fit_correction(logits: Tensor, labels: Tensor, class_counts: Any, method: Me
         >>> fit_correction(z, y, [90, 10], get_method("etf-ce"))["strength"]
         1.0
     """
-    num_classes = logits.shape[1]
-    if len(torch.unique(check_labels(labels, num_classes, batch=logits.shape[0]))) < 2:
+    if len(torch.unique(check_labels(labels, logits.shape[1], batch=logits.shape[0]))) < 2:
         return None
-    if method.corrected:
-        fitted = calibrate_prior_correction(logits, labels, class_counts)
-    else:
-        prior = class_counts if default_prior(method) == "train" else torch.ones(num_classes)
-        fitted = calibrate_prior_correction(logits, labels, prior, target_prior=prior)
+    base = logit_prior(method, class_counts, balance=balance)
+    fitted = calibrate_prior_correction(logits, labels, base, target_prior=None if method.corrected else base)
     return {"scale": fitted.scale, "strength": fitted.strength}
 
 
@@ -94,7 +86,7 @@ def corrected_logits(logits: Tensor, info: ModelInfo, prior: Any | None = None) 
         logits: (N, K) of the model.
         info: the model's description.
         prior: rho: ``"uniform"``, ``"train"`` (the class frequencies of the training data) or (K,) positive weights; by
-            default the prior that the method is made for.
+            default uniform for a method with prior correction, and pi for all others: no correction.
 
     Returns:
         (N, K) in the dtype of ``logits``.
@@ -117,15 +109,14 @@ def corrected_logits(logits: Tensor, info: ModelInfo, prior: Any | None = None) 
 def correction_terms(info: ModelInfo, prior: Any | None = None) -> tuple[float, Tensor]:
     """The scale and the shift (K,) float64, strength included, of :func:`corrected_logits`: z' = scale z - shift."""
     method = get_method(info.method)
-    fitted = info.correction or {"scale": 1.0, "strength": 1.0}
-    shift = _log_prior(logit_prior(method), info) - _log_prior(default_prior(method) if prior is None else prior, info)
-    return float(fitted["scale"]), float(fitted["strength"]) * shift
-
-
-def _log_prior(prior: Any, info: ModelInfo) -> Tensor:
-    if isinstance(prior, str):
+    base = logit_prior(method, list(info.class_counts), balance=info.balance)
+    if prior is None:
+        target = None if method.corrected else base
+    elif isinstance(prior, str):
         check_choice(prior, PRIORS, "prior")
-        weights = None if prior == "uniform" else list(info.class_counts)
+        target = None if prior == "uniform" else list(info.class_counts)
     else:
-        weights = prior
-    return log_prior(weights, info.num_classes, "prior")
+        target = prior
+    fitted = info.correction or {"scale": 1.0, "strength": 1.0}
+    shift = log_prior(base, info.num_classes, "class_counts") - log_prior(target, info.num_classes, "prior")
+    return float(fitted["scale"]), float(fitted["strength"]) * shift

@@ -33,6 +33,8 @@ class ModelInfo:
         vocabulary: of texts: what turns them into features, see :func:`equiangular.data.text.tfidf_features`.
         columns: of tables: d names of the columns, in order, where the source has names.
         data: how the data was loaded: keyword arguments of :func:`equiangular.data.load_dataset`.
+        balance: how far the sampler balanced the classes: class c was drawn with probability proportional to
+            n_c^(1 - balance).
         thresholds: of the many/medium/few groups.
         epoch: epochs of training behind these weights.
 
@@ -61,6 +63,7 @@ class ModelInfo:
     vocabulary: dict[str, Any] | None = None
     columns: tuple[str, ...] | None = None
     data: dict[str, Any] = field(default_factory=dict)
+    balance: float = 0.0
     thresholds: tuple[int, int] = (20, 100)
     epoch: int | None = None
 
