@@ -7,11 +7,12 @@
   is the orthoplex for both of its objectives, so that it is trained once. Logit-adjusted cross-entropy.
 
 Heads: ``best_frame`` by either objective, frozen random directions, a learned cosine and a learned linear classifier,
-and a simplex ETF behind a learned linear map to K - 1 dimensions. All but the linear one have BatchNorm and unit
-features. The only thing tuned is the scale of the logits, on a grid of four for every head: mean balanced accuracy on
-a fifth of the training data that is held out, last epoch. Then each head is trained on all of the training data at its
-scale and looks at the test part once, after the last epoch. Run r of every head has the same initial backbone and the
-same order of samples; a fixed head's frame is drawn anew from r. No augmentation. SGD, one thread.
+and a simplex ETF behind a learned linear map to K - 1 dimensions. They have BatchNorm and unit features, all but the
+linear one, as such a classifier is, and "any norm": the frame fixed, the features not normalised. The only thing tuned
+is the scale of the logits, on a grid of four for every head: mean balanced accuracy on a fifth of the training data
+that is held out, last epoch. Then each head is trained on all of the training data at its scale and looks at the test
+part once, after the last epoch. Run r of every head has the same initial backbone and the same order of samples; a
+fixed head's frame is drawn anew from r. No augmentation. SGD, one thread.
 
 Every run is written when it is done; the same command goes on from there. Paired t-tests, Holm's correction over the
 heads, of each head against ``best_frame(max_cosine)``.
@@ -46,6 +47,7 @@ COSINE_SCALES, LINEAR_SCALES = (4.0, 8.0, 16.0, 32.0), (0.25, 0.5, 1.0, 2.0)
 HEADS = {  # name: kind, objective of best_frame, options
     REFERENCE: ("etf", "max_cosine", {"norm": "batch"}),
     "best_frame(softmax)": ("etf", "softmax", {"norm": "batch"}),
+    f"{REFERENCE}, any norm": ("etf", "max_cosine", {"norm": "batch", "normalize": False}),
     "frozen random": ("random", None, {"norm": "batch"}),
     "learned cosine": ("cosine", None, {"norm": "batch"}),
     "learned linear": ("linear", None, {}),
@@ -102,7 +104,8 @@ def plan(name: str, study: Study, runs: dict[str, float], seeds: int) -> list[tu
 
 
 def scales(head: str) -> tuple[float, ...]:
-    return LINEAR_SCALES if head == "learned linear" else COSINE_SCALES
+    kind, _, options = HEADS[head]
+    return COSINE_SCALES if options.get("normalize", kind != "linear") else LINEAR_SCALES
 
 
 def key(name: str, part: str, head: str, scale: float, seed: int) -> str:

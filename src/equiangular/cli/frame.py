@@ -1,34 +1,124 @@
-"""``equiangular frame K D -o FILE``: write a frame and say how good it is."""
+"""``equiangular frame K D -o FILE``: write class vectors and say how good they are."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from equiangular.frames.candidates import Candidate
+    from equiangular.frames.spherical_code import Progress
+
+CONSTRUCTIONS = ("auto", "simplex", "best", "optimised", "orthoplex", "nonnegative", "quadratic", "hadamard")
 
 
 def frame(
     num_classes: Annotated[int, typer.Argument(metavar="K", help="Number of classes, at least 2.")],
-    dim: Annotated[int, typer.Argument(metavar="D", help="Dimension of the class vectors, at least K - 1.")],
+    dim: Annotated[int, typer.Argument(metavar="D", help="Dimension of the class vectors.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="File to write: .npy or .safetensors.")
     ],
-    basis: Annotated[str, typer.Option(help="Orientation: haar, minimal, canonical or dct.")] = "haar",
-    seed: Annotated[int, typer.Option(help="Seed of a random orientation.")] = 0,
+    construction: Annotated[
+        str,
+        typer.Option(
+            help="auto (simplex for K <= D+1, best beyond), simplex, best (by theory, else by measure), optimised "
+            "(a spherical code), orthoplex, nonnegative (for features after a ReLU), quadratic or hadamard."
+        ),
+    ] = "auto",
+    objective: Annotated[
+        str,
+        typer.Option(
+            help="Of best and optimised: max_cosine, the smallest largest cosine, or softmax, the largest distance of "
+            "a vector from the hull of the others."
+        ),
+    ] = "max_cosine",
+    basis: Annotated[str, typer.Option(help="Orientation of a simplex: haar, minimal, canonical or dct.")] = "haar",
+    restarts: Annotated[
+        int | None, typer.Option(help="Random starts of an optimisation; default: by size for best, else 1.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of a random orientation or start.")] = 0,
     dtype: Annotated[str, typer.Option(help="Number format: float64, float32, float16 or bfloat16.")] = "float32",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
-    """Write a simplex ETF: K unit vectors in D dimensions, every pair at cosine -1/(K-1)."""
+    """Write K unit vectors in D dimensions, spread as far as they go, and report them beside the bounds for any K.
+
+    For K <= D+1 they are a simplex ETF: every pair at cosine -1/(K-1).
+
+    Beyond, where none exists, they are the optimum if one is known, else optimised; what took minutes is kept in
+    ~/.cache/equiangular, or in $EQUIANGULAR_CACHE.
+    """
     import torch
 
+    from equiangular import frames
     from equiangular._validate import check_choice
-    from equiangular.frames import frame_report, save_frame, simplex_etf
+    from equiangular.frames.candidates import HULL_CLASSES
+    from equiangular.frames.io import check_target
 
     kinds = {"float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
     kind = kinds[check_choice(dtype, kinds, "dtype")]
-    weight = simplex_etf(num_classes, dim, basis=basis, seed=seed, dtype=kind)
-    described = {"construction": "simplex_etf", "basis": basis, "seed": str(seed)}
-    save_frame(output, weight, metadata=described, overwrite=overwrite)
-    typer.echo(str(frame_report(weight)))
+    check_choice(construction, CONSTRUCTIONS, "construction")
+    check_target(output, metadata=True, overwrite=overwrite)
+    if construction == "auto":
+        construction = "simplex" if num_classes <= dim + 1 else "best"
+    with _bar(quiet) as bar:
+        work = bar.add_task("building", total=None)
+
+        def advance(done: int, total: int, value: float) -> None:
+            bar.update(work, completed=done, total=total, description=f"optimising, {objective} {abs(value):.5f}")
+
+        built = _build(construction, num_classes, dim, objective, basis, restarts, seed, advance)
+        weight = built.weight.to(kind)
+        described = {"construction": built.construction, "seed": str(seed)}
+        described |= {"basis": basis} if construction == "simplex" else {}
+        described |= {"objective": objective} if construction in ("best", "optimised") else {}
+        frames.save_frame(output, weight, metadata=described, overwrite=overwrite)
+        bar.update(work, description="measuring", completed=0)
+        report = frames.frame_report(weight, progress=lambda done, total: bar.update(work, completed=done, total=total))
+    typer.echo(f"{'construction':<20}{built.construction}")
+    typer.echo(f"{'optimal':<20}{f'yes ({built.optimal})' if built.optimal else 'not known to be'}")
+    typer.echo(str(report))
+    if objective == "softmax" and num_classes <= HULL_CLASSES:
+        typer.echo(f"{'distance to hull':<20}{float(frames.one_vs_rest_distance(weight)[0].min()):.6g}  (the smallest)")
     typer.echo(f"wrote {output}")
+
+
+def _build(
+    construction: str, k: int, d: int, objective: str, basis: str, restarts: int | None, seed: int, progress: Progress
+) -> Candidate:
+    """The frame by name of its construction, in float64 where it is not huge."""
+    import torch
+
+    from equiangular import frames
+    from equiangular.frames.candidates import Candidate, best_candidate
+
+    exact = {"seed": seed, "dtype": torch.float64}
+    if construction == "best":
+        return best_candidate(k, d, objective=objective, restarts=restarts, seed=seed, progress=progress)
+    if construction == "simplex":
+        return Candidate(frames.simplex_etf(k, d, basis=basis, **exact), "simplex ETF", "Rankin 1955")
+    if construction == "optimised":
+        options = {"objective": objective, "restarts": restarts or 1, "progress": progress}
+        return Candidate(frames.spherical_code(k, d, **options, **exact), "optimised spherical code")
+    if construction == "orthoplex":
+        best = "Rankin 1955" if d + 1 < k else None  # for fewer classes a simplex is better
+        return Candidate(frames.orthoplex(k, d, **exact), "orthoplex", best)
+    if construction == "nonnegative":
+        return best_candidate(k, d, nonnegative=True, seed=seed)
+    if construction == "hadamard":
+        return Candidate(frames.hadamard_frame(k, d, **exact), "Hadamard rows")
+    rows = frames.implicit_rows(torch.arange(k), d, construction="quadratic", num_classes=k, **exact)
+    return Candidate(rows, "quadratic-form code")
+
+
+def _bar(quiet: bool) -> Bar:
+    """A progress bar on standard error: optimising takes minutes, and so does measuring 10^10 pairs."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True)

@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from equiangular._random import make_generator
-from equiangular._validate import check_choice, check_int, check_num_classes
 from equiangular.frames.bounds import rankin_bound, welch_bound
-from equiangular.frames.candidates import HULL_CLASSES, best_by_measure, decided_by_theory
+from equiangular.frames.candidates import HULL_CLASSES, best_candidate
 from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range
 from equiangular.frames.hull_distance import one_vs_rest_distance
 from equiangular.frames.levenshtein import levenshtein_bound
-from equiangular.frames.spherical_code import OBJECTIVES, Progress
+from equiangular.frames.spherical_code import Progress
 
 _MEASURED_WORK = 2e13  # operations up to which every pair is measured, and not a sample of classes against all
 
@@ -86,23 +85,13 @@ def best_frame(
         Rankin 1955; Cohn and Kumar 2007; for the softmax objective Jiang et al., "Generalized neural collapse for a
         large number of classes", ICML 2024 (K <= 2d, and d = 2), and Alcala et al. 2026, arXiv:2603.20587 (K <= 2d).
     """
-    k, d = _check(num_classes, dim, objective, steps, chunk_size)
-    found = decided_by_theory(k, d, objective=objective, nonnegative=nonnegative, seed=seed) or best_by_measure(
-        k,
-        d,
-        objective=objective,
-        seed=seed,
-        steps=steps,
-        restarts=restarts,
-        cache=cache,
-        chunk_size=chunk_size,
-        progress=progress,
-        device=device,
-        stacklevel=2,
-    )
+    options = {"objective": objective, "nonnegative": nonnegative, "seed": seed, "steps": steps, "restarts": restarts}
+    options |= {"cache": cache, "chunk_size": chunk_size, "progress": progress, "device": device}
+    found = best_candidate(num_classes, dim, **options, stacklevel=2)
     weight = found.weight.to(device=device, dtype=dtype or torch.get_default_dtype())
     if not explain:
         return weight
+    k, d = weight.shape
     report = {"num_classes": k, "dim": d, "objective": objective, "nonnegative": nonnegative, "seed": seed}
     report |= {"construction": found.construction, "optimal": found.optimal, **_measure(weight, seed, chunk_size)}
     report["proved_max_cosine"] = found.max_cosine
@@ -133,19 +122,6 @@ def explain_frame(num_classes: int, dim: int, **options: Any) -> dict[str, Any]:
         ('orthoplex', 'Rankin 1955', 0.0, 0.0)
     """
     return best_frame(num_classes, dim, **{**options, "explain": True})[1]
-
-
-def _check(num_classes: int, dim: int, objective: str, steps: int | None, chunk_size: int) -> tuple[int, int]:
-    """K and d, all arguments being in their range."""
-    k = check_num_classes(num_classes)
-    d = check_int(dim, "dim", minimum=1, hint="A class vector needs at least one coordinate.")
-    check_choice(objective, OBJECTIVES, "objective")
-    check_int(chunk_size, "chunk_size", minimum=2)
-    if steps is not None:
-        check_int(steps, "steps", minimum=1)
-    if d == 1 and k > 2:
-        raise ValueError(f"one dimension has two unit vectors, got num_classes={k}. Use at least 2 dimensions.")
-    return k, d
 
 
 def _measure(weight: Tensor, seed: int, chunk_size: int) -> dict[str, float]:

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from equiangular._validate import check_choice, check_int, check_num_classes
 from equiangular.frames.cache import cached_frame
-from equiangular.frames.code_objectives import cosine_range
+from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range
 from equiangular.frames.haar import haar_orthonormal
 from equiangular.frames.hull_distance import one_vs_rest_distance
 from equiangular.frames.known_codes import KNOWN_CODES, find_known_code, known_code, working_dtype
@@ -19,6 +20,7 @@ from equiangular.frames.quadratic_code import quadratic_code, quadratic_code_row
 from equiangular.frames.simplex import simplex_etf
 from equiangular.frames.spherical_code import (
     DENSE_WORK,
+    OBJECTIVES,
     SMALL_PROBLEM,
     Progress,
     spherical_code,
@@ -49,39 +51,45 @@ class Candidate:
     max_cosine: float | None = None
 
 
-def decided_by_theory(k: int, d: int, *, objective: str, nonnegative: bool, seed: int) -> Candidate | None:
-    """The optimum for this size, if one is known; else None. Closed forms in float64, the largest in float32."""
-    by = "Rankin 1955" if objective == "max_cosine" else "Jiang et al. 2024"
-    exact = {"seed": seed, "dtype": torch.float64}
-    if nonnegative:
-        weight = nonnegative_orthogonal_frame(k, d, **exact)
-        return Candidate(weight, "non-negative orthogonal frame", "the largest cosine of vectors >= 0 is at least 0")
-    if k <= d + 1:
-        return Candidate(simplex_etf(k, d, **exact), "simplex ETF", by)
-    if k <= 2 * d:
-        return Candidate(orthoplex(k, d, **exact), "orthoplex", by)
-    code = find_known_code(k, d)
-    if code is None or (objective == "softmax" and d > 2):
-        return None
-    weight = known_code(k, d, seed=seed, dtype=working_dtype(k, d))
-    return Candidate(weight, code.name, code.source if objective == "max_cosine" else by, code.max_cosine)
-
-
-def best_by_measure(
-    k: int,
-    d: int,
+def best_candidate(
+    num_classes: int,
+    dim: int,
     *,
-    objective: str,
-    seed: int,
-    steps: int | None,
-    restarts: int | None,
-    cache: bool | str | Path,
-    chunk_size: int,
-    progress: Progress | None,
-    device: torch.device | str | None,
-    stacklevel: int,
+    objective: str = "max_cosine",
+    nonnegative: bool = False,
+    seed: int = 0,
+    steps: int | None = None,
+    restarts: int | None = None,
+    cache: bool | str | Path = True,
+    chunk_size: int = CHUNK_SIZE,
+    progress: Progress | None = None,
+    device: torch.device | str | None = None,
+    stacklevel: int = 1,
 ) -> Candidate:
-    """The better of an optimised code and a closed form that is not proved optimal; arguments as in ``best_frame``."""
+    """What :func:`equiangular.best_frame` takes, which documents the arguments, with its name and not yet measured.
+
+    Raises:
+        ValueError: as ``best_frame``.
+
+    Example:
+        >>> best_candidate(100, 64).construction
+        'orthoplex'
+    """
+    k = check_num_classes(num_classes)
+    d = check_int(dim, "dim", minimum=1, hint="A class vector needs at least one coordinate.")
+    check_choice(objective, OBJECTIVES, "objective")
+    check_int(chunk_size, "chunk_size", minimum=2)
+    if steps is not None:
+        check_int(steps, "steps", minimum=1)
+    if d == 1 and k > 2:
+        raise ValueError(f"one dimension has two unit vectors, got num_classes={k}. Use at least 2 dimensions.")
+    if nonnegative:
+        source = "among vectors >= 0, which have no cosine below 0"
+        weight = nonnegative_orthogonal_frame(k, d, seed=seed, dtype=torch.float64)
+        return Candidate(weight, "non-negative orthogonal frame", source)
+    found = _decided_by_theory(k, d, objective, seed)
+    if found is not None:
+        return found
     closed = _closed_form(k, d, seed)
     usual_steps, usual_restarts = _effort(k, d, objective)
     steps = usual_steps if steps is None else steps
@@ -111,6 +119,21 @@ def best_by_measure(
     else:
         better = closed.max_cosine < cosine_range(weight, chunk_size=chunk_size)[1]
     return closed if better else optimised
+
+
+def _decided_by_theory(k: int, d: int, objective: str, seed: int) -> Candidate | None:
+    """The optimum for this size, if one is known. Closed forms in float64, the largest in float32."""
+    by = "Rankin 1955" if objective == "max_cosine" else "Jiang et al. 2024"
+    exact = {"seed": seed, "dtype": torch.float64}
+    if k <= d + 1:
+        return Candidate(simplex_etf(k, d, **exact), "simplex ETF", by)
+    if k <= 2 * d:
+        return Candidate(orthoplex(k, d, **exact), "orthoplex", by)
+    code = find_known_code(k, d)
+    if code is None or (objective == "softmax" and d > 2):
+        return None
+    weight = known_code(k, d, seed=seed, dtype=working_dtype(k, d))
+    return Candidate(weight, code.name, code.source if objective == "max_cosine" else by, code.max_cosine)
 
 
 def _effort(k: int, d: int, objective: str) -> tuple[int, int]:

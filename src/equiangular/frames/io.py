@@ -42,15 +42,10 @@ def save_frame(
         ...     load_frame(save_frame(Path(folder) / "f.npy", simplex_etf(3, 2))).shape
         torch.Size([3, 2])
     """
-    target = Path(path)
-    suffix = _suffix(target)
+    target = check_target(path, metadata=bool(metadata), overwrite=overwrite)
+    suffix = target.suffix
     weight = _check_frame(torch.as_tensor(weight).detach(), "the frame to save")
-    beside = Path(f"{target}.json") if suffix == ".npy" else None
-    for path in (target, beside) if metadata and beside else (target,):
-        if path.exists() and not overwrite:
-            raise ValueError(f"{str(path)!r} exists. Choose another name, or allow it to be replaced with overwrite.")
-    if not target.parent.is_dir():
-        raise ValueError(f"the folder {str(target.parent)!r} does not exist. Create it, or choose another one.")
+    beside = Path(f"{target}.json")
     if suffix == ".npy" and weight.dtype not in _NUMPY_DTYPES:
         kind = str(weight.dtype).removeprefix("torch.")
         raise ValueError(f"NumPy has no {kind}. Write a .safetensors file, or convert with .float().")
@@ -72,6 +67,26 @@ def save_frame(
         raise ValueError(
             f"cannot write {str(target)!r}: {error.strerror or error}. Choose another folder, or make room in it."
         ) from error
+    return target
+
+
+def check_target(path: str | Path, *, metadata: bool = False, overwrite: bool = False) -> Path:
+    """The path as :func:`save_frame` takes it, checked: worth a call before the frame is computed.
+
+    Raises:
+        ValueError: unknown suffix, existing file, missing folder.
+
+    Example:
+        >>> check_target("frame.npy").suffix
+        '.npy'
+    """
+    target = Path(path)
+    beside = [Path(f"{target}.json")] if _suffix(target) == ".npy" and metadata else []
+    for file in (target, *beside):
+        if file.exists() and not overwrite:
+            raise ValueError(f"{str(file)!r} exists. Choose another name, or allow it to be replaced with overwrite.")
+    if not target.parent.is_dir():
+        raise ValueError(f"the folder {str(target.parent)!r} does not exist. Create it, or choose another one.")
     return target
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from equiangular._validate import check_features, check_num_classes
 from equiangular.frames.bounds import rankin_bound, welch_bound
+from equiangular.frames.levenshtein import levenshtein_bound
 from equiangular.frames.nearest import etf_distance
 from equiangular.frames.tiles import gram_tiles
 
@@ -34,6 +36,7 @@ class FrameReport:
         sum_norm: norm of the sum of the unit rows divided by K; 0 for an ETF.
         etf_distance: distance to the nearest simplex ETF, see :func:`etf_distance`; NaN where K > d+1.
         rankin_bound: no K vectors in d dimensions have a smaller ``max_cosine``.
+        levenshtein_bound: nor one smaller than this; the larger of the two bounds is the one that counts.
         welch_bound: no K vectors in d dimensions have a smaller ``coherence``.
     """
 
@@ -51,6 +54,7 @@ class FrameReport:
     sum_norm: float
     etf_distance: float
     rankin_bound: float
+    levenshtein_bound: float
     welch_bound: float
 
     def as_dict(self) -> dict[str, Any]:
@@ -61,10 +65,11 @@ class FrameReport:
     def __str__(self) -> str:
         none = f"none exists: K={self.num_classes} > d+1={self.dim + 1}"
         distance = none if math.isnan(self.etf_distance) else f"{self.etf_distance:.3g}"
+        bounds = f"Rankin bound {self.rankin_bound:.6g}, Levenshtein bound {self.levenshtein_bound:.6g}"
         lines = (
             ("vectors", f"K={self.num_classes} in d={self.dim} dimensions, rank {self.rank}"),
             ("norms", f"{self.norm_min:.6g} to {self.norm_max:.6g}"),
-            ("largest cosine", f"{self.max_cosine:.6g}  (Rankin bound {self.rankin_bound:.6g})"),
+            ("largest cosine", f"{self.max_cosine:.6g}  ({bounds})"),
             ("smallest angle", f"{self.min_angle:.4f} degrees"),
             ("coherence", f"{self.coherence:.6g}  (Welch bound {self.welch_bound:.6g})"),
             ("cosines", f"{self.min_cosine:.6g} to {self.max_cosine:.6g}, mean {self.mean_cosine:.6g}"),
@@ -75,13 +80,14 @@ class FrameReport:
         return "\n".join(f"{name:<20}{value}" for name, value in lines)
 
 
-def frame_report(weight: Tensor) -> FrameReport:
+def frame_report(weight: Tensor, *, progress: Callable[[int, int], None] | None = None) -> FrameReport:
     """Measure a set of class vectors, in float64 and tile by tile: O(K d + min(K, d)^2) memory beside one tile.
 
     Time: O(K^2 d) for the cosines, and where K <= d+1 a singular value decomposition of a d x (K-1) matrix.
 
     Args:
         weight: (K, d) floating point, K >= 2, no zero row.
+        progress: called as progress(done, K) with the rows whose cosines have been measured.
 
     Raises:
         ValueError: a zero row, NaN, K < 2, or a wrong shape or dtype.
@@ -106,6 +112,8 @@ def frame_report(weight: Tensor) -> FrameReport:
         largest = max(largest, float(tile.max()))
         tile[rows - start, rows] = math.inf
         smallest = min(smallest, float(tile.min()))
+        if progress is not None:
+            progress(stop, k)
     total = unit.sum(0)
     squares = torch.linalg.eigvalsh(unit.T @ unit if d <= k else unit @ unit.T).clamp(min=0)
     # Entries rounded by a relative eps/2 move every singular value by eps/2 ||W||_F = eps/2 sqrt(K) at most.
@@ -126,5 +134,6 @@ def frame_report(weight: Tensor) -> FrameReport:
         sum_norm=float(torch.linalg.vector_norm(total)) / k,
         etf_distance=float(etf_distance(vectors)) if k <= d + 1 else math.nan,
         rankin_bound=rankin_bound(k, d),
+        levenshtein_bound=levenshtein_bound(k, d),
         welch_bound=welch_bound(k, d),
     )
