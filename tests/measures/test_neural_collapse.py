@@ -128,13 +128,80 @@ def test_low_precision_features_are_accumulated_in_float64(dtype: torch.dtype) -
     close(filled(low, y, w).compute(), expected(low.double(), y, w))
 
 
+def test_nc5_of_samples_that_belong_to_no_class() -> None:
+    """Mean |cos| between class means and the mean of the unknown samples; unseen classes have no part in it."""
+    h, y, w = data()
+    unknown = torch.randn(50, D, generator=torch.Generator().manual_seed(9), dtype=torch.float64) + 1
+    known = y != 2
+    metric = filled(h[known], y[known], w, groups={"few": [2, 4, 5]})
+    assert "nc5" not in metric.compute()
+    for part in unknown.split(20):
+        metric.update_ood(part)
+    means = torch.stack([h[y == c].mean(0) for c in (0, 1, 3, 4, 5)])
+    cosines = torch.cosine_similarity(means, unknown.mean(0)[None]).abs()
+    assert float(metric.compute()["nc5"]) == pytest.approx(float(cosines.mean()))
+    assert float(metric.compute()["nc5/few"]) == pytest.approx(float(cosines[-2:].mean()))
+    with pytest.raises(ValueError, match="cannot merge a state of 147 numbers into one of 228"):
+        metric.merge_state(NeuralCollapse(K, D))
+    other = NeuralCollapse(K, D, groups={"few": [2, 4, 5]})
+    other.update_ood(unknown[:7] - 3)
+    metric.merge_state(other)
+    merged = (unknown.sum(0) + (unknown[:7] - 3).sum(0)) / 57
+    expected = torch.cosine_similarity(means, merged[None]).abs().mean()
+    assert float(metric.compute()["nc5"]) == pytest.approx(float(expected))
+    with pytest.raises(ValueError, match=f"width {D}"):
+        metric.update_ood(unknown[:, :2])
+
+
+@pytest.mark.filterwarnings("ignore:The ``compute`` method")
+def test_a_collection_with_other_metrics() -> None:
+    """By keyword each metric takes what it knows; two with the same state share it and keep their options."""
+    h, y, w = data()
+    metrics = {
+        "class": NeuralCollapse(K, D, weight=w),
+        "sample": NeuralCollapse(K, D, weight=w, global_mean="sample"),
+        "accuracy": torchmetrics.classification.MulticlassAccuracy(K, average="micro"),
+    }
+    collection = torchmetrics.MetricCollection(metrics)
+    for a, b in zip(h.split(50), y.split(50), strict=True):
+        collection.update(features=a, labels=b, preds=a @ w.T, target=b)
+    values = collection.compute()
+    close({k.removeprefix("class_"): v for k, v in values.items() if k.startswith("class_")}, expected(h, y, w))
+    by_sample = collapse_measures(ClassMoments.empty(K, D).update(h, y), weight=w, global_mean="sample")
+    close({k.removeprefix("sample_"): v for k, v in values.items() if k.startswith("sample_")}, by_sample)
+    assert float(values["accuracy"]) == pytest.approx(float(((h @ w.T).argmax(1) == y).double().mean()))
+
+
+def test_a_device_without_float64_gets_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("equiangular.measures.neural_collapse.accumulation_dtype", lambda device: torch.float32)
+    h, y, w = data()
+    metric = NeuralCollapse(K, D, weight=w).to("cpu")
+    metric.update(h, y)
+    assert metric.packed.dtype == torch.float32
+    for key, value in expected(h, y, w).items():
+        assert float(metric.compute()[key]) == pytest.approx(value, rel=2e-3, abs=1e-5), key
+
+
 def test_plot() -> None:
     h, y, w = data()
-    metric = filled(h, y, w)
-    figure, _ = metric.plot()
+    metric = filled(h, y, w, groups={"few": [4, 5]})
+    measured = metric.compute()
+    _, ax = metric.plot()
+    drawn = {text.get_text(): line for text, line in zip(ax.get_legend().get_texts(), ax.lines, strict=True)}
+    assert list(drawn) == ["all classes", "few"]
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert drawn["few"].get_xdata()[names.index("cdnv")] == float(measured["cdnv/few"])
+    curves, ax = metric.plot([measured, measured], keys=["nc1", "nc3"])
+    assert [list(line.get_ydata()) for line in ax.lines] == [[float(measured[k])] * 2 for k in ("nc1", "nc3")]
+    same, _ = metric.plot([measured], ax=ax)
+    assert same is curves
+    with pytest.raises(ValueError, match="'nc9' was not measured; there are: nc1_quotient"):
+        metric.plot(keys=["nc9"])
+    with pytest.raises(ValueError, match="nothing to plot"):
+        metric.plot([])
     import matplotlib.pyplot as plt
 
-    plt.close(figure)
+    plt.close("all")
 
 
 def test_bad_input() -> None:

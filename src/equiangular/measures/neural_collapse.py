@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from equiangular._extras import require
-from equiangular._validate import check_choice, check_int
+from equiangular._validate import check_choice, check_features, check_int
 from equiangular.longtail import class_groups
-from equiangular.measures.collapse.means import GLOBAL_MEANS
-from equiangular.measures.collapse.moments import ClassMoments
+from equiangular.measures.collapse.means import GLOBAL_MEANS, seen_classes
+from equiangular.measures.collapse.moments import ClassMoments, accumulation_dtype
 from equiangular.measures.collapse.nc4 import nearest_mean
+from equiangular.measures.collapse.open_set import ood_orthogonality
 from equiangular.measures.collapse.summary import collapse_measures, group_slots
+from equiangular.measures.collapse_plot import plot_collapse
 
 Metric = require("torchmetrics", extra="measures", purpose="NeuralCollapse").Metric
 
@@ -114,8 +116,8 @@ class NeuralCollapse(Metric):
         self._shape = (self.num_classes, self.dim, slot, self.covariance)
         size = self.num_classes * (self.dim + 2) + (int(slot.max()) + 1) * self.dim**2 * self.covariance
         self.add_state("packed", torch.zeros(size, dtype=torch.float64), dist_reduce_fx=_Fold(*self._shape))
-        self.add_state("agreed", torch.zeros(self.num_classes, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("decided", torch.zeros(self.num_classes, dtype=torch.float64), dist_reduce_fx="sum")
+        for name, length in (("agreed", num_classes), ("decided", num_classes), ("ood_sum", dim), ("ood_count", 1)):
+            self.add_state(name, torch.zeros(length, dtype=torch.float64), dist_reduce_fx="sum")
 
     @property
     def moments(self) -> ClassMoments:
@@ -123,8 +125,9 @@ class NeuralCollapse(Metric):
         return unpack(self.packed, *self._shape)
 
     def class_means(self) -> Tensor:
-        """Class means (K, d) of the samples so far: mu_c is the mean over all samples of class c."""
-        return self.moments.mean.clone()
+        """Class means (K, d) of the samples so far, those of all processes: mu_c is the mean over all of class c."""
+        with self.sync_context():
+            return self.moments.mean.clone()
 
     def update(self, features: Tensor, labels: Tensor, logits: Tensor | None = None) -> None:
         """Add a batch.
@@ -150,22 +153,68 @@ class NeuralCollapse(Metric):
             self.agreed.index_add_(0, labels, same)
             self.decided.index_add_(0, labels, torch.ones_like(same))
 
+    def update_ood(self, features: Tensor) -> None:
+        """Add features of samples that belong to no class, (B, d); adds NC5, ``nc5``.
+
+        Raises:
+            ValueError: wrong shape or dtype, or NaN.
+        """
+        check_features(features, dim=self.dim)
+        self.ood_sum += features.detach().to(self.ood_sum).sum(0)
+        self.ood_count += len(features)
+        self._computed = None
+
     def compute(self) -> dict[str, Tensor]:
         """All measures by name, see :func:`equiangular.measures.collapse.collapse_measures`."""
         weight = self._weight[0]
         if isinstance(weight, nn.Module):  # a head may compare features with something else than its raw weight
             weight = weight.class_vectors() if hasattr(weight, "class_vectors") else weight.weight
         results = collapse_measures(self.moments, weight=weight, global_mean=self.global_mean, groups=self.groups)
+        parts = {"": torch.arange(self.num_classes), **{f"/{name}": i for name, i in (self.groups or {}).items()}}
         if bool(self.decided.sum() > 0):
             name = "nc4" if self.reference_means is not None else "nc4_running"
-            results[name] = self.agreed.sum() / self.decided.sum()
-            for group, index in (self.groups or {}).items():
-                results[f"{name}/{group}"] = self.agreed[index].sum() / self.decided[index].sum()
+            for part, index in parts.items():
+                results[f"{name}{part}"] = self.agreed[index].sum() / self.decided[index].sum()
+        if bool(self.ood_count > 0):
+            for part, index in parts.items():
+                means = self.moments.mean[seen_classes(self.moments, index)]
+                results[f"nc5{part}"] = ood_orthogonality(means, self.ood_sum / self.ood_count)
         return results
 
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
-        """Plot computed values, one or a sequence over epochs; see ``torchmetrics.Metric.plot``."""
-        return self._plot(val, ax)
+    def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
+        """Add the state of another metric with the same K, d, groups and covariance; the order does not matter.
+
+        Raises:
+            ValueError: a metric of another size.
+        """
+        theirs = incoming_state["packed"] if isinstance(incoming_state, dict) else incoming_state.packed
+        if theirs.shape != self.packed.shape:
+            raise ValueError(
+                f"cannot merge a state of {theirs.numel()} numbers into one of {self.packed.numel()}: both metrics "
+                "need the same num_classes, dim, groups and covariance."
+            )
+        super().merge_state(incoming_state)
+        self._computed = None  # torchmetrics would go on giving the values from before
+
+    def plot(self, val: Any = None, ax: Any = None, *, keys: Sequence[str] | None = None) -> tuple[Any, Any]:
+        """Plot one result of :meth:`compute`, by default the present one, or a sequence of them as curves.
+
+        Args:
+            val: measures by name, or a sequence of such results.
+            ax: a matplotlib axis; a new figure by default.
+            keys: names of the measures; by default all that are 0 at collapse.
+
+        Returns:
+            figure and axis.
+        """
+        return plot_collapse(self.compute() if val is None else val, ax, keys=keys)
+
+    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        """Move or convert the states; to float32 first where the device to go to has no float64."""
+        target = fn(torch.zeros(0)).device
+        if accumulation_dtype(target) != torch.float64 and not self._dtype_convert:
+            self.set_dtype(torch.float32)
+        return super()._apply(fn, *args, **kwargs)
 
 
 def _groups(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import eigh
 
 
 def two_pass(features: np.ndarray, labels: np.ndarray, weight: np.ndarray | None = None, kind: str = "class") -> dict:
@@ -25,15 +26,13 @@ def two_pass(features: np.ndarray, labels: np.ndarray, weight: np.ndarray | None
     distances = np.array([np.linalg.norm(unit[i] - unit[j]) for i, j in pairs])
     gram = m @ m.T
     target = (np.eye(k) - 1 / k) / np.sqrt(k - 1)
-    total = within + between
-    rank = min(k - 1, h.shape[1])  # of generic centred means; a numerical rank would count rounding
     values = np.linalg.svd(m, compute_uv=False)
     share = values[values > 0] / values.sum()
     result = {
         "nc1": np.trace(within @ np.linalg.pinv(between, rcond=1e-10, hermitian=True)) / k,
         "nc1_quotient": np.trace(within) / np.trace(between),
         "cdnv": np.mean([(variance[i] + variance[j]) / (2 * ((mu[i] - mu[j]) ** 2).sum()) for i, j in pairs]),
-        "vci": 1 - np.trace(np.linalg.pinv(total, rcond=1e-14, hermitian=True) @ between) / rank,
+        "vci": vci(within, between, min(k - 1, h.shape[1])),
         "nc2_equinorm": norms.std() / norms.mean(),
         "nc2_std": cosines.std(),
         "nc2_equiangular": np.abs(cosines + 1 / (k - 1)).mean(),
@@ -50,8 +49,18 @@ def two_pass(features: np.ndarray, labels: np.ndarray, weight: np.ndarray | None
         rows = w / np.linalg.norm(w, axis=1, keepdims=True)
         result |= {
             "nc3": np.linalg.norm(w / np.linalg.norm(w) - m / np.linalg.norm(m)) ** 2,
+            "nc3_trace": 1 - np.trace(product) / (np.linalg.norm(w) * np.linalg.norm(m)),
             "nc3_gram": np.linalg.norm(product / np.linalg.norm(product) - target),
             "unc3": (rows * unit).sum(1).var(),
             "weight_mean_cosine": (rows @ rows.T)[off].mean(),
         }
     return result
+
+
+def vci(within: np.ndarray, between: np.ndarray, rank: int) -> float:
+    """1 - tr(S_T^+ S_B)/r through the generalised eigenvalues of S_B to S_W, which near collapse keeps its digits.
+
+    For an invertible S_W; the definition itself is 1 less a number that rounds to 1.
+    """
+    values = eigh(between, within, eigvals_only=True)[::-1][:rank]
+    return float(np.mean(1 / (1 + values)))

@@ -9,6 +9,7 @@ from equiangular.measures.collapse.nc2 import equiangular, equinorm, etf_error, 
 from equiangular.measures.collapse.nc3 import alignment, gram_alignment, self_duality, uniform_duality
 from equiangular.measures.collapse.nc4 import classifier_agreement, nearest_mean
 from equiangular.measures.collapse.open_set import ood_orthogonality
+from equiangular.measures.collapse.partial_etf import gram_error, partial_etf_distance
 from equiangular.measures.collapse.spread import effective_rank, variability_collapse_index
 from equiangular.measures.collapse.summary import collapse_measures, group_slots
 
@@ -26,6 +27,7 @@ __all__ = [
     "etf_error",
     "global_mean",
     "gram_alignment",
+    "gram_error",
     "group_slots",
     "log_distance_variance",
     "mean_cosine",
@@ -33,6 +35,7 @@ __all__ = [
     "nc1_quotient",
     "nearest_mean",
     "ood_orthogonality",
+    "partial_etf_distance",
     "self_duality",
     "uniform_duality",
     "variability_collapse_index",

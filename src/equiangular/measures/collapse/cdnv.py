@@ -21,7 +21,8 @@ def cdnv(variances: Tensor, means: Tensor) -> Tensor:
         means: (K, d), class means, centred or not.
 
     Returns:
-        0-dim tensor; NaN for fewer than two classes.
+        0-dim tensor; NaN for fewer than two classes. Infinite where two means coincide, NaN if those two classes have
+        no variance either.
 
     Example:
         >>> round(float(cdnv(torch.tensor([0.02, 0.02]), torch.tensor([[1.0], [-1.0]]))), 4)

@@ -10,6 +10,11 @@ from torch import Tensor
 from equiangular._validate import check_features, check_int, check_labels
 
 
+def accumulation_dtype(device: torch.device | str | None = None) -> torch.dtype:
+    """float64, or float32 where the device has no float64."""
+    return torch.float32 if torch.device(device or "cpu").type == "mps" else torch.float64
+
+
 @dataclass
 class ClassMoments:
     """Counts, means and scatters of the features of each class.
@@ -60,9 +65,7 @@ class ClassMoments:
             torch.Size([3, 2])
         """
         k, d = check_int(num_classes, "num_classes", minimum=1), check_int(dim, "dim", minimum=1)
-        if dtype is None:
-            dtype = torch.float32 if torch.device(device or "cpu").type == "mps" else torch.float64
-        zeros = {"device": device, "dtype": dtype}
+        zeros = {"device": device, "dtype": dtype or accumulation_dtype(device)}
         slot = torch.zeros(k, dtype=torch.long) if slot is None else slot
         return cls(
             torch.zeros(k, **zeros),

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from equiangular.frames.tiles import TILE_ENTRIES, gram_tiles
 from equiangular.measures.collapse.means import directions
+from equiangular.measures.collapse.minority import mean_cosine
 from equiangular.measures.collapse.pairs import squared_distances
+from equiangular.measures.collapse.partial_etf import gram_error
 
 
 def equinorm(means: Tensor) -> Tensor:
@@ -44,40 +46,29 @@ def equiangular(means: Tensor, *, num_classes: int | None = None) -> dict[str, T
     if k < 2:
         return dict.fromkeys(("std", "deviation", "max_cosine"), means.new_tensor(math.nan))
     cosine = -1 / ((num_classes or k) - 1)
-    deviation, squares, total = (means.new_tensor(0.0) for _ in range(3))
-    largest = means.new_tensor(-math.inf)
-    for start, stop, tile in gram_tiles(directions(means)):
-        off = tile - cosine  # 0 at collapse: sums of it lose nothing
+    unit = directions(means)
+    mean = mean_cosine(unit)
+    deviation, squares, largest = means.new_tensor(0.0), means.new_tensor(0.0), means.new_tensor(-math.inf)
+    for start, stop, tile in gram_tiles(unit):
         own = torch.arange(stop - start, device=means.device)
         largest = torch.maximum(largest, _without(tile, own, start, -math.inf).max())
-        off = _without(off, own, start, 0.0)
-        deviation += off.abs().sum()
-        squares += off.square().sum()
-        total += off.sum()
+        deviation += (_without(tile, own, start, cosine) - cosine).abs().sum()
+        squares += _without(tile, own, start, mean).sub_(mean).square_().sum()
     pairs = k * (k - 1)
-    variance = squares / pairs - (total / pairs) ** 2
-    return {"std": variance.clamp(min=0).sqrt(), "deviation": deviation / pairs, "max_cosine": largest}
+    return {"std": (squares / pairs).sqrt(), "deviation": deviation / pairs, "max_cosine": largest}
 
 
-def etf_error(means: Tensor) -> Tensor:
-    """|| G/||G||_F - (I - 11^T/K)/sqrt(K-1) ||_F with G = M M^T, tile by tile in two passes over the tiles.
+def etf_error(means: Tensor, *, num_classes: int | None = None) -> Tensor:
+    """|| G/||G||_F - (I - 11^T/K)/sqrt(K-1) ||_F with G = M M^T, tile by tile.
 
     Args:
         means: M (K, d), centred class means.
+        num_classes: K of the ETF, where ``means`` are some of its classes only: these rows and columns of
+            I - 11^T/K, divided by their norm, are then the reference.
 
     Source: Zhu et al. 2021 (arXiv 2105.02375).
     """
-    k = means.shape[0]
-    if k < 2:
-        return means.new_tensor(math.nan)
-    norm = torch.linalg.matrix_norm(means.T @ means if means.shape[1] < k else means @ means.T)
-    total = means.new_tensor(0.0)
-    for start, stop, tile in gram_tiles(means):
-        error = tile / norm + 1 / (k * math.sqrt(k - 1))
-        own = torch.arange(stop - start, device=means.device)
-        error[own, start + own] -= 1 / math.sqrt(k - 1)
-        total += error.square().sum()
-    return total.sqrt()
+    return gram_error(means, means, num_classes=num_classes)
 
 
 def log_distance_variance(means: Tensor) -> Tensor:
@@ -89,13 +80,14 @@ def log_distance_variance(means: Tensor) -> Tensor:
     Args:
         means: (K, d), centred class means.
 
-    Source: Wu and Papyan, "Linguistic Collapse", NeurIPS 2024.4; Liu et al. 2023 (hyperspherical uniformity).
+    Source: Wu and Papyan, "Linguistic Collapse", NeurIPS 2024; Liu et al. 2023 (hyperspherical uniformity).
     """
     k = means.shape[0]
     if k < 2:
         return means.new_tensor(math.nan)
     unit = directions(means)
-    reference = 0.5 * math.log(2 * k / (k - 1))  # log distance of two vertices of a simplex ETF
+    # A shift near the mean keeps the digits: the log distance at the mean cosine.
+    reference = (2 - 2 * mean_cosine(unit)).clamp(min=torch.finfo(unit.dtype).tiny).log() / 2
     total, squares = means.new_tensor(0.0), means.new_tensor(0.0)
     step = max(1, TILE_ENTRIES // k)
     for start in range(0, k, step):
@@ -110,7 +102,7 @@ def log_distance_variance(means: Tensor) -> Tensor:
     return means.new_tensor(math.inf) if torch.isinf(total) else variance.clamp(min=0)
 
 
-def _without(tile: Tensor, own: Tensor, start: int, value: float) -> Tensor:
+def _without(tile: Tensor, own: Tensor, start: int, value: float | Tensor) -> Tensor:
     """The tile with the entries of a class with itself replaced, in place."""
     tile[own, start + own] = value
     return tile

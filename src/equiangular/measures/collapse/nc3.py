@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-from equiangular.frames.tiles import TILE_ENTRIES
 from equiangular.measures.collapse.means import directions
+from equiangular.measures.collapse.partial_etf import gram_error
 
 
 def self_duality(means: Tensor, weight: Tensor) -> Tensor:
@@ -41,27 +39,17 @@ def alignment(means: Tensor, weight: Tensor) -> Tensor:
     return self_duality(means, weight) / 2
 
 
-def gram_alignment(means: Tensor, weight: Tensor) -> Tensor:
+def gram_alignment(means: Tensor, weight: Tensor, *, num_classes: int | None = None) -> Tensor:
     """|| W M^T/||W M^T||_F - (I - 11^T/K)/sqrt(K-1) ||_F, without the K x K matrix kept.
 
     Args:
         means: M (K, d), centred class means.
         weight: W (K, d), classifier vectors of the same classes.
+        num_classes: K of the ETF, see :func:`equiangular.measures.collapse.etf_error`.
 
     Source: Zhu et al. 2021 (arXiv 2105.02375).
     """
-    k = means.shape[0]
-    if k < 2:
-        return means.new_tensor(math.nan)
-    step = max(1, TILE_ENTRIES // k)
-    norm = torch.stack([(rows @ means.T).square().sum() for rows in weight.split(step)]).sum().sqrt()
-    total = means.new_tensor(0.0)
-    for start in range(0, k, step):
-        error = weight[start : start + step] @ means.T / norm + 1 / (k * math.sqrt(k - 1))
-        own = torch.arange(error.shape[0], device=means.device)
-        error[own, start + own] -= 1 / math.sqrt(k - 1)
-        total += error.square().sum()
-    return total.sqrt()
+    return gram_error(weight, means, num_classes=num_classes)
 
 
 def uniform_duality(means: Tensor, weight: Tensor) -> Tensor:

@@ -6,16 +6,19 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_features
+from equiangular.frames.tiles import TILE_ENTRIES
 
 
-def nearest_mean(features: Tensor, means: Tensor, seen: Tensor | None = None, *, chunk_size: int = 4096) -> Tensor:
+def nearest_mean(
+    features: Tensor, means: Tensor, seen: Tensor | None = None, *, chunk_size: int | None = None
+) -> Tensor:
     """argmin_c ||h - mu_c|| for each sample, in chunks of samples: no B x K matrix beyond a chunk.
 
     Args:
         features: h (B, d).
         means: mu (K, d), uncentred class means.
         seen: (K,) bool, classes to consider; all by default.
-        chunk_size: samples at a time.
+        chunk_size: samples at a time; by default as many as make 2^22 distances.
 
     Returns:
         (B,) int64.
@@ -30,8 +33,8 @@ def nearest_mean(features: Tensor, means: Tensor, seen: Tensor | None = None, *,
     half = points.square().sum(1) / 2
     if seen is not None:
         half = torch.where(seen, half, torch.inf)
-    chunks = (features.to(means) - centre).split(chunk_size)
-    return torch.cat([(chunk @ points.T - half).argmax(1) for chunk in chunks])
+    chunks = features.split(chunk_size or max(1, TILE_ENTRIES // len(means)))
+    return torch.cat([((chunk.to(means) - centre) @ points.T - half).argmax(1) for chunk in chunks])
 
 
 def classifier_agreement(features: Tensor, predicted: Tensor, means: Tensor, seen: Tensor | None = None) -> Tensor:

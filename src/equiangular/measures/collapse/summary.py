@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equiangular.frames.nearest import etf_distance
 from equiangular.measures.collapse.cdnv import cdnv
 from equiangular.measures.collapse.means import centred_means, directions, seen_classes
 from equiangular.measures.collapse.minority import mean_cosine
 from equiangular.measures.collapse.moments import ClassMoments
 from equiangular.measures.collapse.nc1 import nc1_pinv, nc1_quotient
 from equiangular.measures.collapse.nc2 import equiangular, equinorm, etf_error, log_distance_variance
-from equiangular.measures.collapse.nc3 import gram_alignment, self_duality, uniform_duality
+from equiangular.measures.collapse.nc3 import alignment, gram_alignment, self_duality, uniform_duality
+from equiangular.measures.collapse.partial_etf import partial_etf_distance
 from equiangular.measures.collapse.spread import effective_rank, variability_collapse_index
 
 
@@ -39,15 +39,16 @@ def collapse_measures(
         moments: class moments.
         weight: W (K, d), classifier vectors; adds the NC3 measures and the cosine of the classifier vectors.
         global_mean: ``"class"`` (mean of class means) or ``"sample"`` (mean of samples, leaning to the large classes).
-        groups: name -> indices of classes, such as ``class_groups(counts)``; adds every measure that has a meaning for
-            a part of the classes as ``"nc1_quotient/few"``. The global mean stays that of all classes, and so does the
-            K of the ETF. ``nc1`` and ``vci`` of a group need moments that keep a scatter for it: see
-            :func:`group_slots`.
+        groups: name -> indices of classes, such as ``class_groups(counts)``; adds every measure for these classes
+            alone, as ``"nc1_quotient/few"``. The global mean stays that of all classes, and the ETF to compare with
+            that of all K, of which the group has some vertices. ``nc1`` and ``vci`` of a group need moments that keep a
+            scatter for it: see :func:`group_slots`.
 
     Returns:
         0-dim tensors by name. 0 at collapse: ``nc1`` (pinv form), ``nc1_quotient``, ``cdnv``, ``vci``,
         ``nc2_equinorm``, ``nc2_equiangular`` (mean |cos + 1/(K-1)|), ``nc2_std`` (of the cosines), ``nc2_etf``,
-        ``gnc2``, ``etf_distance`` (Procrustes; NaN for K > d + 1), ``nc3``, ``nc3_gram``, ``unc3``. Others:
+        ``gnc2``, ``etf_distance`` (Procrustes; NaN for K > d + 1), ``nc3``, ``nc3_trace`` (its half), ``nc3_gram``,
+        ``unc3``. Others:
         ``max_cosine`` and ``mean_cosine`` of the class means and ``weight_mean_cosine`` of the classifier vectors
         (-1/(K-1) at collapse, near 1 at minority collapse), ``effective_rank`` of the class means (K-1 at collapse),
         ``classes_seen``. ``nc1`` and ``vci`` need the covariance of the moments.
@@ -113,35 +114,31 @@ def _of_classes(
     k, d = means.shape
     if k == 0:
         means = means.new_full((1, d), math.nan)
-    angles = equiangular(means, num_classes=max(2, int(moments.seen.sum())))
+    total = max(2, int(moments.seen.sum()))  # K of the ETF, for a group too
+    angles = equiangular(means, num_classes=total)
     unit = directions(means)
-    whole = classes is None
     results = {
         "nc1_quotient": nc1_quotient(squares.sum() / count.sum(), means),
         "cdnv": cdnv(squares / count, moments.mean[index]) if k > 1 else means.new_tensor(math.nan),
         "nc2_equinorm": equinorm(means) if k > 1 else means.new_tensor(math.nan),
-        "nc2_std": angles["std"],
         "nc2_equiangular": angles["deviation"],
+        "nc2_std": angles["std"],
+        "nc2_etf": etf_error(means, num_classes=total),
         "gnc2": log_distance_variance(means),
+        "etf_distance": partial_etf_distance(means, num_classes=total),
         "max_cosine": angles["max_cosine"],
         "mean_cosine": mean_cosine(unit),
         "effective_rank": effective_rank(means),
     }
-    if whole:
-        fits = 2 <= k <= d + 1 and bool((torch.linalg.vector_norm(means, dim=1) > 0).all())
-        results |= {
-            "nc2_etf": etf_error(means),
-            "etf_distance": etf_distance(means) if fits else means.new_tensor(math.nan),
-        }
     if weight is not None:
         rows = weight[index] if k else means
         results |= {
             "nc3": self_duality(means, rows),
+            "nc3_trace": alignment(means, rows),
+            "nc3_gram": gram_alignment(means, rows, num_classes=total),
             "unc3": uniform_duality(means, rows) if k > 1 else means.new_tensor(math.nan),
             "weight_mean_cosine": mean_cosine(directions(rows)),
         }
-        if whole:
-            results["nc3_gram"] = gram_alignment(means, rows)
     return results
 
 
@@ -153,7 +150,8 @@ def _with_covariance(moments: ClassMoments, global_mean: str, classes: Tensor | 
     if classes is None:
         within, rank = moments.scatter.sum(0) / moments.count.sum(), None
     else:
-        within, rank = moments.scatter[moments.slot[classes[0]]] / moments.count[classes].sum(), len(means)
+        within = moments.scatter[moments.slot[classes[0]]] / moments.count[classes].sum()
+        rank = min(len(means), int(moments.seen.sum()) - 1)
     return {
         "nc1": nc1_pinv(within, means, rank=rank),
         "vci": variability_collapse_index(within, means, rank=rank),
