@@ -176,7 +176,7 @@ def test_parts_that_disagree(tmp_path):
     with pytest.raises(ValueError, match="name different classes"):
         load_dataset(tmp_path)
     write(tmp_path / "test.parquet", {"b": [1.0], "label": [0]}, ["x", "y"])
-    with pytest.raises(ValueError, match=r"test.parquet' has no column 'a', which train.parquet has"):
+    with pytest.raises(ValueError, match=r"test.parquet' has no column 'a', which the training part has"):
         load_dataset(tmp_path)
 
 

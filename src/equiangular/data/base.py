@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_choice, did_you_mean
+from equiangular.data.encoded import EncodedImages
 
 KINDS = ("image", "table", "text")
 
@@ -21,7 +22,8 @@ class Dataset:
 
     Attributes:
         name: short name.
-        train_x: images (N, C, H, W) uint8, or feature rows (N, d) float32 for tables and texts.
+        train_x: images (N, C, H, W) uint8, as a tensor or still encoded, or feature rows (N, d) float32 for tables and
+            texts.
         train_y: (N,) int64 class indices.
         test_x: like ``train_x``, (M, ...).
         test_y: (M,) int64 class indices.
@@ -41,9 +43,9 @@ class Dataset:
     """
 
     name: str
-    train_x: Tensor
+    train_x: Tensor | EncodedImages
     train_y: Tensor
-    test_x: Tensor
+    test_x: Tensor | EncodedImages
     test_y: Tensor
     class_names: tuple[str, ...]
     kind: str
@@ -83,11 +85,12 @@ class Dataset:
         """(K,) int64: training samples per class."""
         return np.bincount(self.train_y.numpy(), minlength=self.num_classes)
 
-    def _check_part(self, part: str, x: Tensor, y: Tensor) -> None:
+    def _check_part(self, part: str, x: Tensor | EncodedImages, y: Tensor) -> None:
         where = f"data set {self.name!r}, {part} part"
         rank, dtype = (4, torch.uint8) if self.kind == "image" else (2, torch.float32)
-        if not isinstance(x, Tensor) or x.ndim != rank or x.dtype != dtype:
-            got = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+        array = isinstance(x, (Tensor, EncodedImages))
+        if not array or x.ndim != rank or x.dtype != dtype:
+            got = f"{x.dtype} of shape {tuple(x.shape)}" if array else type(x).__name__
             form = "(N, C, H, W)" if rank == 4 else "(N, d)"
             raise ValueError(f"{where}: inputs of kind {self.kind!r} must be {dtype} of shape {form}, got {got}.")
         if not isinstance(y, Tensor) or y.dtype != torch.int64 or y.shape != x.shape[:1]:

@@ -10,15 +10,15 @@ import torch
 from equiangular._validate import did_you_mean
 from equiangular.data.arrays import TEST_FRACTION
 from equiangular.data.base import Dataset
-from equiangular.data.images import cached_images
+from equiangular.data.sources import ImageSource, image_inputs
 from equiangular.longtail import holdout_indices
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 _TEST_NAMES = ("test", "val", "validation")
 
 
-def load_folder(path: str | Path, *, split_seed: int = 0, size: int | None = None) -> Dataset:
-    """Read an image folder into memory.
+def load_folder(path: str | Path, *, split_seed: int = 0, size: int | None = None, memory: str = "auto") -> Dataset:
+    """Read an image folder.
 
     Classes are the folders under ``train``, in alphabetical order. The test part is ``test`` (or ``val``, or
     ``validation``) with the same class names; without one a seeded fifth of every class is taken.
@@ -27,6 +27,7 @@ def load_folder(path: str | Path, *, split_seed: int = 0, size: int | None = Non
         path: folder that holds ``train``.
         split_seed: seed of the test split, if one is made.
         size: pad images to a square and resize them to this height and width; required where they differ in size.
+        memory: see :func:`equiangular.data.load_dataset`.
 
     Returns:
         A data set of kind ``"image"``.
@@ -54,11 +55,10 @@ def load_folder(path: str | Path, *, split_seed: int = 0, size: int | None = Non
         train, test = np.arange(len(files)), len(files) + np.arange(len(more))
         files, labels = files + more, np.concatenate([labels, more_labels])
         source += f"; test: its folder {test_folder.name}"
-    blobs = [_read(file) for file in files]
-    shown = [str(file.relative_to(folder)) for file in files]
-    images = torch.from_numpy(cached_images(blobs, size=size, where=str(folder), names=shown))
+    images = ImageSource(files, str(folder), [str(file.relative_to(folder)) for file in files])
+    train_x, test_x = image_inputs([(images, train), (images, test)], size=size, memory=memory)
     target = torch.from_numpy(labels)
-    return Dataset(folder.name, images[train], target[train], images[test], target[test], tuple(names), "image", source)
+    return Dataset(folder.name, train_x, target[train], test_x, target[test], tuple(names), "image", source)
 
 
 def _class_names(folder: Path) -> list[str]:
@@ -81,10 +81,3 @@ def _list(folder: Path, present: list[str], names: list[str] | None = None) -> t
         files += own
         labels += [(names or present).index(name)] * len(own)
     return files, np.array(labels, dtype=np.int64)
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ValueError(f"cannot read {str(file)!r}: {error.strerror or error}.") from error

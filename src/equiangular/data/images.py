@@ -1,27 +1,34 @@
-"""Encoded images to one array of bytes: decoded once, padded and resized on request, cached by content."""
+"""Encoded images to bytes of pixels: decoded, padded and resized on request; whole sets are cached by content."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import os
+import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
+import torch
 
 from equiangular._extras import require
 from equiangular._files import write_atomically
 
 CACHE_VARIABLE = "EQUIANGULAR_CACHE"
-_FORMAT = b"equiangular-images-1"
+_FORMAT = b"equiangular-images-2"
 WHITE = 255
+
+Source = Union[bytes, Path, None]  # noqa: UP007 - evaluated at run time on 3.10
 
 
 def cached_images(
-    blobs: Sequence[bytes | None], *, size: int | None = None, where: str, names: Sequence[str] | None = None
+    sources: Sequence[Source], *, size: int | None = None, where: str, names: Sequence[str] | None = None
 ) -> np.ndarray:
     """Decode images, or read what an earlier call has decoded.
 
@@ -30,7 +37,7 @@ def cached_images(
     the variable to ``off`` to have none. A cache that cannot be written or read is done without.
 
     Args:
-        blobs: N encoded images, in any format that Pillow reads.
+        sources: N encoded images in any format that Pillow reads, as bytes or as files.
         size: see :func:`decode_images`.
         where: what the images belong to, for messages.
         names: N names for messages; by default row numbers.
@@ -41,6 +48,7 @@ def cached_images(
     Raises:
         ValueError: as :func:`decode_images`.
     """
+    blobs = [read_source(source) for source in sources]
     file = _cache_file(blobs, size)
     if file is not None and file.exists():
         try:
@@ -61,15 +69,15 @@ def cached_images(
 
 
 def decode_images(
-    blobs: Sequence[bytes | None], *, size: int | None = None, where: str, names: Sequence[str] | None = None
+    sources: Sequence[Source], *, size: int | None = None, where: str, names: Sequence[str] | None = None
 ) -> np.ndarray:
-    """Decode images to one array.
+    """Decode images to one array, on as many threads as torch is set to use.
 
     With ``size``, an image is padded to a square on white, centred, and resized to ``size`` x ``size`` by area
     averaging (every source pixel counts with its share of the target pixel); shapes are kept, not stretched.
 
     Args:
-        blobs: N encoded images.
+        sources: N encoded images, as bytes or as files.
         size: height and width of the result; None keeps the images' own, which must all be equal.
         where: what the images belong to, for messages.
         names: N names for messages; by default row numbers.
@@ -81,31 +89,88 @@ def decode_images(
         ValueError: an image that cannot be decoded, or images of several sizes without ``size``; the first is named.
         ImportError: Pillow is missing.
     """
-    image_module = require("PIL.Image", extra="data", purpose="Decoding images")
-    images = []
-    for row, blob in enumerate(blobs):
-        label = f"{where}: " + (f"row {row}" if names is None else names[row])
-        if not blob:
-            raise ValueError(f"{label} has no image data. Drop it or embed the image's bytes.")
-        try:
-            with image_module.open(io.BytesIO(blob)) as image:
-                rgb = _fit(image_module, image.convert("RGB"), size)
-        except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError) as error:
-            raise ValueError(f"{label} is not an image that can be read ({error}). Drop it or replace it.") from error
-        array = np.asarray(rgb)
-        if images and array.shape != images[0].shape:
-            height, width = images[0].shape[:2]
-            raise ValueError(
-                f"{label} has size {array.shape[0]} x {array.shape[1]}, the ones before {height} x {width}. Images "
-                "that differ in size need size=, for instance size=32: they are padded to a square and resized."
-            )
-        images.append(array)
-    if not images:
+    if not len(sources):
         raise ValueError(f"{where} holds no images.")
-    stacked = np.stack(images)
-    if (stacked[..., :1] == stacked).all():
-        stacked = stacked[..., :1]
-    return np.ascontiguousarray(stacked.transpose(0, 3, 1, 2))
+
+    def label(row: int) -> str:
+        return f"{where}: " + (f"row {row}" if names is None else names[row])
+
+    def decode(row: int) -> np.ndarray:
+        return decode_image(sources[row], size=size, label=label(row))
+
+    with quiet(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        first = decode(0)
+        images = np.empty((len(sources), *first.shape), np.uint8)
+        try:
+            for row, image in enumerate(pool.map(decode, range(len(sources)))):
+                images[row] = check_size(image, first.shape, label(row))
+        except ValueError:
+            pool.shutdown(cancel_futures=True)
+            raise
+    if (images[..., :1] == images).all():
+        images = images[..., :1]
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+
+def decode_image(source: Source, *, size: int | None, label: str) -> np.ndarray:
+    """One image as (H, W, 3) uint8, padded and resized as :func:`decode_images` says.
+
+    The orientation that a camera noted is applied, transparency is laid on white.
+
+    Raises:
+        ValueError: no image, or one that cannot be decoded, named by ``label``.
+    """
+    image_module = require("PIL.Image", extra="data", purpose="Decoding images")
+    blob = read_source(source)
+    if not blob:
+        raise ValueError(f"{label} has no image data. Drop it or embed the image's bytes.")
+    try:
+        with image_module.open(io.BytesIO(blob)) as image:
+            return np.asarray(_fit(image_module, _as_rgb(image_module, image), size))
+    except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError) as error:
+        raise ValueError(f"{label} is not an image that can be read ({error}). Drop it or replace it.") from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence Pillow's warnings of odd metadata and of large images. Not for threads: filters belong to the process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def check_size(image: np.ndarray, expected: Sequence[int], label: str) -> np.ndarray:
+    """Return the image (H, W, 3) if it has the height and width of ``expected``."""
+    if image.shape[:2] != tuple(expected[:2]):
+        raise ValueError(
+            f"{label} has size {image.shape[0]} x {image.shape[1]}, the ones before {expected[0]} x {expected[1]}. "
+            "Images that differ in size need size=, for instance size=32: they are padded to a square and resized."
+        )
+    return image
+
+
+def read_source(source: Source) -> bytes | None:
+    """The encoded bytes; a file is read.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    if not isinstance(source, Path):
+        return source
+    try:
+        return source.read_bytes()
+    except OSError as error:
+        raise ValueError(f"cannot read {str(source)!r}: {error.strerror or error}.") from error
+
+
+def _as_rgb(image_module: Any, image: Any) -> Any:
+    if image.mode.startswith("I;16"):  # Pillow would clip 16 bits of grey to 255
+        return image_module.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    image = import_module("PIL.ImageOps").exif_transpose(image)
+    if "A" in image.getbands() or "transparency" in image.info:
+        opaque = image_module.new("RGBA", image.size, (WHITE,) * 4)
+        return image_module.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
 
 
 def _fit(image_module: Any, image: Any, size: int | None) -> Any:
@@ -120,12 +185,16 @@ def _fit(image_module: Any, image: Any, size: int | None) -> Any:
     return image if side == size else image.resize((size, size), image_module.Resampling.BOX)
 
 
+def cache_folder() -> Path:
+    """Where this library keeps what it can make again: ``equiangular`` in the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "equiangular"
+
+
 def _cache_file(blobs: Sequence[bytes | None], size: int | None) -> Path | None:
     chosen = os.environ.get(CACHE_VARIABLE, "")
     if chosen.lower() == "off":
         return None
-    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "equiangular"
-    folder = Path(chosen).expanduser() if chosen else base
+    folder = Path(chosen).expanduser() if chosen else cache_folder()
     digest = hashlib.sha256(_FORMAT + str(size).encode())
     for blob in blobs:
         digest.update(len(blob or b"").to_bytes(8, "little"))

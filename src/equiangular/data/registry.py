@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from equiangular._validate import check_int, did_you_mean
+from equiangular._validate import check_choice, check_int, did_you_mean
 from equiangular.data.arrays import load_npz
 from equiangular.data.base import Dataset
+from equiangular.data.encoded import MEMORY
+from equiangular.data.images import cache_folder
 from equiangular.data.sklearn_sets import SKLEARN_SETS, load_sklearn
 
 ROOT_VARIABLE = "EQUIANGULAR_DATA"
@@ -26,12 +28,19 @@ def dataset_names(root: str | Path | None = None) -> list[str]:
 
 
 def load_dataset(
-    name_or_path: str | Path, *, root: str | Path | None = None, split_seed: int = 0, size: int | None = None
+    name_or_path: str | Path,
+    *,
+    root: str | Path | None = None,
+    split_seed: int = 0,
+    size: int | None = None,
+    memory: str = "auto",
 ) -> Dataset:
     """Load a data set by name or from a path.
 
-    In this order: a bundled name (``digits``, ``wine``, ``breast_cancer``, ``iris``); a path; the name of a folder
-    under ``root``. A path is one of
+    In this order: a bundled name (``digits``, ``wine``, ``breast_cancer``, ``iris``); ``hf:NAME`` for the Hugging Face
+    hub, see :func:`equiangular.data.hugging_face.load_hugging_face`; ``torchvision:NAME``, see
+    :func:`equiangular.data.torchvision_sets.load_torchvision`; a path; the name of a folder under ``root``. A path is
+    one of
 
     - an ``.npz`` file, see :func:`equiangular.data.arrays.load_npz`;
     - a ``.parquet`` file, or a folder with ``train.parquet`` and, if there is one, ``test.parquet``: images, tables or
@@ -45,6 +54,9 @@ def load_dataset(
         split_seed: seed of the test split where the source has none of its own.
         size: for images in parquet files and folders: pad to a square and resize to this height and width. Required
             where images differ in size.
+        memory: where images are kept. ``"memory"`` decodes all of them at once into bytes of pixels, the fastest to
+            train on; ``"stream"`` keeps them encoded (a folder's as files) and decodes batches as they are needed;
+            ``"auto"`` streams if the pixels would take more than 4 GiB.
 
     Returns:
         The data set.
@@ -58,11 +70,21 @@ def load_dataset(
         ('setosa', 'versicolor', 'virginica')
     """
     check_int(split_seed, "split_seed", minimum=0)
+    check_choice(memory, MEMORY, "memory")
     if size is not None:
         check_int(size, "size", minimum=1)
     name = str(name_or_path)
     if name in SKLEARN_SETS:
         return load_sklearn(name, split_seed=split_seed)
+    if name.startswith("hf:"):
+        from equiangular.data.hugging_face import load_hugging_face
+
+        return load_hugging_face(name[3:], split_seed=split_seed, size=size, memory=memory)
+    if name.startswith("torchvision:"):
+        from equiangular.data.torchvision_sets import load_torchvision
+
+        place = (_root(root) or cache_folder()) / "torchvision"
+        return load_torchvision(name[12:], root=place, split_seed=split_seed, size=size, memory=memory)
     path = Path(name).expanduser()
     folder = _root(root)
     if not path.exists() and folder is not None and name and (folder / name).exists():
@@ -74,21 +96,21 @@ def load_dataset(
             f"unknown data set {name!r}: neither a name nor a path that exists{did_you_mean(name, names)} "
             f"Names: {', '.join(names)}.{hint}"
         )
-    return _load_path(path, split_seed, size)
+    return _load_path(path, split_seed, size, memory)
 
 
-def _load_path(path: Path, split_seed: int, size: int | None) -> Dataset:
+def _load_path(path: Path, split_seed: int, size: int | None, memory: str) -> Dataset:
     layout = _layout(path)
     if layout == "npz":
         return load_npz(path, split_seed=split_seed)
     if layout == "parquet":
         from equiangular.data.parquet import load_parquet
 
-        return load_parquet(path, split_seed=split_seed, size=size)
+        return load_parquet(path, split_seed=split_seed, size=size, memory=memory)
     if layout == "folder":
         from equiangular.data.folder import load_folder
 
-        return load_folder(path, split_seed=split_seed, size=size)
+        return load_folder(path, split_seed=split_seed, size=size, memory=memory)
     raise ValueError(
         f"no data set found in {str(path)!r}. Expected an .npz or .parquet file, a folder with train.parquet, or an "
         "image folder train/CLASS/*.png."

@@ -1,0 +1,126 @@
+"""Images that stay encoded until they are asked for: for sets that do not fit into memory as pixels."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from equiangular._extras import require
+from equiangular._validate import check_choice
+from equiangular.data.images import Source, check_size, decode_image, quiet, read_source
+
+MEMORY = ("auto", "memory", "stream")
+AUTO_LIMIT = 4 * 2**30  # bytes of pixels above which "auto" streams
+
+
+class EncodedImages:
+    """A set of images in encoded form, in memory or as files, indexed like a (N, 3, H, W) uint8 tensor.
+
+    What is asked for by index is decoded, padded to a square on white and resized; what is not costs nothing. The
+    pixels are those that :func:`equiangular.data.images.decode_images` gives, but always in three channels: whether
+    all images are grey is not known before they are decoded.
+
+    Args:
+        sources: N encoded images, as bytes or as files.
+        size: height and width of the result; None keeps the images' own, those of the first image for all.
+        where: what the images belong to, for messages.
+        names: N names for messages; by default row numbers.
+        index: (n,) int64: the images that belong to the set, in its order; all by default.
+
+    Attributes:
+        shape: (n, 3, H, W).
+        dtype: ``torch.uint8``.
+
+    Raises:
+        ValueError: no images, or a first one that cannot be read.
+
+    Example:
+        >>> import io
+        >>> from PIL import Image
+        >>> buffer = io.BytesIO()
+        >>> Image.new("RGB", (6, 4), "red").save(buffer, "PNG")
+        >>> images = EncodedImages([buffer.getvalue()] * 3, size=2, where="demo")
+        >>> images.shape, images[torch.tensor([2, 0])].shape
+        (torch.Size([3, 3, 2, 2]), torch.Size([2, 3, 2, 2]))
+    """
+
+    dtype = torch.uint8
+    ndim = 4
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        *,
+        size: int | None,
+        where: str,
+        names: Sequence[str] | None = None,
+        index: np.ndarray | None = None,
+    ) -> None:
+        if not len(sources):
+            raise ValueError(f"{where} holds no images.")
+        self.sources, self.size, self.where, self.names = sources, size, where, names
+        self.index = np.arange(len(sources)) if index is None else index
+        with quiet():
+            height, width = (size, size) if size is not None else self._decode(0).shape[:2]
+        self.shape = torch.Size([len(self.index), 3, height, width])
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        """Decode: (n, 3, H, W) uint8 for a tensor, array, list or slice of positions, (3, H, W) for one."""
+        chosen = self.index[np.asarray(index) if not isinstance(index, slice) else index]
+        with quiet():
+            images = [self._checked(int(row)) for row in np.atleast_1d(chosen)]
+        stacked = np.stack(images) if images else np.empty((0, *self.shape[2:], 3), np.uint8)
+        pixels = torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()
+        return pixels if np.ndim(chosen) else pixels[0]
+
+    def select(self, index: Any) -> EncodedImages:
+        """The images at these positions, still encoded; nothing is copied."""
+        images = object.__new__(EncodedImages)
+        images.__dict__ |= self.__dict__
+        images.index = self.index[np.asarray(index)]
+        images.shape = torch.Size([len(images.index), *self.shape[1:]])
+        return images
+
+    def _checked(self, row: int) -> np.ndarray:
+        return check_size(self._decode(row), self.shape[2:], self._label(row))
+
+    def _decode(self, row: int) -> np.ndarray:
+        return decode_image(self.sources[row], size=self.size, label=self._label(row))
+
+    def _label(self, row: int) -> str:
+        return f"{self.where}: " + (f"row {row}" if self.names is None else self.names[row])
+
+
+def streams(memory: str, num_images: int, first: Source, size: int | None) -> bool:
+    """Whether to stream: as told, or with ``"auto"`` if the pixels would take more than ``AUTO_LIMIT`` bytes.
+
+    Args:
+        memory: ``"auto"``, ``"memory"`` or ``"stream"``.
+        num_images: how many images there are.
+        first: the first of them, which speaks for all where ``size`` is None.
+        size: height and width to which they are brought.
+
+    Raises:
+        ValueError: another ``memory``.
+    """
+    check_choice(memory, MEMORY, "memory")
+    if memory != "auto":
+        return memory == "stream"
+    return 3 * num_images * (_pixels(first) if size is None else size * size) > AUTO_LIMIT
+
+
+def _pixels(source: Source) -> int:
+    image_module = require("PIL.Image", extra="data", purpose="Decoding images")
+    try:
+        with quiet(), image_module.open(io.BytesIO(read_source(source) or b"")) as image:
+            return image.width * image.height
+    except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError):
+        return 0  # decoding says what is wrong with it
