@@ -50,10 +50,15 @@ def isolated_rng(seed: int) -> Iterator[None]:
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - saved to be restored
     with torch.random.fork_rng():
         try:
-            random.seed(seed)
-            np.random.seed(seed % 2**32)  # noqa: NPY002 - isolated: restored below
-            torch.random.manual_seed(seed)
+            seed_everything(seed)
             yield
         finally:
             random.setstate(python_state)
             np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global generators of Python, NumPy and torch; to be used inside :func:`isolated_rng` only."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - isolated: put back by the caller
+    torch.random.manual_seed(seed)

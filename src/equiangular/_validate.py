@@ -7,59 +7,38 @@ effects: on CPU tensors in eager mode. On an accelerator that look would stall t
 
 from __future__ import annotations
 
-import difflib
-import math
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from equiangular._checks import check_choice, check_int, check_non_negative, check_positive, did_you_mean
+
+__all__ = [
+    "check_choice",
+    "check_class_counts",
+    "check_features",
+    "check_int",
+    "check_labels",
+    "check_non_negative",
+    "check_num_classes",
+    "check_positive",
+    "did_you_mean",
+    "values_are_readable",
+]
+
 
 def values_are_readable(*tensors: Tensor) -> bool:
-    """Whether values may be inspected: eager mode and plain CPU tensors only."""
+    """Whether values may be inspected: eager mode and plain CPU tensors only, outside of ``torch.func`` transforms."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return False
-    return all(type(t) in (Tensor, torch.nn.Parameter) and t.device.type == "cpu" for t in tensors)
-
-
-def check_int(value: Any, name: str, *, minimum: int, hint: str = "") -> int:
-    """Return ``value`` as an int of at least ``minimum``; a bool or a fraction is refused."""
-    integral = isinstance(value, int) or (hasattr(value, "__index__") and not isinstance(value, Tensor))
-    if isinstance(value, bool) or not integral or int(value) < minimum:
-        raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}.{' ' + hint if hint else ''}")
-    return int(value)
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+    return all(type(t) in (Tensor, torch.nn.Parameter) and t.device.type == "cpu" and not wrapped(t) for t in tensors)
 
 
 def check_num_classes(num_classes: Any) -> int:
     """Return the number of classes K as an int >= 2."""
     return check_int(num_classes, "num_classes", minimum=2, hint="A classifier separates at least two classes.")
-
-
-def check_positive(value: Any, name: str, *, hint: str = "") -> float:
-    """Return ``value`` as a finite float above zero."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not (math.isfinite(number) and number > 0):
-        raise ValueError(f"{name} must be a finite number above 0, got {value!r}.{' ' + hint if hint else ''}")
-    return number
-
-
-def check_choice(value: Any, choices: Iterable[str], name: str) -> str:
-    """Return ``value`` if it is one of ``choices``; else name the closest one."""
-    options = list(choices)
-    if value in options:
-        return value
-    listed = ", ".join(map(repr, options))
-    raise ValueError(f"{name} must be one of {listed}, got {value!r}{did_you_mean(value, options)}")
-
-
-def did_you_mean(value: Any, options: Sequence[str]) -> str:
-    """``"; did you mean 'x'?"`` for the option closest to ``value``, else a full stop."""
-    close = difflib.get_close_matches(str(value), [str(o) for o in options], n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else "."
 
 
 def check_features(features: Any, *, dim: int | None = None, name: str = "features", allow_zero: bool = True) -> Tensor:

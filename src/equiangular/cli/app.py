@@ -10,7 +10,9 @@ from equiangular import __version__
 from equiangular.cli.compare import compare
 from equiangular.cli.frame import frame
 from equiangular.cli.measure import measure
+from equiangular.cli.resume import resume
 from equiangular.cli.theory import theory
+from equiangular.cli.train import train
 
 app = typer.Typer(
     name="equiangular",
@@ -42,3 +44,5 @@ app.command()(compare)
 app.command()(frame)
 app.command()(measure)
 app.command()(theory)
+app.command()(train)
+app.command()(resume)

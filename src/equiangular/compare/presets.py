@@ -48,15 +48,3 @@ def configure(
         head_options=head_options,
         **fields,
     )
-
-
-def default_backbone(kind: str, input_shape: tuple[int, ...]) -> str:
-    """The backbone for ``"auto"``: by kind of data and size of its images.
-
-    Example:
-        >>> default_backbone("image", (1, 8, 8)), default_backbone("table", (16,))
-        ('digits', 'mlp')
-    """
-    if kind != "image":
-        return "mlp"
-    return "digits" if max(input_shape[1:]) < 16 else "resnet8"

@@ -1,33 +1,61 @@
-"""Training: methods (head + loss + what follows) and the loop over Lightning Fabric. Needs the extra ``[train]``."""
+"""Training: methods (head + loss + what follows), runs over Lightning Fabric, models in files. Needs ``[train]``.
 
-from equiangular.training.classifier import Classifier
-from equiangular.training.config import Budget
-from equiangular.training.correction import corrected_logits, fit_correction
-from equiangular.training.loop import Fitted, backbone_features, build_task, fit, predict
-from equiangular.training.methods import METHODS, Context, Method, get_method
-from equiangular.training.model_files import load_model, save_model
-from equiangular.training.model_info import ModelInfo
-from equiangular.training.scoring import Scorer, score
-from equiangular.training.task import Task
+The names below are resolved on first use, so that the configuration, which the command line shows, costs no torch.
+"""
 
-__all__ = [
-    "METHODS",
-    "Budget",
-    "Classifier",
-    "Context",
-    "Fitted",
-    "Method",
-    "ModelInfo",
-    "Scorer",
-    "Task",
-    "backbone_features",
-    "build_task",
-    "corrected_logits",
-    "fit",
-    "fit_correction",
-    "get_method",
-    "load_model",
-    "predict",
-    "save_model",
-    "score",
-]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_PUBLIC = {
+    "METHODS": "methods",
+    "AlignmentSchedule": "alignment",
+    "Augmentation": "augment",
+    "Budget": "config",
+    "ClassBalancedSampler": "sampling",
+    "Classifier": "classifier",
+    "Context": "methods",
+    "Fitted": "loop",
+    "Hardware": "hardware",
+    "Method": "methods",
+    "Mixing": "augment",
+    "ModelInfo": "model_info",
+    "Scorer": "scoring",
+    "Split": "split",
+    "Stopped": "stopping",
+    "Task": "task",
+    "TrainConfig": "train_config",
+    "Training": "loop",
+    "backbone_features": "prediction",
+    "build_task": "build",
+    "corrected_logits": "correction",
+    "default_backbone": "build",
+    "fit": "loop",
+    "fit_correction": "correction",
+    "get_method": "methods",
+    "load_model": "model_files",
+    "make_config": "config_files",
+    "make_split": "split",
+    "predict": "prediction",
+    "read_yaml": "config_files",
+    "resume": "run",
+    "save_model": "model_files",
+    "score": "scoring",
+    "train": "run",
+}
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    """Resolve a public name on first use (PEP 562)."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'equiangular.training' has no attribute {name!r}; it has: {', '.join(__all__)}")
+    value = getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,18 +1,38 @@
-"""Mini-batches of arrays held in memory. The order of an epoch depends on (seed, epoch) alone, so it can be resumed."""
+"""The batches of a training run. Every draw is a pure function of (seed, epoch, step) over the whole batch.
+
+So a run can be taken up at any step, and what it sees does not depend on the number of processes: each draws for the
+whole batch and computes its own part.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular.training.config import Budget, sampler_alpha
+
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
     """The generator of one epoch: a pure function of the training seed and the epoch's number."""
-    state = np.random.SeedSequence([seed, epoch]).generate_state(2, np.uint32)
-    return torch.Generator().manual_seed(int(state[0]) << 31 | int(state[1]) >> 1)
+    return torch.Generator().manual_seed(derived_seed(seed, epoch))
+
+
+def derived_seed(*numbers: int) -> int:
+    """A seed below 2^62 made of several numbers, such as training seed, epoch, step and process.
+
+    Example:
+        >>> derived_seed(0, 1) == derived_seed(0, 1), derived_seed(0, 1) == derived_seed(1, 0)
+        (True, False)
+    """
+    state = np.random.SeedSequence(numbers).generate_state(2, np.uint32)
+    return int(state[0]) << 31 | int(state[1]) >> 1
 
 
 def batch_bounds(num_samples: int, batch_size: int) -> list[tuple[int, int]]:
@@ -30,22 +50,173 @@ def batch_bounds(num_samples: int, batch_size: int) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], num_samples], strict=True))
 
 
-def training_batches(
-    inputs: Tensor, labels: Tensor, batch_size: int, *, seed: int, epoch: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Shuffled mini-batches of one epoch.
+def even_parts(start: int, stop: int, parts: int) -> list[tuple[int, int]]:
+    """A range cut into consecutive parts whose sizes differ by one at most; parts may be empty.
+
+    Example:
+        >>> even_parts(0, 5, 2)
+        [(0, 2), (2, 5)]
+    """
+    edges = [start + (stop - start) * i // parts for i in range(parts + 1)]
+    return list(pairwise(edges))
+
+
+@dataclass
+class Batch:
+    """What one process computes of one optimiser step.
+
+    Attributes:
+        step: number of the step within the epoch.
+        size: samples of the whole batch, over all processes and parts.
+        target: the target of the whole batch, on the device.
+        parts: inputs and target of this process, one pair for each part of gradient accumulation.
+    """
+
+    step: int
+    size: int
+    target: Any
+    parts: list[tuple[Tensor, Any]]
+
+
+@dataclass
+class _Plan:
+    """The draws for one whole batch, and the positions in it that this process computes and needs."""
+
+    step: int
+    labels: Tensor
+    augmentation: Any
+    mixing: Any
+    own: list[Tensor]
+    needed: list[Tensor]
+
+
+class Batches:
+    """All batches of a run.
 
     Args:
-        inputs: (N, ...) tensor of any dtype.
+        inputs: (N, ...) images of bytes or rows of floats: a tensor, or what is indexed like one and decodes on demand.
         labels: (N,) int64 tensor.
-        batch_size: samples per batch.
+        budget: batch size, sampler, augmentation and mixing.
         seed: training seed.
-        epoch: number of the epoch, from 0.
+        prepare: turns a batch of inputs, augmented and on the device, into what the network takes.
+        device: where the batches go.
+        rank: number of this process.
+        world_size: number of processes.
+        accumulate: parts of gradient accumulation.
+        workers: processes that decode.
 
-    Yields:
-        Pairs of inputs (B, ...) and labels (B,).
+    Raises:
+        ValueError: augmentation of what is no image, or a text that describes none.
     """
-    order = torch.randperm(labels.shape[0], generator=epoch_generator(seed, epoch))
-    for start, stop in batch_bounds(labels.shape[0], batch_size):
-        index = order[start:stop]
-        yield inputs[index], labels[index]
+
+    def __init__(
+        self,
+        inputs: Any,
+        labels: Tensor,
+        budget: Budget,
+        *,
+        seed: int,
+        prepare: Callable[[Tensor], Tensor],
+        device: torch.device,
+        rank: int = 0,
+        world_size: int = 1,
+        accumulate: int = 1,
+        workers: int = 0,
+    ) -> None:
+        self.inputs, self.labels, self.budget, self.seed = inputs, labels, budget, seed
+        self.prepare, self.device, self.workers = prepare, device, workers
+        self.rank, self.world_size, self.accumulate = rank, world_size, accumulate
+        self.bounds = batch_bounds(len(labels), budget.batch_size)
+        self.augmentation, self.mixing = parse_augmentation(budget, inputs)
+
+    def __len__(self) -> int:
+        """Steps of an epoch."""
+        return len(self.bounds)
+
+    def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch from step ``start`` on."""
+        order = self._order(epoch)
+        plans: deque[_Plan] = deque()
+
+        def wanted() -> Iterator[Tensor]:
+            for step in range(start, len(self.bounds)):
+                index = order[slice(*self.bounds[step])]
+                plans.append(self._plan(epoch, step, index))
+                yield from (index[needed] for needed in plans[-1].needed)
+
+        loaded = self._load(wanted())
+        for _ in range(start, len(self.bounds)):
+            first = next(loaded)
+            plan = plans.popleft()
+            inputs = [first, *(next(loaded) for _ in plan.needed[1:])]
+            yield self._batch(plan, inputs)
+
+    def _order(self, epoch: int) -> Tensor:
+        alpha = sampler_alpha(self.budget.sampler)
+        if alpha:
+            from equiangular.training.sampling import class_balanced_order
+
+            return class_balanced_order(self.labels, self.seed, epoch, alpha)
+        return torch.randperm(len(self.labels), generator=epoch_generator(self.seed, epoch))
+
+    def _plan(self, epoch: int, step: int, index: Tensor) -> _Plan:
+        num, shape = len(index), tuple(self.inputs.shape[1:])
+        draws = mixed = None
+        if self.augmentation is not None or self.mixing is not None:
+            generator = torch.Generator().manual_seed(derived_seed(self.seed, epoch, step, 0))
+            if self.augmentation is not None:
+                draws = self.augmentation.draw(num, shape, generator)
+            if self.mixing is not None:
+                mixed = self.mixing.draw(num, shape, generator)
+        # A part has two samples at least, for the sake of BatchNorm.
+        parts = even_parts(0, num, min(self.accumulate, max(1, num // 2)))
+        own = [torch.arange(*even_parts(*part, self.world_size)[self.rank]) for part in parts]
+        needed = own if mixed is None else [torch.cat([o, mixed.partner[o]]).unique() for o in own]
+        return _Plan(step, self.labels[index], draws, mixed, own, needed)
+
+    def _load(self, wanted: Iterator[Tensor]) -> Iterator[Tensor]:
+        if isinstance(self.inputs, Tensor):
+            return (self.inputs[index.to(self.inputs.device)] for index in wanted)
+        from equiangular.data.stream import stream_batches
+
+        return iter(stream_batches(self.inputs, wanted, self.workers))
+
+    def _batch(self, plan: _Plan, inputs: list[Tensor]) -> Batch:
+        target = self._target(plan, torch.arange(len(plan.labels)))
+        parts = []
+        for x, own, needed in zip(inputs, plan.own, plan.needed, strict=True):
+            x = x.to(self.device, non_blocking=True)
+            if plan.augmentation is not None:
+                draws = {name: values[needed].to(self.device) for name, values in plan.augmentation.items()}
+                x = self.augmentation.apply(x, draws)
+            x = self.prepare(x)
+            if plan.mixing is not None:
+                mine, theirs = (torch.searchsorted(needed, i).to(self.device) for i in (own, plan.mixing.partner[own]))
+                x = self.mixing.apply(x[mine], x[theirs], plan.mixing)
+            parts.append((x, self._target(plan, own)))
+        return Batch(plan.step, len(plan.labels), target, parts)
+
+    def _target(self, plan: _Plan, rows: Tensor) -> Any:
+        labels = plan.labels[rows].to(self.device, non_blocking=True)
+        if plan.mixing is None:
+            return labels
+        return labels, plan.labels[plan.mixing.partner[rows]].to(self.device, non_blocking=True), plan.mixing.lam
+
+
+def parse_augmentation(budget: Budget, inputs: Any) -> tuple[Any, Any]:
+    """The augmentation and the mixing that a budget asks for; None for none."""
+    augmentation = mixing = None
+    if budget.augment != "none":
+        from equiangular.training.augment import Augmentation
+
+        augmentation = Augmentation.parse(budget.augment)
+        if len(inputs.shape) != 4:
+            raise ValueError(
+                f"augment={budget.augment!r} is for images, the inputs have shape {tuple(inputs.shape)}. "
+                "Use augment='none'; mix='mixup:0.2' works on tables too."
+            )
+    if budget.mix != "none":
+        from equiangular.training.augment import Mixing
+
+        mixing = Mixing.parse(budget.mix)
+    return augmentation, mixing

@@ -1,22 +1,29 @@
-"""The training loop over Lightning Fabric: one function, the same for every method."""
+"""The training loop over Lightning Fabric: the same for every method, stoppable and resumable at every step."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from equiangular._extras import require
-from equiangular._random import isolated_rng
-from equiangular.models import make_backbone
-from equiangular.training.batches import training_batches
+from equiangular._random import isolated_rng, seed_everything
+from equiangular.training.batches import Batch, Batches, derived_seed
 from equiangular.training.config import Budget
-from equiangular.training.methods import Context, Method
+from equiangular.training.hardware import Hardware, make_fabric
+from equiangular.training.methods import Context
+from equiangular.training.optimizers import make_average, make_optimizer
 from equiangular.training.schedule import learning_rate_factor
+from equiangular.training.split import as_float
+from equiangular.training.sync_batch_norm import synchronise_batch_norm
 from equiangular.training.task import Task
+
+
+class TrainingDivergedError(ValueError):
+    """The loss became NaN or infinite: this training has no result."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,7 @@ class Fitted:
     """A trained task and what its training took.
 
     Attributes:
-        task: the trained module, in evaluation mode, on the CPU's side of the loop.
+        task: the trained module, in evaluation mode, on the device it was trained on.
         losses: mean training loss of every epoch.
         seconds: wall-clock time of the epochs.
     """
@@ -34,94 +41,173 @@ class Fitted:
     seconds: float
 
 
-def build_task(method: Method, backbone: str, input_shape: tuple[int, ...], num_classes: int, *, seed: int) -> Task:
-    """Backbone and head initialised from ``seed`` alone: every method starts from the same backbone weights."""
-    network = make_backbone(backbone, input_shape, seed=seed)
-    return Task(network, method.build_head(network.num_features, num_classes, seed=seed), method)
+class Training:
+    """A task in training: what a checkpoint holds, and the step that changes it.
+
+    Args:
+        task: backbone, head and method; trained in place.
+        inputs: (N, ...) images of bytes or floats.
+        labels: (N,) int64 tensor in [0, K).
+        budget: epochs, batch size, optimiser, schedule, sampler and augmentation.
+        seed: training seed: order of the samples, augmentation, and every draw inside the network (dropout). Global
+            generators are put back afterwards.
+        prepare: turns a batch of inputs into what the network takes; by default bytes become floats in [0, 1].
+        hardware: devices and precision; the default is one CPU process.
+        fabric: a launched Fabric to use instead.
+
+    Attributes:
+        epoch: the current epoch, from 0; ``budget.epochs`` when training has ended.
+        step: steps taken in this epoch.
+        losses: mean training loss of every finished epoch.
+        seconds: wall-clock time of the steps so far.
+        last_rate: learning rate of the last step.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        inputs: Any,
+        labels: Tensor,
+        budget: Budget,
+        *,
+        seed: int,
+        prepare: Callable[[Tensor], Tensor] = as_float,
+        hardware: Hardware | None = None,
+        fabric: Any = None,
+    ) -> None:
+        hardware = hardware or Hardware(accelerator="cpu")
+        self.fabric = fabric or make_fabric(hardware)
+        self.task, self.budget, self.seed = task, budget, seed
+        if self.fabric.world_size > 1:
+            task.backbone, task.head = synchronise_batch_norm(task.backbone), synchronise_batch_norm(task.head)
+        images = len(inputs.shape) == 4
+        if hardware.channels_last and images:
+            task.to(memory_format=torch.channels_last)
+        if hardware.compile:
+            task.backbone.compile()
+        self.average = make_average(task, budget.ema)
+        self.module, self.optimizer = self.fabric.setup(task, make_optimizer(task, budget))
+        device = self.fabric.device
+        if self.average is not None:
+            self.average.to(device)
+        self.batches = Batches(
+            inputs,
+            labels,
+            budget,
+            seed=seed,
+            prepare=_channels_last(prepare) if hardware.channels_last and images else prepare,
+            device=device,
+            rank=self.fabric.global_rank,
+            world_size=self.fabric.world_size,
+            accumulate=hardware.accumulate,
+            workers=hardware.workers,
+        )
+        counts = torch.bincount(labels, minlength=task.head.num_classes)
+        self.class_counts = counts.to(device, torch.get_default_dtype())
+        self.epoch, self.step = 0, 0
+        self.losses: list[float] = []
+        self.seconds = 0.0
+        self.last_rate = 0.0
+        self.total = torch.zeros((), dtype=torch.float64, device=device)  # of the losses of this epoch, this process
+
+    @property
+    def shown(self) -> Task:
+        """The task to measure and to save: the average of the weights where one is kept."""
+        return self.task if self.average is None else self.average.module
+
+    def run(
+        self,
+        *,
+        on_step: Callable[[Training], None] | None = None,
+        on_epoch: Callable[[Training], None] | None = None,
+    ) -> None:
+        """Train from the present position to the end.
+
+        Args:
+            on_step: called after every step.
+            on_epoch: called after every epoch, with ``epoch`` already counted up.
+
+        Raises:
+            TrainingDivergedError: the loss became NaN or infinite, naming the epoch and the likely remedies.
+        """
+        with isolated_rng(self.seed):
+            while self.epoch < self.budget.epochs:
+                start = time.perf_counter()
+                self.module.train()
+                for batch in self.batches.epoch(self.epoch, start=self.step):
+                    self._take_step(batch)
+                    if on_step is not None:
+                        self.seconds, start = self.seconds + time.perf_counter() - start, time.perf_counter()
+                        on_step(self)
+                self._end_epoch()
+                self.seconds += time.perf_counter() - start
+                if on_epoch is not None:
+                    on_epoch(self)
+        self.shown.eval()
+
+    def _take_step(self, batch: Batch) -> None:
+        seed_everything(derived_seed(self.seed, self.epoch, batch.step, 1, self.fabric.global_rank))
+        step = self.epoch * len(self.batches) + batch.step
+        self.last_rate = self.budget.learning_rate * learning_rate_factor(step, len(self.batches), self.budget)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.last_rate
+        self.task.context = Context(self.class_counts, self.epoch, self.budget.epochs, batch.target)
+        self.optimizer.zero_grad(set_to_none=True)
+        for i, (x, target) in enumerate(batch.parts):
+            with self.fabric.no_backward_sync(self.module, enabled=i + 1 < len(batch.parts)):
+                losses = self.module(x, target)["losses"]
+                loss = losses.sum() / batch.size
+                # Distributed wrappers average the gradients of the processes; the loss of the batch is their sum.
+                self.fabric.backward(loss * self.fabric.world_size)
+            self.total += loss.detach().double() * batch.size
+        if self.budget.clip_norm:
+            self.fabric.clip_gradients(
+                self.module, self.optimizer, max_norm=self.budget.clip_norm, error_if_nonfinite=False
+            )
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.task)
+        self.step = batch.step + 1
+
+    def _end_epoch(self) -> None:
+        total = float(self.fabric.all_reduce(self.total, reduce_op="sum"))
+        loss = total / self.batches.bounds[-1][1]
+        if not torch.isfinite(torch.tensor(loss)):
+            raise TrainingDivergedError(
+                f"the loss of {self.task.method.label!r} became {loss} in epoch {self.epoch}. "
+                f"Lower the learning rate (now {self.budget.learning_rate}) or look for bad values in the input."
+            )
+        self.losses.append(loss)
+        self.total.zero_()
+        self.epoch, self.step = self.epoch + 1, 0
 
 
-def make_optimizer(task: nn.Module, budget: Budget) -> torch.optim.SGD:
-    """SGD with Nesterov momentum over the parameters that learn."""
-    return torch.optim.SGD(
-        [p for p in task.parameters() if p.requires_grad],
-        lr=budget.learning_rate,
-        momentum=budget.momentum,
-        weight_decay=budget.weight_decay,
-        nesterov=budget.momentum > 0,
-    )
+def _channels_last(prepare: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    return lambda x: prepare(x).contiguous(memory_format=torch.channels_last)
 
 
 def fit(
     task: Task,
-    inputs: Tensor,
+    inputs: Any,
     labels: Tensor,
     budget: Budget,
     *,
     seed: int,
-    accelerator: str = "cpu",
+    prepare: Callable[[Tensor], Tensor] = as_float,
+    hardware: Hardware | None = None,
+    fabric: Any = None,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> Fitted:
-    """Train ``task`` on arrays in memory.
+    """Train ``task`` from beginning to end; the arguments are those of :class:`Training`.
 
     Args:
-        task: backbone, head and method.
-        inputs: (N, ...) float tensor.
-        labels: (N,) int64 tensor in [0, K).
-        budget: epochs, batch size, optimiser and schedule.
-        seed: training seed: order of the samples and every draw inside the network (dropout). Global generators are
-            put back afterwards.
-        accelerator: Fabric's name of the device, ``"cpu"``, ``"cuda"`` or ``"auto"``.
         on_epoch: called with (epoch, mean loss) after every epoch.
 
     Raises:
-        ValueError: the loss became NaN or infinite, naming the epoch and the likely remedies.
+        TrainingDivergedError: the loss became NaN or infinite, naming the epoch and the likely remedies.
     """
-    fabric_module = require("lightning_fabric", extra="train", purpose="Training")
-    fabric = fabric_module.Fabric(accelerator=accelerator, devices=1)
-    counts = torch.bincount(labels, minlength=task.head.num_classes)
-    counts = fabric.to_device(counts.to(torch.get_default_dtype()))
-    losses: list[float] = []
-    start = time.perf_counter()
-    with isolated_rng(seed):
-        module, optimizer = fabric.setup(task, make_optimizer(task, budget))
-        module.train()
-        steps_per_epoch = sum(1 for _ in training_batches(labels, labels, budget.batch_size, seed=seed, epoch=0))
-        step = 0
-        for epoch in range(budget.epochs):
-            context = Context(counts, epoch, budget.epochs)
-            total, seen = 0.0, 0
-            for x, y in training_batches(inputs, labels, budget.batch_size, seed=seed, epoch=epoch):
-                for group in optimizer.param_groups:
-                    group["lr"] = budget.learning_rate * learning_rate_factor(step, steps_per_epoch, budget)
-                x, y = fabric.to_device((x, y))
-                loss = module(x, y, context)["loss"]
-                optimizer.zero_grad(set_to_none=True)
-                fabric.backward(loss)
-                optimizer.step()
-                total, seen, step = total + float(loss.detach()) * len(y), seen + len(y), step + 1
-            losses.append(total / seen)
-            if not torch.isfinite(torch.tensor(losses[-1])):
-                raise ValueError(
-                    f"the loss of {task.method.label!r} became {losses[-1]} in epoch {epoch}. "
-                    f"Lower the learning rate (now {budget.learning_rate}) or look for bad values in the input."
-                )
-            if on_epoch is not None:
-                on_epoch(epoch, losses[-1])
-    return Fitted(task.eval(), losses, time.perf_counter() - start)
-
-
-@torch.no_grad()
-def predict(task: Task, inputs: Tensor, *, batch_size: int = 1024) -> tuple[Tensor, Tensor]:
-    """Features (N, d) and logits (N, K) of a task in evaluation mode, on the CPU."""
-    task.eval()
-    device = next(task.parameters()).device
-    outputs = [task(chunk.to(device)) for chunk in inputs.split(batch_size)]
-    return torch.cat([o["features"] for o in outputs]).cpu(), torch.cat([o["logits"] for o in outputs]).cpu()
-
-
-@torch.no_grad()
-def backbone_features(task: Task, inputs: Tensor, *, batch_size: int = 1024) -> Tensor:
-    """What the backbone makes of the inputs, (N, num_features): evaluation mode, on the CPU. The head takes these."""
-    task.eval()
-    device = next(task.parameters()).device
-    return torch.cat([task.backbone(chunk.to(device)).cpu() for chunk in inputs.split(batch_size)])
+    training = Training(
+        task, inputs, labels, budget, seed=seed, prepare=prepare, hardware=hardware, fabric=fabric
+    )
+    training.run(on_epoch=on_epoch and (lambda t: on_epoch(t.epoch - 1, t.losses[-1])))
+    return Fitted(training.shown, training.losses, training.seconds)

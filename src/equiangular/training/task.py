@@ -1,4 +1,4 @@
-"""Backbone, head and criterion in one module whose forward returns the loss: what a distributed wrapper needs."""
+"""Backbone, head and criterion in one module whose forward returns the losses: what a distributed wrapper needs."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ class Task(nn.Module):
         backbone: maps inputs (B, ...) to features (B, d); has ``num_features``.
         head: the classifier.
         method: the criterion's owner.
+
+    Attributes:
+        context: what the criterion may know beside the samples; whoever trains sets it before each step.
     """
 
     def __init__(self, backbone: nn.Module, head: Head, method: Method) -> None:
@@ -27,10 +30,22 @@ class Task(nn.Module):
         self.backbone = backbone
         self.head = head
         self.method = method
+        self.context: Context | None = None
 
-    def forward(self, x: Tensor, target: Any = None, context: Context | None = None) -> dict[str, Tensor]:
-        """Features (B, d) and logits (B, K) without a target; the scalar loss with one."""
+    def forward(self, x: Tensor, target: Any = None) -> dict[str, Tensor]:
+        """Features (B, d) and logits (B, K) without a target; the losses (B,) of the samples with one.
+
+        Raises:
+            ValueError: a criterion that does not return one loss for each sample.
+        """
         features = self.head(self.backbone(x), pre_logits=True)
         if target is None:
             return {"features": features, "logits": self.head.logits_from_features(features)}
-        return {"loss": self.method.criterion(features, target, self.head, context)}
+        losses = self.method.criterion(features, target, self.head, self.context)
+        if losses.shape != features.shape[:1]:
+            raise ValueError(
+                f"the criterion of {self.method.name!r} must return one loss for each sample, shape "
+                f"({features.shape[0]},), got {tuple(losses.shape)}. Use reduction='none': the mean is taken over the "
+                "batch of all processes."
+            )
+        return {"losses": losses}

@@ -33,16 +33,16 @@ class ToyProblem:
         task = self.task(method)
         optimizer = torch.optim.SGD([p for p in task.parameters() if p.requires_grad], lr=learning_rate)
         target = self.labels if target is None else target
-        context = Context(self.counts, epoch, epochs)
+        task.context = Context(self.counts, epoch, epochs)
         losses = []
         for _ in range(steps):
-            loss = task(self.inputs, target, context)["loss"]
+            loss = task(self.inputs, target)["losses"].mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             losses.append(float(loss.detach()))
         with torch.no_grad():
-            losses.append(float(task(self.inputs, target, context)["loss"]))
+            losses.append(float(task(self.inputs, target)["losses"].mean()))
         return losses, task
 
 

@@ -7,28 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 from equiangular.heads import Head
-from equiangular.losses import batch_class_counts
 from equiangular.losses.arb import arb_loss
 from equiangular.training.methods.base import Context, Method
 
 
 def criterion(features: Tensor, target: Any, head: Head, context: Context) -> Tensor:
-    """ARB loss on the head's own logits, counted over the batch of all processes."""
-    counts = global_batch_counts(target, head.num_classes)
-    return arb_loss(head.logits_from_features(features), target, counts)
-
-
-@torch.no_grad()
-def global_batch_counts(target: Any, num_classes: int) -> Tensor:
-    """Samples of every class in the batch, (K,), summed over the processes of a distributed run."""
-    counts = batch_class_counts(target, num_classes)
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.all_reduce(counts)
-    return counts
+    """ARB loss on the head's own logits, with the class counts of the whole batch."""
+    counts = context.batch_counts(target, head.num_classes)
+    return arb_loss(head.logits_from_features(features), target, counts, reduction="none")
 
 
 _SOURCE = "Xie et al. 2023"

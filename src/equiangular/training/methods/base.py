@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from equiangular.heads import Head, make_head
+from equiangular.losses import batch_class_counts
 
 # Heads whose class vectors are not learned.
 FIXED_HEADS = ("etf", "random")
@@ -16,17 +17,24 @@ FIXED_HEADS = ("etf", "random")
 
 @dataclass(frozen=True)
 class Context:
-    """What a criterion may know beside the batch.
+    """What a criterion may know beside the samples it is given.
 
     Attributes:
         class_counts: (K,) float tensor, training samples per class.
         epoch: current epoch, counted from 0.
         epochs: number of epochs in the budget.
+        batch_target: the target of the whole batch of an optimiser step, over all processes and all parts of gradient
+            accumulation; None where the criterion sees the whole batch itself.
     """
 
     class_counts: Tensor
     epoch: int = 0
     epochs: int = 1
+    batch_target: Any = None
+
+    def batch_counts(self, target: Any, num_classes: int) -> Tensor:
+        """Samples of every class in the whole batch, (K,) float32, of which ``target`` may be a part."""
+        return batch_class_counts(target if self.batch_target is None else self.batch_target, num_classes)
 
 
 Criterion = Callable[[Tensor, Any, Head, Context], Tensor]
@@ -40,8 +48,9 @@ class Method:
         name: short name on the command line and in files, such as ``"etf-dr"``.
         label: name in tables and figures, such as ``"ETF + DR"``.
         head: kind of head, see :func:`equiangular.heads.make_head`.
-        criterion: ``criterion(features, target, head, context) -> loss``; features are what
-            ``head(x, pre_logits=True)`` returns, target is (B,) int64, (B, K) soft or a mixup triple.
+        criterion: ``criterion(features, target, head, context) -> losses``, (B,), one for each sample; their mean over
+            the whole batch is the loss. Features are what ``head(x, pre_logits=True)`` returns, target is (B,) int64,
+            (B, K) soft or a mixup triple.
         source: where the method comes from.
         head_options: keyword arguments of the head.
         corrected: whether the prior correction is applied after training. Such a method is trained exactly as the

@@ -14,7 +14,8 @@ from equiangular.training.methods.base import Context, Method
 
 def criterion(features: Tensor, target: Any, head: Head, context: Context, *, gamma: float = 0.0) -> Tensor:
     """Cross-entropy, or focal loss for ``gamma`` above 0, weighted by 1 / E_n with beta = 0.9999."""
-    return class_balanced_loss(head.logits_from_features(features), target, context.class_counts, gamma=gamma)
+    logits = head.logits_from_features(features)
+    return class_balanced_loss(logits, target, context.class_counts, gamma=gamma, reduction="none")
 
 
 _SOURCE = "Cui et al. 2019"

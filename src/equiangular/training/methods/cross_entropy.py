@@ -11,7 +11,7 @@ from equiangular.training.methods.base import Context, Method
 
 def criterion(features: Tensor, target: Tensor, head: Head, context: Context) -> Tensor:
     """Cross-entropy on the head's own logits (scaled cosines for a normalised head)."""
-    return soft_target_cross_entropy(head.logits_from_features(features), target)
+    return soft_target_cross_entropy(head.logits_from_features(features), target, reduction="none")
 
 
 METHODS = (

@@ -122,7 +122,7 @@ def retrain_classifier(
                 for group in optimizer.param_groups:
                     group["lr"] = budget.learning_rate * learning_rate_factor(step, len(bounds), budget)
                 index = order[start:stop]
-                loss = criterion(head(features[index], pre_logits=True), labels[index], head, context)
+                loss = criterion(head(features[index], pre_logits=True), labels[index], head, context).mean()
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()

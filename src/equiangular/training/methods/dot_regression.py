@@ -13,7 +13,10 @@ from equiangular.training.methods.base import Context, Method
 
 def criterion(features: Tensor, target: Tensor, head: Head, context: Context, *, balance: str = "none") -> Tensor:
     """(w_y . h - 1)^2 / 2 on unit-norm features; ``balance="batch"`` averages per class within the batch first."""
-    return dot_regression_loss(features, target, head.weight, balance=balance)
+    counts = context.batch_counts(target, head.num_classes) if balance == "batch" else None
+    return dot_regression_loss(
+        features, target, head.weight, balance=balance, batch_counts=counts, reduction="none"
+    )
 
 
 METHODS = (

@@ -13,7 +13,7 @@ from equiangular.training.methods.base import Context, Method
 
 def criterion(features: Tensor, target: Any, head: Head, context: Context) -> Tensor:
     """Softmax focal loss with gamma = 2 on the head's own logits."""
-    return focal_loss(head.logits_from_features(features), target, gamma=2.0)
+    return focal_loss(head.logits_from_features(features), target, gamma=2.0, reduction="none")
 
 
 METHODS = (

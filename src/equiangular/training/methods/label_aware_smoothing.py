@@ -16,7 +16,8 @@ from equiangular.training.methods.second_stage import StoredFeatures, TwoStageMe
 
 def criterion(features: Tensor, target: Any, head: Head, context: Context) -> Tensor:
     """Cross-entropy against labels smoothed by up to 0.3 for the largest class and not at all for the smallest."""
-    return label_aware_smoothing_loss(head.logits_from_features(features), target, context.class_counts)
+    logits = head.logits_from_features(features)
+    return label_aware_smoothing_loss(logits, target, context.class_counts, reduction="none")
 
 
 def second_stage(head: Head, stored: StoredFeatures, seed: int) -> Head:

@@ -26,7 +26,7 @@ def criterion(features: Tensor, target: Any, head: Head, context: Context, *, de
     if deferred:
         weight = deferred_class_weights(counts, context.epoch, context.epochs, start=DEFERRED_START)
     cosines = F.linear(features, head.class_vectors())
-    return ldam_loss(cosines, target, counts, scale=head.scale, class_weight=weight)
+    return ldam_loss(cosines, target, counts, scale=head.scale, class_weight=weight, reduction="none")
 
 
 _OPTIONS = {"norm": "batch", "scale": 30.0}

@@ -11,7 +11,8 @@ from equiangular.training.methods.base import Context, Method
 
 def criterion(features: Tensor, target: Tensor, head: Head, context: Context) -> Tensor:
     """Cross-entropy on logits + log prior of the training classes; at test time the prior is left out."""
-    return logit_adjusted_cross_entropy(head.logits_from_features(features), target, context.class_counts)
+    logits = head.logits_from_features(features)
+    return logit_adjusted_cross_entropy(logits, target, context.class_counts, reduction="none")
 
 
 _SOURCE = "Menon et al. 2021; Ren et al. 2020"

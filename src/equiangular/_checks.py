@@ -1,0 +1,53 @@
+"""Checks of plain numbers and names, without torch: what a command line needs before anything is loaded."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+def check_int(value: Any, name: str, *, minimum: int, hint: str = "") -> int:
+    """Return ``value`` as an int of at least ``minimum``; a bool or a fraction is refused."""
+    integral = isinstance(value, int) or (hasattr(value, "__index__") and not hasattr(value, "requires_grad"))
+    if isinstance(value, bool) or not integral or int(value) < minimum:
+        raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}.{' ' + hint if hint else ''}")
+    return int(value)
+
+
+def check_positive(value: Any, name: str, *, hint: str = "") -> float:
+    """Return ``value`` as a finite float above zero."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{name} must be a finite number above 0, got {value!r}.{' ' + hint if hint else ''}")
+    return number
+
+
+def check_non_negative(value: Any, name: str, *, hint: str = "") -> float:
+    """Return ``value`` as a finite float of at least zero; a bool or a string is refused."""
+    try:
+        number = math.nan if isinstance(value, (bool, str)) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}.{' ' + hint if hint else ''}")
+    return number
+
+
+def check_choice(value: Any, choices: Iterable[str], name: str) -> str:
+    """Return ``value`` if it is one of ``choices``; else name the closest one."""
+    options = list(choices)
+    if value in options:
+        return value
+    listed = ", ".join(map(repr, options))
+    raise ValueError(f"{name} must be one of {listed}, got {value!r}{did_you_mean(value, options)}")
+
+
+def did_you_mean(value: Any, options: Sequence[str]) -> str:
+    """``"; did you mean 'x'?"`` for the option closest to ``value``, else a full stop."""
+    close = difflib.get_close_matches(str(value), [str(o) for o in options], n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else "."

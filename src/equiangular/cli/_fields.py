@@ -1,0 +1,94 @@
+"""A command's options from the fields of a configuration: names, types, defaults and help are written once."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Annotated, Any
+
+import typer
+
+
+def field_help(kind: type) -> dict[str, str]:
+    """What the ``Attributes`` sections of a dataclass and of its parents say about each field, as plain text.
+
+    Example:
+        >>> from equiangular.training.config import Budget
+        >>> field_help(Budget)["epochs"]
+        'passes over the training data.'
+    """
+    found: dict[str, str] = {}
+    for cls in reversed(kind.__mro__):
+        section = re.search(r"Attributes:\n(.*?)(?:\n\n|\Z)", inspect.cleandoc(cls.__doc__ or ""), re.DOTALL)
+        lines = section.group(1) if section else ""
+        for name, text in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", lines, re.MULTILINE):
+            plain = re.sub(r":\w+:`(?:~?[\w.]+\.)?(\w+)`", r"\1", " ".join(text.split())).replace("``", "")
+            found[name] = plain
+    return found
+
+
+def options_of(kind: type, *, leave: tuple[str, ...] = (), panels: dict[str, type] | None = None) -> Callable:
+    """Give a command one option for each field of ``kind``; those not given reach it as None, in ``**fields``.
+
+    Args:
+        kind: a dataclass of numbers, texts, truth values and mappings; mappings are given as ``name=value,...``.
+        leave: fields without an option.
+        panels: headings in the help, each with the class whose fields stand under it.
+    """
+    described, hints = field_help(kind), typing.get_type_hints(kind)
+    panel_of = {f.name: title for title, cls in (panels or {}).items() for f in fields(cls)}
+
+    def decorate(command: Callable) -> Callable:
+        own = inspect.signature(command, eval_str=True)
+        parameters = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        for f in fields(kind):
+            if f.name in leave:
+                continue
+            option = f"--{f.name.replace('_', '-')}"
+            shown = f.default if isinstance(f.default, (int, float, str, bool)) and f.default != "" else None
+            text = described.get(f.name, "").replace("[", r"\[")
+            text = text[:1].upper() + text[1:] + ("" if shown is None else f" Default: {shown}.")
+            info = typer.Option(option, help=text, show_default=False, rich_help_panel=panel_of.get(f.name))
+            annotation = Annotated[_option_type(hints[f.name]) | None, info]
+            parameters.append(
+                inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+            )
+        command.__signature__ = own.replace(parameters=parameters)
+        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        return command
+
+    return decorate
+
+
+def _option_type(hint: Any) -> type:
+    """What typer parses for a field's type: mappings and lists are read from a text."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        hint = next(option for option in typing.get_args(hint) if option is not type(None))
+    return str if typing.get_origin(hint) in (dict, tuple) or hint is dict else hint
+
+
+def parse_texts(kind: type, given: dict[str, Any]) -> dict[str, Any]:
+    """Option values with texts of mappings (``norm=batch,scale=0.5``) and lists (``20,100``) read.
+
+    Raises:
+        ValueError: a text that is no mapping.
+    """
+    hints = typing.get_type_hints(kind)
+    return {name: _parse(name, value, hints[name]) for name, value in given.items()}
+
+
+def _parse(name: str, value: Any, hint: Any) -> Any:
+    if not isinstance(value, str) or typing.get_origin(hint) not in (dict, tuple):
+        return value
+    import yaml
+
+    items = [item.strip() for item in value.split(",") if item.strip()]
+    if typing.get_origin(hint) is tuple:
+        return [yaml.safe_load(item) for item in items]
+    if any("=" not in item for item in items):
+        raise ValueError(f"--{name} must be name=value,name=value, got {value!r}.")
+    return {key.strip(): yaml.safe_load(text) for key, _, text in (item.partition("=") for item in items)}

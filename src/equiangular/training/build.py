@@ -1,0 +1,33 @@
+"""From names to a task with initial weights."""
+
+from __future__ import annotations
+
+from equiangular.models import make_backbone
+from equiangular.training.methods import Method
+from equiangular.training.task import Task
+
+
+def build_task(
+    method: Method, backbone: str, input_shape: tuple[int, ...], num_classes: int, *, width: float = 1.0, seed: int
+) -> Task:
+    """Backbone and head initialised from ``seed`` alone: every method starts from the same backbone weights.
+
+    Example:
+        >>> from equiangular.training.methods import get_method
+        >>> build_task(get_method("etf-la"), "mlp", (4,), 3, seed=0).head.num_classes
+        3
+    """
+    network = make_backbone(backbone, input_shape, width=width, seed=seed)
+    return Task(network, method.build_head(network.num_features, num_classes, seed=seed), method)
+
+
+def default_backbone(kind: str, input_shape: tuple[int, ...]) -> str:
+    """The backbone for ``"auto"``: by kind of data and size of its images.
+
+    Example:
+        >>> default_backbone("image", (3, 32, 32)), default_backbone("table", (16,))
+        ('resnet8', 'mlp')
+    """
+    if kind != "image":
+        return "mlp"
+    return "digits" if max(input_shape[1:]) < 16 else "resnet8"

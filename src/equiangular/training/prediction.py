@@ -1,0 +1,68 @@
+"""A task's outputs for a whole part of a data set: evaluation mode, no augmentation, shared among the processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from equiangular.training.batches import even_parts
+from equiangular.training.split import as_float
+from equiangular.training.task import Task
+
+Prepare = Callable[[Tensor], Tensor]
+
+
+@torch.no_grad()
+def predict(
+    task: Task, inputs: Any, *, prepare: Prepare = as_float, batch_size: int = 1024, fabric: Any = None
+) -> tuple[Tensor, Tensor]:
+    """Features (N, d) and logits (N, K) of a task, on the CPU; arguments as for :func:`backbone_features`."""
+    outputs = [task(x) for x in _chunks(task, inputs, prepare, batch_size, fabric)]
+    return tuple(_together([o[name] for o in outputs], inputs, fabric) for name in ("features", "logits"))
+
+
+@torch.no_grad()
+def backbone_features(
+    task: Task, inputs: Any, *, prepare: Prepare = as_float, batch_size: int = 1024, fabric: Any = None
+) -> Tensor:
+    """What the backbone makes of the inputs, (N, num_features), on the CPU. The head takes these.
+
+    Args:
+        task: backbone and head; put into evaluation mode.
+        inputs: (N, ...) images of bytes or floats.
+        prepare: turns a batch of them into what the network takes.
+        batch_size: samples at a time.
+        fabric: of a distributed run: each process computes a part, and all get the whole.
+    """
+    outputs = [task.backbone(x) for x in _chunks(task, inputs, prepare, batch_size, fabric)]
+    return _together(outputs, inputs, fabric)
+
+
+def _chunks(task: Task, inputs: Any, prepare: Prepare, batch_size: int, fabric: Any) -> Iterator[Tensor]:
+    """Batches of this process's part. Every process has the same number of them, as a sharded model needs."""
+    task.eval()
+    like = next(task.parameters())
+    parts = _parts(inputs, fabric)
+    number = -(-max(1, *(stop - start for start, stop in parts)) // batch_size)
+    for bounds in even_parts(*parts[0 if fabric is None else fabric.global_rank], number):
+        x = prepare(inputs[torch.arange(*bounds)].to(like.device))
+        yield x.to(like.dtype)
+
+
+def _parts(inputs: Any, fabric: Any) -> list[tuple[int, int]]:
+    return even_parts(0, inputs.shape[0], 1 if fabric is None else fabric.world_size)
+
+
+def _together(outputs: list[Tensor], inputs: Any, fabric: Any) -> Tensor:
+    """The outputs of all processes in the order of the inputs, on the CPU."""
+    own = torch.cat(outputs)
+    if fabric is None or fabric.world_size == 1:
+        return own.cpu()
+    sizes = [stop - start for start, stop in _parts(inputs, fabric)]
+    padded = own.new_zeros(max(sizes), *own.shape[1:])
+    padded[: len(own)] = own
+    gathered = fabric.all_gather(padded)
+    return torch.cat([part[:size] for part, size in zip(gathered, sizes, strict=True)]).cpu()

@@ -1,0 +1,69 @@
+"""Being told to stop: SIGTERM and Ctrl-C are noted, and obeyed after the step in hand."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+# Processes of a distributed run have to agree on the step they stop at; they ask each other this often.
+_STEPS_BETWEEN_QUESTIONS = 16
+
+
+class Stopped(Exception):  # noqa: N818 - no error: what was asked for
+    """A training was told to stop and has left a checkpoint.
+
+    Attributes:
+        signal: number of the signal.
+    """
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(message)
+        self.signal = number
+
+
+class StopSignals:
+    """While entered, notes SIGTERM and SIGINT instead of dying of them. A second one has its usual effect.
+
+    Example:
+        >>> with StopSignals() as stop:
+        ...     signal.raise_signal(signal.SIGTERM)
+        ...     stop.received == signal.SIGTERM
+        True
+    """
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._before: dict[int, Any] = {}
+        self._asked = 0
+
+    def __enter__(self) -> StopSignals:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
+
+    def agreed(self, fabric: Any) -> int:
+        """The signal that any process has received, 0 for none: the same answer on all of them.
+
+        Called once a step by all processes.
+        """
+        if fabric.world_size == 1:
+            return self.received
+        self._asked += 1
+        if self._asked % _STEPS_BETWEEN_QUESTIONS:
+            return 0
+        import torch
+
+        number = torch.tensor(float(self.received), device=fabric.device)
+        return int(fabric.all_reduce(number, reduce_op="max"))
