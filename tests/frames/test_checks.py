@@ -71,6 +71,9 @@ def test_the_tolerance_counts() -> None:
 
 def test_an_array_will_do() -> None:
     assert is_simplex_etf(np.array([[1.0], [-1.0]]))
+    assert is_simplex_etf([[1.0], [-1.0]])
+    with pytest.raises(ValueError, match=r"weight must be a \(K, d\) tensor or array of numbers, got str"):
+        is_simplex_etf("frame.npy")
 
 
 @pytest.mark.parametrize("bad", [torch.zeros(3), torch.ones(3, 3, dtype=torch.long), torch.ones(1, 3)])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from equiangular import frame_report, simplex_etf
+from equiangular import frame_report, nearest_simplex_etf, simplex_equiangular_tight_frame, simplex_etf
 
 
 def test_an_etf_meets_its_bound() -> None:
@@ -38,6 +38,15 @@ def test_random_vectors_against_numpy(k: int, d: int) -> None:
     assert report.min_angle == pytest.approx(np.degrees(np.arccos(cosines.max())))
     assert report.norm_max == pytest.approx(float(vectors.norm(dim=1).max()))
     assert math.isnan(report.etf_distance) == (k > d + 1)
+
+
+def test_the_documents_frame_can_be_measured_as_it_is() -> None:
+    frame = simplex_equiangular_tight_frame(7, 9, seed=0)
+    frame.flags.writeable = False  # as np.load(mmap_mode="r") gives it
+    report = frame_report(frame)
+    assert report.etf_distance < 1e-12
+    assert report == frame_report(torch.tensor(frame))
+    assert nearest_simplex_etf(frame).numpy() == pytest.approx(frame)
 
 
 def test_the_text_names_bounds_and_reasons() -> None:

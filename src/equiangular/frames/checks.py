@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from equiangular._validate import check_positive
+from equiangular.frames.arrays import frame_tensor
 from equiangular.frames.tiles import gram_tiles
 
 _DEFAULT_ATOL = {torch.float64: 1e-12, torch.float32: 1e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 
 
 def is_simplex_etf(
-    weight: Tensor, *, atol: float | None = None, explain: bool = False
+    weight: Tensor | np.ndarray, *, atol: float | None = None, explain: bool = False
 ) -> bool | tuple[bool, str | None]:
     """Whether the rows are a simplex ETF: unit norm, every inner product -1/(K-1).
 
@@ -44,7 +46,7 @@ def is_simplex_etf(
     return (ok, reason) if explain else ok
 
 
-def assert_simplex_etf(weight: Tensor, *, atol: float | None = None) -> None:
+def assert_simplex_etf(weight: Tensor | np.ndarray, *, atol: float | None = None) -> None:
     """Raise unless the rows are a simplex ETF; arguments as in :func:`is_simplex_etf`.
 
     Raises:
@@ -59,8 +61,8 @@ def assert_simplex_etf(weight: Tensor, *, atol: float | None = None) -> None:
         raise ValueError(f"not a simplex ETF: {reason}.")
 
 
-def _check(weight: Tensor, atol: float | None) -> tuple[bool, str | None]:
-    weight = torch.as_tensor(weight)
+def _check(weight: Tensor | np.ndarray, atol: float | None) -> tuple[bool, str | None]:
+    weight = frame_tensor(weight)
     if weight.ndim != 2 or not weight.is_floating_point() or weight.shape[0] < 2:
         raise ValueError(
             f"a frame is a floating-point (K, d) matrix with K >= 2, got {weight.dtype} of shape {tuple(weight.shape)}."

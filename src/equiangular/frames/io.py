@@ -11,6 +11,7 @@ from torch import Tensor
 
 from equiangular._extras import require
 from equiangular._files import write_atomically, write_json
+from equiangular.frames.arrays import frame_tensor
 
 SUFFIXES = (".npy", ".safetensors")
 _KEY = "weight"
@@ -18,13 +19,13 @@ _NUMPY_DTYPES = (torch.float64, torch.float32, torch.float16)
 
 
 def save_frame(
-    path: str | Path, weight: Tensor, *, metadata: Mapping[str, str] | None = None, overwrite: bool = False
+    path: str | Path, weight: Tensor | np.ndarray, *, metadata: Mapping[str, str] | None = None, overwrite: bool = False
 ) -> Path:
     """Write a (K, d) frame; the suffix chooses the format.
 
     Args:
         path: file to write, ``.npy`` or ``.safetensors`` (needs the extra ``[train]``); its folder must exist.
-        weight: (K, d) floating-point tensor. NumPy has no bfloat16: write it as .safetensors.
+        weight: (K, d) floating-point tensor or array. NumPy has no bfloat16: write it as .safetensors.
         metadata: strings kept inside a .safetensors file, and in ``path + ".json"`` beside an .npy file.
         overwrite: whether existing files (the frame, the metadata beside it) may be replaced.
 
@@ -44,7 +45,7 @@ def save_frame(
     """
     target = check_target(path, metadata=bool(metadata), overwrite=overwrite)
     suffix = target.suffix
-    weight = _check_frame(torch.as_tensor(weight).detach(), "the frame to save")
+    weight = _check_frame(frame_tensor(weight, "the frame to save").detach(), "the frame to save")
     beside = Path(f"{target}.json")
     if suffix == ".npy" and weight.dtype not in _NUMPY_DTYPES:
         kind = str(weight.dtype).removeprefix("torch.")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from equiangular._validate import check_features, check_num_classes
+from equiangular.frames.arrays import frame_tensor
 from equiangular.frames.closed_forms import minimal_simplex
 
 
-def nearest_simplex_etf(vectors: Tensor) -> Tensor:
+def nearest_simplex_etf(vectors: Tensor | np.ndarray) -> Tensor:
     """The simplex ETF closest to given vectors: an orthogonal Procrustes problem with a closed form.
 
     With S (K, K-1) the minimal simplex, every ETF in d dimensions is S U^T, U (d, K-1) with orthonormal columns, and
@@ -19,8 +21,9 @@ def nearest_simplex_etf(vectors: Tensor) -> Tensor:
     Neither a common offset of the rows matters (the columns of S sum to zero) nor a common positive factor.
 
     Args:
-        vectors: A (K, d) floating point, d >= K-1, such as class means; row k is class k. Rows may have any norm:
-            longer ones weigh more. Where A is rank deficient the minimiser is not unique; one of them is returned.
+        vectors: A (K, d) floating-point tensor or array, d >= K-1, such as class means; row k is class k. Rows may
+            have any norm: longer ones weigh more. Where A is rank deficient the minimiser is not unique; one of them
+            is returned.
 
     Returns:
         (K, d) unit rows, on the device and in the dtype of ``vectors``; computed in float64.
@@ -36,7 +39,7 @@ def nearest_simplex_etf(vectors: Tensor) -> Tensor:
 
     Source: Schoenemann 1966 (Procrustes); Markou et al., "Guiding Neural Collapse", NeurIPS 2024, section 3.
     """
-    check_features(vectors, name="vectors")
+    vectors = check_features(frame_tensor(vectors, "vectors"), name="vectors")
     k, d = check_num_classes(vectors.shape[0]), vectors.shape[1]
     if d < k - 1:
         raise ValueError(f"{k} vectors in d={d} dimensions have no simplex ETF near them: it needs d >= {k - 1}.")
@@ -45,7 +48,7 @@ def nearest_simplex_etf(vectors: Tensor) -> Tensor:
     return (simplex @ (left @ right).T).to(vectors.dtype)
 
 
-def etf_distance(vectors: Tensor) -> Tensor:
+def etf_distance(vectors: Tensor | np.ndarray) -> Tensor:
     """How far a set of directions is from a simplex ETF: 0 for an ETF, whatever its orientation and scale.
 
     Each row is divided by its norm, and
@@ -56,7 +59,8 @@ def etf_distance(vectors: Tensor) -> Tensor:
     0 and sqrt(2). Computed from the difference itself, not from 2 - 2 ||.||_*/K, which would lose half of the digits.
 
     Args:
-        vectors: (K, d) floating point, d >= K-1, no zero row. Centre class means first if that is what you mean.
+        vectors: (K, d) floating-point tensor or array, d >= K-1, no zero row. Centre class means first if that is what
+            you mean.
 
     Returns:
         0-dim float64 tensor.
@@ -71,7 +75,7 @@ def etf_distance(vectors: Tensor) -> Tensor:
         >>> round(float(etf_distance(torch.eye(3))), 3)  # an orthonormal basis is no ETF
         0.606
     """
-    check_features(vectors, name="vectors", allow_zero=False)
+    vectors = check_features(frame_tensor(vectors, "vectors"), name="vectors", allow_zero=False)
     norms = torch.linalg.vector_norm(vectors.detach().double(), dim=1, keepdim=True)
     if not float(norms.min()) > 0:  # on an accelerator the values have not been looked at yet
         raise ValueError(f"vectors has a zero-norm or NaN row (row {int(norms.argmin())}), which has no direction.")

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from equiangular._validate import check_features, check_num_classes
+from equiangular.frames.arrays import frame_tensor
 from equiangular.frames.bounds import rankin_bound, welch_bound
 from equiangular.frames.levenshtein import levenshtein_bound
 from equiangular.frames.nearest import etf_distance
@@ -80,13 +82,15 @@ class FrameReport:
         return "\n".join(f"{name:<20}{value}" for name, value in lines)
 
 
-def frame_report(weight: Tensor, *, progress: Callable[[int, int], None] | None = None) -> FrameReport:
+def frame_report(
+    weight: Tensor | np.ndarray, *, progress: Callable[[int, int], None] | None = None
+) -> FrameReport:
     """Measure a set of class vectors, in float64 and tile by tile: O(K d + min(K, d)^2) memory beside one tile.
 
     Time: O(K^2 d) for the cosines, and where K <= d+1 a singular value decomposition of a d x (K-1) matrix.
 
     Args:
-        weight: (K, d) floating point, K >= 2, no zero row.
+        weight: (K, d) floating-point tensor or array, K >= 2, no zero row.
         progress: called as progress(done, K) with the rows whose cosines have been measured.
 
     Raises:
@@ -98,7 +102,7 @@ def frame_report(weight: Tensor, *, progress: Callable[[int, int], None] | None 
         >>> round(report.max_cosine, 6), report.rankin_bound, round(report.min_angle, 4)
         (-0.25, -0.25, 104.4775)
     """
-    check_features(weight, name="weight", allow_zero=False)
+    weight = check_features(frame_tensor(weight), name="weight", allow_zero=False)
     k, d = check_num_classes(weight.shape[0]), weight.shape[1]
     vectors = weight.detach().double()
     norms = torch.linalg.vector_norm(vectors, dim=1)
