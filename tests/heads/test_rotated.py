@@ -168,3 +168,11 @@ def test_a_given_frame_is_rotated_too():
 def test_too_narrow_features():
     with pytest.raises(ValueError, match="needs features of width >= 9, got d=8"):
         RotatedETFHead(D, 10)
+
+
+def test_a_reset_that_does_not_fit_changes_nothing():
+    head, (x, _) = turned(), batch()
+    before = head(x)
+    with pytest.raises(ValueError, match="K=20 classes needs features of width >= 19"):
+        head.reset(20)
+    assert torch.equal(head(x), before)

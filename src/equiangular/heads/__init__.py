@@ -1,29 +1,36 @@
 """Heads: modules that own the class vectors and turn features into logits."""
 
+from equiangular.heads.alignment import align_head, match_vertices
 from equiangular.heads.attachment import attach, find_head, forward_with_features
 from equiangular.heads.base import Head
 from equiangular.heads.cosine import CosineHead
 from equiangular.heads.etf import ETFHead
+from equiangular.heads.incremental import IncrementalETFHead
 from equiangular.heads.linear import LinearHead
 from equiangular.heads.normalize import unit_normalize
 from equiangular.heads.random_vectors import RandomHead, random_unit_vectors
 from equiangular.heads.registry import HEADS, make_head
 from equiangular.heads.rotated import RotatedETFHead
 from equiangular.heads.scale import scale_for_probability
+from equiangular.heads.subset import restrict_logits
 
 __all__ = [
     "HEADS",
     "CosineHead",
     "ETFHead",
     "Head",
+    "IncrementalETFHead",
     "LinearHead",
     "RandomHead",
     "RotatedETFHead",
+    "align_head",
     "attach",
     "find_head",
     "forward_with_features",
     "make_head",
+    "match_vertices",
     "random_unit_vectors",
+    "restrict_logits",
     "scale_for_probability",
     "unit_normalize",
 ]

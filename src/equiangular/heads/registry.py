@@ -8,6 +8,7 @@ from equiangular._validate import check_choice
 from equiangular.heads.base import Head
 from equiangular.heads.cosine import CosineHead
 from equiangular.heads.etf import ETFHead
+from equiangular.heads.incremental import IncrementalETFHead
 from equiangular.heads.linear import LinearHead
 from equiangular.heads.random_vectors import RandomHead
 from equiangular.heads.rotated import RotatedETFHead
@@ -18,11 +19,12 @@ HEADS: dict[str, type[Head]] = {
     "cosine": CosineHead,
     "random": RandomHead,
     "rotated-etf": RotatedETFHead,
+    "incremental-etf": IncrementalETFHead,
 }
 
 
 def make_head(kind: str, in_features: int, num_classes: int, **options: Any) -> Head:
-    """The head called ``kind``: ``"etf"``, ``"linear"``, ``"cosine"`` or ``"random"``.
+    """The head called ``kind``: one of :data:`HEADS`, such as ``"etf"``, ``"linear"`` or ``"cosine"``.
 
     Args:
         kind: its name.

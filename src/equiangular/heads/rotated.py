@@ -105,6 +105,7 @@ class RotatedETFHead(ETFHead):
         self.register_parameter("skew", nn.Parameter(vectors.new_zeros(self.dim * (self.dim - 1) // 2)))
 
     def _build_classifier(self, like: Tensor) -> None:
-        self._buffers.pop("frame", None)
-        self._parameters.pop("skew", None)
+        if not self.num_classes:
+            self._buffers.pop("frame", None)
+            self._parameters.pop("skew", None)
         super()._build_classifier(like)

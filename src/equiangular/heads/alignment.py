@@ -1,0 +1,129 @@
+"""A fixed head moved to where the features are: its frame turned, or its classes dealt out to the vertices anew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from equiangular._extras import require
+from equiangular._validate import check_choice, check_features
+from equiangular.frames import BASES
+from equiangular.frames.closed_forms import minimal_simplex
+from equiangular.frames.orientation import nearest_orientation
+from equiangular.heads.base import Head
+from equiangular.heads.etf import ETFHead
+from equiangular.heads.rotated import RotatedETFHead
+
+MOVES = ("turn", "match")
+
+
+def match_vertices(vectors: Tensor, vertices: Tensor) -> Tensor:
+    """Which vertex each vector gets, so that no two share one and the sum of inner products is largest.
+
+    argmax over one-to-one maps pi of sum_k <a_k, m_pi(k)>: the assignment problem, solved exactly in O(K^3). For
+    vertices of equal norm it is also the smallest sum of squared distances.
+
+    Args:
+        vectors: a (K, d) floating point, such as class means.
+        vertices: m (V, d), V >= K.
+
+    Returns:
+        (K,) int64 on the CPU: the row of ``vertices`` for each row of ``vectors``.
+
+    Raises:
+        ValueError: fewer vertices than vectors, widths that differ, NaN.
+        ImportError: SciPy is missing; a single vector does without it.
+
+    Example:
+        >>> match_vertices(torch.tensor([[0.1, 2.0], [0.0, 9.0]]), torch.eye(2))  # row 1 insists more
+        tensor([0, 1])
+
+    Source: Kuhn, "The Hungarian method for the assignment problem", 1955; SciPy's ``linear_sum_assignment``.
+    """
+    check_features(vectors, name="vectors")
+    check_features(vertices, dim=vectors.shape[1], name="vertices")
+    if len(vectors) > len(vertices):
+        raise ValueError(f"{len(vectors)} vectors cannot have a vertex each: there are {len(vertices)}.")
+    gain = (vectors.detach().double() @ vertices.detach().double().to(vectors.device).T).cpu()
+    if len(vectors) == 1:
+        return gain.argmax(1)
+    optimize = require("scipy.optimize", extra="train", purpose="Matching classes to vertices")
+    return torch.from_numpy(optimize.linear_sum_assignment(gain.numpy(), maximize=True)[1])
+
+
+@torch.no_grad()
+def align_head(head: Head, means: Tensor, counts: Any | None = None, *, move: str = "turn") -> Head:
+    """Move the class vectors of a fixed head as close to the class means as their geometry allows, in place.
+
+    ``"turn"``: the frame turns as a whole (:func:`equiangular.frames.nearest_orientation`): for a simplex ETF this is
+    the ETF nearest to the means. ``"match"``: the vertices stay where they are and are dealt out to the classes
+    anew (:func:`match_vertices`). All permutations of a simplex are among its rotations and reflections, so there
+    turning comes at least as close as matching, and turning leaves a matching nothing to gain.
+
+    The buffers stay the same tensors: device, dtype, ``state_dict`` and references to them keep their meaning.
+
+    Args:
+        head: a head whose class vectors are not learned: :class:`ETFHead`, given prototypes included, its
+            subclasses, or :class:`RandomHead`. The rotation of a :class:`RotatedETFHead` starts anew from the identity.
+        means: (K, dim) class means of the features h, as ``head(x, pre_logits=True)`` gives them. Longer ones, of
+            classes whose features agree, weigh more.
+        counts: (K,) samples of each class, or a (K,) mask: a class of 0 has no mean and just follows the frame. All
+            classes count by default; above 0 the number does not matter.
+        move: ``"turn"`` or ``"match"``.
+
+    Returns:
+        ``head``.
+
+    Raises:
+        ValueError: learned class vectors, means of a wrong shape, NaN, or no class with samples.
+        ImportError: SciPy is missing, for ``"match"``.
+
+    Example:
+        >>> head, aim = ETFHead(8, 5, seed=0), ETFHead(8, 5, seed=1)
+        >>> torch.allclose(align_head(head, 0.3 * aim.weight).weight, aim.weight, atol=1e-6)
+        True
+
+    Source: Markou et al., "Guiding Neural Collapse", NeurIPS 2024.
+    """
+    check_choice(move, MOVES, "move")
+    vectors = head.class_vectors()
+    stored = _stored_vectors(head)
+    check_features(means, dim=vectors.shape[1], name="means")
+    if len(means) != len(vectors):
+        raise ValueError(f"means has {len(means)} rows for the {len(vectors)} classes of the head; they must agree.")
+    seen = _seen(counts, len(means)).to(means.device)
+    target = means.new_zeros(len(stored), stored.shape[1], dtype=torch.float64)
+    target[: len(means)] = torch.where(seen[:, None], means.double(), 0.0)
+    if move == "turn":
+        known = torch.nn.functional.pad(seen, (0, len(stored) - len(means)))
+        simplex = isinstance(head, ETFHead) and head.basis in BASES  # the exact one: no rounding adds up
+        frame = minimal_simplex(len(stored)) if simplex else stored
+        moved = nearest_orientation(frame, target, known)
+    else:
+        current = stored if not isinstance(head, RotatedETFHead) else vectors.detach()
+        moved = current[match_vertices(target, current).to(current.device)]
+    stored.copy_(moved)
+    if isinstance(head, RotatedETFHead) and head.skew is not None:
+        head.skew.zero_()
+    return head
+
+
+def _stored_vectors(head: Head) -> Tensor:
+    """The buffer that holds the class vectors and, after them, reserved vertices."""
+    for name in ("frame", "weight"):
+        if head._buffers.get(name) is not None:
+            return head._buffers[name]
+    what = "has no classes" if head.weight is None else "learns its class vectors, which move by themselves"
+    raise ValueError(f"{type(head).__name__} cannot be aligned: it {what}. Use a fixed head, such as ETFHead.")
+
+
+def _seen(counts: Any | None, num_classes: int) -> Tensor:
+    seen = torch.ones(num_classes) if counts is None else torch.as_tensor(counts)
+    if tuple(seen.shape) != (num_classes,):
+        raise ValueError(f"counts must have shape ({num_classes},), one for each class, got {tuple(seen.shape)}.")
+    seen = seen > 0
+    if not bool(seen.any()):
+        raise ValueError("no class has samples, so there are no class means to align the head with.")
+    return seen
