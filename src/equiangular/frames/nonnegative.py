@@ -91,13 +91,13 @@ def warn_unreachable(features: Tensor, weight: Tensor, *, minimum: float = 0.9, 
     """Warn where features without any negative entry meet class vectors that such features cannot point at.
 
     Args:
-        features: (B, d) a batch as it enters the head, B >= 1.
+        features: (B, d) a batch as it meets the class vectors.
         weight: (K, d) class vectors.
         minimum: the reachable cosine below which a class counts as out of reach.
         stacklevel: as in :func:`warnings.warn`.
 
     Returns:
-        Whether it warned. False where a feature is negative, or where every class is within reach.
+        Whether it warned. False where an entry is negative or none is positive, or where every class is within reach.
 
     Raises:
         ValueError: shapes that do not fit, NaN, or a ``minimum`` that is not above 0.
@@ -109,7 +109,7 @@ def warn_unreachable(features: Tensor, weight: Tensor, *, minimum: float = 0.9, 
     check_positive(minimum, "minimum")
     check_features(weight, name="weight", allow_zero=False)
     check_features(features, dim=weight.shape[1])
-    if features.shape[0] == 0 or bool((features < 0).any()):
+    if bool((features < 0).any()) or not bool((features > 0).any()):
         return False
     cosine = reachable_cosine(weight.detach())
     far = int((cosine < minimum).sum())
@@ -118,7 +118,8 @@ def warn_unreachable(features: Tensor, weight: Tensor, *, minimum: float = 0.9, 
             f"the features have no negative entry (after a ReLU?), so they cannot point at {far} of the "
             f"{len(weight)} class vectors: the best cosine within reach is {float(cosine.min()):.3f} to "
             f"{float(cosine.max()):.3f}, mean {float(cosine.mean()):.3f}. Put a BatchNorm or a linear layer before the "
-            "head, or use the canonical basis (K <= d) or a non-negative orthogonal frame (K <= d).",
+            "head (norm='batch', projection='linear'), or, for K <= d, use the canonical basis or "
+            "nonnegative_orthogonal_frame(K, d).",
             stacklevel=stacklevel,
         )
     return far > 0

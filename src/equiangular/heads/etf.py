@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from equiangular._validate import values_are_readable
-from equiangular.frames import simplex_etf
+from equiangular._validate import check_choice, values_are_readable
+from equiangular.frames import BASES, best_frame, load_frame, simplex_etf, warn_unreachable
 from equiangular.heads.base import Head
 
 
@@ -21,13 +22,15 @@ class ETFHead(Head):
     Args:
         in_features: width of the incoming features.
         num_classes: K >= 2; 0 makes the head return its features.
-        basis: orientation of the frame, see :func:`equiangular.simplex_etf`.
-        prototypes: (K, d) unit-norm class vectors to use instead of a simplex ETF, for any K and d, such as
-            ``best_frame(K, d)``.
+        basis: orientation of the frame, see :func:`equiangular.simplex_etf`; or ``"best"``, the class vectors of
+            :func:`equiangular.best_frame` for any K and d, which are a simplex ETF where there is one.
+        prototypes: (K, d) unit-norm class vectors to use instead, such as ``best_frame(K, d, objective="softmax")``,
+            or the file that holds them, see :func:`equiangular.frames.load_frame`.
         options: see :class:`Head`.
 
     Raises:
-        ValueError: ``dim`` < K - 1, where no such frame exists, or an argument out of its range.
+        ValueError: ``dim`` < K - 1, where no simplex ETF exists, an argument out of its range, or a file without a
+            frame.
 
     Example:
         >>> head = ETFHead(64, 10, norm="batch")
@@ -44,10 +47,13 @@ class ETFHead(Head):
         num_classes: int,
         *,
         basis: str = "haar",
-        prototypes: Tensor | None = None,
+        prototypes: Tensor | str | Path | None = None,
         **options: Any,
     ) -> None:
-        self.basis = basis if prototypes is None else "given"
+        self.basis = check_choice(basis, (*BASES, "best"), "basis") if prototypes is None else "given"
+        self._reach_checked = False
+        if isinstance(prototypes, (str, Path)):
+            prototypes = load_frame(prototypes)
         self._prototypes = prototypes.detach() if isinstance(prototypes, Tensor) else prototypes
         super().__init__(in_features, num_classes, **options)
         self._prototypes = None
@@ -59,18 +65,32 @@ class ETFHead(Head):
             raise ValueError(
                 f"a head of given class vectors cannot draw {num_classes} new ones; make a new head with prototypes=."
             )
+        if self.basis == "best":  # on the CPU, so that a seed gives the same frame for every device
+            return best_frame(num_classes, self.dim, seed=self.seed, dtype=like.dtype).to(like)
         if self.dim < num_classes - 1:
             raise ValueError(
                 f"a simplex ETF of K={num_classes} classes needs features of width >= {num_classes - 1}, got "
                 f"d={self.dim}. Pass projection=\"linear\" (or \"mlp\") to learn a map to width {num_classes - 1}, or "
-                f"prototypes=best_frame({num_classes}, {self.dim}) for the best class vectors that fit."
+                f"basis=\"best\" for the best class vectors that fit, those of best_frame({num_classes}, {self.dim})."
             )
         place = {"device": like.device, "dtype": like.dtype}
         return simplex_etf(num_classes, self.dim, basis=self.basis, seed=self.seed, **place)
 
+    def _features(self, x: Tensor) -> Tensor:
+        h = super()._features(x)
+        if self.training and not self._reach_checked and self.num_classes and h.numel() and _eager(h):
+            self._reach_checked = True  # once, on the first batch of a training
+            warn_unreachable(h.detach().reshape(-1, self.dim), self.class_vectors().detach(), stacklevel=2)
+        return h
+
     def extra_repr(self) -> str:
         """The options, for ``repr``."""
         return f"{super().extra_repr()}, basis={self.basis!r}"
+
+
+def _eager(x: Tensor) -> bool:
+    """Whether values may be looked at, at the price of one wait for an accelerator."""
+    return not (torch.compiler.is_compiling() or torch.jit.is_tracing() or x.is_meta) and type(x) is Tensor
 
 
 def _check_prototypes(prototypes: Tensor, num_classes: int, dim: int) -> Tensor:
