@@ -8,11 +8,24 @@ from equiangular.frames.haar import haar_orthonormal
 from equiangular.frames.io import load_frame, save_frame
 from equiangular.frames.logits import simplex_logits
 from equiangular.frames.nearest import etf_distance, nearest_simplex_etf
+from equiangular.frames.orientation import nearest_orientation
 from equiangular.frames.report import FrameReport, frame_report
 from equiangular.frames.simplex import BASES, simplex_etf
 
 # isort: split
-# More classes than d + 1: imports here, names in the second list.
+# More classes than d + 1, features that are never negative, cosines of one's own.
+from equiangular.frames.best import best_frame, explain_frame
+from equiangular.frames.gram import frame_from_gram
+from equiangular.frames.hadamard import hadamard_frame
+from equiangular.frames.hierarchy import hierarchy_frame, hierarchy_gram
+from equiangular.frames.hull_distance import one_vs_rest_distance
+from equiangular.frames.implicit import implicit_rows
+from equiangular.frames.known_codes import find_known_code, known_code
+from equiangular.frames.levenshtein import levenshtein_bound
+from equiangular.frames.nonnegative import nonnegative_orthogonal_frame, reachable_cosine, warn_unreachable
+from equiangular.frames.orthoplex import orthoplex
+from equiangular.frames.quadratic_code import quadratic_code, quadratic_code_rows
+from equiangular.frames.spherical_code import spherical_code
 
 __all__ = [
     "BASES",
@@ -23,6 +36,7 @@ __all__ = [
     "haar_orthonormal",
     "is_simplex_etf",
     "load_frame",
+    "nearest_orientation",
     "nearest_simplex_etf",
     "rankin_bound",
     "save_frame",
@@ -32,5 +46,23 @@ __all__ = [
     "welch_bound",
 ]
 
-# More classes than d + 1.
-__all__ += []
+__all__ += [
+    "best_frame",
+    "explain_frame",
+    "find_known_code",
+    "frame_from_gram",
+    "hadamard_frame",
+    "hierarchy_frame",
+    "hierarchy_gram",
+    "implicit_rows",
+    "known_code",
+    "levenshtein_bound",
+    "nonnegative_orthogonal_frame",
+    "one_vs_rest_distance",
+    "orthoplex",
+    "quadratic_code",
+    "quadratic_code_rows",
+    "reachable_cosine",
+    "spherical_code",
+    "warn_unreachable",
+]
