@@ -1,11 +1,13 @@
-"""Named data sets and files as arrays in memory: images as bytes, tables and texts as floats.
+"""Named data sets and files in one form: images as bytes of pixels or still encoded, tables and texts as floats.
 
-Importing this package imports torch and NumPy; scikit-learn, pyarrow and Pillow are imported by the loader that needs
-them.
+Importing this package imports torch and NumPy; scikit-learn, pyarrow, Pillow, datasets and torchvision are imported by
+the loader that needs them.
 """
 
 from equiangular.data.arrays import from_arrays
 from equiangular.data.base import Dataset
+from equiangular.data.encoded import EncodedImages
 from equiangular.data.registry import dataset_names, load_dataset
+from equiangular.data.stream import select, stream_batches
 
-__all__ = ["Dataset", "dataset_names", "from_arrays", "load_dataset"]
+__all__ = ["Dataset", "EncodedImages", "dataset_names", "from_arrays", "load_dataset", "select", "stream_batches"]
