@@ -8,8 +8,11 @@ import typer
 
 from equiangular import __version__
 from equiangular.cli.compare import compare
+from equiangular.cli.evaluate import evaluate
 from equiangular.cli.frame import frame
 from equiangular.cli.measure import measure
+from equiangular.cli.predict import predict
+from equiangular.cli.reproduce import reproduce
 from equiangular.cli.resume import resume
 from equiangular.cli.theory import theory
 from equiangular.cli.train import train
@@ -41,8 +44,11 @@ def common(
 
 
 app.command()(compare)
+app.command()(evaluate)
 app.command()(frame)
 app.command()(measure)
+app.command()(reproduce)
+app.command()(predict)
 app.command()(theory)
 app.command()(train)
 app.command()(resume)

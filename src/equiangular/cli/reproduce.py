@@ -1,0 +1,55 @@
+"""``equiangular reproduce NAME``: a factorial study, tuned on validation data and run over seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def reproduce(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Study: digits, letter, wine, clinc150, banking77, "
+        "fashion, plankton, cifar10-lt or cifar100-lt.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder for results; runs/NAME by default.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trainings at a time, one thread each.")] = 1,
+    imbalance: Annotated[
+        list[float] | None, typer.Option(help="Only this imbalance factor of the study; may be given several times.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=2, help="Paired runs of every cell.")] = None,
+    tuning_seeds: Annotated[int | None, typer.Option(min=1, help="Runs of every candidate of the tuning.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Run a factorial study: head x loss x correction x mixup, and say which factor carries the gain.
+
+    Every cell is tuned alike on validation data of the training pool. Finished trainings are kept: a study that was
+    stopped goes on where it was.
+    """
+    from equiangular.studies.study import get_study
+
+    study = get_study(name).changed(
+        imbalances=tuple(imbalance) if imbalance else None, seeds=seeds, tuning_seeds=tuning_seeds
+    )
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from equiangular.report import save_figure
+    from equiangular.report.study import effects_table, study_figure
+    from equiangular.studies.run import run_study
+
+    folder = output or Path("runs") / name
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bar:
+        trainings = bar.add_task("loading", total=None)
+
+        def advance(stage: str, done: int, planned: int) -> None:
+            bar.update(trainings, description=stage, completed=done, total=planned)
+
+        results = run_study(study, folder, jobs=jobs, progress=advance)
+    console = Console(width=None if Console().is_terminal else 150)
+    for part in results["parts"]:
+        console.print(effects_table(part, study.data))
+    save_figure(study_figure(results), folder / "figure.png")
+    typer.echo(f"wrote {folder / 'results.json'} and {folder / 'figure.png'}")

@@ -1,0 +1,133 @@
+"""A whole study: tune every training, run every cell, all of it resumable, and put the results together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from equiangular._files import prepare_folder, write_json
+from equiangular._provenance import provenance
+from equiangular.studies.cells import Cell
+from equiangular.studies.jobs import Job, run_job
+from equiangular.studies.study import Study
+from equiangular.studies.summary import summarise_study
+from equiangular.studies.tuning import FIRST_TUNING_SEED, Settings, candidates, choose, mean_score
+
+# (what is being done, trainings done, trainings planned at this stage)
+Progress = Callable[[str, int, int], None]
+Runner = Callable[[list[Job], str], list[list[dict[str, Any]]]]
+
+
+def run_study(
+    study: Study, output: str | Path, *, jobs: int = 1, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Run what is not there yet and write ``results.json``.
+
+    Every finished training is a file in ``output/trainings``; a killed study goes on from them.
+
+    Args:
+        study: the study.
+        output: folder for the results.
+        jobs: trainings at a time, each in a process and on a thread of its own.
+        progress: called after every training.
+
+    Returns:
+        The content of ``results.json``.
+
+    Raises:
+        ValueError: unknown data, or an unwritable folder.
+    """
+    folder = prepare_folder(output)
+    prepare_folder(folder / "trainings")
+    cells = study.cells()
+    parts = []
+    with _runner(folder / "trainings", jobs, progress) as run:
+        for imbalance in study.imbalances:
+            tuned, validation = _tune(study, imbalance, cells, run)
+            settings = {
+                name: {"learning_rate": s.learning_rate, "scale": s.scale, "validation": validation[name]}
+                for name, s in tuned.items()
+            }
+            runs = _measure(study, imbalance, cells, tuned, run)
+            parts.append({"imbalance": imbalance, "settings": settings, "runs": runs})
+    results = {
+        "format": 1,
+        "study": study.as_dict(),
+        "parts": [{**part, **summarise_study(part, cells)} for part in parts],
+        "provenance": provenance(),
+    }
+    write_json(folder / "results.json", results)
+    return results
+
+
+def _tune(
+    study: Study, imbalance: float, cells: tuple[Cell, ...], run: Runner
+) -> tuple[dict[str, Settings], dict[str, float]]:
+    """Settings and validation score of every cell by name; cells that share a training choose for themselves."""
+    scales_of: dict[str, float | None] = {}
+    validation: dict[str, float] = {}
+    tuned: dict[str, Settings] = {}
+    for stage in ("scale", "learning rate"):
+        plan: dict[tuple[str, Settings], list[Job]] = {}
+        for cell in cells:
+            for settings in candidates(study, cell, scales_of.get(cell.name, "open")):
+                plan[cell.name, settings] = [
+                    Job(study, imbalance, cell.training, settings, FIRST_TUNING_SEED + i, tuning=True)
+                    for i in range(study.tuning_seeds)
+                ]
+        unique = list(dict.fromkeys(job for jobs in plan.values() for job in jobs))
+        found = dict(zip(unique, run(unique, f"imbalance {imbalance:g}, tuning the {stage}"), strict=True))
+        for cell in cells:
+            scored = {
+                settings: mean_score([found[job] for job in jobs], cell.name)
+                for (name, settings), jobs in plan.items()
+                if name == cell.name
+            }
+            tuned[cell.name] = best = choose(scored)
+            scales_of[cell.name], validation[cell.name] = best.scale, scored[best]
+    return tuned, validation
+
+
+def _measure(
+    study: Study, imbalance: float, cells: tuple[Cell, ...], tuned: dict[str, Settings], run: Runner
+) -> list[dict[str, Any]]:
+    """The records of every cell at its settings."""
+    plan = {
+        cell.name: [Job(study, imbalance, cell.training, tuned[cell.name], s, tuning=False) for s in range(study.seeds)]
+        for cell in cells
+    }
+    unique = list(dict.fromkeys(job for jobs in plan.values() for job in jobs))
+    found = dict(zip(unique, run(unique, f"imbalance {imbalance:g}, runs"), strict=True))
+    return [
+        record
+        for name, planned in plan.items()
+        for job in planned
+        for record in found[job]
+        if record["method"] == name
+    ]
+
+
+@contextmanager
+def _runner(folder: Path, jobs: int, progress: Progress | None) -> Iterator[Runner]:
+    """A function that runs jobs in order, in this process or in several, and tells how far it is."""
+    if jobs <= 1:
+        yield partial(_collect, map, folder, progress)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        yield partial(_collect, pool.map, folder, progress)
+
+
+def _collect(
+    mapping: Callable[..., Any], folder: Path, progress: Progress | None, jobs: list[Job], stage: str
+) -> list[list[dict[str, Any]]]:
+    results = []
+    for records in mapping(partial(run_job, folder=folder), jobs):
+        results.append(records)
+        if progress is not None:
+            progress(stage, len(results), len(jobs))
+    return results

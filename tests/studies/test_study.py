@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from equiangular.data import load_dataset
+from equiangular.studies import jobs as jobs_module
+from equiangular.studies.cells import Cell
+from equiangular.studies.jobs import Job, run_job
+from equiangular.studies.run import run_study
+from equiangular.studies.study import COSINE_SCALES, LINEAR_SCALES, STUDIES, Study, get_study
+from equiangular.studies.summary import factor_effects, fixed_against_learnable
+from equiangular.studies.tuning import FIRST_TUNING_SEED, Settings, candidates, choose, mean_score, validation_dataset
+from equiangular.training.config import Budget
+from equiangular.training.loop import TrainingDivergedError
+
+TINY = Study(
+    "tiny",
+    "digits",
+    (50,),
+    Budget(epochs=1, warmup_epochs=0),
+    backbone="mlp",
+    seeds=2,
+    tuning_seeds=1,
+    levels=(("head", ("cosine", "etf")), ("loss", ("scaled-ce",)), ("correction", ("none", "pc")), ("mix", ("none",))),
+    learning_rates=(0.05, 0.1),
+)
+
+
+def test_tuning_is_never_given_the_test_part(monkeypatch):
+    """Every tuning job gives the same records when the test part is replaced by nonsense: it is not read."""
+    digits = load_dataset("digits")
+    poisoned = replace(digits, test_x=255 - digits.test_x, test_y=torch.zeros_like(digits.test_y))
+    job = Job(TINY, 50.0, Cell("etf", "scaled-ce", "none", "none"), Settings(0.1, 8.0), FIRST_TUNING_SEED, tuning=True)
+    records = []
+    for data in (digits, poisoned):
+        monkeypatch.setattr(jobs_module, "_dataset", lambda name, size, data=data: data)
+        records.append([r["balanced_accuracy"] for r in jobs_module._train(job)])
+    assert records[0] == records[1]
+    final = replace(job, tuning=False, seed=0)
+    scores = []
+    for data in (digits, poisoned):  # the poison works: it does change what a reported run measures
+        monkeypatch.setattr(jobs_module, "_dataset", lambda name, size, data=data: data)
+        scores.append([r["balanced_accuracy"] for r in jobs_module._train(final)])
+    assert scores[0] != scores[1]
+
+
+def test_validation_data_is_a_part_of_the_pool_and_apart_from_what_is_trained_on():
+    digits = load_dataset("digits")
+    inner = validation_dataset(digits, fraction=0.2, seed=3)
+    rows = lambda x: {bytes(image.numpy().tobytes()) for image in x}  # noqa: E731
+    assert rows(inner.train_x) | rows(inner.test_x) == rows(digits.train_x)
+    assert len(inner.train_y) + len(inner.test_y) == len(digits.train_y)
+    assert np.bincount(inner.test_y).tolist() == [int(0.2 * n) for n in digits.train_counts]
+
+
+def test_a_study_goes_on_from_what_is_done(tmp_path, monkeypatch):
+    first = run_study(TINY, tmp_path)
+    trained = sorted(p.name for p in (tmp_path / "trainings").iterdir())
+    # Scales at one rate, one more rate at the chosen scale of each cell, two seeds at each chosen setting.
+    assert sum(name.startswith("tune-") for name in trained) >= 2 * (len(COSINE_SCALES) + 1)
+
+    def refuse(job):
+        raise AssertionError(f"trained again: {job}")
+
+    monkeypatch.setattr(jobs_module, "_train", refuse)
+    again = run_study(TINY, tmp_path)
+    assert again["parts"] == first["parts"]
+    part = first["parts"][0]
+    assert set(part["table"]) == {f"{h}/scaled-ce/{c}/none" for h in ("cosine", "etf") for c in ("none", "pc")}
+    assert part["contrast"]["fixed"].startswith("etf/")
+    assert part["contrast"]["learnable"].startswith("cosine/")
+    assert {s["learning_rate"] for s in part["settings"].values()} <= {0.05, 0.1}
+    assert all(s["scale"] in COSINE_SCALES for s in part["settings"].values())
+
+
+@pytest.mark.slow
+def test_two_processes_give_what_one_gives(tmp_path):
+    study = TINY.changed(tuning_seeds=1, levels=(("head", ("etf",)), *TINY.levels[1:]))
+    alone, both = (run_study(study, tmp_path / str(n), jobs=n) for n in (1, 2))
+    for key in ("settings", "table"):
+        for name, value in alone["parts"][0][key].items():
+            other = both["parts"][0][key][name]
+            assert value.get("balanced_accuracy") == other.get("balanced_accuracy")
+            assert value.get("scale") == other.get("scale")
+
+
+def test_a_diverged_training_is_a_record_without_a_score(tmp_path, monkeypatch):
+    def diverge(*arguments):
+        raise TrainingDivergedError("the loss became nan")
+
+    monkeypatch.setattr(jobs_module, "run_training", diverge)
+    job = Job(TINY, 50.0, Cell("etf", "scaled-ce", "none", "none"), Settings(0.1, 8.0), 0, tuning=False)
+    records = run_job(job, tmp_path)
+    assert [r["method"] for r in records] == ["etf/scaled-ce/none/none", "etf/scaled-ce/pc/none"]
+    assert np.isnan(mean_score([records], "etf/scaled-ce/none/none"))
+
+
+def test_candidates_and_choice():
+    cell = Cell("linear", "scaled-ce", "none", "none")
+    assert [c.scale for c in candidates(TINY, cell, "open")] == list(LINEAR_SCALES)
+    assert {c.learning_rate for c in candidates(TINY, cell, "open")} == {0.1}
+    assert [(c.learning_rate, c.scale) for c in candidates(TINY, cell, 0.5)] == [(0.05, 0.5), (0.1, 0.5)]
+    assert choose({Settings(0.1): float("nan"), Settings(0.3): 1.0}).learning_rate == 0.3
+    with pytest.raises(ValueError, match="none of the 1 candidates"):
+        choose({Settings(0.1): float("nan")})
+
+
+def test_effects_are_paired_and_matched():
+    cells = {c.name: c for c in (Cell(h, "scaled-ce", k, "none") for h in ("cosine", "etf") for k in ("none", "la"))}
+    scores = {
+        "cosine/scaled-ce/none/none": np.array([50.0, 52.0]),
+        "cosine/scaled-ce/la/none": np.array([60.0, 64.0]),
+        "etf/scaled-ce/none/none": np.array([51.0, 53.0]),
+        "etf/scaled-ce/la/none": np.array([63.0, 65.0]),
+    }
+    found = {(e["factor"], e["level"]): e for e in factor_effects(scores, cells)}
+    assert found["head", "etf"]["mean_difference"] == pytest.approx((1 + 3 + 1 + 1) / 4)
+    assert found["correction", "la"]["mean_difference"] == pytest.approx((10 + 12 + 12 + 12) / 4)
+    assert found["head", "etf"]["pairs"] == 2
+    contrast = fixed_against_learnable(scores, cells, dict.fromkeys(cells, 0.0) | {"etf/scaled-ce/none/none": 1.0})
+    assert (contrast["fixed"], contrast["learnable"]) == ("etf/scaled-ce/none/none", "cosine/scaled-ce/la/none")
+    assert contrast["mean_difference"] == -10
+
+
+def test_registered_studies_have_cells_and_names():
+    assert all(name == study.name and study.cells() for name, study in STUDIES.items())
+    with pytest.raises(ValueError, match="did you mean 'digits'"):
+        get_study("digit")
+    with pytest.raises(ValueError, match="no cell left"):
+        Study("x", "digits", (1,), Budget(), levels=(("head", ()),))
