@@ -25,7 +25,7 @@ def epoch_generator(seed: int, epoch: int) -> torch.Generator:
 
 
 def derived_seed(*numbers: int) -> int:
-    """A seed below 2^62 made of several numbers, such as training seed, epoch, step and process.
+    """A seed below 2^63 made of several numbers, such as training seed, epoch and step. Zeros at the end do not count.
 
     Example:
         >>> derived_seed(0, 1) == derived_seed(0, 1), derived_seed(0, 1) == derived_seed(1, 0)
@@ -163,7 +163,7 @@ class Batches:
         num, shape = len(index), tuple(self.inputs.shape[1:])
         draws = mixed = None
         if self.augmentation is not None or self.mixing is not None:
-            generator = torch.Generator().manual_seed(derived_seed(self.seed, epoch, step, 0))
+            generator = torch.Generator().manual_seed(derived_seed(self.seed, epoch, step, 1))
             if self.augmentation is not None:
                 draws = self.augmentation.draw(num, shape, generator)
             if self.mixing is not None:

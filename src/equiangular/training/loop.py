@@ -146,7 +146,7 @@ class Training:
         self.shown.eval()
 
     def _take_step(self, batch: Batch) -> None:
-        seed_everything(derived_seed(self.seed, self.epoch, batch.step, 1, self.fabric.global_rank))
+        seed_everything(derived_seed(self.seed, self.epoch, batch.step, 2, self.fabric.global_rank))
         step = self.epoch * len(self.batches) + batch.step
         self.last_rate = self.budget.learning_rate * learning_rate_factor(step, len(self.batches), self.budget)
         for group in self.optimizer.param_groups:

@@ -28,21 +28,27 @@ class ToyProblem:
             backbone = nn.Sequential(nn.Linear(6, WIDTH), nn.Tanh())
         return Task(backbone, method.build_head(WIDTH, 4, seed=0), method)
 
+    @staticmethod
+    def loss(task, inputs, target, context):
+        """The loss of a batch."""
+        task.context = context
+        return task(inputs, target)["losses"].mean()
+
     def train(self, method, *, steps=2, learning_rate=0.1, target=None, epoch=0, epochs=10):
         """Losses before each step and after the last one, and the trained task."""
         task = self.task(method)
         optimizer = torch.optim.SGD([p for p in task.parameters() if p.requires_grad], lr=learning_rate)
         target = self.labels if target is None else target
-        task.context = Context(self.counts, epoch, epochs)
+        context = Context(self.counts, epoch, epochs)
         losses = []
         for _ in range(steps):
-            loss = task(self.inputs, target)["losses"].mean()
+            loss = self.loss(task, self.inputs, target, context)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             losses.append(float(loss.detach()))
         with torch.no_grad():
-            losses.append(float(task(self.inputs, target)["losses"].mean()))
+            losses.append(float(self.loss(task, self.inputs, target, context)))
         return losses, task
 
 

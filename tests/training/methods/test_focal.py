@@ -18,5 +18,5 @@ def test_criterion_is_the_focal_loss_of_the_logits(toy):
     assert (method.name, method.head) == ("linear-focal", "linear")
     task = toy.task(method)
     logits = task(toy.inputs)["logits"]
-    loss = task(toy.inputs, toy.labels, Context(toy.counts))["loss"]
+    loss = toy.loss(task, toy.inputs, toy.labels, Context(toy.counts))
     torch.testing.assert_close(loss, focal_loss(logits, toy.labels, gamma=2.0))

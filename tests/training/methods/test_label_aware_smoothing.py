@@ -15,7 +15,7 @@ def test_one_stage_learns_and_is_the_smoothed_loss_of_the_logits(toy, check_lear
     assert ONE.name == "linear-las"
     check_learns(ONE)
     task = toy.task(ONE)
-    loss = task(toy.inputs, toy.labels, Context(toy.counts))["loss"]
+    loss = toy.loss(task, toy.inputs, toy.labels, Context(toy.counts))
     torch.testing.assert_close(loss, label_aware_smoothing_loss(task(toy.inputs)["logits"], toy.labels, toy.counts))
 
 

@@ -34,7 +34,7 @@ def test_criterion_takes_the_margin_off_the_scaled_cosines(toy):
         assert method.head_options["scale"] == 30
         for scale in (30.0, 10.0):
             task = toy.task(replace(method, head_options={**method.head_options, "scale": scale})).eval()
-            loss = task(toy.inputs, toy.labels, Context(toy.counts, 0, 10))["loss"]
+            loss = toy.loss(task, toy.inputs, toy.labels, Context(toy.counts, 0, 10))
             torch.testing.assert_close(loss, per_sample(toy, task, scale).mean())
 
 
@@ -46,6 +46,6 @@ def test_weights_before_and_after_the_switch(toy):
         context = Context(toy.counts, epoch, 10)
         losses = per_sample(toy, deferred)
         expected = losses.mean() if epoch < 8 else (weight * losses).mean()
-        torch.testing.assert_close(deferred(toy.inputs, toy.labels, context)["loss"], expected)
-        torch.testing.assert_close(plain(toy.inputs, toy.labels, context)["loss"], losses.mean())
+        torch.testing.assert_close(toy.loss(deferred, toy.inputs, toy.labels, context), expected)
+        torch.testing.assert_close(toy.loss(plain, toy.inputs, toy.labels, context), losses.mean())
     assert abs(float(((weight - 1) * losses).mean().detach())) > 0.1
