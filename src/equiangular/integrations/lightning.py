@@ -7,7 +7,7 @@ from typing import Any
 
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_int
-from equiangular.measures.probe import measure_collapse
+from equiangular.measures.over_loader import measure_collapse
 
 _pytorch = require("lightning.pytorch", extra="lightning", purpose="NeuralCollapseCallback")
 

@@ -18,7 +18,7 @@ from equiangular.measures.significance import PairedComparison, holm, mean_ci, p
 _LAZY = {
     "CalibrationError": "streaming",
     "NeuralCollapse": "neural_collapse",
-    "measure_collapse": "probe",
+    "measure_collapse": "over_loader",
     "watch": "probe",
     "ShotAccuracy": "streaming",
 }

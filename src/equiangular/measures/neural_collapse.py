@@ -15,33 +15,11 @@ from equiangular.measures.collapse.means import GLOBAL_MEANS, seen_classes
 from equiangular.measures.collapse.moments import ClassMoments, accumulation_dtype
 from equiangular.measures.collapse.nc4 import nearest_mean
 from equiangular.measures.collapse.open_set import ood_orthogonality
+from equiangular.measures.collapse.packed import Fold, unpack
 from equiangular.measures.collapse.summary import collapse_measures, group_slots
 from equiangular.measures.collapse_plot import plot_collapse
 
 Metric = require("torchmetrics", extra="measures", purpose="NeuralCollapse").Metric
-
-
-class _Fold:
-    """Merge stacked packed moments, one row a process or a batch, by Chan's update; picklable."""
-
-    def __init__(self, num_classes: int, dim: int, slot: Tensor, covariance: bool) -> None:
-        self.shape = (num_classes, dim, slot, covariance)
-
-    def __call__(self, stacked: Tensor) -> Tensor:
-        result = torch.zeros_like(stacked[0])
-        moments = unpack(result, *self.shape)
-        for row in stacked:
-            moments.merge(unpack(row, *self.shape))
-        return result
-
-
-def unpack(state: Tensor, num_classes: int, dim: int, slot: Tensor, covariance: bool) -> ClassMoments:
-    """Class moments as views of one vector: counts (K), means (K d), squares (K) and scatters (G d d)."""
-    k, d = num_classes, dim
-    slots = int(slot.max()) + 1
-    count, mean, squares, scatter = state.split([k, k * d, k, slots * d * d if covariance else 0])
-    kept = scatter.view(slots, d, d) if covariance else None
-    return ClassMoments(count, mean.view(k, d), squares, kept, slot.to(state.device))
 
 
 class NeuralCollapse(Metric):
@@ -115,7 +93,7 @@ class NeuralCollapse(Metric):
         slot = torch.zeros(self.num_classes, dtype=torch.long) if slot is None else slot
         self._shape = (self.num_classes, self.dim, slot, self.covariance)
         size = self.num_classes * (self.dim + 2) + (int(slot.max()) + 1) * self.dim**2 * self.covariance
-        self.add_state("packed", torch.zeros(size, dtype=torch.float64), dist_reduce_fx=_Fold(*self._shape))
+        self.add_state("packed", torch.zeros(size, dtype=torch.float64), dist_reduce_fx=Fold(*self._shape))
         for name, length in (("agreed", num_classes), ("decided", num_classes), ("ood_sum", dim), ("ood_count", 1)):
             self.add_state(name, torch.zeros(length, dtype=torch.float64), dist_reduce_fx="sum")
 
@@ -168,18 +146,31 @@ class NeuralCollapse(Metric):
         """All measures by name, see :func:`equiangular.measures.collapse.collapse_measures`."""
         weight = self._weight[0]
         if isinstance(weight, nn.Module):  # a head may compare features with something else than its raw weight
-            weight = weight.class_vectors() if hasattr(weight, "class_vectors") else weight.weight
+            weight = weight.class_vectors() if hasattr(weight, "class_vectors") else weight.weight.flatten(1)
         results = collapse_measures(self.moments, weight=weight, global_mean=self.global_mean, groups=self.groups)
-        parts = {"": torch.arange(self.num_classes), **{f"/{name}": i for name, i in (self.groups or {}).items()}}
-        if bool(self.decided.sum() > 0):
-            name = "nc4" if self.reference_means is not None else "nc4_running"
-            for part, index in parts.items():
-                results[f"{name}{part}"] = self.agreed[index].sum() / self.decided[index].sum()
+        results |= self._agreement()
         if bool(self.ood_count > 0):
-            for part, index in parts.items():
+            for part, index in self._parts().items():
                 means = self.moments.mean[seen_classes(self.moments, index)]
                 results[f"nc5{part}"] = ood_orthogonality(means, self.ood_sum / self.ood_count)
         return results
+
+    def agreement(self) -> dict[str, Tensor]:
+        """NC4 alone, of all and of each group, over all processes; empty where ``update`` was given no logits."""
+        with self.sync_context():
+            return self._agreement()
+
+    def _agreement(self) -> dict[str, Tensor]:
+        if not bool(self.decided.sum() > 0):
+            return {}
+        name = "nc4" if self.reference_means is not None else "nc4_running"
+        parts = self._parts().items()
+        return {f"{name}{part}": self.agreed[index].sum() / self.decided[index].sum() for part, index in parts}
+
+    def _parts(self) -> dict[str, Tensor]:
+        """Suffix of the measures' names -> indices of classes."""
+        groups = {f"/{name}": index for name, index in (self.groups or {}).items()}
+        return {"": torch.arange(self.num_classes), **groups}
 
     def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
         """Add the state of another metric with the same K, d, groups and covariance; the order does not matter.

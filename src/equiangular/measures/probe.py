@@ -1,8 +1,8 @@
-"""Measure the collapse of any model: hooks on its classifier, two lines for the user."""
+"""Watch a model's classifier, and layers before it, while it runs: hooks, put on and taken off again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from equiangular.heads import Head
 from equiangular.heads.locate import find_classifier, output_tensor
+from equiangular.measures.layers import layer_names, pool
 from equiangular.measures.neural_collapse import NeuralCollapse
 
 
@@ -18,16 +19,16 @@ class Watch:
     """What :func:`watch` gives: feed it labels after each forward pass, then compute.
 
     Attributes:
-        metric: the :class:`NeuralCollapse` of the classifier's features.
+        metric: the :class:`NeuralCollapse` of the classifier's features, from the first batch on.
         layers: name -> metric of the layers watched beside it.
     """
 
-    def __init__(self, classifier: nn.Module, layer_names: Sequence[str], options: dict[str, Any]) -> None:
+    def __init__(self, classifier: nn.Module, layers: Sequence[str], options: dict[str, Any]) -> None:
         self.classifier = classifier
         self.options = options
         self.metric: NeuralCollapse | None = None
-        self.layers: dict[str, NeuralCollapse | None] = dict.fromkeys(layer_names)
-        self._seen: dict[str, Tensor] = {}
+        self.layers: dict[str, NeuralCollapse | None] = dict.fromkeys(layers)
+        self._seen: dict[str, Tensor | None] = {}
 
     def update(self, labels: Tensor) -> None:
         """Take the features and logits of the last forward pass into account.
@@ -38,22 +39,26 @@ class Watch:
         Raises:
             ValueError: no forward pass since the last call, or labels that do not fit.
         """
-        if "features" not in self._seen:
-            raise ValueError("no forward pass to take features from: call the model on a batch before update(labels).")
-        features, logits = self._seen.pop("features"), self._seen.pop("logits")
-        if features.ndim != 2:
-            raise ValueError(
-                f"the classifier is given features of shape {tuple(features.shape)}; one vector a sample is needed."
-            )
-        if self.metric is None:
-            self.metric = self._new_metric(features.shape[1], weight=self.classifier, **self.options)
+        features, logits = self._take()
         labels = labels.to(features.device)
-        self.metric.to(features.device).update(features, labels, logits.reshape(len(labels), -1))
+        self._metric(features).update(features, labels, None if logits is None else logits.reshape(len(features), -1))
         for name in self.layers:
+            if name not in self._seen:
+                raise ValueError(f"layer {name!r} gave no tensor in the last forward pass, so it cannot be measured.")
             pooled = pool(self._seen.pop(name))
             if self.layers[name] is None:
-                self.layers[name] = self._new_metric(pooled.shape[1], covariance=False, **_without_nc4(self.options))
+                options = {k: v for k, v in self.options.items() if k not in ("reference_means", "weight")}
+                self.layers[name] = NeuralCollapse(self._num_classes, pooled.shape[1], **options)
             self.layers[name].to(pooled.device).update(pooled, labels)
+
+    def update_ood(self) -> None:
+        """Take the features of the last forward pass as those of samples that belong to no class, for NC5.
+
+        Raises:
+            ValueError: no forward pass since the last call.
+        """
+        features, _ = self._take()
+        self._metric(features).update_ood(features)
 
     def compute(self) -> dict[str, Tensor]:
         """All measures, see :class:`NeuralCollapse`; those of layers as ``"nc1_quotient@name"``.
@@ -68,28 +73,55 @@ class Watch:
             results |= {f"{key}@{name}": value for key, value in metric.compute().items()}
         return results
 
-    def _new_metric(self, dim: int, **options: Any) -> NeuralCollapse:
-        return NeuralCollapse(_num_classes(self.classifier), dim, **options)
+    @property
+    def _num_classes(self) -> int:
+        head = self.classifier
+        return head.num_classes if isinstance(head, Head) else head.weight.shape[0]
+
+    def _take(self) -> tuple[Tensor, Tensor | None]:
+        """Features (B, d) and logits of the last forward pass, which are then used up."""
+        if "features" not in self._seen:
+            raise ValueError("no forward pass to take features from: call the model on a batch before updating.")
+        features, logits = self._seen.pop("features"), self._seen.pop("logits", None)
+        if features.ndim > 2 and features[0].numel() == features.shape[1]:  # before a 1 x 1 convolution
+            features = features.flatten(1)
+        if features.ndim != 2:
+            raise ValueError(
+                f"the classifier is given features of shape {tuple(features.shape)}; one vector a sample is needed."
+            )
+        if isinstance(self.classifier, Head):
+            with torch.no_grad():
+                logits = self.classifier.logits_from_features(features)
+        return features, logits
+
+    def _metric(self, features: Tensor) -> NeuralCollapse:
+        if self.metric is None:
+            self.metric = NeuralCollapse(
+                self._num_classes, features.shape[1], **{"weight": self.classifier, **self.options}
+            )
+        return self.metric.to(features.device)
 
     def _catch(self, name: str) -> Any:
-        def hook(_module: nn.Module, inputs: tuple, output: Any) -> None:
-            self._seen[name] = output_tensor(output).detach()
+        def hook(_module: nn.Module, _inputs: tuple, output: Any) -> None:
+            tensor = output_tensor(output)
+            if tensor is not None:
+                self._seen[name] = tensor.detach()
 
         return hook
 
-    def _catch_classifier(self, _module: nn.Module, inputs: tuple, output: Any) -> None:
-        self._seen["features"], self._seen["logits"] = inputs[0].detach(), output_tensor(output).detach()
-
-    def _catch_head_features(self, _module: nn.Module, _inputs: tuple, output: Tensor) -> None:
-        self._seen["head features"] = output.detach()
-
-    def _catch_head(self, _module: nn.Module, _inputs: tuple, output: Tensor) -> None:
-        self._seen["features"], self._seen["logits"] = self._seen.pop("head features"), output.detach()
+    def _catch_classifier(self, _module: nn.Module, inputs: tuple, named: dict[str, Any], output: Any) -> None:
+        logits = output_tensor(output)
+        self._seen["features"] = (inputs or tuple(named.values()))[0].detach()
+        self._seen["logits"] = None if logits is None else logits.detach()
 
 
 @contextmanager
 def watch(
-    model: nn.Module, *, classifier: str | nn.Module | None = None, layers: Sequence[str] = (), **options: Any
+    model: nn.Module,
+    *,
+    classifier: str | nn.Module | None = None,
+    layers: str | Sequence[str] = (),
+    **options: Any,
 ) -> Iterator[Watch]:
     """Watch a model's classifier while you run the model yourself.
 
@@ -101,8 +133,9 @@ def watch(
         model: any module.
         classifier: the linear layer or head that makes the logits, as a module or by its dotted name; by default the
             one that :func:`equiangular.attach` would replace.
-        layers: dotted names of further modules, to see collapse through the depth: their outputs are averaged over
-            space (B, C, H, W) or tokens (B, T, d), and measured without a covariance matrix.
+        layers: dotted names of further modules, to see collapse through the depth, or ``"auto"`` for the stages of the
+            network: see :func:`equiangular.measures.layers.layer_names`. Their outputs are averaged over space
+            (B, C, H, W) or tokens (B, T, d).
         options: options of :class:`NeuralCollapse`, such as ``class_counts``.
 
     Yields:
@@ -120,122 +153,22 @@ def watch(
         ['cdnv', 'classes_seen', 'effective_rank']
     """
     target = _find(model, classifier)
-    modules = dict(model.named_modules())
-    for name in layers:
-        if name not in modules:
-            raise ValueError(f"the model has no module {name!r}; it has: {', '.join(list(modules)[1:][:40])}.")
-    watched = Watch(target, layers, options)
+    watched = Watch(target, layer_names(model, target, layers), options)
     with ExitStack() as stack:
         if isinstance(target, Head):
-            stack.callback(target.feature_tap.register_forward_hook(watched._catch_head_features).remove)
-            stack.callback(target.register_forward_hook(watched._catch_head).remove)
+            stack.callback(target.feature_tap.register_forward_hook(watched._catch("features")).remove)
         else:
-            stack.callback(target.register_forward_hook(watched._catch_classifier).remove)
-        for name in layers:
-            stack.callback(modules[name].register_forward_hook(watched._catch(name)).remove)
+            hook = target.register_forward_hook(watched._catch_classifier, with_kwargs=True)
+            stack.callback(hook.remove)
+        for name in watched.layers:
+            stack.callback(model.get_submodule(name).register_forward_hook(watched._catch(name)).remove)
         yield watched
-
-
-@torch.no_grad()
-def measure_collapse(
-    model: nn.Module,
-    loader: Iterable[Any],
-    *,
-    classifier: str | nn.Module | None = None,
-    layers: Sequence[str] = (),
-    nc4: bool = True,
-    device: torch.device | str | None = None,
-    **options: Any,
-) -> dict[str, Tensor]:
-    """Measure a model over a data loader, in evaluation mode; every module's mode is put back.
-
-    For the measures of neural collapse as defined, give the training data without augmentation: mu_c is the mean over
-    all training samples of class c.
-
-    Args:
-        model: any module.
-        loader: batches ``(inputs, labels)``, or mappings with ``"labels"`` or ``"label"`` whose other entries are the
-            model's keyword arguments. It is gone through twice with ``nc4``.
-        classifier: see :func:`watch`.
-        layers: see :func:`watch`.
-        nc4: whether to make the second pass, which compares decisions with the nearest class mean of the first.
-        device: device to move the batches to; by default that of the model's first parameter.
-        options: options of :class:`NeuralCollapse`.
-
-    Returns:
-        All measures by name, 0-dim tensors.
-
-    Raises:
-        ValueError: no classifier, an empty loader, or batches without labels.
-
-    Example:
-        >>> model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
-        >>> data = torch.utils.data.TensorDataset(torch.randn(30, 8), torch.arange(30) % 3)
-        >>> measured = measure_collapse(model, torch.utils.data.DataLoader(data, batch_size=10))
-        >>> {"nc1", "nc2_etf", "nc3", "nc4"} <= set(measured)
-        True
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    parameter = next(model.parameters(), None)
-    device = (parameter.device if parameter is not None else "cpu") if device is None else device
-    model.eval()
-    try:
-        results, means = _pass(model, loader, classifier, layers, device, options)
-        if nc4:
-            second, _ = _pass(model, loader, classifier, (), device, {**options, "reference_means": means})
-            results |= {key: value for key, value in second.items() if key.startswith("nc4")}
-    finally:
-        for module, training in modes:
-            module.training = training
-    return {key: value for key, value in results.items() if not key.startswith("nc4_running")}
-
-
-def pool(output: Tensor) -> Tensor:
-    """One vector a sample: the mean over space of (B, C, ...), over tokens of (B, T, d); (B, d) as it is."""
-    if output.ndim == 3:
-        return output.mean(1)
-    return output.flatten(2).mean(2) if output.ndim > 3 else output
-
-
-def _pass(
-    model: nn.Module, loader: Iterable, classifier: Any, layers: Sequence[str], device: Any, options: dict[str, Any]
-) -> tuple[dict[str, Tensor], Tensor]:
-    with watch(model, classifier=classifier, layers=layers, **options) as watched:
-        for batch in loader:
-            args, kwargs, labels = split_batch(batch, device)
-            model(*args, **kwargs)
-            watched.update(labels)
-        return watched.compute(), watched.metric.class_means()
-
-
-def split_batch(batch: Any, device: Any) -> tuple[tuple, dict[str, Any], Tensor]:
-    """Positional arguments, keyword arguments and labels of a batch, on a device."""
-    if isinstance(batch, Mapping):
-        key = next((k for k in ("labels", "label") if k in batch), None)
-        if key is None:
-            raise ValueError(f"a batch needs 'labels' or 'label' among its entries, got {', '.join(map(str, batch))}.")
-        rest = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items() if k != key}
-        return (), rest, batch[key].to(device)
-    if isinstance(batch, (tuple, list)) and len(batch) == 2:
-        return (batch[0].to(device),), {}, batch[1].to(device)
-    raise ValueError(f"a batch must be (inputs, labels) or a mapping with labels, got {type(batch).__name__}.")
 
 
 def _find(model: nn.Module, classifier: str | nn.Module | None) -> nn.Module:
     if isinstance(classifier, nn.Module):
         return classifier
     if isinstance(classifier, str):
-        modules = dict(model.named_modules())
-        if classifier not in modules:
-            raise ValueError(f"the model has no module {classifier!r}; it has: {', '.join(list(modules)[1:][:40])}.")
-        return modules[classifier]
+        return model.get_submodule(layer_names(model, model, [classifier])[0])
     heads = [module for module in model.modules() if isinstance(module, Head)]
     return heads[0] if len(heads) == 1 else find_classifier(model)[1]
-
-
-def _num_classes(classifier: nn.Module) -> int:
-    return classifier.num_classes if isinstance(classifier, Head) else classifier.weight.shape[0]
-
-
-def _without_nc4(options: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in options.items() if key not in ("reference_means", "weight", "covariance")}

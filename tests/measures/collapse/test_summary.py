@@ -106,6 +106,18 @@ def test_a_noise_direction_is_not_inverted() -> None:
     assert values[1] / values[-1] > 1e-3 > abs(values[0] / values[-1])  # the direction that K-1 leaves out
 
 
+@pytest.mark.parametrize(("std", "offset"), [(1.0, 0.0), (0.1, 3.0), (1e-3, 3.0)])
+def test_rounding_out_of_a_subspace_is_not_inverted(std: float, offset: float) -> None:
+    """Single-precision features in 8 of 24 dimensions, as behind a narrow layer, measure as in these 8."""
+    features, labels, weight = draw(12, 8, 60, std, 0.0)
+    isometry = np.linalg.qr(np.random.default_rng(1).standard_normal((24, 8)))[0].T
+    lifted = (features @ isometry + offset).astype(np.float32)
+    expected, measured = measure(features, labels, weight), measure(lifted, labels, weight @ isometry)
+    assert math.isnan(expected.pop("etf_distance"))  # no ETF of 12 in 8 dimensions, but in 24
+    for key, value in expected.items():
+        assert measured[key] == pytest.approx(value, rel=2e-3), key
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1, 8), st.sampled_from([1.0, 1e-2, 1e-4]), st.randoms(use_true_random=False))
 def test_any_sharding_and_any_order_give_the_same_values(seed: int, shards: int, std: float, random) -> None:

@@ -7,6 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+# Share of the largest variance below which a direction is the rounding of features in single precision, squared.
+NOISE = 1e-12
+
 
 def nc1_pinv(within: Tensor, means: Tensor, *, rank: int | None = None) -> Tensor:
     """tr(S_W S_B^+) / K with S_B = M^T M / K, by an eigenproblem of the smaller of K and d.
@@ -16,8 +19,8 @@ def nc1_pinv(within: Tensor, means: Tensor, *, rank: int | None = None) -> Tenso
         tr(S_W S_B^+) / K = sum_i v_i^T M S_W M^T v_i / lambda_i^2.
 
     M has rank K-1 at most, because centred means are dependent: at most K-1 eigenvalues are kept, and those above
-    lambda_1 max(K, d) eps. A noise direction that slipped through would be divided by almost nothing. For d < K the
-    d x d matrix M^T M is decomposed instead.
+    the rounding of the features, see :func:`between_basis`. A noise direction that slipped through would be divided by
+    almost nothing. For d < K the d x d matrix M^T M is decomposed instead.
 
     Args:
         within: S_W (d, d), within-class covariance, (1/N) sum_n (h_n - mu_y)(h_n - mu_y)^T.
@@ -46,7 +49,8 @@ def between_basis(means: Tensor, *, rank: int | None = None) -> Tensor:
     """Orthogonal rows R with R^T R = M^T M, at most K-1 of them: the directions in which class means differ.
 
     Rows sqrt(lambda_i) u_i with lambda_i, u_i the eigenvalues and eigenvectors of M^T M, found through the smaller of
-    M M^T and M^T M. Kept are K-1 at most, and those with lambda_i > lambda_1 max(K, d) eps.
+    M M^T and M^T M. Kept are K-1 at most, and of those the ones with lambda_i / lambda_1 above max(K, d) eps and above
+    1e-12: features of single precision that lie in a subspace leave it by rounding.
 
     Args:
         means: M (K, d), centred class means.
@@ -60,7 +64,7 @@ def between_basis(means: Tensor, *, rank: int | None = None) -> Tensor:
     values, vectors = torch.linalg.eigh(means @ means.T if gram_side else means.T @ means)
     keep = min(k - 1 if rank is None else rank, d)
     values, vectors = values[-keep:], vectors[:, -keep:]
-    kept = values > values[-1].clamp(min=0) * max(k, d) * torch.finfo(values.dtype).eps
+    kept = values > values[-1].clamp(min=0) * max(max(k, d) * torch.finfo(values.dtype).eps, NOISE)
     values, vectors = values[kept], vectors[:, kept]
     return vectors.T @ means if gram_side else (vectors * values.sqrt()).T
 

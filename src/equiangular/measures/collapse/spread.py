@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from equiangular.measures.collapse.nc1 import between_basis
+from equiangular.measures.collapse.nc1 import NOISE, between_basis
 
 
 def variability_collapse_index(within: Tensor, means: Tensor, *, rank: int | None = None) -> Tensor:
@@ -15,8 +15,9 @@ def variability_collapse_index(within: Tensor, means: Tensor, *, rank: int | Non
 
     Invariant under any invertible linear map of the features, unlike NC1's quotient. With S_B = R^T R, R (r, d), it
     equals tr((I + R S_W^-1 R^T)^-1) / r (Woodbury), and is computed so, by two Cholesky factorisations: near collapse
-    the definition is 1 less a number that rounds to 1. A singular S_W counts as the limit of a tiny multiple of the
-    identity added to it.
+    the definition is 1 less a number that rounds to 1. Where S_W is singular, directions with less than 1e-12 of the
+    largest total variance are rounding of the features and left out, and in the others S_W counts as the limit of a
+    tiny multiple of the identity added to it.
 
     Args:
         within: S_W (d, d).
@@ -33,7 +34,7 @@ def variability_collapse_index(within: Tensor, means: Tensor, *, rank: int | Non
 
     Source: Xu and Liu, "Quantifying the variability collapse of neural networks", ICML 2023.
     """
-    k, d = means.shape
+    k = len(means)
     if k < 2 or not bool(torch.isfinite(means).all()):
         return means.new_tensor(math.nan)
     rows = between_basis(means, rank=rank) / math.sqrt(k)
@@ -42,13 +43,19 @@ def variability_collapse_index(within: Tensor, means: Tensor, *, rank: int | Non
     trace = within.trace()
     if not bool(trace > 0):
         return means.new_tensor(0.0)
-    symmetric, unit = (within + within.T) / 2, torch.eye(d, dtype=within.dtype, device=within.device)
-    jitter, failed = trace * torch.finfo(within.dtype).eps, True
-    while failed:
-        factor, info = torch.linalg.cholesky_ex(symmetric + jitter * unit)
-        failed, jitter = bool(info > 0), 10 * jitter
+    symmetric = (within + within.T) / 2
+    factor, failed = torch.linalg.cholesky_ex(symmetric)
+    smallest, total = factor.diagonal().square().min(), trace + rows.square().sum()
+    if bool(failed) or not bool(smallest > 100 * NOISE * total):  # perhaps singular: look at the eigenvalues
+        values, vectors = torch.linalg.eigh(symmetric + rows.T @ rows)
+        vectors = vectors[:, values > NOISE * values[-1]]
+        symmetric, rows = vectors.T @ symmetric @ vectors, rows @ vectors
+        unit, jitter, failed = torch.eye(len(symmetric)).to(symmetric), trace * torch.finfo(within.dtype).eps, True
+        while failed:
+            factor, failed = torch.linalg.cholesky_ex(symmetric + jitter * unit)
+            failed, jitter = bool(failed), 10 * jitter
     solved = torch.linalg.solve_triangular(factor, rows.T, upper=False)
-    identity = torch.eye(len(rows), dtype=within.dtype, device=within.device)
+    identity = torch.eye(len(rows)).to(within)
     inner = torch.linalg.cholesky(identity + solved.T @ solved)
     return torch.linalg.solve_triangular(inner, identity, upper=False).square().sum() / len(rows)
 
