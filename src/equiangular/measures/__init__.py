@@ -12,6 +12,7 @@ from typing import Any
 from equiangular.measures.accuracy import accuracy, balanced_accuracy, group_accuracy, per_class_accuracy
 from equiangular.measures.calibration import calibration_bins, expected_calibration_error
 from equiangular.measures.confusion import confusion_matrix
+from equiangular.measures.open_set import OpenSetResult, ood_score, open_set_measures, principal_subspace
 from equiangular.measures.ranking import RankComparison, critical_difference, rank_comparison
 from equiangular.measures.significance import PairedComparison, holm, mean_ci, paired_comparison
 
@@ -26,6 +27,7 @@ _LAZY = {
 __all__ = [
     "CalibrationError",
     "NeuralCollapse",
+    "OpenSetResult",
     "PairedComparison",
     "RankComparison",
     "ShotAccuracy",
@@ -40,8 +42,11 @@ __all__ = [
     "holm",
     "mean_ci",
     "measure_collapse",
+    "ood_score",
+    "open_set_measures",
     "paired_comparison",
     "per_class_accuracy",
+    "principal_subspace",
     "rank_comparison",
     "watch",
 ]
