@@ -37,7 +37,8 @@ def timm(monkeypatch):
     def create_model(name, *, pretrained, num_classes, in_chans):
         if name != "small":
             raise RuntimeError(f"Unknown model ({name})")
-        assert (pretrained, num_classes) == (False, 0)
+        assert num_classes == 0
+        module.pretrained = pretrained
         return Pooled(in_chans, "head", nn.Identity())
 
     module.create_model = create_model
@@ -58,7 +59,7 @@ def torchvision(monkeypatch):
     def get_model(name, *, weights):
         if name not in heads:
             raise ValueError(f"Unknown model {name}")
-        assert weights is None
+        models.weights = weights
         place, classifier = heads[name]
         return Pooled(3, place, classifier())
 
@@ -66,6 +67,17 @@ def torchvision(monkeypatch):
     module.models = models
     monkeypatch.setitem(sys.modules, "torchvision", module)
     monkeypatch.setitem(sys.modules, "torchvision.models", models)
+
+
+def test_pretrained_weights_are_asked_for_by_name(timm, torchvision):
+    for name in ("timm:small", "torchvision:resnet"):
+        for pretrained in (True, False):
+            make_backbone(name, (3, 16, 16), seed=0, pretrained=pretrained)
+            asked = sys.modules["timm"].pretrained, sys.modules["torchvision"].models
+            assert asked[0] is pretrained or not name.startswith("timm")
+            assert not name.startswith("torchvision") or asked[1].weights == ("DEFAULT" if pretrained else None)
+    with pytest.raises(ValueError, match="'resnet8' has no pretrained weights"):
+        make_backbone("resnet8", (3, 16, 16), seed=0, pretrained=True)
 
 
 @pytest.mark.usefixtures("timm")

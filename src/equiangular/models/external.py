@@ -13,12 +13,13 @@ from torch import nn
 _TORCHVISION_HEADS = ("fc", "classifier", "heads.head", "head")
 
 
-def timm_backbone(name: str, input_shape: tuple[int, ...]) -> nn.Module:
-    """A timm model with ``num_classes=0`` and random weights.
+def timm_backbone(name: str, input_shape: tuple[int, ...], *, pretrained: bool = False) -> nn.Module:
+    """A timm model with ``num_classes=0``.
 
     Args:
         name: timm's name, such as ``"resnet18"``.
         input_shape: (C, H, W).
+        pretrained: download timm's weights; otherwise they are random.
 
     Raises:
         ImportError: timm is not installed.
@@ -26,18 +27,19 @@ def timm_backbone(name: str, input_shape: tuple[int, ...]) -> nn.Module:
     """
     timm = _library("timm")
     try:
-        model = timm.create_model(name, pretrained=False, num_classes=0, in_chans=input_shape[0])
-    except RuntimeError as error:
+        model = timm.create_model(name, pretrained=pretrained, num_classes=0, in_chans=input_shape[0])
+    except (RuntimeError, OSError) as error:
         raise ValueError(f"timm cannot make {name!r}: {error}. timm.list_models() lists the names.") from error
-    return _with_num_features(model, f"timm:{name}", input_shape)
+    return with_num_features(model, f"timm:{name}", input_shape)
 
 
-def torchvision_backbone(name: str, input_shape: tuple[int, ...]) -> nn.Module:
-    """A torchvision classification model with its last linear layer replaced by the identity, random weights.
+def torchvision_backbone(name: str, input_shape: tuple[int, ...], *, pretrained: bool = False) -> nn.Module:
+    """A torchvision classification model with its last linear layer replaced by the identity.
 
     Args:
         name: torchvision's name, such as ``"resnet18"``.
         input_shape: (3, H, W).
+        pretrained: download torchvision's best weights; otherwise they are random.
 
     Raises:
         ImportError: torchvision is not installed.
@@ -47,11 +49,11 @@ def torchvision_backbone(name: str, input_shape: tuple[int, ...]) -> nn.Module:
     if input_shape[0] != 3:
         raise ValueError(f"torchvision models take 3 channels, got {input_shape[0]}. Use a timm model instead.")
     try:
-        model = models.get_model(name, weights=None)
-    except ValueError as error:
+        model = models.get_model(name, weights="DEFAULT" if pretrained else None)
+    except (ValueError, OSError) as error:
         raise ValueError(f"torchvision cannot make {name!r}: {error}. Its list_models() lists the names.") from error
     _drop_last_linear(model, name)
-    return _with_num_features(model, f"torchvision:{name}", input_shape)
+    return with_num_features(model, f"torchvision:{name}", input_shape)
 
 
 def _library(name: str) -> ModuleType:
@@ -82,13 +84,13 @@ def _drop_last_linear(model: nn.Module, name: str) -> None:
     raise ValueError(f"found no linear classifier in torchvision's {name!r}; choose a classification model.")
 
 
-def _with_num_features(model: nn.Module, name: str, input_shape: tuple[int, ...]) -> nn.Module:
+def with_num_features(model: nn.Module, name: str, input_shape: tuple[int, ...]) -> nn.Module:
     """Set ``num_features`` to what the model really gives, found with one forward pass of zeros."""
     training = model.training
     try:
         with torch.no_grad():
             features = model.eval()(torch.zeros(1, *input_shape))
-    except (RuntimeError, ValueError, AssertionError) as error:
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
         raise ValueError(f"{name} does not take inputs of shape {input_shape}: {error}") from error
     if not isinstance(features, torch.Tensor) or features.ndim != 2:
         raise ValueError(f"{name} does not return one feature vector per image; choose a classification model.")
