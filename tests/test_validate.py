@@ -73,6 +73,17 @@ def test_choice_suggests_the_closest() -> None:
         v.check_choice("harr", ["haar", "minimal"], "basis")
 
 
+@pytest.mark.parametrize("value", [-1, float("inf"), float("nan"), "1", True, None])
+def test_non_negative(value: object) -> None:
+    with pytest.raises(ValueError, match=r"tau must be a finite number of at least 0, got .*\. 1 is usual\."):
+        v.check_non_negative(value, "tau", hint="1 is usual.")
+
+
+@pytest.mark.parametrize("value", [0, 0.5, np.float32(0.5), np.int64(2)])
+def test_non_negative_numbers_of_any_library(value: object) -> None:
+    assert v.check_non_negative(value, "tau") == float(value)
+
+
 @pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan"), "x", None])
 def test_positive(value: object) -> None:
     with pytest.raises(ValueError, match="scale must be a finite number above 0"):

@@ -24,16 +24,22 @@ __all__ = [
     "check_num_classes",
     "check_positive",
     "did_you_mean",
+    "have_values",
     "values_are_readable",
 ]
 
 
-def values_are_readable(*tensors: Tensor) -> bool:
-    """Whether values may be inspected: eager mode and plain CPU tensors only, outside of ``torch.func`` transforms."""
+def have_values(*tensors: Tensor) -> bool:
+    """Whether these are plain tensors with values: no compilation, tracing, ``torch.func`` transform or meta device."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return False
     wrapped = torch._C._functorch.is_functorch_wrapped_tensor
-    return all(type(t) in (Tensor, torch.nn.Parameter) and t.device.type == "cpu" and not wrapped(t) for t in tensors)
+    return all(type(t) in (Tensor, torch.nn.Parameter) and not t.is_meta and not wrapped(t) for t in tensors)
+
+
+def values_are_readable(*tensors: Tensor) -> bool:
+    """Whether values may be inspected free of side effects: plain tensors with values, on the CPU."""
+    return have_values(*tensors) and all(t.device.type == "cpu" for t in tensors)
 
 
 def check_num_classes(num_classes: Any) -> int:

@@ -13,6 +13,7 @@ OPTIONS = {"norm": "batch", "projection": "linear", "dim": 6, "scale": "learned"
 def features(rows: int = 6) -> torch.Tensor:
     return torch.randn(rows, D, generator=torch.Generator().manual_seed(0))
 
+
 KINDS = sorted(set(HEADS) - {"rotated-etf", "incremental-etf"})  # see test_rotated.py and test_incremental.py
 
 

@@ -105,6 +105,13 @@ def test_no_warning_for_features_of_either_sign_or_zero_features() -> None:
     ETFHead(12, 10)(torch.zeros(3, 12))
 
 
+def test_a_small_batch_may_have_one_sign_by_chance() -> None:
+    head = ETFHead(12, 10)
+    head(after_relu(1))
+    with pytest.warns(UserWarning, match="no negative entry"):
+        head(after_relu(6))
+
+
 def test_the_check_takes_batches_of_any_rank_and_leaves_meta_tensors_alone() -> None:
     head = ETFHead(12, 10)
     with pytest.warns(UserWarning, match="no negative entry"):

@@ -20,8 +20,8 @@ def test_scale_one_reaches_only_the_published_probabilities(num_classes: int, re
     assert scale_for_probability(reachable, num_classes) == pytest.approx(1.0, abs=0.12)
 
 
-@pytest.mark.parametrize("probability", [0.1, 0.0, 1.0, -1, 2])
-def test_an_unreachable_probability_is_refused(probability: float) -> None:
+@pytest.mark.parametrize("probability", [0.1, 0.0, 1.0, -1, 2, "0.9"])
+def test_an_unreachable_probability_is_refused(probability: object) -> None:
     with pytest.raises(ValueError, match=r"strictly between 1/K = 0\.1 .* got"):
         scale_for_probability(probability, 10)
 

@@ -158,3 +158,11 @@ def test_bad_options_are_refused(features, weight, options: dict, message: str) 
 def test_a_bias_of_the_wrong_shape_is_refused(features, weight) -> None:
     with pytest.raises(ValueError, match=rf"bias must have shape \(K,\) = \({K},\), got \({B},\)"):
         cosine_cross_entropy(features, make_target("hard"), weight, scale=8.0, bias=torch.zeros(B))
+    with pytest.raises(ValueError, match=r"bias must have shape .*, got list"):
+        cosine_cross_entropy(features, make_target("hard"), weight, scale=8.0, bias=[0.0] * K)
+
+
+@pytest.mark.parametrize(("scale", "received"), [(torch.tensor(-1.0), "-1"), (torch.ones(2), r"shape \(2,\)")])
+def test_a_scale_that_is_a_bad_tensor_is_refused(features, weight, scale, received: str) -> None:
+    with pytest.raises(ValueError, match=f"scale must be a number above 0 or a 0-dim tensor of one, got {received}"):
+        cosine_cross_entropy(features, make_target("hard"), weight, scale=scale)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from equiangular.heads import ETFHead
-from equiangular.losses import DotRegressionLoss, batch_class_counts, dot_loss, dot_regression_loss
+from equiangular.losses import DotRegressionLoss, FocalLoss, batch_class_counts, dot_loss, dot_regression_loss
 
 from .conftest import D, K, make_target
 from .probe import Results
@@ -218,6 +218,7 @@ def test_compiles_without_a_graph_break(features, weight, balance: str) -> None:
         ({"e_h": -1.0}, "e_h must be a finite number above 0, got -1.0"),
         ({"class_weight": torch.ones(3)}, r"class_weight must have shape \(K,\) = \(5,\), got \(3,\)"),
         ({"class_weight": -torch.ones(K)}, "class_weight must be finite and at least 0, got values from -1 to -1"),
+        ({"class_weight": "balanced"}, "class_weight must hold numbers, got 'balanced'"),
         ({"batch_counts": torch.ones(K)}, "batch_counts is used with balance='batch' only, got balance='none'"),
         ({"batch_counts": torch.zeros(K), "balance": "batch"}, "batch_counts is 0 for a class of this batch"),
     ],
@@ -225,6 +226,16 @@ def test_compiles_without_a_graph_break(features, weight, balance: str) -> None:
 def test_bad_options_are_refused(features, weight, options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         dot_regression_loss(features, make_target("hard"), weight, **options)
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "message"),
+    [([1.0, -2.0], "at least 0, got values from -2 to 1"), ([[1.0]], r"shape \(K,\), got \(1, 1\)"), ("x", "numbers")],
+)
+def test_the_module_refuses_bad_class_weights_when_it_is_made(class_weight, message: str) -> None:
+    for loss in (DotRegressionLoss, FocalLoss):
+        with pytest.raises(ValueError, match=f"class_weight must .*{message}"):
+            loss(class_weight=class_weight)
 
 
 def test_counts_of_a_batch(target) -> None:

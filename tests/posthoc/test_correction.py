@@ -68,6 +68,8 @@ def test_bad_input_is_refused() -> None:
         PriorCorrection(K)(torch.zeros(2, 3))
     with pytest.raises(ValueError, match="target_prior has 2 entries for 10 classes"):
         PriorCorrection(K).to_prior([1, 2])
+    with pytest.raises(ValueError, match=r"logits must have width 10, got shape \(2, 3\)"):
+        PriorCorrection(K).fit(torch.zeros(2, 3), torch.arange(2), [1, 2, 3])
     with pytest.raises(ValueError, match="class_counts has 3 entries"):
         PriorCorrection(K).fit(torch.zeros(3, K), torch.arange(3), [1, 2, 3])
 

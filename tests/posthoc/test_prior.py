@@ -58,6 +58,7 @@ def test_dtype_is_kept_and_rounded_once(dtype: torch.dtype) -> None:
     [
         ({"class_counts": [5, 4, 3, 2, 0]}, "class_counts must be .*above 0: class 4 has 0"),
         ({"class_counts": [5, 4]}, "class_counts has 2 entries for 5 classes"),
+        ({"class_counts": None}, "class_counts must be a sequence of K numbers, got None"),
         ({"target_prior": [0.5, 0.5, 0, 0, 0]}, "target_prior must be .*above 0: class 2 has 0"),
         ({"scale": 0}, "scale must be a finite number above 0, got 0"),
         ({"scale": -1.0}, "scale must be"),

@@ -85,8 +85,10 @@ class Head(nn.Module, ABC):
         self.seed = int(seed)
         self._dim_option = dim
         self._frozen: frozenset[str] = frozenset()
-        if not 0 <= float(drop_rate) < 1:
+        if isinstance(drop_rate, bool) or not isinstance(drop_rate, (int, float)) or not 0 <= drop_rate < 1:
             raise ValueError(f"drop_rate must be a number in [0, 1), got {drop_rate!r}.")
+        if dtype is not None and not dtype.is_floating_point:
+            raise ValueError(f"dtype must be a floating-point dtype such as torch.float32, got {dtype!r}.")
         self.dropout = nn.Dropout(drop_rate) if drop_rate else nn.Identity()
         self.feature_tap = nn.Identity()  # its output is h: the place for a forward hook
         like = torch.empty(0, device=device, dtype=dtype)
@@ -174,14 +176,14 @@ class Head(nn.Module, ABC):
         like = self.fixed_scale if self.log_scale is None else self.log_scale.detach()
         if self.num_classes:
             self._frozen = frozenset(n for n, p in self.named_parameters(recurse=False) if not p.requires_grad)
-        before = self.num_classes
+        before = self.num_classes, self.dim, self.projection, self.norm
         self.num_classes = _check_classes(num_classes)
         try:
             if self.projection_kind and self._dim_option is None and num_classes - 1 > self.dim:
                 self._build_trunk(like)
             self._build_classifier(like)
         except ValueError:
-            self.num_classes = before
+            self.num_classes, self.dim, self.projection, self.norm = before
             raise
 
     def _build_trunk(self, like: Tensor) -> None:

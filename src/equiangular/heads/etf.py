@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equiangular._validate import check_choice, values_are_readable
+from equiangular._validate import check_choice, have_values, values_are_readable
 from equiangular.frames import BASES, best_frame, load_frame, simplex_etf, warn_unreachable
 from equiangular.heads.base import Head
 
@@ -78,19 +78,15 @@ class ETFHead(Head):
 
     def _features(self, x: Tensor) -> Tensor:
         h = super()._features(x)
-        if self.training and not self._reach_checked and self.num_classes and h.numel() and _eager(h):
-            self._reach_checked = True  # once, on the first batch of a training
+        if self.training and not self._reach_checked and self.num_classes and h.numel() >= 64 and have_values(h):
+            # Once, since an accelerator waits for it, and on enough entries not to have one sign by chance.
+            self._reach_checked = True
             warn_unreachable(h.detach().reshape(-1, self.dim), self.class_vectors().detach(), stacklevel=2)
         return h
 
     def extra_repr(self) -> str:
         """The options, for ``repr``."""
         return f"{super().extra_repr()}, basis={self.basis!r}"
-
-
-def _eager(x: Tensor) -> bool:
-    """Whether values may be looked at, at the price of one wait for an accelerator."""
-    return not (torch.compiler.is_compiling() or torch.jit.is_tracing() or x.is_meta) and type(x) is Tensor
 
 
 def _check_prototypes(prototypes: Tensor, num_classes: int, dim: int) -> Tensor:

@@ -34,7 +34,7 @@ def scale_for_probability(probability: float, num_classes: int) -> float:
         8.19
     """
     num_classes = check_num_classes(num_classes)
-    if not 1 / num_classes < probability < 1:
+    if not isinstance(probability, (int, float)) or not 1 / num_classes < probability < 1:
         raise ValueError(
             f"probability must lie strictly between 1/K = {1 / num_classes:.4g} (scale 0) and 1 (infinite scale), "
             f"got {probability!r}."

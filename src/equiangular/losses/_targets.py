@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Union
 import torch
 from torch import Tensor
 
-from equiangular._validate import check_choice, check_features, check_labels, values_are_readable
+from equiangular._validate import check_choice, check_features, check_labels, check_positive, values_are_readable
 
 Target = Union[Tensor, tuple[Tensor, Tensor, Union[float, Tensor]]]  # noqa: UP007 - evaluated at run time on 3.10
 
@@ -111,10 +111,13 @@ def _parse_soft(target: Tensor, num_classes: int, batch: int, like: Tensor) -> C
 
 def _parse_mixup(target: Any, num_classes: int, batch: int, like: Tensor) -> ClassShares:
     if len(target) != 3:
-        raise ValueError(f"a mixup target must be (target_a, target_b, lam), got {len(target)} entries.")
+        raise ValueError(
+            f"a mixup target must be (target_a, target_b, lam), got {len(target)} entries. "
+            "Pass class indices as a tensor of shape (B,)."
+        )
     a = check_labels(target[0], num_classes, name="target_a", batch=batch)
     b = check_labels(target[1], num_classes, name="target_b", batch=batch)
-    lam = torch.as_tensor(target[2], device=like.device, dtype=like.dtype)
+    lam = _as_tensor(target[2], "lam").to(like)
     if lam.ndim > 1 or (lam.ndim == 1 and lam.shape[0] != batch):
         raise ValueError(f"lam must be a number or have shape (B,) = ({batch},), got {tuple(lam.shape)}.")
     if values_are_readable(lam) and not bool(((lam >= 0) & (lam <= 1)).all()):
@@ -138,21 +141,43 @@ def check_table(features: Any, weight: Any) -> tuple[Tensor, Tensor]:
     return features.to(dtype), weight
 
 
-def check_per_class(values: Any, num_classes: int, name: str, *, like: Tensor) -> Tensor:
-    """Check a (K,) vector of finite non-negative numbers and return it on the device and in the dtype of ``like``."""
-    vector = torch.as_tensor(values).detach().to(like)
-    if tuple(vector.shape) != (num_classes,):
-        raise ValueError(f"{name} must have shape (K,) = ({num_classes},), got {tuple(vector.shape)}.")
+def check_per_class(values: Any, num_classes: int | None, name: str, *, like: Tensor | None = None) -> Tensor:
+    """Check a (K,) vector of finite non-negative numbers and return it on the device and in the dtype of ``like``.
+
+    Without ``num_classes`` any K will do; without ``like`` device and dtype stay.
+    """
+    vector = _as_tensor(values, name).detach()
+    vector = vector if like is None else vector.to(like)
+    if vector.ndim != 1 or num_classes not in (None, vector.shape[0]):
+        expected = "(K,)" if num_classes is None else f"(K,) = ({num_classes},)"
+        raise ValueError(f"{name} must have shape {expected}, got {tuple(vector.shape)}.")
     if values_are_readable(vector) and not bool((torch.isfinite(vector) & (vector >= 0)).all()):
         low, high = float(vector.min()), float(vector.max())
         raise ValueError(f"{name} must be finite and at least 0, got values from {low:.4g} to {high:.4g}.")
     return vector
 
 
+def check_scale(scale: Any) -> float | Tensor:
+    """Check what cosines are multiplied by: a number above 0, or a 0-dim tensor, such as a learned one."""
+    if not isinstance(scale, Tensor):
+        return check_positive(scale, "scale")
+    if scale.ndim or (values_are_readable(scale) and not bool(scale > 0)):
+        received = f"shape {tuple(scale.shape)}" if scale.ndim else f"{float(scale):g}"
+        raise ValueError(f"scale must be a number above 0 or a 0-dim tensor of one, got {received}.")
+    return scale
+
+
 def without_autocast(tensor: Tensor) -> AbstractContextManager[Any]:
     """Keep autocast from lowering the precision of a loss on the device of ``tensor``."""
     device = tensor.device.type
     return nullcontext() if device == "meta" else torch.autocast(device, enabled=False)
+
+
+def _as_tensor(values: Any, name: str) -> Tensor:
+    try:
+        return torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} must hold numbers, got {values!r}.") from error
 
 
 def reduce_losses(losses: Tensor, reduction: str) -> Tensor:

@@ -12,6 +12,7 @@ from equiangular.losses._targets import (
     REDUCTIONS,
     ClassShares,
     Target,
+    check_scale,
     check_table,
     parse_target,
     reduce_losses,
@@ -65,12 +66,12 @@ def cosine_cross_entropy(
     """
     check_choice(reduction, REDUCTIONS, "reduction")
     eps = check_smoothing(label_smoothing)
-    if not isinstance(scale, Tensor):
-        scale = check_positive(scale, "scale")
+    scale = check_scale(scale)
     features, weight = check_table(features, weight)
     num_classes = weight.shape[0]
-    if bias is not None and tuple(bias.shape) != (num_classes,):
-        raise ValueError(f"bias must have shape (K,) = ({num_classes},), got {tuple(bias.shape)}.")
+    if bias is not None and (not isinstance(bias, Tensor) or tuple(bias.shape) != (num_classes,)):
+        received = tuple(bias.shape) if isinstance(bias, Tensor) else type(bias).__name__
+        raise ValueError(f"bias must have shape (K,) = ({num_classes},), got {received}.")
     size = num_classes if chunk_size is None else check_int(chunk_size, "chunk_size", minimum=1)
     shares = parse_target(target, num_classes, features.shape[0], like=features)
     with without_autocast(features):

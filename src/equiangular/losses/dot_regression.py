@@ -157,7 +157,7 @@ class DotRegressionLoss(nn.Module):
         e_h: E_H, the bound on the squared norm of the features.
 
     Raises:
-        ValueError: unknown ``reduction`` or ``balance``, or a norm that is not above 0.
+        ValueError: unknown ``reduction`` or ``balance``, a negative class weight, or a norm that is not above 0.
 
     Example:
         >>> DotRegressionLoss(balance="batch")
@@ -178,7 +178,7 @@ class DotRegressionLoss(nn.Module):
         self.balance = check_choice(balance, BALANCES, "balance")
         self.e_w = check_positive(e_w, "e_w")
         self.e_h = check_positive(e_h, "e_h")
-        vector = None if class_weight is None else torch.as_tensor(class_weight)
+        vector = None if class_weight is None else check_per_class(class_weight, None, "class_weight")
         self.register_buffer("class_weight", vector, persistent=False)
 
     def forward(self, features: Tensor, target: Target, weight: Tensor, batch_counts: Any | None = None) -> Tensor:

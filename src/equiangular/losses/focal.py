@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from equiangular._validate import check_choice, check_features
+from equiangular._validate import check_choice, check_features, check_non_negative
 from equiangular.losses._targets import REDUCTIONS, Target, check_per_class, parse_target, reduce_losses
 
 
@@ -69,9 +68,7 @@ def focal_loss(
 
 def check_gamma(gamma: Any) -> float:
     """Return ``gamma`` as a finite float of at least 0."""
-    if isinstance(gamma, bool) or not isinstance(gamma, (int, float)) or not math.isfinite(gamma) or gamma < 0:
-        raise ValueError(f"gamma must be a finite number of at least 0, got {gamma!r}. 0 is cross-entropy, 2 is usual.")
-    return float(gamma)
+    return check_non_negative(gamma, "gamma", hint="0 is cross-entropy, 2 is usual.")
 
 
 class FocalLoss(nn.Module):
@@ -83,7 +80,7 @@ class FocalLoss(nn.Module):
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Raises:
-        ValueError: a negative gamma, or an unknown reduction.
+        ValueError: a negative gamma or class weight, or an unknown reduction.
 
     Example:
         >>> FocalLoss(gamma=1.0)
@@ -94,7 +91,7 @@ class FocalLoss(nn.Module):
         super().__init__()
         self.gamma = check_gamma(gamma)
         self.reduction = check_choice(reduction, REDUCTIONS, "reduction")
-        vector = None if class_weight is None else torch.as_tensor(class_weight)
+        vector = None if class_weight is None else check_per_class(class_weight, None, "class_weight")
         self.register_buffer("class_weight", vector, persistent=False)
 
     def forward(self, logits: Tensor, target: Target) -> Tensor:

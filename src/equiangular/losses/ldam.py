@@ -13,11 +13,12 @@ from equiangular._validate import (
     check_class_counts,
     check_features,
     check_int,
+    check_non_negative,
     check_num_classes,
     check_positive,
     values_are_readable,
 )
-from equiangular.losses._targets import REDUCTIONS, Target, check_per_class, parse_target, reduce_losses
+from equiangular.losses._targets import REDUCTIONS, Target, check_per_class, check_scale, parse_target, reduce_losses
 from equiangular.losses.class_balanced import class_balanced_weights
 
 
@@ -42,7 +43,7 @@ def ldam_margins(class_counts: Any, *, max_margin: float = 0.5) -> Tensor:
     section on the label-distribution-aware margin loss.
     """
     counts = check_class_counts(class_counts)
-    return _check_margin(max_margin) * (counts.min() / counts) ** 0.25
+    return check_non_negative(max_margin, "max_margin", hint="Usual: 0.5.") * (counts.min() / counts) ** 0.25
 
 
 def ldam_loss(
@@ -96,8 +97,7 @@ def _margin_loss(
     check_features(cosines, dim=margins.shape[0], name="cosines")
     check_num_classes(cosines.shape[1])
     _check_cosines(cosines)
-    if not isinstance(scale, Tensor):
-        scale = check_positive(scale, "scale")
+    scale = check_scale(scale)
     cosines = cosines.to(torch.promote_types(cosines.dtype, torch.float32))
     margins = margins.to(cosines)
     shares = parse_target(target, cosines.shape[1], cosines.shape[0], like=cosines)
@@ -169,12 +169,6 @@ def _check_cosines(cosines: Tensor) -> None:
             f"cosines must lie in [-1, 1], got an absolute value of {largest:.4g}. "
             "Pass inner products of unit vectors, before any scale (scale= is applied here)."
         )
-
-
-def _check_margin(max_margin: Any) -> float:
-    if isinstance(max_margin, bool) or not isinstance(max_margin, (int, float)) or not 0 <= max_margin < math.inf:
-        raise ValueError(f"max_margin must be a finite number of at least 0, got {max_margin!r}. Usual: 0.5.")
-    return float(max_margin)
 
 
 class LDAMLoss(nn.Module):

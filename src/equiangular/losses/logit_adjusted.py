@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from equiangular._validate import check_choice, check_class_counts, check_features
+from equiangular._validate import check_choice, check_class_counts, check_features, check_non_negative
 from equiangular.losses._targets import REDUCTIONS, Target
 from equiangular.losses.cross_entropy import check_smoothing, soft_target_cross_entropy
 
@@ -56,8 +55,7 @@ def logit_adjusted_cross_entropy(
 
 def _log_prior(class_counts: Any, num_classes: int | None, tau: float) -> Tensor:
     """The adjustment tau log(counts / sum), (K,) float64."""
-    if isinstance(tau, bool) or not isinstance(tau, (int, float)) or not math.isfinite(tau) or tau < 0:
-        raise ValueError(f"tau must be a finite number of at least 0, got {tau!r}.")
+    tau = check_non_negative(tau, "tau", hint="0 adjusts nothing, 1 is balanced softmax.")
     counts = check_class_counts(class_counts, num_classes)
     return tau * (counts / counts.sum()).log()
 

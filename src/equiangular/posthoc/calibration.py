@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_features, check_labels
-from equiangular.posthoc.prior import log_prior
+from equiangular.posthoc.prior import log_prior, prior_shift
 
 # Standard deviations of the weak priors: on the strength about 1, on log scale about the data's own starting point.
 STRENGTH_STD = 0.5
@@ -75,7 +75,7 @@ def calibrate_prior_correction(
     check_features(logits, name="logits")
     num_classes = logits.shape[1]
     labels = check_labels(labels, num_classes, batch=logits.shape[0]).cpu()
-    shift = log_prior(class_counts, num_classes, "class_counts") - log_prior(target_prior, num_classes, "target_prior")
+    shift = prior_shift(class_counts, target_prior, num_classes)
     rho = log_prior(target_prior, num_classes, "target_prior").exp().cpu()
     held = torch.bincount(labels, minlength=num_classes)
     present = held > 0

@@ -56,6 +56,7 @@ class PriorCorrection(nn.Module):
         self, logits: Tensor, labels: Tensor, class_counts: Any, *, target_prior: Any | None = None
     ) -> PriorCorrection:
         """Fit scale and strength; see :func:`calibrate_prior_correction` for arguments and errors. Returns self."""
+        check_features(logits, dim=self.num_classes, name="logits")
         scale, strength = calibrate_prior_correction(logits, labels, class_counts, target_prior=target_prior)
         self.scale.fill_(scale)
         self.strength.fill_(strength)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equiangular._validate import check_class_counts, check_features, check_positive
+from equiangular._validate import check_class_counts, check_features, check_non_negative, check_positive
 
 
 def prior_corrected_logits(
@@ -47,10 +47,9 @@ def prior_corrected_logits(
     "Adjusting the outputs of a classifier to new a priori probabilities", Neural Computation 2002, eq. 2.4.
     """
     check_features(logits, name="logits")
-    scale, strength = check_positive(scale, "scale"), check_strength(strength)
-    num_classes = logits.shape[1]
-    shift = log_prior(class_counts, num_classes, "class_counts") - log_prior(target_prior, num_classes, "target_prior")
-    return corrected(logits, shift, scale, strength)
+    scale = check_positive(scale, "scale")
+    strength = check_non_negative(strength, "strength", hint="0 corrects nothing, 1 is Bayes' rule.")
+    return corrected(logits, prior_shift(class_counts, target_prior, logits.shape[1]), scale, strength)
 
 
 def corrected(logits: Tensor, shift: Tensor, scale: float | Tensor, strength: float | Tensor) -> Tensor:
@@ -59,20 +58,16 @@ def corrected(logits: Tensor, shift: Tensor, scale: float | Tensor, strength: fl
     return (scale * logits.to(dtype) - strength * shift.to(logits.device, dtype)).to(logits.dtype)
 
 
+def prior_shift(class_counts: Any, target_prior: Any | None, num_classes: int) -> Tensor:
+    """log pi - log rho, (K,) float64: the training prior against the target prior, which is uniform by default."""
+    counts = check_class_counts(class_counts, num_classes)  # None is no counts, where log_prior takes it for uniform
+    train = log_prior(counts, num_classes, "class_counts")
+    return train - log_prior(target_prior, num_classes, "target_prior").to(train.device)
+
+
 def log_prior(weights: Any | None, num_classes: int, name: str) -> Tensor:
     """The logarithm of positive class weights (K,) divided by their sum, float64; None is the uniform prior."""
     if weights is None:
         return torch.full((num_classes,), -math.log(num_classes), dtype=torch.float64)
     checked = check_class_counts(weights, num_classes, name=name)
     return (checked / checked.sum()).log()
-
-
-def check_strength(strength: Any) -> float:
-    """Return ``strength`` as a finite float of at least 0."""
-    try:
-        value = float(strength)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"strength must be a finite number of at least 0, got {strength!r}.")
-    return value

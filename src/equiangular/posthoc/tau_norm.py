@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from equiangular._validate import check_features, check_labels
+from equiangular._validate import check_features, check_labels, check_non_negative
 
 # From the classifier as trained to one of unit-norm class vectors.
 TAUS = tuple(step / 20 for step in range(21))
@@ -93,6 +92,4 @@ def choose_tau(features: Tensor, labels: Tensor, weight: Tensor, *, taus: Iterab
 
 
 def _check_tau(tau: Any) -> float:
-    if isinstance(tau, bool) or not isinstance(tau, (int, float)) or not 0 <= tau < math.inf:
-        raise ValueError(f"tau must be a finite number of at least 0, got {tau!r}. 0 changes nothing, 1 equals norms.")
-    return float(tau)
+    return check_non_negative(tau, "tau", hint="0 changes nothing, 1 makes all norms equal.")

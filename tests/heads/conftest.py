@@ -1,0 +1,19 @@
+"""The table of heads, and features for them."""
+
+import pytest
+import torch
+
+from equiangular.heads import HEADS
+
+K, D = 5, 8
+KINDS = sorted(set(HEADS) - {"rotated-etf", "incremental-etf"})  # see test_rotated.py and test_incremental.py
+FIXED = ["etf", "random"]
+
+
+def features(rows: int = 6, seed: int = 0, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.randn(rows, D, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
