@@ -9,6 +9,7 @@ import typer
 from equiangular import __version__
 from equiangular.cli.compare import compare
 from equiangular.cli.evaluate import evaluate
+from equiangular.cli.export import export
 from equiangular.cli.frame import frame
 from equiangular.cli.measure import measure
 from equiangular.cli.predict import predict
@@ -45,6 +46,7 @@ def common(
 
 app.command()(compare)
 app.command()(evaluate)
+app.command()(export)
 app.command()(frame)
 app.command()(measure)
 app.command()(reproduce)

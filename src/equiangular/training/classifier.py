@@ -78,6 +78,7 @@ class Classifier(nn.Module):
         self.backbone = task.backbone
         self.head = task.head
         self.info = info
+        self.prior = prior
         self.scale = scale
         self.register_buffer("shift", shift.float())
         self.eval()

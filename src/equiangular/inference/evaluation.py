@@ -1,0 +1,136 @@
+"""A stored model on a test set: everything that can be said about it, as JSON-plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from equiangular._validate import did_you_mean
+from equiangular.inference.inputs import list_inputs, read_inputs
+from equiangular.training.classifier import Classifier
+from equiangular.training.methods import get_method
+from equiangular.training.model_info import ModelInfo
+from equiangular.training.scoring import Scorer
+
+BATCH_SIZE = 256
+
+
+@torch.no_grad()
+def evaluate(
+    classifier: Classifier,
+    *,
+    data: str | Path | None = None,
+    batch_size: int = BATCH_SIZE,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Evaluate a stored model, batch by batch.
+
+    Args:
+        classifier: the model, with the class prior of its predictions, on the device to compute on.
+        data: what to evaluate on: a folder ``CLASS/*.png``, a file of labelled rows (.npz, .parquet, .csv), a data set
+            by name or a folder with a test part; by default the test part of the data that the model was trained on.
+            Classes are matched by name.
+        batch_size: samples at a time.
+        progress: called with the number of samples after each batch.
+
+    Returns:
+        ``scores`` and ``raw_scores`` (of the logits before correction and calibration), see :meth:`Scorer.compute`;
+        ``classes``, ``reliability`` and ``confusion``, see :meth:`Scorer.details`; ``raw_reliability``; ``model``, its
+        description without the vocabulary; ``data``, ``prior`` and ``method``.
+
+    Raises:
+        ValueError: data that cannot be read or have no labels, or a class that the model does not know.
+    """
+    info, device = classifier.info, classifier.shift.device
+    scorer, raw = (Scorer(list(info.class_counts), info.thresholds, info.class_names).to(device) for _ in range(2))
+    batches, source = labelled_batches(info, data, batch_size)
+    for x, y in batches:
+        logits = classifier.raw_logits(x.to(device))
+        raw.update(logits, y.to(device))
+        scorer.update(logits * classifier.scale - classifier.shift, y.to(device))
+        if progress is not None:
+            progress(len(y))
+    scores = scorer.compute()
+    if not scores["samples"]:
+        raise ValueError(f"no samples to evaluate on in {source!r}.")
+    model = {key: value for key, value in info.as_dict().items() if key != "vocabulary"}
+    return {
+        "method": get_method(info.method).label,
+        "data": source,
+        "prior": "the method's own" if classifier.prior is None else classifier.prior,
+        "scores": scores,
+        "raw_scores": raw.compute(),
+        **scorer.details(),
+        "raw_reliability": raw.details()["reliability"],
+        "model": model,
+    }
+
+
+def labelled_batches(
+    info: ModelInfo, data: str | Path | None, batch_size: int
+) -> tuple[Iterator[tuple[Tensor, Tensor]], str]:
+    """Batches of inputs and labels to evaluate on, and what they come from.
+
+    Raises:
+        ValueError: as :func:`evaluate`, some of it while the batches are read.
+    """
+    from equiangular.data import load_dataset
+
+    if data is None:
+        if not info.data:
+            raise ValueError("the model does not say what data it was trained on. Name some with --data.")
+        return _dataset_batches(load_dataset(**info.data), info, batch_size)
+    path = Path(data).expanduser()
+    if not path.exists():
+        if info.kind == "text":
+            raise ValueError(f"{str(data)!r} does not exist. Texts are evaluated from a file that has them.")
+        return _dataset_batches(load_dataset(str(data), **_options(info)), info, batch_size)
+    inner = next((path / n for n in ("test", "test.parquet", "val", "validation") if (path / n).exists()), path)
+    files = list_inputs([inner], info.kind)
+    return _file_batches(files, info, batch_size), str(inner)
+
+
+def _options(info: ModelInfo) -> dict[str, Any]:
+    """How the model's own data was loaded, but for its name."""
+    return {key: value for key, value in info.data.items() if key not in ("name_or_path", "memory")}
+
+
+def _dataset_batches(dataset: Any, info: ModelInfo, batch_size: int) -> tuple[Iterator[tuple[Tensor, Tensor]], str]:
+    if dataset.input_shape != info.input_shape:
+        raise ValueError(
+            f"data set {dataset.name!r} has inputs of shape {dataset.input_shape}, the model takes {info.input_shape}."
+        )
+    index = torch.tensor([class_index(name, info) for name in dataset.class_names])
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        for part in torch.arange(len(dataset.test_y)).split(batch_size):
+            yield dataset.test_x[part], index[dataset.test_y[part]]
+
+    return batches(), f"test part of {dataset.name}"
+
+
+def _file_batches(files: list[Path], info: ModelInfo, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    for batch in read_inputs(files, info, batch_size=batch_size):
+        if batch.failures:
+            raise ValueError(f"{batch.failures[0][1]} An evaluation leaves nothing out.")
+        if batch.labels is None:
+            raise ValueError(f"{batch.names[0]} has no label. An evaluation needs the class of every sample.")
+        yield batch.inputs, torch.tensor([class_index(name, info) for name in batch.labels])
+
+
+def class_index(name: str, info: ModelInfo) -> int:
+    """The label of a class by its name.
+
+    Raises:
+        ValueError: the model has no such class; the closest one is suggested.
+    """
+    if name not in info.class_names:
+        raise ValueError(
+            f"the model has no class {name!r}{did_you_mean(name, info.class_names)} "
+            f"It was trained on {info.num_classes} classes, {info.class_names[0]!r} the first."
+        )
+    return info.class_names.index(name)
