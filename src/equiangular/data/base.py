@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +32,8 @@ class Dataset:
         kind: ``"image"``, ``"table"`` or ``"text"`` (texts come as features, such as TF-IDF).
         source: where the data comes from, and how the test part was chosen.
         licence: as far as the source states one.
+        columns: of a table: d names of its columns, in order, where the source names them.
+        vocabulary: of texts: what made features of them, see :func:`equiangular.data.text.fit_vocabulary`.
 
     Raises:
         ValueError: a shape or dtype that does not fit, a label out of range, or a class without training samples.
@@ -51,6 +54,8 @@ class Dataset:
     kind: str
     source: str
     licence: str = "not stated"
+    columns: tuple[str, ...] | None = None
+    vocabulary: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         check_choice(self.kind, KINDS, "kind")

@@ -14,7 +14,7 @@ from equiangular.data.arrays import TEST_FRACTION
 from equiangular.data.base import Dataset, relabel
 from equiangular.data.encoded import EncodedImages
 from equiangular.data.sources import ArrowImages, ImageSource, image_inputs
-from equiangular.data.text import tfidf_features
+from equiangular.data.text import fit_vocabulary, vocabulary_features
 from equiangular.longtail import holdout_indices
 
 LABEL, IMAGE, TEXT = "label", "image", "text"
@@ -86,6 +86,7 @@ def from_tables(
         rows = [np.arange(len(part.labels)) for part in parts]
     kind = "image" if IMAGE in columns else "text" if TEXT in columns else "table"
     inputs: Sequence[Tensor | EncodedImages]
+    vocabulary = None
     if kind == "image":
         groups = {id(p): ImageSource(ArrowImages(p.table.column(IMAGE)), p.where) for p in parts}
         inputs = image_inputs(
@@ -93,11 +94,14 @@ def from_tables(
         )
     elif kind == "text":
         texts = [_texts(part, chosen) for part, chosen in zip(parts, rows, strict=True)]
-        inputs = [torch.from_numpy(x) for x in tfidf_features(*texts)]
+        vocabulary = fit_vocabulary(texts[0])
+        inputs = [torch.from_numpy(vocabulary_features(part, vocabulary)) for part in texts]
     else:
         inputs = [torch.from_numpy(_numbers(part, columns)[chosen]) for part, chosen in zip(parts, rows, strict=True)]
     targets = [torch.from_numpy(y) for y in labels]
-    return Dataset(name, inputs[0], targets[0], inputs[1], targets[1], names, kind, source)
+    parts_of_it = (inputs[0], targets[0], inputs[1], targets[1])
+    named = tuple(columns) if kind == "table" else None
+    return Dataset(name, *parts_of_it, names, kind, source, columns=named, vocabulary=vocabulary)
 
 
 def _labels(parts: Sequence[Part]) -> tuple[list[np.ndarray], tuple[str, ...]]:
