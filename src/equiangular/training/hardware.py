@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -101,6 +102,8 @@ def make_fabric(hardware: Hardware) -> Any:
 
 def _strategy(name: str, processes: int) -> Any:
     """Fabric's strategy; one process needs none."""
+    from torch.nn.parallel import DistributedDataParallel
+
     if processes == 1:
         return "auto"
     strategies = require("lightning_fabric.strategies", extra="train", purpose="Training on several devices")
@@ -109,4 +112,6 @@ def _strategy(name: str, processes: int) -> Any:
 
         return strategies.ModelParallelStrategy(shard, data_parallel_size=processes, tensor_parallel_size=1)
     # Buffers need no broadcast: BatchNorm is synchronised and the frames are the same everywhere.
-    return strategies.DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
+    known = inspect.signature(DistributedDataParallel).parameters
+    option = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    return strategies.DDPStrategy(gradient_as_bucket_view=True, **{option: False})

@@ -85,11 +85,9 @@ class Training:
             task.to(memory_format=torch.channels_last)
         if hardware.compile:
             task.backbone.compile()
-        self.average = make_average(task, budget.ema)
         self.module, self.optimizer = self.fabric.setup(task, make_optimizer(task, budget))
+        self.average = make_average(task, budget.ema)
         device = self.fabric.device
-        if self.average is not None:
-            self.average.to(device)
         self.batches = Batches(
             inputs,
             labels,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from equiangular.training.batches import even_parts
 from equiangular.training.split import as_float
@@ -64,5 +64,6 @@ def _together(outputs: list[Tensor], inputs: Any, fabric: Any) -> Tensor:
     sizes = [stop - start for start, stop in _parts(inputs, fabric)]
     padded = own.new_zeros(max(sizes), *own.shape[1:])
     padded[: len(own)] = own
-    gathered = fabric.all_gather(padded)
+    gathered = [torch.empty_like(padded) for _ in sizes]
+    distributed.all_gather(gathered, padded)
     return torch.cat([part[:size] for part, size in zip(gathered, sizes, strict=True)]).cpu()

@@ -148,10 +148,8 @@ class _Run:
         """Show progress; leave a checkpoint when told to stop or when the time has come."""
         if self.progress is not None:
             self.progress(training, None)
-        self.stop_if_told()
         minutes = self.config.checkpoint_minutes
-        if minutes and self.fabric.world_size == 1 and time.monotonic() - self.saved > 60 * minutes:
-            self.save()
+        self.obey(due=bool(minutes) and time.monotonic() - self.saved > 60 * minutes)
 
     def after_epoch(self, training: Training) -> None:
         """Validate, write the epoch's line, keep the best, leave a checkpoint."""
@@ -176,13 +174,14 @@ class _Run:
             self.save()
         if self.progress is not None:
             self.progress(training, row)
-        self.stop_if_told()
+        self.obey(due=False)
 
-    def stop_if_told(self) -> None:
-        """Leave a checkpoint and raise, if a signal has come."""
-        number = self.stop.agreed(self.fabric)
-        if number:
+    def obey(self, *, due: bool) -> None:
+        """Leave a checkpoint if it is due; leave one and raise, if a signal to stop has come."""
+        number, due = self.stop.agreed(self.fabric, due)
+        if number or due:
             self.save()
+        if number:
             where = f"epoch {self.training.epoch + 1}, step {self.training.step}"
             raise Stopped(number, f"stopped in {where}. Go on with: equiangular resume {self.folder.path}")
 
@@ -214,7 +213,14 @@ class _Run:
             size=config.size,
             seed=config.seed,
             balance=sampler_alpha(config.sampler),
-            data={"name_or_path": config.data, "split_seed": config.split_seed, "size": config.size},
+            vocabulary=self.dataset.vocabulary,
+            columns=self.dataset.columns,
+            data={
+                "name_or_path": config.data,
+                "root": config.root,
+                "split_seed": config.split_seed,
+                "size": config.size,
+            },
             thresholds=config.thresholds,
             epoch=epoch,
         )

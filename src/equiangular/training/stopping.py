@@ -53,17 +53,18 @@ class StopSignals:
         for each, handler in self._before.items():
             signal.signal(each, handler)
 
-    def agreed(self, fabric: Any) -> int:
-        """The signal that any process has received, 0 for none: the same answer on all of them.
+    def agreed(self, fabric: Any, due: bool) -> tuple[int, bool]:
+        """The signal that any process has received, 0 for none, and whether a checkpoint is due on any.
 
-        Called once a step by all processes.
+        The answer is the same on all processes, which call this together once a step.
         """
         if fabric.world_size == 1:
-            return self.received
+            return self.received, due
         self._asked += 1
         if self._asked % _STEPS_BETWEEN_QUESTIONS:
-            return 0
+            return 0, False
         import torch
 
-        number = torch.tensor(float(self.received), device=fabric.device)
-        return int(fabric.all_reduce(number, reduce_op="max"))
+        flags = torch.tensor([float(self.received), float(due)], device=fabric.device)
+        number, due = fabric.all_reduce(flags, reduce_op="max").tolist()
+        return int(number), bool(due)

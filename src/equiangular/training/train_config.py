@@ -88,6 +88,8 @@ class TrainConfig(Hardware, Budget, DataOptions):
         for part in (DataOptions, Budget, Hardware):
             part.__post_init__(self)
         check_positive(self.width, "width")
+        if self.ema and self.strategy == "fsdp":
+            raise ValueError("ema keeps a whole copy of the weights, which strategy='fsdp' spreads: choose one of them.")
         check_int(self.seed, "seed", minimum=0)
         check_int(self.checkpoint_epochs, "checkpoint_epochs", minimum=0)
         if not self.checkpoint_minutes >= 0:
