@@ -1,5 +1,7 @@
 """Heads inside the machinery around them: torch.compile, torch.export, ONNX, autocast, DistributedDataParallel."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -14,7 +16,7 @@ def features(rows: int = 6) -> torch.Tensor:
     return torch.randn(rows, D, generator=torch.Generator().manual_seed(0))
 
 
-KINDS = sorted(set(HEADS) - {"rotated-etf", "incremental-etf"})  # see test_rotated.py and test_incremental.py
+KINDS = sorted(set(HEADS) - {"rotated-etf", "incremental-etf", "implicit"})  # each has a test file of its own
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -95,3 +97,29 @@ def test_distributed_data_parallel_keeps_the_frame(tmp_path) -> None:
         assert "module.1.weight" in wrapped.state_dict()
     finally:
         torch.distributed.destroy_process_group()
+
+
+def _rank(rank: int, folder: str) -> None:
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    torch.manual_seed(1000 + rank)  # global seeds differ, as they do in careless training scripts
+    model = nn.Sequential(nn.Linear(D, D), ETFHead(D, K, norm="batch"))
+    mismatched = nn.Sequential(nn.Linear(D, D), ETFHead(D, K, norm="batch", seed=rank))
+    drawn = model[1].weight.clone()
+    for network in (model, mismatched):
+        wrapped = nn.parallel.DistributedDataParallel(network)
+        nn.functional.cross_entropy(wrapped(torch.randn(6, D)), torch.arange(6) % K).backward()
+    result = {"drawn": drawn, "used": model[1].weight, "mended": mismatched[1].weight, "grad": model[0].weight.grad}
+    torch.save(result, f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_ranks_cannot_have_two_frames(tmp_path: Path) -> None:
+    """The same seed draws the same frame on every rank, and where seeds differ, the buffer of rank 0 is broadcast."""
+    if not torch.distributed.is_available():
+        pytest.skip("torch was built without torch.distributed")
+    torch.multiprocessing.start_processes(_rank, (str(tmp_path),), nprocs=2, start_method="spawn")
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert torch.equal(first["used"], ETFHead(D, K).weight)
+    assert torch.equal(first["mended"], ETFHead(D, K).weight)
