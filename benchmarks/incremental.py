@@ -61,8 +61,8 @@ class Study:
 
 
 STUDIES = {
-    "digits": Study("digits", None, 6, 2, 2, 5, "digits", 64, 30, False, 10, 3, True),
-    "cifar100_lt50": Study("cifar100_lt50", 16, 60, 8, 5, 5, "resnet8", 128, 24, True, 5, 1, False),
+    "digits": Study("digits", None, 6, 2, 2, 5, "digits", 64, 30, False, 10, 2, True),
+    "cifar100_lt50": Study("cifar100_lt50", 16, 60, 8, 5, 5, "resnet8", 128, 8, True, 3, 1, False),
 }
 # base training -> ways of going on from it
 METHODS = {
@@ -81,7 +81,7 @@ LABELS = {
     "linear-ncm": "learned linear + CE, then nearest class mean",
 }
 TRAINED = ("etf-order", "etf-match", "cosine-finetuned", "linear-finetuned")
-GRID = {"learning_rate": (0.01, 0.05, 0.25, 1.0), "steps": (10, 50, 250, 1000)}
+GRID = {"learning_rate": (0.02, 0.1, 0.5), "steps": (20, 100, 500)}
 FIRST_TUNING_SEED = 1000
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,7 @@ def train(
     learning_rate: float = 0.1,
     weight_decay: float = 5e-4,
     batch_size: int = 128,
+    on_epoch: Callable[[], Any] | None = None,
 ) -> nn.Module:
     """SGD with Nesterov momentum 0.9, two epochs of warm-up, then a cosine to 0; ``loss`` takes a batch and labels."""
     parameters = [p for p in network.parameters() if p.requires_grad]
@@ -66,6 +68,8 @@ def train(
             step += 1
         if not math.isfinite(float(value.detach())):
             raise ValueError(f"the loss became {float(value)} in epoch {epoch}; lower the learning rate")
+        if on_epoch is not None:
+            on_epoch()
     return network.eval()
 
 
