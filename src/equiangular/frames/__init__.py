@@ -25,6 +25,7 @@ from equiangular.frames.levenshtein import levenshtein_bound
 from equiangular.frames.nonnegative import nonnegative_orthogonal_frame, reachable_cosine, warn_unreachable
 from equiangular.frames.orthoplex import orthoplex
 from equiangular.frames.quadratic_code import quadratic_code, quadratic_code_rows
+from equiangular.frames.quadratic_search import quadratic_nearest
 from equiangular.frames.spherical_code import spherical_code
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ += [
     "orthoplex",
     "quadratic_code",
     "quadratic_code_rows",
+    "quadratic_nearest",
     "reachable_cosine",
     "spherical_code",
     "warn_unreachable",

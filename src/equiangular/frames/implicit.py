@@ -61,7 +61,6 @@ def implicit_rows(
     """
     d = check_int(dim, "dim", minimum=1, hint="A class vector needs at least one coordinate.")
     check_choice(construction, CONSTRUCTIONS, "construction")
-    key = _key(seed)
     ids = _check_ids(class_ids)
     dtype = dtype or torch.get_default_dtype()
     if construction == "quadratic":
@@ -73,11 +72,10 @@ def implicit_rows(
                 f"no quadratic code holds {num_classes} classes in {d} dimensions. "
                 "Use construction='random', or more dimensions."
             )
-        signs = 1 - 2 * (_splitmix(torch.arange(d, device=ids.device) + _signed(key)) & 1)
-        rows = quadratic_code_rows(code, ids.reshape(-1), d, dtype=dtype) * signs.to(dtype)
-        return rows.reshape(*ids.shape, d)
+        rows = quadratic_code_rows(code, ids.reshape(-1), d, dtype=dtype)
+        return (rows * column_signs(d, seed=seed, device=ids.device).to(dtype)).reshape(*ids.shape, d)
     words = (d + 3) // 4
-    start = _splitmix(ids.reshape(-1) + _signed(key))
+    start = _splitmix(ids.reshape(-1) + _signed(_key(seed)))
     counters = torch.arange(1, words + 1, device=ids.device) * _signed(_GOLDEN_GAMMA)
     bits = _splitmix(start[:, None] + counters)
     # Constant shifts: torch.compile's vectorised shift by a tensor is wrong for negative int64 (seen in torch 2.13).
@@ -86,6 +84,16 @@ def implicit_rows(
     squares = values.square().sum(1, keepdim=True)  # exact: below 2^32 d
     rows = values.double() / squares.double().sqrt() if ids.device.type != "mps" else values / squares.float().sqrt()
     return rows.to(dtype).reshape(*ids.shape, d)
+
+
+def column_signs(dim: int, *, seed: int, device: torch.device | str | None = None) -> Tensor:
+    """The signs (d,) int64 that :func:`implicit_rows` gives to the columns of a quadratic code.
+
+    Example:
+        >>> column_signs(4, seed=0).abs()
+        tensor([1, 1, 1, 1])
+    """
+    return 1 - 2 * (_splitmix(torch.arange(dim, device=device) + _signed(_key(seed))) & 1)
 
 
 def _check_ids(class_ids: Tensor) -> Tensor:

@@ -5,8 +5,10 @@ from equiangular.heads.attachment import attach, find_head, forward_with_feature
 from equiangular.heads.base import Head
 from equiangular.heads.cosine import CosineHead
 from equiangular.heads.etf import ETFHead
+from equiangular.heads.implicit import ImplicitHead
 from equiangular.heads.incremental import IncrementalETFHead
 from equiangular.heads.linear import LinearHead
+from equiangular.heads.nearest import PrototypeIndex, nearest_prototypes
 from equiangular.heads.normalize import unit_normalize
 from equiangular.heads.random_vectors import RandomHead, random_unit_vectors
 from equiangular.heads.registry import HEADS, make_head
@@ -19,8 +21,10 @@ __all__ = [
     "CosineHead",
     "ETFHead",
     "Head",
+    "ImplicitHead",
     "IncrementalETFHead",
     "LinearHead",
+    "PrototypeIndex",
     "RandomHead",
     "RotatedETFHead",
     "align_head",
@@ -29,6 +33,7 @@ __all__ = [
     "forward_with_features",
     "make_head",
     "match_vertices",
+    "nearest_prototypes",
     "random_unit_vectors",
     "restrict_logits",
     "scale_for_probability",

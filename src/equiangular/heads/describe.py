@@ -20,6 +20,7 @@ _OPTIONS = {
     "seed": "seed",
     "bias": "has_bias",
     "basis": "basis",
+    "construction": "construction",
 }
 
 

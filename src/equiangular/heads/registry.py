@@ -8,6 +8,7 @@ from equiangular._validate import check_choice
 from equiangular.heads.base import Head
 from equiangular.heads.cosine import CosineHead
 from equiangular.heads.etf import ETFHead
+from equiangular.heads.implicit import ImplicitHead
 from equiangular.heads.incremental import IncrementalETFHead
 from equiangular.heads.linear import LinearHead
 from equiangular.heads.random_vectors import RandomHead
@@ -20,6 +21,7 @@ HEADS: dict[str, type[Head]] = {
     "random": RandomHead,
     "rotated-etf": RotatedETFHead,
     "incremental-etf": IncrementalETFHead,
+    "implicit": ImplicitHead,
 }
 
 
