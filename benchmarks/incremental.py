@@ -306,6 +306,10 @@ def main() -> None:
     torch.set_num_threads(1)
     name, study = options.study, STUDIES[options.study]
     output = options.output.with_name(f"{options.output.stem}_{name}.json")
+    try:
+        make_data(study, 0, tuning=False)
+    except ValueError as error:
+        raise SystemExit(f"{name}: {error}") from error
     empty = {"study": vars(study), "grid": GRID, "tuning": {}, "runs": {}}
     results = read_json(output) if output.exists() else empty
 
