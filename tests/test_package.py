@@ -2,10 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
 import equiangular
+
+ROOT = Path(__file__).parents[1]
 
 
 def run(code: str) -> str:
@@ -43,3 +47,10 @@ def test_help_does_not_import_torch() -> None:
         "except SystemExit as e:\n    print('exit', e.code, 'torch' in sys.modules)"
     )
     assert run(code).endswith("exit 0 False")
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert str(citation["version"]) == equiangular.__version__
+    assert f'version = "{equiangular.__version__}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert "Inducing Neural Collapse in Imbalanced Learning" in citation["references"][0]["title"]
