@@ -1,20 +1,22 @@
-"""``equiangular measure FILE...``: neural collapse of stored features, one file or one for each epoch."""
+"""``equiangular measure PATH...``: neural collapse of stored features over epochs, or of the model of a run."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 
 def measure(
-    files: Annotated[
+    paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...",
-            help="Feature files (.npz, .parquet, .safetensors) with features and labels, and weight or logits if there "
-            "are; or a folder of them. Several are taken as epochs, in the order of the last number in their names.",
+            metavar="PATH...",
+            help="Runs of 'equiangular train' (or a model folder in one, such as RUN/best), measured on their own "
+            "training samples; or feature files (.npz, .parquet, .safetensors) with features and labels, and weight, "
+            "logits or ood_features if there are. Several files, or a folder of them, are epochs, in the order of the "
+            "last number in their names. Several runs or folders are put side by side.",
         ),
     ],
     output: Annotated[
@@ -27,42 +29,128 @@ def measure(
     covariance: Annotated[
         bool, typer.Option("--covariance/--no-covariance", help="NC1 (pinv) and VCI, which need a d x d matrix.")
     ] = True,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYERS", help="Of a run: collapse through the depth. Names with commas, or auto for all stages."
+        ),
+    ] = None,
+    root: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Folder of named data sets, if it is not that of the run.")
+    ] = None,
+    accelerator: Annotated[str, typer.Option(help="Of a run: auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
-    """Measure neural collapse of stored features: one pass, any size, safe near collapse."""
+    """Measure neural collapse: every measure in one pass, safe near collapse."""
     from rich.console import Console
-    from rich.progress import track
 
     from equiangular._files import prepare_folder, write_json
+    from equiangular._validate import check_choice
 
+    check_choice(global_mean, ("class", "sample"), "global_mean")
     if output is not None:
         prepare_folder(output)
     from equiangular._provenance import provenance
-    from equiangular.measures.feature_files import SUFFIXES, epoch_of, read_features
-    from equiangular.measures.from_file import measure_file
-    from equiangular.report.collapse import collapse_table, write_collapse_page
+    from equiangular.report.collapse import collapse_table, comparison_table, rows_table, write_collapse_page
 
-    paths = [p for f in files for p in (sorted(q for q in f.iterdir() if q.suffix in SUFFIXES) if f.is_dir() else [f])]
-    if not paths:
-        raise ValueError(f"no feature file in {', '.join(map(str, files))}; they end in {', '.join(SUFFIXES)}.")
-    numbers = [epoch_of(p) for p in paths]
-    numbered = len(set(numbers)) == len(paths) and None not in numbers
-    if numbered:
-        paths = [p for _, p in sorted(zip(numbers, paths, strict=True))]
-    rows = []
-    for path in track(paths, "measuring", console=Console(stderr=True), transient=True, disable=len(paths) == 1):
-        data = read_features(path)
-        rows.append(measure_file(data, global_mean=global_mean, groups=groups, covariance=covariance))
+    options = {"global_mean": global_mean, "groups": groups, "covariance": covariance}
+    of_run = {"layers": _layers(layers), "root": root, "accelerator": accelerator}
+    series = []
+    for name, files in _series(paths).items():
+        if files is not None and layers is not None:
+            raise ValueError(f"--layers needs the model of a run, and {name!r} has stored features only.")
+        series.append(
+            _measure_run(Path(name), options, of_run) if files is None else _measure_files(name, files, options)
+        )
     console = Console(width=None if Console().is_terminal else 150)
-    console.print(collapse_table(rows[-1], str(paths[-1])))
+    for one in series:
+        if len(one["curve"]) > 1:
+            console.print(rows_table(dict(zip(one["epochs"], one["curve"], strict=True)), "epoch", one["name"]))
+        if one["layers"]:
+            console.print(rows_table(one["layers"], "layer", one["name"]))
+    if len(series) == 1:
+        console.print(collapse_table(series[0]["measures"], series[0]["name"]))
+    else:
+        console.print(comparison_table({one["name"]: one["measures"] for one in series}, "side by side"))
     if output is not None:
-        results = {
-            "files": [str(p) for p in paths],
-            "epochs": sorted(numbers) if numbered else list(range(len(paths))),
-            "measures": rows,
-            "global_mean": global_mean,
-            "shape": {"samples": len(data.labels), "classes": data.num_classes, "dim": data.features.shape[1]},
-            "provenance": provenance(),
-        }
+        results = {"series": series, **options, "provenance": provenance()}
         write_json(output / "measures.json", results)
         page = write_collapse_page(results, output / "report.html")
         typer.echo(f"wrote {output / 'measures.json'} and {page}")
+
+
+def _layers(text: str | None) -> str | tuple[str, ...]:
+    if text is None or text == "auto":
+        return text or ()
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _series(paths: list[Path]) -> dict[str, list[Path] | None]:
+    """Name -> feature files, or None for a run; loose files are one series."""
+    from equiangular.measures.feature_files import SUFFIXES
+
+    series: dict[str, Any] = {}
+    loose = []
+    for path in dict.fromkeys(p.expanduser() for p in paths):
+        if not path.is_dir():
+            loose.append(path)
+        elif any((path / name).exists() for name in ("config.yaml", "model.safetensors")):
+            series[str(path)] = None
+        else:
+            series[str(path)] = sorted(q for q in path.iterdir() if q.suffix in SUFFIXES)
+            if not series[str(path)]:
+                raise ValueError(
+                    f"{str(path)!r} holds neither a run of 'equiangular train' nor a feature file; those end in "
+                    f"{', '.join(SUFFIXES)}."
+                )
+    if loose:
+        series[str(loose[0]) if len(loose) == 1 else f"{loose[0]} ... {loose[-1].name}"] = loose
+    return series
+
+
+def _measure_files(name: str, files: list[Path], options: dict[str, Any]) -> dict[str, Any]:
+    from rich.console import Console
+    from rich.progress import track
+
+    from equiangular.measures.feature_files import epoch_of, read_features
+    from equiangular.measures.from_file import measure_file
+    from equiangular.report.collapse import as_series
+
+    numbers = [epoch_of(path) for path in files]
+    numbered = len(set(numbers)) == len(files) and None not in numbers
+    if numbered:
+        files = [path for _, path in sorted(zip(numbers, files, strict=True))]
+    rows = []
+    for path in track(files, "measuring", console=Console(stderr=True), transient=True, disable=len(files) == 1):
+        data = read_features(path)
+        rows.append(measure_file(data, **options))
+    shape = f"{len(data.labels)} samples, {data.num_classes} classes, width {data.features.shape[1]}"
+    about = {"files": ", ".join(map(str, files)), "features": shape, "global mean": options["global_mean"]}
+    return as_series(name, rows, sorted(numbers) if numbered else range(len(files)), about)
+
+
+def _measure_run(path: Path, options: dict[str, Any], of_run: dict[str, Any]) -> dict[str, Any]:
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from equiangular.inference.device import choose_device
+    from equiangular.report.collapse import as_series
+    from equiangular.training.collapse import collapse_curve, measure_run, run_of
+
+    device = choose_device(of_run["accelerator"])
+    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TextColumn("samples"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        seen = bar.add_task(f"measuring {path}", total=None)
+        run = measure_run(
+            path,
+            layers=of_run["layers"],
+            root=of_run["root"],
+            device=device,
+            progress=lambda number: bar.advance(seen, number),
+            **options,
+        )
+    epochs, rows = collapse_curve(run_of(path))
+    kept = [(e, r) for e, r in zip(epochs, rows, strict=True) if run.epoch is None or e < run.epoch]
+    last = run.epoch if run.epoch is not None else len(kept)
+    return as_series(
+        str(path), [*(r for _, r in kept), run.measures], [*(e for e, _ in kept), last], run.about, run.layers
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,14 @@ class FeatureFile:
         labels: (N,) int64.
         weight: (K, d) classifier vectors, or None.
         logits: (N, K), or None.
+        ood_features: (M, d) features of samples that belong to no class, or None.
     """
 
     features: Tensor
     labels: Tensor
-    weight: Tensor | None
-    logits: Tensor | None
+    weight: Tensor | None = None
+    logits: Tensor | None = None
+    ood_features: Tensor | None = None
 
     @property
     def num_classes(self) -> int:
@@ -42,10 +44,10 @@ class FeatureFile:
 
 
 def read_features(path: str | Path) -> FeatureFile:
-    """Read ``features`` and ``labels`` and, where there are, ``weight`` and ``logits``.
+    """Read ``features`` and ``labels`` and, where there are, ``weight``, ``logits`` and ``ood_features``.
 
-    A .parquet file has a column ``features`` of lists, or one numeric column for each feature, and a column ``labels``
-    or ``label``.
+    A .parquet file has a column ``features`` of lists, or one numeric column for each feature, a column ``labels`` or
+    ``label``, and may have a column ``logits`` of lists.
 
     Raises:
         ValueError: missing or unreadable file, unknown suffix, missing entries, or entries that do not fit together.
@@ -65,7 +67,7 @@ def read_features(path: str | Path) -> FeatureFile:
         raise ValueError(f"{str(source)!r} does not exist.")
     try:
         entries = _READERS[source.suffix](source)
-    except ImportError:
+    except (ImportError, _UnfitError):
         raise
     except Exception as error:  # each format raises its own kinds for a file that is not its own
         reason = f"is not a readable {source.suffix} file ({error})"
@@ -91,20 +93,29 @@ def epoch_of(path: str | Path) -> int | None:
 
 def _checked(name: str, entries: dict[str, Tensor]) -> FeatureFile:
     features, labels = entries["features"], entries["labels"]
-    if features.ndim == 2 and not features.is_floating_point():
-        features = features.float()
-    check_features(features, name=f"{name}: features")
+    d = features.shape[-1] if features.ndim else 0
+    for key in ("features", "ood_features", "weight", "logits"):
+        if key in entries and entries[key].ndim == 2 and not entries[key].is_floating_point():
+            entries[key] = entries[key].float()
+    check_features(entries["features"], name=f"{name}: features")
     if features.shape[0] == 0:
         raise ValueError(f"{name}: features has no rows.")
-    found = FeatureFile(features, labels.long(), entries.get("weight"), entries.get("logits"))
+    if labels.dtype in (torch.uint16, torch.uint32, torch.uint64):  # which torch cannot compare
+        labels = labels.long()
+    found = FeatureFile(**{key: entries.get(key) for key in FeatureFile.__dataclass_fields__} | {"labels": labels})
+    if found.weight is not None:
+        check_features(found.weight, dim=d, name=f"{name}: weight (K, d)")
+    if found.ood_features is not None:
+        check_features(found.ood_features, dim=d, name=f"{name}: ood_features")
     check_labels(labels, max(2, found.num_classes), name=f"{name}: labels", batch=features.shape[0])
-    if found.weight is not None and tuple(found.weight.shape[1:]) != (features.shape[1],):
-        shape = tuple(found.weight.shape)
-        raise ValueError(f"{name}: weight must have shape (K, d) with d = {features.shape[1]}, got {shape}.")
     if found.logits is not None and tuple(found.logits.shape) != (features.shape[0], found.num_classes):
         shape = (features.shape[0], found.num_classes)
         raise ValueError(f"{name}: logits must have shape (N, K) = {shape}, got {tuple(found.logits.shape)}.")
-    return found
+    return replace(found, labels=labels.long())
+
+
+class _UnfitError(ValueError):
+    """A file that can be read and does not hold what is needed."""
 
 
 def _read_npz(path: Path) -> dict[str, Tensor]:
@@ -118,14 +129,35 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_parquet(path: Path) -> dict[str, Tensor]:
     table = require("pyarrow.parquet", extra="data", purpose="Reading a .parquet file").read_table(path)
-    columns: dict[str, Any] = {name: table.column(name).to_numpy() for name in table.column_names}
-    label = next((n for n in ("labels", "label") if n in columns), None)
-    entries = {} if label is None else {"labels": torch.from_numpy(np.array(columns.pop(label)))}
-    if "features" in columns:
-        entries["features"] = torch.from_numpy(np.stack(list(columns["features"])))
-    elif columns:
-        entries["features"] = torch.from_numpy(np.stack(list(columns.values()), axis=1))
+    names = [name for name in ("features", "labels", "label", "logits", "ood_features") if name in table.column_names]
+    entries = {name: _column(path, name, table.column(name)) for name in names}
+    if "features" not in entries:
+        others = {name: _column(path, name, table.column(name)) for name in table.column_names if name not in names}
+        if others:
+            entries["features"] = torch.stack([column.double() for column in others.values()], dim=1)
     return entries
+
+
+def _column(path: Path, name: str, column: Any) -> Tensor:
+    """A numeric column as (N,), a column of lists of one length as (N, d)."""
+    if column.null_count:
+        empty = column.null_count
+        raise _UnfitError(f"{str(path)!r}: column {name!r} has {empty} empty cells. Fill them or drop the rows.")
+    values = column.combine_chunks()
+    length = None
+    if hasattr(values, "flatten") and str(values.type).startswith(("list", "large_list", "fixed_size_list")):
+        length = len(values.flatten()) // max(1, len(values))
+        if len(set(values.value_lengths().to_pylist())) > 1:
+            raise _UnfitError(f"{str(path)!r}: column {name!r} has lists of different lengths; a row needs one vector.")
+        values = values.flatten()
+    array = values.to_numpy(zero_copy_only=False)
+    if array.dtype.kind not in "iuf":
+        raise _UnfitError(
+            f"{str(path)!r}: column {name!r} holds {column.type}, not numbers. Drop it, or turn it into numbers; "
+            "labels are integers from 0."
+        )
+    tensor = torch.from_numpy(np.array(array))
+    return tensor if length is None else tensor.view(-1, length)
 
 
 _READERS = {".npz": _read_npz, ".parquet": _read_parquet, ".safetensors": _read_safetensors}

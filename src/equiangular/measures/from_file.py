@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from equiangular.longtail import class_groups
-from equiangular.measures.collapse import ClassMoments, classifier_agreement, collapse_measures, group_slots
 from equiangular.measures.feature_files import FeatureFile
+from equiangular.measures.neural_collapse import NeuralCollapse
 
 
 def measure_file(
@@ -17,7 +17,7 @@ def measure_file(
     covariance: bool = True,
     batch_size: int = 8192,
 ) -> dict[str, float]:
-    """Measures by name; with logits also NC4, by a second pass over the rows.
+    """Measures by name; with logits also NC4, by a second pass over the rows, and with unknown samples NC5.
 
     Args:
         data: features, labels and what else the file has.
@@ -27,23 +27,26 @@ def measure_file(
         batch_size: rows at a time.
 
     Example:
-        >>> data = FeatureFile(torch.eye(3).repeat(2, 1), torch.arange(3).repeat(2), None, None)
+        >>> data = FeatureFile(torch.eye(3).repeat(2, 1), torch.arange(3).repeat(2))
         >>> measure_file(data)["nc1"]
         0.0
     """
     classes = max(2, data.num_classes)
-    named = class_groups(torch.bincount(data.labels, minlength=classes).numpy()) if groups else None
-    slot = group_slots(classes, named) if named else None
-    moments = ClassMoments.empty(classes, data.features.shape[1], covariance=covariance, slot=slot)
+    options = {"weight": data.weight, "global_mean": global_mean, "covariance": covariance}
+    if groups:
+        options["groups"] = class_groups(torch.bincount(data.labels, minlength=classes).numpy())
+    metric = NeuralCollapse(classes, data.features.shape[1], **options)
     chunks = list(zip(data.features.split(batch_size), data.labels.split(batch_size), strict=True))
     for features, labels in chunks:
-        moments.update(features, labels)
-    measured = collapse_measures(moments, weight=data.weight, global_mean=global_mean, groups=named)
-    results = {key: float(value) for key, value in measured.items()}
+        metric.update(features, labels)
+    if data.ood_features is not None:
+        for features in data.ood_features.split(batch_size):
+            metric.update_ood(features)
+    results = metric.compute()
     if data.logits is not None:
-        agreed = sum(
-            float(classifier_agreement(h, z.argmax(1), moments.mean, moments.seen)) * len(h)
-            for (h, _), z in zip(chunks, data.logits.split(batch_size), strict=True)
-        )
-        results["nc4"] = agreed / len(data.labels)
-    return results
+        options |= {"reference_means": metric.class_means(), "covariance": False}
+        second = NeuralCollapse(classes, data.features.shape[1], **options)
+        for (features, labels), logits in zip(chunks, data.logits.split(batch_size), strict=True):
+            second.update(features, labels, logits)
+        results |= second.agreement()
+    return {key: float(value) for key, value in results.items()}
