@@ -38,6 +38,25 @@ def check_non_negative(value: Any, name: str, *, hint: str = "") -> float:
     return number
 
 
+def check_imbalance_factor(value: Any) -> float:
+    """Return an imbalance factor n_max / n_min as a finite float of at least 1; for one below, name its reciprocal."""
+    try:
+        factor = math.nan if isinstance(value, (bool, str)) else float(value)
+    except (TypeError, ValueError):
+        factor = math.nan
+    if 0 < factor < 1:
+        raise ValueError(
+            f"imbalance_factor is n_max / n_min and at least 1, got {value!r}: "
+            f"{value!r} looks like the reciprocal; use {1 / factor:g}."
+        )
+    if not (math.isfinite(factor) and factor >= 1):
+        raise ValueError(
+            f"imbalance_factor is n_max / n_min, a finite number of at least 1, got {value!r}. "
+            "Use 1 for balanced classes and, for instance, 100 for a hundred to one."
+        )
+    return factor
+
+
 def check_choice(value: Any, choices: Iterable[str], name: str) -> str:
     """Return ``value`` if it is one of ``choices``; else name the closest one."""
     options = list(choices)

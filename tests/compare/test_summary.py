@@ -93,7 +93,7 @@ def test_corrected_methods_share_a_training() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"imbalance": 0.01}, r"at least 1, got 0.01. Did you mean 100\?"),
+        ({"imbalance": 0.01}, "at least 1, got 0.01: 0.01 looks like the reciprocal; use 100"),
         ({"imbalance": -5.0}, "at least 1, got -5.0"),
         ({"seeds": 1}, "A confidence interval needs two runs"),
         ({"methods": ("etf-rd",)}, "did you mean 'etf-dr'"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from equiangular._validate import check_choice, check_int
+from equiangular._checks import check_choice, check_imbalance_factor, check_int
 from equiangular.training.config import Budget, fingerprint
 
 if TYPE_CHECKING:
@@ -68,11 +68,7 @@ class CompareConfig:
     def __post_init__(self) -> None:
         from equiangular.training.methods import get_method
 
-        if not self.imbalance >= 1:
-            raise ValueError(
-                f"the imbalance factor is n_max / n_min and at least 1, got {self.imbalance!r}."
-                + (f" Did you mean {1 / self.imbalance:g}?" if 0 < self.imbalance < 1 else "")
-            )
+        check_imbalance_factor(self.imbalance)
         check_choice(self.profile, ("exp", "step"), "profile")
         check_int(self.seeds, "seeds", minimum=2, hint="A confidence interval needs two runs.")
         if self.subset_seed is not None:

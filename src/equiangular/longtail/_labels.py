@@ -1,8 +1,7 @@
-"""Checks that the files of this package share: label arrays and imbalance factors."""
+"""Label arrays, as every file of this package takes them."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -43,30 +42,3 @@ def label_array(targets: Any, *, name: str = "targets") -> np.ndarray:
     if labels.dtype.kind == "U" or all(isinstance(label, str) for label in labels):
         return labels.astype(str)
     raise ValueError(f"{name} must hold integers or strings, got dtype {labels.dtype}.")
-
-
-def check_imbalance_factor(value: Any) -> float:
-    """Return the imbalance factor n_max / n_min as a finite float of at least 1.
-
-    Raises:
-        ValueError: below 1 or not a number. For a value in (0, 1) the message suggests the reciprocal.
-
-    Example:
-        >>> check_imbalance_factor(100)
-        100.0
-    """
-    try:
-        factor = math.nan if isinstance(value, (bool, str)) else float(value)
-    except (TypeError, ValueError):
-        factor = math.nan
-    if 0 < factor < 1:
-        raise ValueError(
-            f"imbalance_factor is n_max / n_min and at least 1, got {value!r}: "
-            f"{value!r} looks like the reciprocal; use {1 / factor:g}."
-        )
-    if not (math.isfinite(factor) and factor >= 1):
-        raise ValueError(
-            f"imbalance_factor is n_max / n_min, a finite number of at least 1, got {value!r}. "
-            "Use 1 for balanced classes and, for instance, 100 for a hundred to one."
-        )
-    return factor

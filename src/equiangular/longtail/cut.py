@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from equiangular._validate import check_choice, check_int
-from equiangular.longtail._labels import check_imbalance_factor, label_array
+from equiangular._checks import check_choice, check_imbalance_factor, check_int
+from equiangular.longtail._labels import label_array
 from equiangular.longtail.profiles import KINDS, counts_from_shares, profile_shares
 
 PROTOCOLS = ("local", "cao2019")

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from equiangular._checks import check_imbalance_factor
 from equiangular._files import read_json, write_text
-from equiangular.longtail._labels import check_imbalance_factor, label_array
+from equiangular.longtail._labels import label_array
 
 _FORMAT = "equiangular-subset-1"
 

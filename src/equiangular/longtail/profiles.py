@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from equiangular._validate import check_choice, check_int, check_num_classes
-from equiangular.longtail._labels import check_imbalance_factor
+from equiangular._checks import check_choice, check_imbalance_factor, check_int
+from equiangular._validate import check_num_classes
 
 KINDS = ("exp", "step")
 
