@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from equiangular._checks import check_choice, check_int, check_positive
+from equiangular._checks import check_choice, check_imbalance_factor, check_int, check_positive
 from equiangular.training.config import Budget
 from equiangular.training.hardware import Hardware
 
@@ -41,7 +41,7 @@ class DataOptions:
     thresholds: tuple[int, int] = (20, 100)
 
     def __post_init__(self) -> None:
-        check_imbalance(self.imbalance)
+        check_imbalance_factor(self.imbalance)
         check_choice(self.profile, ("exp", "step"), "profile")
         check_choice(self.protocol, ("local", "cao2019"), "protocol")
         check_choice(self.memory, ("auto", "memory", "stream"), "memory")
@@ -107,13 +107,3 @@ class TrainConfig(Hardware, Budget, DataOptions):
         free = {f.name for f in fields(Hardware)} - {"precision", "accumulate"}
         free |= {"root", "memory", "checkpoint_epochs", "checkpoint_minutes", "loggers"}
         return {name: value for name, value in self.as_dict().items() if name not in free}
-
-
-def check_imbalance(imbalance: Any) -> None:
-    """Raise unless an imbalance factor is a number of at least 1."""
-    if isinstance(imbalance, bool) or not isinstance(imbalance, (int, float)) or not imbalance >= 1:
-        inverse = isinstance(imbalance, float) and 0 < imbalance < 1
-        raise ValueError(
-            f"the imbalance factor is n_max / n_min and at least 1, got {imbalance!r}."
-            + (f" Did you mean {1 / imbalance:g}?" if inverse else "")
-        )
