@@ -43,11 +43,14 @@ def predict(
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from equiangular._validate import check_int
     from equiangular.inference import list_inputs, predict_files, read_inputs, read_prior, write_predictions
     from equiangular.inference.device import choose_device
     from equiangular.inference.predictions import Counted, check_output, csv_lines
     from equiangular.training import Classifier, load_model
 
+    for name, value in (("top-k", top_k), ("batch-size", batch_size)):
+        check_int(value, name, minimum=1)
     if output is not None:
         check_output(output)
     task, info = load_model(run)

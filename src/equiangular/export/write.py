@@ -33,11 +33,12 @@ class Exported(nn.Module):
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()
-        self.classifier = copy.deepcopy(classifier).cpu().eval()
+        self.classifier = copy.deepcopy(classifier).cpu()
         if hasattr(self.classifier.head, "bake"):
             self.classifier.head.bake()  # a learned rotation becomes a fixed frame
         for parameter in self.parameters():
             parameter.requires_grad_(False)
+        self.eval()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Corrected logits and probabilities, (B, K) each, of inputs (B, *input_shape)."""

@@ -83,7 +83,11 @@ def labelled_batches(
     if data is None:
         if not info.data:
             raise ValueError("the model does not say what data it was trained on. Name some with --data.")
-        return _dataset_batches(load_dataset(**info.data), info, batch_size)
+        try:
+            return _dataset_batches(load_dataset(**info.data), info, batch_size)
+        except (OSError, ValueError) as error:
+            what = "the data that the model was trained on cannot be read"
+            raise ValueError(f"{what}: {error} Or name others with --data.") from error
     path = Path(data).expanduser()
     if not path.exists():
         if info.kind == "text":

@@ -19,16 +19,16 @@ def score_rows(results: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """What is measured, its value in percent as predicted and for the raw logits, and what it says; all as text."""
     scores, raw = results["scores"], results["raw_scores"]
     low, high = results["model"]["thresholds"]
-    bounds = {"many": f"more than {high}", "medium": f"{low} to {high}", "few": f"fewer than {low}"}
+    bounds = {"many": f"more than {high}", "medium": f"{low} to {high}", "few": f"fewer than {low}"}  # training samples
     sizes = {name: [row for row in results["classes"] if row["group"] == name] for name in _GROUPS}
     rows = [
         ("accuracy", "accuracy", f"{scores['samples']:,} samples"),
         ("balanced accuracy", "balanced_accuracy", "mean over the classes"),
     ]
     for name in _GROUPS:
-        kind = f"classes of {bounds[name]} training samples"
-        own = sizes[name]
-        said = f"{len(own)} {kind}" if own else f"empty: no {kind.replace('classes of', 'class has')}"
+        own = len(sizes[name])
+        said = f"{own} {'class' if own == 1 else 'classes'} of" if own else "empty: no class has"
+        said += f" {bounds[name]} training samples"
         if own and not _is_number(scores[name]):
             said += ", none of them with test samples"
         rows.append((f"{name}-shot accuracy", name, said))
@@ -40,7 +40,8 @@ def score_rows(results: dict[str, Any]) -> list[tuple[str, str, str, str]]:
 def score_table(results: dict[str, Any]) -> Any:
     """A ``rich.table.Table`` of the scores."""
     table_class = require("rich.table", extra="train", purpose="Printing the table").Table
-    table = table_class(title=f"{results['method']} on {results['data']}", title_justify="left", title_style="bold")
+    title = f"{results['method']} on {results['data']}\nclass prior of the predictions: {prior_text(results)}"
+    table = table_class(title=title, title_justify="left", title_style="bold")
     table.add_column("measure, %", no_wrap=True)
     table.add_column("as predicted", justify="right", no_wrap=True)
     table.add_column("raw logits", justify="right", no_wrap=True)
@@ -84,11 +85,18 @@ def write_evaluation_page(results: dict[str, Any], path: str | Path) -> Path:
         results=results,
         scores=score_rows(results),
         number=number,
+        prior=prior_text(results),
         confusion=figure_svg(confusion_figure(results)),
         reliability=figure_svg(reliability_figure(results)),
         provenance=results["provenance"],
     )
     return write_text(path, text)
+
+
+def prior_text(results: dict[str, Any]) -> str:
+    """The class prior of the predictions, in words."""
+    prior = results["prior"]
+    return {"train": "that of the training data"}.get(prior, prior) if isinstance(prior, str) else "as given"
 
 
 def number(value: float | None) -> str:

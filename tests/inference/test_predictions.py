@@ -1,0 +1,131 @@
+"""Predictions of a trained network: against the network itself, in CSV and JSON, with failures in their rows."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from equiangular.inference import Prediction, list_inputs, predict_files, read_inputs, read_prior, write_predictions
+from equiangular.training import Classifier, corrected_logits
+
+
+def predictions(run: Path, paths: list[Path], *, prior: object = None, **options: int) -> list[Prediction]:
+    classifier = Classifier.load(run, prior=prior)
+    batches = read_inputs(list_inputs(paths, classifier.info.kind), classifier.info, batch_size=16)
+    return list(predict_files(classifier, batches, **options))
+
+
+@pytest.mark.parametrize("prior", [None, "train"])
+def test_against_the_network(digits_run: Path, digit_images: Path, prior: str | None) -> None:
+    found = predictions(digits_run, [digit_images], prior=prior, top_k=3)
+    classifier = Classifier.load(digits_run)
+    files = sorted(digit_images.rglob("*.png"))
+    x = torch.stack([torch.from_numpy(np.asarray(Image.open(file)).copy()) for file in files])[:, None]
+    with torch.no_grad():
+        raw = classifier.head(classifier.backbone(classifier.standardize(x)))
+    p = corrected_logits(raw, classifier.info, prior).softmax(1)
+    assert [f.name for f in found] == [str(file) for file in files]
+    for row, prediction in zip(p, found, strict=True):
+        order = row.argsort(descending=True)[:3]
+        assert prediction.classes == tuple(classifier.info.class_names[i] for i in order)
+        assert prediction.probabilities == pytest.approx(row[order].tolist(), abs=1e-6)
+    right = sum(f.classes[0] == Path(f.name).parent.name for f in found)
+    assert right > 60  # of 80: it has learned the digits
+
+
+def test_top_k(digits_run: Path, digit_images: Path) -> None:
+    (first, *_) = predictions(digits_run, [digit_images], top_k=99)
+    assert len(first.classes) == 10
+    assert sum(first.probabilities) == pytest.approx(1, abs=1e-5)
+    with pytest.raises(ValueError, match="top_k must be an integer >= 1"):
+        predictions(digits_run, [digit_images], top_k=0)
+
+
+ROWS = [
+    Prediction("a,b.png", ("cat", "dog"), (0.75, 0.2512341)),
+    Prediction("ü.png", error="ü.png is broken"),
+    Prediction("c.png", ("dog", "cat"), (1.0, 0.0)),
+]
+
+
+def test_csv(tmp_path: Path) -> None:
+    assert write_predictions(iter(ROWS), tmp_path / "p.csv", top_k=2) == (2, 1)
+    with (tmp_path / "p.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0] == {
+        "input": "a,b.png",
+        "class": "cat",
+        "probability": "0.750000",
+        "class_2": "dog",
+        "probability_2": "0.251234",
+        "error": "",
+    }
+    assert rows[1]["class"] == rows[1]["probability_2"] == ""
+    assert rows[1]["error"] == "ü.png is broken"
+
+
+@pytest.mark.parametrize("rows", [ROWS, ROWS[:1], []])
+def test_json(tmp_path: Path, rows: list[Prediction]) -> None:
+    write_predictions(rows, tmp_path / "p.json", top_k=2)
+    values = json.loads((tmp_path / "p.json").read_text(encoding="utf-8"))
+    assert [value["input"] for value in values] == [row.name for row in rows]
+    for value, row in zip(values, rows, strict=True):
+        assert value.get("error") == row.error
+        assert [p["class"] for p in value.get("predictions", [])] == list(row.classes)
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
+    write_predictions(ROWS, tmp_path / "p.csv")
+    before = (tmp_path / "p.csv").read_text(encoding="utf-8")
+
+    def broken():
+        yield ROWS[0]
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        write_predictions(broken(), tmp_path / "p.csv")
+    assert (tmp_path / "p.csv").read_text(encoding="utf-8") == before
+    assert [p.name for p in tmp_path.iterdir()] == ["p.csv"]
+
+
+def test_where_predictions_cannot_go(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"ends in \.csv or \.json, got .*p\.txt"):
+        write_predictions(ROWS, tmp_path / "p.txt")
+    with pytest.raises(ValueError, match=r"the folder .*none' does not exist"):
+        write_predictions(ROWS, tmp_path / "none" / "p.csv")
+
+
+NAMES = ["cat", "dog", "emu"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("p.json", '{"dog": 2, "cat": 1, "emu": 0.5}'), ("p.json", "[1, 2, 0.5]"), ("p.yaml", "cat: 1\ndog: 2\nemu: .5")],
+)
+def test_priors_of_files(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert read_prior(str(tmp_path / name), NAMES) == [1.0, 2.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"dog": 2, "cat": 1, "emus": 1}', "no class 'emus'; did you mean 'emu'"),
+        ('{"dog": 2, "cat": 1}', "no weight for class 'emu'"),
+        ("[1, 2]", "a weight for each of the 3 classes, got 2 entries"),
+        ("7", "a weight for each of the 3 classes, got int"),
+        ("[1, 2, 0]", "the weight of class 'emu' must be a number above 0, got 0"),
+        ("[1, two, 3]", "the weight of class 'dog' must be a number above 0, got 'two'"),
+        ("[1, 2", "cannot read the prior"),
+    ],
+)
+def test_bad_priors(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "p.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_prior(str(tmp_path / "p.json"), NAMES)
+    with pytest.raises(ValueError, match="neither uniform nor train nor a file that exists; did you mean 'uniform'"):
+        read_prior("unifrm", NAMES)
