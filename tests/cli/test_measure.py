@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,8 +125,8 @@ def test_unknown_samples_in_a_file(capsys: pytest.CaptureFixture, tmp_path: Path
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "etf"
-    config = TrainConfig(data="digits", method="etf-ce", backbone="mlp", imbalance=10, epochs=1, accelerator="cpu")
-    train(config, folder)
+    config = TrainConfig(data="digits", method="etf-ce", backbone="mlp", imbalance=10, epochs=3, accelerator="cpu")
+    train(replace(config, collapse_epochs=2), folder)
     return folder
 
 
@@ -150,6 +151,12 @@ def test_a_run_is_measured_on_its_training_samples(
     assert "cdnv/few" in series["measures"]
     assert len(series["layers"]) > 1
     assert all(row["nc1"] > 0 for row in series["layers"].values())
+    assert series["epochs"] == [2, 3]  # every second epoch and the last
+    assert series["curve"][0]["nc4"] > 0.3
+    rows = (trained / "metrics.csv").read_text().splitlines()
+    column = rows[0].split(",").index("nc1")
+    assert float(rows[3].split(",")[column]) == pytest.approx(series["measures"]["nc1"], rel=1e-4)
+    assert not rows[1].split(",")[column]
     assert f"epoch {info.epoch}" in series["about"]["run"]
     assert "Through the depth" in (tmp_path / "out" / "report.html").read_text()
     code, out, _ = run(capsys, trained, trained / "best", "--accelerator", "cpu")

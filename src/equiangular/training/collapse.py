@@ -14,9 +14,13 @@ from equiangular._validate import check_int
 from equiangular.data import load_dataset
 from equiangular.longtail import SubsetManifest, class_groups
 from equiangular.measures import measure_collapse
+from equiangular.measures.collapse import ClassMoments, classifier_agreement, collapse_measures
 from equiangular.training.model_files import find_model, load_model
+from equiangular.training.prediction import predict
 from equiangular.training.run_folder import RunFolder
+from equiangular.training.sharding import full_tensor
 from equiangular.training.split import Split, make_split
+from equiangular.training.task import Task
 from equiangular.training.train_config import TrainConfig
 
 
@@ -36,6 +40,25 @@ class MeasuredRun:
     layers: dict[str, dict[str, float]]
     epoch: int | None
     about: dict[str, str]
+
+
+def collapse_of(task: Task, split: Split, *, fabric: Any = None) -> dict[str, float]:
+    """Collapse of a task on the training part, without augmentation, between two epochs of its training.
+
+    Args:
+        task: backbone and head; put into evaluation mode.
+        split: the parts of the run.
+        fabric: of a distributed run: each process computes the features of a part.
+
+    Returns:
+        Measures by name, ``nc4`` among them.
+    """
+    features, logits = predict(task, split.train_x, prepare=split.standardise, fabric=fabric)
+    weight = full_tensor(task.head.class_vectors().detach()).cpu()
+    moments = ClassMoments.empty(weight.shape[0], features.shape[1]).update(features, split.train_y)
+    measured = collapse_measures(moments, weight=weight)
+    measured["nc4"] = classifier_agreement(features, logits.argmax(1), moments.mean, moments.seen)
+    return {key: float(value) for key, value in measured.items()}
 
 
 class TrainingBatches:
@@ -108,7 +131,7 @@ def measure_run(
         if layer:
             of_layers.setdefault(layer.removeprefix("backbone."), {})[name] = float(value)
     about = {
-        "run": f"{folder.path}, model {find_model(path).parent.name} of epoch {info.epoch}",
+        "run": f"{folder.path}, {find_model(path).parent.name}/ of epoch {info.epoch}",
         "data": f"training part of {config.data}, imbalance {config.imbalance:g}, {len(split.train_y)} samples, "
         f"{len(split.class_counts)} classes, no augmentation",
         "method": f"{config.method}, backbone {info.backbone}, features of width {task.head.dim}",

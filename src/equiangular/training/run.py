@@ -13,6 +13,7 @@ from equiangular._provenance import provenance
 from equiangular.data import Dataset, load_dataset
 from equiangular.training.build import build_task, default_backbone
 from equiangular.training.checkpoint import check_same, load_checkpoint, save_checkpoint
+from equiangular.training.collapse import collapse_of
 from equiangular.training.config import sampler_alpha
 from equiangular.training.hardware import make_fabric
 from equiangular.training.loggers import make_loggers
@@ -163,6 +164,9 @@ class _Run:
             row |= {f"validation_{k}": scores[k] for k in ("accuracy", "balanced_accuracy")}
             if all(row["validation_balanced_accuracy"] > r["validation_balanced_accuracy"] for r in self.rows):
                 self.write_model(self.folder.best_so_far, self.snapshot(), info)
+        every = self.config.collapse_epochs
+        if every and (training.epoch % every == 0 or training.epoch == self.config.epochs):
+            row |= collapse_of(training.shown, self.split, fabric=self.fabric)
         row["seconds"] = training.seconds
         self.rows.append(row)
         if self.fabric.is_global_zero:

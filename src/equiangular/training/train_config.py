@@ -65,6 +65,8 @@ class TrainConfig(Hardware, Budget, DataOptions):
         seed: training seed: initial weights, order of the samples, augmentation, dropout.
         checkpoint_epochs: epochs from one checkpoint to the next; 0 writes none by epochs.
         checkpoint_minutes: minutes after which one is written within an epoch; 0 writes none by time.
+        collapse_epochs: epochs from one measurement of neural collapse on the training part to the next, written into
+            metrics.csv; 0 measures none. See also ``equiangular measure RUN``.
         loggers: loggers beside metrics.csv, by name, with commas: ``"tensorboard"``, ``"wandb"``, ``"mlflow"`` ...
 
     Raises:
@@ -82,6 +84,7 @@ class TrainConfig(Hardware, Budget, DataOptions):
     seed: int = 0
     checkpoint_epochs: int = 1
     checkpoint_minutes: float = 10.0
+    collapse_epochs: int = 0
     loggers: str = ""
 
     def __post_init__(self) -> None:
@@ -92,6 +95,7 @@ class TrainConfig(Hardware, Budget, DataOptions):
             raise ValueError("ema keeps a whole copy of the weights, which strategy='fsdp' spreads: choose one of them.")
         check_int(self.seed, "seed", minimum=0)
         check_int(self.checkpoint_epochs, "checkpoint_epochs", minimum=0)
+        check_int(self.collapse_epochs, "collapse_epochs", minimum=0)
         if not self.checkpoint_minutes >= 0:
             raise ValueError(f"checkpoint_minutes must be at least 0, got {self.checkpoint_minutes!r}.")
 
@@ -105,5 +109,5 @@ class TrainConfig(Hardware, Budget, DataOptions):
     def decisive(self) -> dict[str, Any]:
         """The values that a result depends on: all but where it runs and what is written meanwhile."""
         free = {f.name for f in fields(Hardware)} - {"precision", "accumulate"}
-        free |= {"root", "memory", "checkpoint_epochs", "checkpoint_minutes", "loggers"}
+        free |= {"root", "memory", "checkpoint_epochs", "checkpoint_minutes", "collapse_epochs", "loggers"}
         return {name: value for name, value in self.as_dict().items() if name not in free}
