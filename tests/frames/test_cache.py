@@ -58,6 +58,11 @@ def test_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build: Bu
         cached_frame(KEY, build, cache=False)
     assert build.calls == 2
     assert not list(tmp_path.iterdir())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EQUIANGULAR_CACHE", "off")
+    cached_frame(KEY, build)
+    assert build.calls == 3
+    assert not list(tmp_path.iterdir())
 
 
 def test_folder_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build: Builder) -> None:
@@ -67,7 +72,10 @@ def test_folder_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert stored(tmp_path).exists()
     monkeypatch.delenv("EQUIANGULAR_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     assert cache_folder() == tmp_path / ".cache" / "equiangular"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "xdg" / "equiangular"
 
 
 def truncate(path: Path) -> None:

@@ -56,7 +56,8 @@ def best_frame(
         seed: orientation of a closed form, random starts of an optimisation.
         steps: of the optimisation; by size if None. Given, it is made however long it takes.
         restarts: of the optimisation; by size if None.
-        cache: keep optimised codes on disk: True for :func:`equiangular.frames.cache_folder`, a folder, or False.
+        cache: keep optimised codes on disk: True for ``$EQUIANGULAR_CACHE`` (``off``: nowhere) or the user's cache
+            folder, a folder, or False.
         explain: also return what was built and how good it is.
         chunk_size: rows of a tile of the Gram matrix, which is never held whole.
         progress: see :func:`equiangular.frames.spherical_code`.

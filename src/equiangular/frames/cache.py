@@ -19,15 +19,18 @@ from equiangular._files import write_atomically
 ENVIRONMENT_VARIABLE = "EQUIANGULAR_CACHE"
 
 
-def cache_folder() -> Path:
-    """``$EQUIANGULAR_CACHE`` if set, else ``~/.cache/equiangular``.
+def cache_folder() -> Path | None:
+    """``$EQUIANGULAR_CACHE``, or ``equiangular`` in the user's cache folder; None where the variable is ``off``.
 
     Example:
-        >>> cache_folder().is_absolute() or ENVIRONMENT_VARIABLE in os.environ
+        >>> cache_folder() is not None or os.environ[ENVIRONMENT_VARIABLE].lower() == "off"
         True
     """
-    chosen = os.environ.get(ENVIRONMENT_VARIABLE)
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "equiangular"
+    chosen = os.environ.get(ENVIRONMENT_VARIABLE, "")
+    if chosen.lower() == "off":
+        return None
+    user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return Path(chosen).expanduser() if chosen else user / "equiangular"
 
 
 def cached_frame(
@@ -55,9 +58,9 @@ def cached_frame(
         ...     torch.equal(cached_frame({"name": "axes"}, lambda: torch.zeros(2, 2), cache=folder), first)
         True
     """
-    if cache is False:
+    folder = cache_folder() if cache is True else Path(cache).expanduser() if cache else None
+    if folder is None:
         return build()
-    folder = cache_folder() if cache is True else Path(cache).expanduser()
     text = json.dumps(dict(key), sort_keys=True)
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
     found = None
