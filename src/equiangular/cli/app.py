@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from equiangular import __version__
+from equiangular.cli.catalogue import catalogue
 from equiangular.cli.compare import compare
 from equiangular.cli.evaluate import evaluate
 from equiangular.cli.export import export
@@ -48,6 +49,7 @@ app.command()(compare)
 app.command()(evaluate)
 app.command()(export)
 app.command()(frame)
+app.command("list")(catalogue)
 app.command()(measure)
 app.command()(reproduce)
 app.command()(predict)

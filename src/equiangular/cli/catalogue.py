@@ -1,0 +1,56 @@
+"""``equiangular list``: the names that the other commands take."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+KINDS = ("methods", "data", "backbones", "studies")
+
+
+def catalogue(
+    kind: Annotated[str, typer.Argument(metavar="WHAT", help="methods, data, backbones or studies.")] = "methods",
+) -> None:
+    """List the methods, data sets, backbones or studies that can be named."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from equiangular._checks import check_choice
+
+    rows, headings = _rows(check_choice(kind, KINDS, "what to list"))
+    table = Table(*headings)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if Console().is_terminal else 150).print(table)
+
+
+def _rows(kind: str) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+    if kind == "methods":
+        from equiangular.training.methods import METHODS
+
+        rows = [(m.name, m.label, "fixed" if m.fixed else "learnable", m.source) for m in METHODS.values()]
+        return rows, ("method", "what it is", "classifier", "source")
+    if kind == "data":
+        from equiangular.data import dataset_names
+
+        rows = [(name, "") for name in dataset_names()]
+        rows += [
+            ("PATH", ".npz, .parquet, a folder with train.parquet, an image folder train/CLASS/*.png"),
+            ("hf:NAME", "a data set of the Hugging Face hub"),
+            ("torchvision:NAME", "a data set of torchvision, such as torchvision:CIFAR10"),
+        ]
+        return rows, ("data", "what it is")
+    if kind == "backbones":
+        from equiangular.models.registry import BACKBONES
+
+        rows = [(name, "") for name in BACKBONES]
+        rows += [(f"{library}:NAME", f"an image model of {library}") for library in ("timm", "torchvision", "hf")]
+        return rows, ("backbone", "what it is")
+    from equiangular.studies import STUDIES
+
+    rows = [
+        (s.name, s.data, ", ".join(f"{i:g}" for i in s.imbalances), str(len(s.cells())), str(s.seeds))
+        for s in STUDIES.values()
+    ]
+    return rows, ("study", "data", "imbalance factors", "cells", "seeds")
