@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -81,3 +83,26 @@ def test_errors(root, tmp_path):
     (tmp_path / "bare" / "train").mkdir(parents=True)
     with pytest.raises(ValueError, match="has no class folders"):
         load_dataset(tmp_path / "bare")
+
+
+def test_class_folders_without_a_train_folder(tmp_path):
+    fill(tmp_path / "pets" / "cat", range(10))
+    fill(tmp_path / "pets" / "dog", range(100, 105), suffix=".JPEG")
+    fill(tmp_path / "pets" / ".trash", [7])
+    data = load_dataset("pets", root=tmp_path)
+    assert (data.name, data.class_names) == ("pets", ("cat", "dog"))
+    assert (len(data.train_y), np.bincount(data.test_y).tolist()) == (12, [2, 1])
+    (tmp_path / "pets" / "dog" / "0.JPEG").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"dog/0\.JPEG has no image data"):
+        load_dataset(tmp_path / "pets")
+
+
+def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
+    (tmp_path / "pets").mkdir()
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(ValueError, match=r"no data set found in '.*pets'"):
+        load_dataset(tmp_path / "pets")

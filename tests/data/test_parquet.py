@@ -184,6 +184,11 @@ def test_unreadable_files(tmp_path):
     (tmp_path / "train.parquet").write_bytes(b"no parquet")
     with pytest.raises(ValueError, match=r"cannot read '.*train.parquet' as parquet"):
         load_dataset(tmp_path)
+    write(tmp_path / "train.parquet", {"a": [1.0, 2.0], "label": [0, 1]})
+    whole = (tmp_path / "train.parquet").read_bytes()
+    (tmp_path / "train.parquet").write_bytes(whole[: len(whole) // 2])  # a copy that broke off
+    with pytest.raises(ValueError, match=r"cannot read '.*train.parquet' as parquet"):
+        load_dataset(tmp_path)
     (tmp_path / "table.csv").write_text("a,b")
     with pytest.raises(ValueError, match=r"no data set found in '.*table.csv'. Expected an .npz or .parquet file"):
         load_dataset(tmp_path / "table.csv")

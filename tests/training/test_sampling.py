@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from scipy import stats
 from torch.utils.data import DataLoader, DistributedSampler
 
@@ -64,6 +65,13 @@ def test_in_a_data_loader():
     assert torch.equal(first, again)
     sampler.set_epoch(1)
     assert not torch.equal(torch.cat(list(loader)), first)
+
+
+def test_processes_are_found_by_themselves(monkeypatch):
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 3)
+    monkeypatch.setattr(dist, "get_rank", lambda: 2)
+    assert list(ClassBalancedSampler(LABELS)) == list(ClassBalancedSampler(LABELS, num_replicas=3, rank=2))
 
 
 def test_fifty_thousand_classes_are_drawn_at_once():

@@ -1,4 +1,4 @@
-"""Image folders: train/CLASS/*.png and, if there is one, test/CLASS/*.png."""
+"""Image folders: CLASS/*.png, or train/CLASS/*.png and, if there is one, test/CLASS/*.png."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ _TEST_NAMES = ("test", "val", "validation")
 def load_folder(path: str | Path, *, split_seed: int = 0, size: int | None = None, memory: str = "auto") -> Dataset:
     """Read an image folder.
 
-    Classes are the folders under ``train``, in alphabetical order. The test part is ``test`` (or ``val``, or
-    ``validation``) with the same class names; without one a seeded fifth of every class is taken.
+    Classes are the folders under ``train``, in alphabetical order, or those of the folder itself if there is none.
+    The test part is ``test`` (or ``val``, or ``validation``) beside ``train``, with the same class names; without one a
+    seeded fifth of every class is taken.
 
     Args:
-        path: folder that holds ``train``.
+        path: folder that holds ``train``, or the class folders.
         split_seed: seed of the test split, if one is made.
         size: pad images to a square and resize them to this height and width; required where they differ in size.
         memory: see :func:`equiangular.data.load_dataset`.
@@ -38,9 +39,11 @@ def load_folder(path: str | Path, *, split_seed: int = 0, size: int | None = Non
         ImportError: Pillow is missing.
     """
     folder = Path(path)
-    names = _class_names(folder / "train")
-    test_folder = next((folder / name for name in _TEST_NAMES if (folder / name).is_dir()), None)
-    files, labels = _list(folder / "train", names)
+    split = (folder / "train").is_dir()
+    train_folder = folder / "train" if split else folder
+    names = _class_names(train_folder)
+    test_folder = next((folder / name for name in _TEST_NAMES if split and (folder / name).is_dir()), None)
+    files, labels = _list(train_folder, names)
     source = f"image folder {folder.name}"
     if test_folder is None:
         test = holdout_indices(labels, TEST_FRACTION, seed=split_seed)
@@ -59,6 +62,14 @@ def load_folder(path: str | Path, *, split_seed: int = 0, size: int | None = Non
     train_x, test_x = image_inputs([(images, train), (images, test)], size=size, memory=memory)
     target = torch.from_numpy(labels)
     return Dataset(folder.name, train_x, target[train], test_x, target[test], tuple(names), "image", source)
+
+
+def is_image_folder(folder: Path) -> bool:
+    """Whether there is a folder ``train``, or a folder with images in it."""
+    if (folder / "train").is_dir():
+        return True
+    inner = (entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    return any(file.suffix.lower() in SUFFIXES for entry in inner for file in entry.iterdir())
 
 
 def _class_names(folder: Path) -> list[str]:

@@ -9,6 +9,7 @@ from equiangular._validate import check_choice, check_int, did_you_mean
 from equiangular.data.arrays import load_npz
 from equiangular.data.base import Dataset
 from equiangular.data.encoded import MEMORY
+from equiangular.data.folder import is_image_folder, load_folder
 from equiangular.data.images import cache_folder
 from equiangular.data.sklearn_sets import SKLEARN_SETS, load_sklearn
 
@@ -45,7 +46,7 @@ def load_dataset(
     - an ``.npz`` file, see :func:`equiangular.data.arrays.load_npz`;
     - a ``.parquet`` file, or a folder with ``train.parquet`` and, if there is one, ``test.parquet``: images, tables or
       texts in the layout of Hugging Face ``datasets``, see :func:`equiangular.data.parquet.load_parquet`;
-    - a folder ``train/CLASS/*.png`` and, if there is one, ``test/CLASS/*.png``, see
+    - an image folder ``CLASS/*.png``, or ``train/CLASS/*.png`` and, if there is one, ``test/CLASS/*.png``, see
       :func:`equiangular.data.folder.load_folder`.
 
     Args:
@@ -108,12 +109,10 @@ def _load_path(path: Path, split_seed: int, size: int | None, memory: str) -> Da
 
         return load_parquet(path, split_seed=split_seed, size=size, memory=memory)
     if layout == "folder":
-        from equiangular.data.folder import load_folder
-
         return load_folder(path, split_seed=split_seed, size=size, memory=memory)
     raise ValueError(
         f"no data set found in {str(path)!r}. Expected an .npz or .parquet file, a folder with train.parquet, or an "
-        "image folder train/CLASS/*.png."
+        "image folder CLASS/*.png or train/CLASS/*.png."
     )
 
 
@@ -123,7 +122,10 @@ def _layout(path: Path) -> str | None:
         return {".npz": "npz", ".parquet": "parquet"}.get(path.suffix.lower())
     if (path / "train.parquet").exists():
         return "parquet"
-    return "folder" if (path / "train").is_dir() else None
+    try:
+        return "folder" if is_image_folder(path) else None
+    except OSError:  # a folder that may not be read
+        return None
 
 
 def _root(root: str | Path | None) -> Path | None:

@@ -7,7 +7,6 @@ Pillow's ``ImageOps`` and ``ImageEnhance``, to one grey level where Pillow's own
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -29,7 +28,9 @@ def invert(images: Tensor) -> Tensor:
 
 def solarize(images: Tensor, threshold: Tensor) -> Tensor:
     """Invert values from ``threshold`` (B,) on."""
-    return torch.where(images < _each(threshold, images), images, 255 - images)
+    values = torch.arange(256, device=images.device)
+    kept = values < threshold.to(images.device)[:, None, None]
+    return apply_table(images, torch.where(kept, values, 255 - values))
 
 
 def posterize(images: Tensor, bits: Tensor) -> Tensor:
@@ -78,11 +79,11 @@ def sharpness(images: Tensor, factor: Tensor) -> Tensor:
     """
     if min(images.shape[2:]) < 3:
         return images
-    kernel = torch.ones(1, 1, 3, 3, device=images.device)
-    kernel[..., 1, 1] = 5
-    smooth = images.clone()
-    inner = F.conv2d(images.flatten(0, 1)[:, None].float(), kernel) / 13
-    smooth[..., 1:-1, 1:-1] = inner.round().to(torch.uint8).view(*images.shape[:2], *inner.shape[2:])
+    values = images.float()
+    lines = values[..., :-2, :] + values[..., 1:-1, :] + values[..., 2:, :]
+    total = lines[..., :-2] + lines[..., 1:-1] + lines[..., 2:] + 4 * values[..., 1:-1, 1:-1]
+    smooth = values.clone()
+    smooth[..., 1:-1, 1:-1] = (total / 13).round()
     return _blend(smooth, images, factor)
 
 
