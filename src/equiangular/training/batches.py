@@ -187,7 +187,7 @@ class Batches:
         for x, own, needed in zip(inputs, plan.own, plan.needed, strict=True):
             x = x.to(self.device, non_blocking=True)
             if plan.augmentation is not None:
-                draws = {name: values[needed].to(self.device) for name, values in plan.augmentation.items()}
+                draws = {name: values[needed] for name, values in plan.augmentation.items()}  # moved where used
                 x = self.augmentation.apply(x, draws)
             x = self.prepare(x)
             if plan.mixing is not None:

@@ -54,6 +54,8 @@ class Hardware:
         check_choice(self.accelerator, ACCELERATORS, "accelerator")
         check_choice(self.strategy, STRATEGIES, "strategy")
         check_choice(self.precision, PRECISIONS, "precision")
+        if self.strategy == "fsdp" and self.precision not in ("32-true", "bf16-mixed"):
+            raise ValueError(f"strategy='fsdp' works in 32-true and bf16-mixed, got precision={self.precision!r}.")
         for name in ("devices", "num_nodes", "accumulate"):
             check_int(getattr(self, name), name, minimum=1)
         for name in ("workers", "threads"):

@@ -85,7 +85,8 @@ class Training:
             task.to(memory_format=torch.channels_last)
         if hardware.compile:
             task.backbone.compile()
-        self.module, self.optimizer = self.fabric.setup(task, make_optimizer(task, budget))
+        self.module = self.fabric.setup_module(task)  # before the optimiser: sharding replaces the parameters
+        self.optimizer = self.fabric.setup_optimizers(make_optimizer(task, budget))
         self.average = make_average(task, budget.ema)
         device = self.fabric.device
         self.batches = Batches(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -60,7 +61,15 @@ def train(config: TrainConfig, output: str | Path, *, progress: Progress | None 
         check_same(config.decisive(), folder.read_config().decisive(), folder.path)
     if folder.results.exists():
         return folder.read_results()
-    return _Run(config, folder, progress).finish()
+    try:
+        return _Run(config, folder, progress).finish()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ValueError(
+            f"the disk is full: {error.filename or folder.path} could not be written. What was written before is "
+            f"unharmed; make room and go on with: equiangular resume {folder.path}"
+        ) from error
 
 
 def resume(output: str | Path, *, progress: Progress | None = None, **changes: Any) -> dict[str, Any]:

@@ -92,7 +92,9 @@ class TrainConfig(Hardware, Budget, DataOptions):
             part.__post_init__(self)
         check_positive(self.width, "width")
         if self.ema and self.strategy == "fsdp":
-            raise ValueError("ema keeps a whole copy of the weights, which strategy='fsdp' spreads: choose one of them.")
+            raise ValueError(
+                "ema keeps a whole copy of the weights, which strategy='fsdp' spreads: choose one of them."
+            )
         check_int(self.seed, "seed", minimum=0)
         check_int(self.checkpoint_epochs, "checkpoint_epochs", minimum=0)
         check_int(self.collapse_epochs, "collapse_epochs", minimum=0)

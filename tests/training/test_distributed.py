@@ -1,0 +1,86 @@
+"""Several gloo processes on the CPU give what one gives: weights, statistics of BatchNorm, losses and predictions."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.training import distributed_cases
+from torch import nn
+
+from equiangular.training import load_model
+from equiangular.training.sync_batch_norm import SyncedBatchNorm, synchronise_batch_norm
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def launch(folder: Path, processes: int, strategy: str) -> dict[str, torch.Tensor]:
+    """Run the cases under torchrun and read what the first process wrote."""
+    script = str(Path(distributed_cases.__file__))
+    command = [*TORCHRUN, f"--nproc-per-node={processes}", script, str(folder), strategy]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return load_file(folder / "results.safetensors")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 3])
+def test_ddp_gives_the_result_of_one_process(tmp_path: Path, processes: int) -> None:
+    got = launch(tmp_path, processes, "ddp")
+    for case in distributed_cases.CASES:
+        for name, value in distributed_cases.outcome(distributed_cases.make(case)).items():
+            torch.testing.assert_close(got[f"{case}/{name}"], value, rtol=1e-6, atol=1e-7, msg=f"{case}: {name}")
+    for name in (key for key in got if key.startswith("resumed/")):
+        whole = got[name.replace("resumed", "BatchNorm, momentum")]
+        torch.testing.assert_close(got[name], whole, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.slow
+def test_fsdp_gives_the_result_of_one_process(tmp_path: Path) -> None:
+    got = launch(tmp_path, 2, "fsdp")
+    case = "BatchNorm, momentum"
+    expected = distributed_cases.outcome(distributed_cases.make(case, "32-true"))
+    for name, value in expected.items():
+        torch.testing.assert_close(got[f"{case}/{name}"], value, rtol=1e-3, atol=1e-3, msg=name)
+        torch.testing.assert_close(got[f"resumed/{name}"], value, rtol=1e-3, atol=1e-3, msg=name)
+
+
+@pytest.mark.slow
+def test_the_command_line_on_two_processes(tmp_path: Path) -> None:
+    """``--devices 2`` starts the second process itself; the files of the run are written once."""
+    base = [sys.executable, "-m", "equiangular", "train", "digits", "--imbalance", "20", "--epochs", "2", "--quiet"]
+    one = [*base, "-o", str(tmp_path / "one"), "--accelerator", "cpu"]
+    two = [*base, "-o", str(tmp_path / "two"), "--accelerator", "cpu", "--devices", "2"]
+    for command in (one, two):
+        done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.stdout.count("wrote results.json") == 1
+    tasks = [load_model(tmp_path / run)[0].state_dict() for run in ("one", "two")]
+    for name, value in tasks[0].items():
+        torch.testing.assert_close(tasks[1][name], value, rtol=1e-3, atol=1e-3, msg=name)
+
+
+def test_synchronising_keeps_parameters_and_output() -> None:
+    network = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.Sequential(nn.BatchNorm2d(4, momentum=None)))
+    x, before = torch.randn(3, 2, 6, 6), [id(p) for p in network.parameters()]
+    network(x)
+    names, expected = list(network.state_dict()), network.eval()(x)
+    synchronise_batch_norm(network)
+    assert isinstance(network[1], SyncedBatchNorm)
+    assert isinstance(network[2][0], SyncedBatchNorm)
+    assert [id(p) for p in network.parameters()] == before
+    assert list(network.state_dict()) == names
+    assert torch.equal(network(x), expected)
+    assert torch.isfinite(network.train()(x)).all()
+
+
+def test_another_kind_of_batch_norm_is_refused() -> None:
+    class Fused(nn.BatchNorm2d):
+        pass
+
+    with pytest.raises(ValueError, match="the backbone has a Fused, which normalises the samples of one process alone"):
+        synchronise_batch_norm(nn.Sequential(Fused(3)))

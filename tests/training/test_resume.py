@@ -1,0 +1,228 @@
+"""A run that is stopped, killed or out of disk goes on and ends as an uninterrupted one does, bit for bit."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from equiangular.heads import LinearHead
+from equiangular.training import Stopped, Task, TrainConfig, Training, get_method, load_model, resume, train
+from equiangular.training.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
+from equiangular.training.config import Budget
+
+CONFIG = TrainConfig(
+    data="digits", method="linear-ce", head={"drop_rate": 0.2}, imbalance=20.0, epochs=2, mix="mixup:1.0", ema=0.5,
+    accelerator="cpu", checkpoint_minutes=0,
+)  # fmt: skip
+
+
+class Interrupted(Exception):  # noqa: N818
+    pass
+
+
+def make_training(**budget: Any) -> Training:
+    """A small network with BatchNorm and dropout."""
+    generator = torch.Generator().manual_seed(0)
+    images, labels = torch.rand(41, 1, 4, 4, generator=generator), torch.arange(41) % 3
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        backbone = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3))
+        task = Task(backbone, LinearHead(8, 3), get_method("linear-ce"))
+    fields = {"epochs": 3, "batch_size": 8, "mix": "mixup:1.0", **budget}
+    return Training(task, images, labels, Budget(**fields), seed=5)
+
+
+def stop_at(number: int) -> Any:
+    def on_step(training: Training) -> None:
+        if training.epoch * len(training.batches) + training.step == number:
+            raise Interrupted
+
+    return on_step
+
+
+def state(training: Training) -> dict[str, torch.Tensor]:
+    average = {} if training.average is None else training.average.state_dict()
+    return {**training.task.state_dict(), **{f"average.{k}": v for k, v in average.items()}}
+
+
+BUDGETS = [
+    {},
+    {"optimizer": "adamw", "learning_rate": 1e-3},
+    {"ema": 0.9, "clip_norm": 0.5, "momentum": 0.0},
+    {"sampler": "class-balanced", "mix": "none", "schedule": "step"},
+]
+
+
+@pytest.mark.parametrize("budget", BUDGETS, ids=str)
+@pytest.mark.parametrize("stops", [(1,), (5, 6), (4, 11), (15,)])
+def test_a_training_stopped_anywhere_ends_the_same(tmp_path: Path, budget: dict, stops: tuple[int, ...]) -> None:
+    whole = make_training(**budget)
+    whole.run()
+    for number in stops:
+        training = make_training(**budget)
+        if (tmp_path / "c" / "s").exists():
+            load_checkpoint(tmp_path / "c" / "s", training, config={"a": 1})
+        with pytest.raises(Interrupted):
+            training.run(on_step=stop_at(number))
+        save_checkpoint(tmp_path / "c" / "s", training, config={"a": 1}, extra=["kept"])
+    last = make_training(**budget)
+    assert load_checkpoint(tmp_path / "c" / "s", last, config={"a": 1}) == ["kept"]
+    last.run()
+    assert last.losses == whole.losses
+    for (name, value), other in zip(state(whole).items(), state(last).values(), strict=True):
+        assert torch.equal(value, other), name
+
+
+def test_dropout_and_mixup_are_at_work() -> None:
+    """Without them the test above would show little."""
+    ends = [make_training(**options) for options in ({}, {"mix": "none"})]
+    without = make_training()
+    without.task.backbone[4].p = 0.0
+    for training in (*ends, without):
+        training.run()
+    weights = [t.task.head.weight for t in (*ends, without)]
+    assert not torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def raise_signal_at(steps: int, number: int) -> Any:
+    seen = []
+
+    def progress(training: Training, row: Any) -> None:
+        if row is None:
+            seen.append(1)
+            if len(seen) == steps:
+                signal.raise_signal(number)
+
+    return progress
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_a_run_leaves_a_checkpoint_and_goes_on(tmp_path: Path, number: int) -> None:
+    whole = train(CONFIG, tmp_path / "whole")
+    handlers = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)]
+    with pytest.raises(Stopped, match=r"stopped in epoch 1, step 4. Go on with: equiangular resume") as stopped:
+        train(CONFIG, tmp_path / "cut", progress=raise_signal_at(4, number))
+    assert stopped.value.signal == number
+    assert [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)] == handlers
+    steps = []
+    again = resume(tmp_path / "cut", progress=lambda training, row: steps.append(training.step))
+    assert steps[0] == 5
+    assert again["test"] == whole["test"]
+    one, other = (load_model(tmp_path / run)[0].state_dict() for run in ("whole", "cut"))
+    assert all(torch.equal(one[k], other[k]) for k in one)
+    assert len(json.loads((tmp_path / "cut" / "provenance.json").read_text())["resumed"]) == 1
+
+
+def test_a_full_disk_is_said_and_the_run_goes_on_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(CONFIG, checkpoint_minutes=1e-9)
+    whole = train(config, tmp_path / "whole")
+    written = []
+
+    def full(descriptor: int) -> None:
+        written.append(descriptor)
+        if len(written) == 4:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(ValueError, match=r"No space left on device. The checkpoint before it is unharmed"):
+            train(config, tmp_path / "cut")
+    assert read_checkpoint(tmp_path / "cut" / "checkpoint" / "state.safetensors")[1]["step"] == 3
+    assert not list((tmp_path / "cut").rglob(".*"))
+    assert train(config, tmp_path / "cut")["test"] == whole["test"]
+
+
+def test_a_full_disk_elsewhere_is_said_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from equiangular.training.run_folder import RunFolder
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "metrics.csv")
+
+    monkeypatch.setattr(RunFolder, "write_metrics", full)
+    with pytest.raises(ValueError, match=r"the disk is full: metrics.csv could not be written.*equiangular resume"):
+        train(CONFIG, tmp_path)
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Path:
+    with pytest.raises(Stopped):
+        train(CONFIG, tmp_path / "run", progress=raise_signal_at(3, signal.SIGTERM))
+    return tmp_path / "run"
+
+
+def test_another_configuration_is_refused_and_what_does_not_matter_is_not(stopped: Path) -> None:
+    with pytest.raises(ValueError, match=r"another configuration \(seed: 0 then, 1 now, epochs: 2 then, 3 now\)"):
+        train(replace(CONFIG, epochs=3, seed=1), stopped)
+    with pytest.raises(ValueError, match=r"mix: 'mixup:1.0' then, 'none' now"):
+        resume(stopped, mix="none")
+    assert resume(stopped, threads=1, checkpoint_epochs=0)["test"]["samples"] == 500
+
+
+def test_other_data_are_refused(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from equiangular.training import run
+
+    load = run.load_dataset
+    monkeypatch.setattr(run, "load_dataset", lambda *a, **k: load(*a, **{**k, "split_seed": 1}))
+    with pytest.raises(ValueError, match=r"manifest: '[0-9a-f]+' then"):
+        resume(stopped)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:1000]), "no checkpoint of equiangular, or it is damaged"),
+        (lambda path: path.write_bytes(b""), "no checkpoint of equiangular, or it is damaged"),
+        (lambda path: save_file({"a": torch.ones(1)}, path), "no checkpoint of equiangular"),
+        (lambda path: rewrite(path, format=0), "has format 0, this version of equiangular reads format 1"),
+        (lambda path: rewrite(path, drop="task.head.weight"), "does not fit this network: .*'head.weight'"),
+        (lambda path: rewrite(path, reshape="task.head.weight"), r"tensor of shape \(1,\) where \(10, 64\) is needed"),
+    ],
+)
+def test_checkpoints_that_cannot_be_used(stopped: Path, damage: Any, message: str) -> None:
+    damage(stopped / "checkpoint" / "state.safetensors")
+    with pytest.raises(ValueError, match=message):
+        resume(stopped)
+
+
+def rewrite(path: Path, *, drop: str = "", reshape: str = "", **changes: Any) -> None:
+    tensors, state = load_file(path), read_checkpoint(path)[1]
+    tensors.pop(drop, None)
+    if reshape:
+        tensors[reshape] = torch.ones(1)
+    save_file(tensors, path, metadata={"equiangular-checkpoint": json.dumps({**state, **changes})})
+
+
+def test_a_folder_without_a_run(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no run in .*: it has no config.yaml. Start one with: equiangular train"):
+        resume(tmp_path)
+
+
+def test_a_finished_run_is_read_and_not_trained(tmp_path: Path) -> None:
+    first = train(CONFIG, tmp_path)
+    steps: list[int] = []
+    assert train(CONFIG, tmp_path, progress=lambda t, r: steps.append(1)) == first
+    assert steps == []
+
+
+@pytest.mark.slow
+def test_killed_at_random_points(tmp_path: Path) -> None:
+    """SIGKILL at random moments: while loading, in a step, while a checkpoint or a model is written."""
+    script = Path(__file__).with_name("kill_and_resume.py")
+    command = [sys.executable, str(script), str(tmp_path), "5", "0"]
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=one_thread)
+    outcome = json.loads(done.stdout.splitlines()[-1])
+    assert outcome["killed"] >= 3
+    assert outcome["equal"] == {"model": True, "best": True, "epochs": True, "test": True}
+    assert outcome["leftovers"] == []
