@@ -59,6 +59,7 @@ _PUBLIC = {
     "ood_score": "measures",
     "AlignmentSchedule": "training",
     "CalibrationError": "measures",
+    "ETFClassifier": "integrations.sklearn",
 }
 _SUBPACKAGES = ("data", "frames", "heads", "longtail", "losses", "measures", "models", "posthoc", "theory", "training")
 

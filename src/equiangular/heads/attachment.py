@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from equiangular.heads.base import Head
+from equiangular.heads.describe import describe_head
 from equiangular.heads.locate import find_classifier, output_tensor, run_once
 from equiangular.heads.registry import make_head
 
@@ -27,6 +29,10 @@ def attach(
     model's only linear layer, the last layer of a Sequential, or, with ``example_input``, the linear layer that
     computes the output. The head takes its width, device, dtype and training mode from the layer it replaces.
     ``model.num_classes`` and ``num_labels`` and the labels of ``model.config`` are updated where they exist.
+
+    timm's verbs go on working: ``get_classifier()`` is the head, and ``reset_classifier(K)`` gives the head new classes
+    where timm would put a linear layer in its place. The configuration of a transformers model keeps a description of
+    the head, for :func:`equiangular.integrations.pretrained.load_pretrained`.
 
     A head that needs other features than the classifier had, such as an ETF of K classes on fewer than K - 1
     features, takes ``projection="linear"``.
@@ -68,7 +74,9 @@ def attach(
         except Exception:
             _replace(model, path, old)
             raise
-    _update_class_counts(model, path, new.num_classes)
+    _update_class_counts(model, path, new)
+    if callable(getattr(model, "reset_classifier", None)):
+        model.reset_classifier = partial(_reset_classifier, model, path)
     return model
 
 
@@ -136,8 +144,20 @@ def _check_output(output: Any, head: Head) -> None:
         )
 
 
-def _update_class_counts(model: nn.Module, path: str, num_classes: int) -> None:
-    """``num_classes`` and ``num_labels`` of the model and of the modules around the head, and the labels' names."""
+def _reset_classifier(model: nn.Module, path: str, num_classes: int, *args: Any, **kwargs: Any) -> None:
+    """timm's verb: the family's own method does all it does, such as setting the pooling, and the head stays."""
+    head = find_head(model)
+    head.reset(num_classes)
+    try:
+        type(model).reset_classifier(model, num_classes, *args, **kwargs)
+    finally:
+        _replace(model, path, head)
+    _update_class_counts(model, path, head)
+
+
+def _update_class_counts(model: nn.Module, path: str, head: Head) -> None:
+    """``num_classes`` and ``num_labels`` of the model and of the modules around the head, and the configuration."""
+    num_classes = head.num_classes
     parts = path.split(".")[:-1]
     for depth in range(len(parts) + 1):
         module = model.get_submodule(".".join(parts[:depth]))
@@ -147,6 +167,7 @@ def _update_class_counts(model: nn.Module, path: str, num_classes: int) -> None:
     config = getattr(model, "config", None)
     if not isinstance(getattr(config, "num_labels", None), int):
         return
+    config.equiangular_head = {"path": path, **describe_head(head)}
     config.num_labels = num_classes
     if isinstance(getattr(config, "id2label", None), dict) and len(config.id2label) != num_classes:
         config.id2label = {i: f"LABEL_{i}" for i in range(num_classes)}

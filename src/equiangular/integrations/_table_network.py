@@ -1,0 +1,157 @@
+"""The network behind :class:`ETFClassifier` and its training, in plain torch: the extra brings scikit-learn only."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from equiangular._random import make_generator
+from equiangular.heads import ETFHead
+from equiangular.heads.projection import make_projection
+from equiangular.losses import dot_regression_loss, logit_adjusted_cross_entropy, soft_target_cross_entropy
+
+LOSSES = ("ce", "la", "dr")
+
+
+class TableNetwork(nn.Module):
+    """Standardised columns, hidden layers with ReLU, a linear map to K dimensions, unit norm, and a fixed simplex ETF.
+
+    One dimension more than the K - 1 that the simplex spans: a sample that belongs nowhere can point there, where in
+    K - 1 dimensions every unit vector leans towards some class (and for K = 2 there would be two of them only).
+
+    Args:
+        in_features: width of the table.
+        hidden: sizes of the hidden layers, possibly none.
+        num_classes: K.
+        normalize: whether features are brought to unit norm.
+        seed: seed of the initial weights and of the frame's orientation.
+        dtype: dtype of everything.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden: Iterable[int],
+        num_classes: int,
+        *,
+        normalize: bool,
+        seed: int,
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__()
+        like, generator = torch.empty(0, dtype=dtype), make_generator(seed)
+        self.register_buffer("mean", torch.zeros(in_features, dtype=dtype))
+        self.register_buffer("std", torch.ones(in_features, dtype=dtype))
+        sizes = [in_features, *hidden]
+        layers: list[nn.Module] = []
+        for before, after in pairwise(sizes):
+            layers += [make_projection("linear", before, after, generator=generator, like=like), nn.ReLU()]
+        self.hidden = nn.Sequential(*layers)
+        self.head = ETFHead(
+            sizes[-1], num_classes, projection="linear", dim=num_classes, normalize=normalize, seed=seed, dtype=dtype
+        )
+
+    def standardise(self, x: Tensor, weight: Tensor) -> None:
+        """Take up the weighted mean and standard deviation of the columns of x (N, in_features)."""
+        share = (weight / weight.sum())[:, None]
+        self.mean = (share * x).sum(0)
+        std = (share * (x - self.mean).square()).sum(0).sqrt()
+        constant = std <= 10 * torch.finfo(x.dtype).eps * self.mean.abs()
+        self.std = torch.where(constant, 1.0, std)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (N, K) and logits (N, K) of a table (N, in_features)."""
+        return self.head.features_and_logits(self.hidden((x - self.mean) / self.std))
+
+    def losses(self, x: Tensor, y: Tensor, loss: str, class_counts: Tensor) -> Tensor:
+        """The loss of every sample, (N,)."""
+        features, logits = self(x)
+        if loss == "dr":
+            return dot_regression_loss(features, y, self.head.weight, reduction="none")
+        if loss == "la":
+            return logit_adjusted_cross_entropy(logits, y, class_counts, reduction="none")
+        return soft_target_cross_entropy(logits, y, reduction="none")
+
+
+def train(
+    network: TableNetwork,
+    x: Tensor,
+    y: Tensor,
+    weight: Tensor,
+    criterion: Callable[[Tensor, Tensor], Tensor],
+    *,
+    validation: tuple[Tensor, Tensor, Tensor] | None,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    weight_decay: float,
+    patience: int,
+    seed: int,
+) -> tuple[list[float], list[float]]:
+    """AdamW with a cosine schedule on sum_i w_i loss_i / sum_i w_i; the learning rate falls to 0 over the epochs.
+
+    Args:
+        network: what is trained, in place.
+        x: (N, d) table.
+        y: (N,) int64 classes.
+        weight: (N,) sample weights above 0, of any scale.
+        criterion: ``criterion(x, y) -> (B,)`` losses of samples.
+        validation: x, y and weights of held-out samples; training then stops once their loss has not fallen for
+            ``patience`` epochs, and the best weights are put back.
+        epochs: passes over the data, at most.
+        batch_size: samples per step.
+        learning_rate: peak learning rate.
+        weight_decay: decoupled weight decay.
+        patience: epochs.
+        seed: seed of the order of samples.
+
+    Returns:
+        Mean training loss and, with ``validation``, held-out loss of every epoch.
+
+    Raises:
+        ValueError: the loss is no longer finite.
+    """
+    weight = weight / weight.mean()
+    network.standardise(x, weight)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    curve: list[float] = []
+    held_out: list[float] = []
+    best: dict[str, Any] = {}
+    generator = make_generator(seed)
+    for epoch in range(epochs):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
+        total = 0.0
+        for index in torch.randperm(len(y), generator=generator).to(y.device).split(batch_size):
+            loss = (weight[index] * criterion(x[index], y[index])).mean()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            total += float(loss.detach()) * len(index)
+        curve.append(total / len(y))
+        if not math.isfinite(curve[-1]):
+            raise ValueError(
+                f"the loss became {curve[-1]} in epoch {epoch}. Lower learning_rate (now {learning_rate}), or look for "
+                "values in X that are far out of range."
+            )
+        if validation is not None:
+            held_out.append(weighted_mean(criterion, *validation))
+            if held_out[-1] <= min(held_out):
+                best = copy.deepcopy(network.state_dict())
+            elif epoch - held_out.index(min(held_out)) >= patience:
+                break
+    if best:
+        network.load_state_dict(best)
+    return curve, held_out
+
+
+@torch.no_grad()
+def weighted_mean(criterion: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, weight: Tensor) -> float:
+    """sum_i w_i loss_i / sum_i w_i."""
+    return float((weight * criterion(x, y)).sum() / weight.sum())

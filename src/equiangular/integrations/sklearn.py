@@ -1,0 +1,226 @@
+"""A scikit-learn classifier on a fixed simplex ETF. Needs the extra ``[sklearn]``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from equiangular._extras import require
+from equiangular._validate import check_choice, check_class_counts, check_int, check_positive
+from equiangular.integrations._table_network import LOSSES, TableNetwork, train
+from equiangular.longtail.split import holdout_indices
+from equiangular.posthoc import Calibration, calibrate_prior_correction, prior_corrected_logits
+
+_base = require("sklearn.base", extra="sklearn", purpose="ETFClassifier")
+_multiclass = require("sklearn.utils.multiclass", extra="sklearn", purpose="ETFClassifier")
+_validation = require("sklearn.utils.validation", extra="sklearn", purpose="ETFClassifier")
+_utils = require("sklearn.utils", extra="sklearn", purpose="ETFClassifier")
+
+FLOATS = (np.float64, np.float32)
+
+
+class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
+    """Features or tables to classes through a network whose classifier is a fixed simplex ETF.
+
+    Columns are standardised; then come hidden layers with ReLU, a linear map to features h (K,), and logits
+    s cos(h, m_k) with the fixed m_k of a simplex ETF and the s at which probability 0.999 can be reached. Without
+    hidden layers only the linear map is learned.
+
+    Args:
+        hidden_layer_sizes: sizes of the hidden layers; ``()`` for none.
+        loss: ``"ce"`` (cross-entropy), ``"la"`` (logit-adjusted cross-entropy, whose predictions hold under equally
+            frequent classes) or ``"dr"`` (dot-regression, whose probabilities are scores and want calibration).
+        target_prior: class frequencies to predict for: ``"uniform"``, or (K,) positive weights in the order of
+            ``classes_``. The logits are corrected from the training prior to this one by Bayes' rule, with scale and
+            strength calibrated on the held-out part where ``early_stopping`` makes one. None corrects nothing.
+        normalize: whether h is scaled to unit norm. If not, the logits are <h, m_k>, as free as those of a linear
+            layer: often more accurate where classes overlap. ``"dr"`` needs True.
+        class_weight: ``"balanced"``, a dictionary of class to weight, or None: multiplied into the sample weights.
+        learning_rate: peak learning rate of AdamW; it falls to 0 over the epochs as a cosine.
+        weight_decay: decoupled weight decay of AdamW.
+        epochs: passes over the training data, at most.
+        batch_size: samples per step.
+        early_stopping: hold out part of every class and stop when its loss has not fallen for ``n_iter_no_change``
+            epochs; the best weights are kept.
+        validation_fraction: share of each class that is held out, in (0, 1).
+        n_iter_no_change: epochs without improvement before stopping.
+        device: where to train, such as ``"cuda"``; the fitted network is back on the CPU.
+        random_state: an int for the same weights and order of samples in every call; None draws from NumPy's global
+            generator and a ``RandomState`` from that one, as everywhere in scikit-learn.
+
+    Attributes:
+        classes_: (K,) labels seen in ``fit``.
+        class_count_: (K,) sum of the sample weights of each class: what ``"la"`` takes out of the logits.
+        model_prior_: (K,) class frequencies, up to a factor, under which the network's logits hold: those of the
+            training data times the class weights; for ``"la"`` the class weights alone.
+        network_: the fitted torch module; ``network_.head`` is the :class:`equiangular.ETFHead`.
+        calibration_: scale and strength of the prior correction.
+        loss_curve_: mean training loss of every epoch.
+        validation_curve_: loss of the held-out part of every epoch; empty without ``early_stopping``.
+        n_iter_: epochs run.
+        n_features_in_: number of columns seen in ``fit``.
+        feature_names_in_: their names, if they had names that are all strings.
+
+    A sample of weight 2 counts as two samples: exactly so for up to ``batch_size`` samples, and in the expectation
+    over the order of samples beyond. Samples of weight 0 are left out. float32 tables are computed in float32,
+    everything else in float64.
+
+    Example:
+        >>> from sklearn.datasets import load_iris
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = ETFClassifier(random_state=0).fit(X, y)
+        >>> model.score(X, y) > 0.9, model.predict_proba(X).shape
+        (True, (150, 3))
+
+    Sources: Yang et al., NeurIPS 2022 (fixed ETF, dot-regression); Menon et al., ICLR 2021 (logit adjustment).
+    """
+
+    def __init__(
+        self,
+        *,
+        hidden_layer_sizes: Sequence[int] = (64,),
+        loss: str = "ce",
+        target_prior: Any | None = None,
+        class_weight: Any | None = None,
+        normalize: bool = True,
+        learning_rate: float = 0.01,
+        weight_decay: float = 1e-4,
+        epochs: int = 100,
+        batch_size: int = 64,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        device: str = "cpu",
+        random_state: Any | None = None,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.loss = loss
+        self.target_prior = target_prior
+        self.class_weight = class_weight
+        self.normalize = normalize
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.device = device
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any | None = None) -> ETFClassifier:
+        """Train on a table X (N, d) with labels y (N,) of any kind, and sample weights (N,) of at least 0.
+
+        Returns:
+            self.
+
+        Raises:
+            ValueError: a parameter out of its range, bad data, or fewer than two classes.
+        """
+        hidden = self._check_parameters()
+        X, y = _validation.validate_data(self, X, y, dtype=FLOATS, order="C")
+        _multiclass.check_classification_targets(y)
+        weight = _validation._check_sample_weight(sample_weight, X, dtype=np.float64, copy=True)
+        if weight.min() < 0:
+            raise ValueError(f"sample_weight must not be negative, got {weight.min()}.")
+        total = weight * _utils.class_weight.compute_sample_weight(self.class_weight, y)
+        X, y, weight, total = (a[total > 0] for a in (X, y, weight, total))
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"ETFClassifier needs samples of at least 2 classes (with a weight above 0), got {len(self.classes_)} "
+                "class. Check y, sample_weight and class_weight."
+            )
+        self.class_count_ = np.bincount(codes, weights=weight)
+        weighted = np.bincount(codes, weights=total)
+        self.model_prior_ = weighted / self.class_count_ if self.loss == "la" else weighted
+        prior = self._target_prior()
+        seed = int(_utils.check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        held = self._holdout(codes, seed)
+        table = [torch.from_numpy(a).to(self.device) for a in (X, codes, total.astype(X.dtype))]
+        network = TableNetwork(
+            X.shape[1], hidden, len(self.classes_), normalize=bool(self.normalize), seed=seed, dtype=table[0].dtype
+        ).to(self.device)
+        criterion = partial(network.losses, loss=self.loss, class_counts=torch.from_numpy(self.class_count_))
+        self.loss_curve_, self.validation_curve_ = train(
+            network,
+            *(column[~held] for column in table),
+            criterion,
+            validation=tuple(column[held] for column in table) if held.any() else None,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=float(self.learning_rate),
+            weight_decay=float(self.weight_decay),
+            patience=self.n_iter_no_change,
+            seed=seed,
+        )
+        self.n_iter_ = len(self.loss_curve_)
+        self.network_ = network.cpu().eval()
+        self.calibration_ = Calibration(1.0, 1.0)
+        if prior is not None and len(np.unique(codes[held])) > 1:
+            logits = self._raw_logits(X[held])
+            labels = torch.from_numpy(codes[held])
+            self.calibration_ = calibrate_prior_correction(logits, labels, self.model_prior_, target_prior=prior)
+        return self
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Corrected logits (N, K); for two classes their difference (N,), above 0 for ``classes_[1]``."""
+        logits = self._logits(X)
+        return (logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits).numpy()
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Class probabilities (N, K) in the order of ``classes_``: the softmax of the corrected logits."""
+        return self._logits(X).softmax(1).numpy()
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The likeliest class of every row, (N,)."""
+        logits = self._logits(X)
+        return self.classes_[logits.argmax(1).numpy()]
+
+    def _logits(self, X: Any) -> torch.Tensor:
+        _validation.check_is_fitted(self)
+        logits = self._raw_logits(_validation.validate_data(self, X, dtype=FLOATS, order="C", reset=False))
+        prior = self._target_prior()
+        if prior is None:
+            return logits
+        scale, strength = self.calibration_
+        return prior_corrected_logits(logits, self.model_prior_, target_prior=prior, scale=scale, strength=strength)
+
+    @torch.no_grad()
+    def _raw_logits(self, X: np.ndarray) -> torch.Tensor:
+        dtype = self.network_.head.weight.dtype
+        return self.network_(torch.from_numpy(X).to(dtype))[1]
+
+    def _target_prior(self) -> np.ndarray | None:
+        """``target_prior`` as (K,) weights."""
+        if self.target_prior is None:
+            return None
+        if isinstance(self.target_prior, str):
+            check_choice(self.target_prior, ("uniform",), "target_prior")
+            return np.ones_like(self.class_count_)
+        return check_class_counts(self.target_prior, len(self.classes_), name="target_prior").numpy()
+
+    def _check_parameters(self) -> list[int]:
+        if check_choice(self.loss, LOSSES, "loss") == "dr" and not self.normalize:
+            raise ValueError("loss='dr' regresses cosines onto 1, which needs normalize=True.")
+        check_positive(self.learning_rate, "learning_rate")
+        if not 0 <= float(self.weight_decay) < np.inf:
+            raise ValueError(f"weight_decay must be a finite number of at least 0, got {self.weight_decay!r}.")
+        for name in ("epochs", "batch_size", "n_iter_no_change"):
+            check_int(getattr(self, name), name, minimum=1)
+        if isinstance(self.hidden_layer_sizes, str) or not isinstance(self.hidden_layer_sizes, Iterable):
+            raise ValueError(
+                f"hidden_layer_sizes must be a sequence of integers, got {self.hidden_layer_sizes!r}. One layer: (64,)."
+            )
+        return [check_int(size, "a size in hidden_layer_sizes", minimum=1) for size in self.hidden_layer_sizes]
+
+    def _holdout(self, codes: np.ndarray, seed: int) -> np.ndarray:
+        """Which samples early stopping holds out, (N,) bool."""
+        held = np.zeros(len(codes), dtype=bool)
+        if self.early_stopping:
+            held[holdout_indices(codes, self.validation_fraction, seed=seed)] = True
+        return held

@@ -1,0 +1,226 @@
+"""ETFClassifier: scikit-learn's own checks, all of them, and what they do not look at."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, make_classification
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score, log_loss
+from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+
+import equiangular
+from equiangular.integrations.sklearn import ETFClassifier
+
+# In a process of its own: the check of array API input needs SCIPY_ARRAY_API before SciPy is imported.
+CHECKS = """
+import json, sys, warnings
+warnings.simplefilter("error")
+from sklearn.utils.estimator_checks import check_estimator
+from equiangular import ETFClassifier
+results = check_estimator(ETFClassifier(**json.loads(sys.argv[1])), on_skip=None, on_fail=None)
+print(json.dumps([[r["check_name"], r["status"], str(r["exception"])[:500]] for r in results]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"loss": "la"},
+        {"loss": "dr", "hidden_layer_sizes": [32, 16]},
+        {"hidden_layer_sizes": [], "learning_rate": 0.05, "normalize": False},
+    ],
+    ids=str,
+)
+def test_every_check_of_scikit_learn_passes(options: dict) -> None:
+    environment = {**os.environ, "SCIPY_ARRAY_API": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", CHECKS, json.dumps(options)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout.splitlines()[-1])
+    assert len(results) > 50
+    assert [r for r in results if r[1] != "passed"] == []  # none failed, skipped or expected to fail
+
+
+def test_the_public_name() -> None:
+    assert equiangular.ETFClassifier is ETFClassifier
+
+
+@pytest.mark.parametrize(
+    ("load", "loss"), [(load_iris, "ce"), (load_iris, "la"), (load_iris, "dr"), (load_breast_cancer, "ce")]
+)
+def test_it_learns_as_well_as_logistic_regression(load, loss: str) -> None:
+    X, y = load(return_X_y=True)
+    score = cross_val_score(ETFClassifier(loss=loss, random_state=0), X, y, cv=3).mean()
+    linear = cross_val_score(make_pipeline(MinMaxScaler(), LogisticRegression()), X, y, cv=3).mean()
+    assert score > linear - 0.02
+
+
+def test_predictions_agree_with_each_other() -> None:
+    X, y = load_iris(return_X_y=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    model = ETFClassifier(random_state=0, epochs=20).fit(X, names)
+    decision, probability = model.decision_function(X), model.predict_proba(X)
+    expected = np.exp(decision) / np.exp(decision).sum(1, keepdims=True)
+    np.testing.assert_allclose(probability, expected, rtol=1e-12)
+    assert (model.predict(X) == model.classes_[decision.argmax(1)]).all()
+    two = ETFClassifier(random_state=0, epochs=20).fit(X[:100], names[:100])
+    odds = two.decision_function(X[:100])
+    assert odds.shape == (100,)
+    np.testing.assert_allclose(two.predict_proba(X[:100])[:, 1], 1 / (1 + np.exp(-odds)), rtol=1e-12)
+    assert (two.predict(X[:100]) == two.classes_[(odds > 0).astype(int)]).all()
+
+
+def test_the_classifier_is_a_fixed_simplex() -> None:
+    X, y = load_iris(return_X_y=True)
+    model = ETFClassifier(random_state=0, epochs=3).fit(X, y)
+    assert isinstance(model.network_.head, equiangular.ETFHead)
+    assert equiangular.is_simplex_etf(model.network_.head.weight)
+    fresh = ETFClassifier(random_state=0, epochs=1).fit(X, y)
+    assert torch.equal(fresh.network_.head.weight, model.network_.head.weight)
+
+
+def test_the_same_seed_the_same_bits_and_no_trace_in_global_generators() -> None:
+    X, y = load_iris(return_X_y=True)
+    np.random.seed(0)  # noqa: NPY002 - the global generator is what is looked at
+    expected = np.random.RandomState(0).rand()
+    before = torch.get_rng_state()
+    first, second, third = (ETFClassifier(random_state=s, epochs=5).fit(X, y).predict_proba(X) for s in (3, 3, 4))
+    assert (first == second).all()
+    assert (first != third).any()
+    assert np.random.rand() == expected  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_it_survives_pickling_and_keeps_the_dtype() -> None:
+    X, y = load_iris(return_X_y=True)
+    for dtype in (np.float32, np.float64):
+        model = ETFClassifier(random_state=0, epochs=5).fit(X.astype(dtype), y)
+        assert model.predict_proba(X.astype(dtype)).dtype == dtype
+        again = pickle.loads(pickle.dumps(model))
+        assert (again.predict_proba(X) == model.predict_proba(X)).all()
+    assert model.predict_proba(X.astype(int)).dtype == np.float64
+
+
+def test_pipeline_grid_search_and_calibration() -> None:
+    X, y = load_iris(return_X_y=True)
+    pipeline = make_pipeline(MinMaxScaler(), ETFClassifier(epochs=20, random_state=0))
+    search = GridSearchCV(pipeline, {"etfclassifier__hidden_layer_sizes": [(), (16,)]}, cv=3).fit(X, y)
+    assert search.best_params_ == {"etfclassifier__hidden_layer_sizes": (16,)}
+    assert search.best_score_ > 0.85
+    calibrated = CalibratedClassifierCV(ETFClassifier(loss="dr", random_state=0, epochs=20), cv=3).fit(X, y)
+    assert calibrated.score(X, y) > 0.9
+    assert log_loss(y, calibrated.predict_proba(X)) < 0.3
+
+
+def test_weights_count_samples() -> None:
+    X, y = load_iris(return_X_y=True)
+    X, y = X[::5], y[::5]
+    times = np.random.default_rng(0).integers(0, 3, len(y))
+    repeated = np.repeat(np.arange(len(y)), times)
+    assert len(repeated) <= 64
+    weighted = ETFClassifier(random_state=0).fit(X, y, sample_weight=times)
+    doubled = ETFClassifier(random_state=0).fit(X[repeated], y[repeated])
+    np.testing.assert_allclose(weighted.predict_proba(X), doubled.predict_proba(X), rtol=1e-6)
+    np.testing.assert_array_equal(weighted.class_count_, doubled.class_count_)
+
+
+def long_tail() -> tuple[np.ndarray, ...]:
+    """Overlapping classes: 10 to 1 in training, equally many in the test."""
+    options = {"n_features": 5, "n_informative": 5, "n_redundant": 0, "n_classes": 3, "n_clusters_per_class": 1}
+    X, y = make_classification(6000, **options, class_sep=0.5, random_state=2)
+    train, test = train_test_split(np.arange(6000), test_size=0.5, stratify=y, random_state=0)
+    size = {0: 800, 1: 250, 2: 80}
+    chosen = np.concatenate([train[y[train] == c][:n] for c, n in size.items()])
+    return X[chosen], y[chosen], X[test], y[test]
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_the_ways_to_balanced_accuracy(normalize: bool) -> None:
+    X, y, X_test, y_test = long_tail()
+    common = {"hidden_layer_sizes": (16,), "epochs": 20, "random_state": 0, "normalize": normalize}
+    ways = {
+        "nothing": {},
+        "logit adjustment": {"loss": "la"},
+        "prior correction": {"target_prior": "uniform"},
+        "calibrated correction": {"target_prior": [1, 1, 1], "early_stopping": True, "validation_fraction": 0.2},
+        "class weights": {"class_weight": "balanced"},
+    }
+    score = {
+        name: balanced_accuracy_score(y_test, ETFClassifier(**common, **options).fit(X, y).predict(X_test))
+        for name, options in ways.items()
+    }
+    plain = score.pop("nothing")
+    assert min(score.values()) > plain + 0.03
+
+
+def test_the_correction_is_bayes_rule() -> None:
+    X, y, X_test, _ = long_tail()
+    common = {"epochs": 5, "random_state": 0}
+    plain = ETFClassifier(**common).fit(X, y)
+    ratio = np.array([0.2, 0.3, 0.5]) / np.bincount(y)
+    expected = plain.predict_proba(X_test) * ratio
+    corrected = ETFClassifier(**common, target_prior=[2, 3, 5]).fit(X, y)
+    np.testing.assert_allclose(corrected.predict_proba(X_test), expected / expected.sum(1, keepdims=True), rtol=1e-9)
+    # Logit adjustment already predicts for equal frequencies, and class weights tilt both alike.
+    weights = {0: 1.0, 1: 2.0, 2: 4.0}
+    adjusted = ETFClassifier(**common, loss="la", class_weight=weights).fit(X, y)
+    np.testing.assert_allclose(adjusted.model_prior_, [1, 2, 4])
+    weighted = ETFClassifier(**common, class_weight=weights).fit(X, y)
+    np.testing.assert_allclose(weighted.model_prior_, np.bincount(y) * [1, 2, 4])
+
+
+def test_early_stopping_keeps_the_best_epoch() -> None:
+    X, y = load_digits(return_X_y=True)
+    model = ETFClassifier(early_stopping=True, n_iter_no_change=3, validation_fraction=0.3, random_state=0).fit(X, y)
+    curve = model.validation_curve_
+    assert model.n_iter_ == len(curve) == len(model.loss_curve_) < 100
+    assert np.argmin(curve) == len(curve) - 4
+    assert ETFClassifier(epochs=2).fit(X, y).validation_curve_ == []
+
+
+REFUSED = {
+    "loss": ({"loss": "cee"}, "did you mean 'ce'"),
+    "dot-regression without norms": ({"loss": "dr", "normalize": False}, "needs normalize=True"),
+    "learning rate": ({"learning_rate": 0}, "learning_rate must be a finite number above 0"),
+    "weight decay": ({"weight_decay": -1}, "weight_decay must be a finite number of at least 0"),
+    "epochs": ({"epochs": 0}, "epochs must be an integer >= 1"),
+    "batch size": ({"batch_size": 1.5}, "batch_size must be an integer >= 1"),
+    "patience": ({"n_iter_no_change": 0}, "n_iter_no_change must be"),
+    "layer": ({"hidden_layer_sizes": (8, 0)}, "a size in hidden_layer_sizes must be"),
+    "one number for layers": ({"hidden_layer_sizes": 8}, "hidden_layer_sizes must be a sequence of integers"),
+    "prior by name": ({"target_prior": "balanced"}, "target_prior must be one of 'uniform'"),
+    "prior of another length": ({"target_prior": [1, 2]}, "target_prior has 2 entries for 3 classes"),
+    "prior with a zero": ({"target_prior": [1, 2, 0]}, "target_prior must be finite and above 0"),
+    "share": ({"early_stopping": True, "validation_fraction": 1.0}, "fraction must lie strictly between 0 and 1"),
+    "an empty hold-out": ({"early_stopping": True, "validation_fraction": 0.001}, "Raise fraction"),
+    "diverged": ({"learning_rate": 1e300, "normalize": False}, "learning rate that is too high"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_parameters(case: str) -> None:
+    options, message = REFUSED[case]
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match=message):
+        ETFClassifier(epochs=options.pop("epochs", 2), random_state=0, **options).fit(X, y)
+
+
+def test_bad_data() -> None:
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match="sample_weight must not be negative, got -1"):
+        ETFClassifier().fit(X, y, sample_weight=-np.ones(150))
+    with pytest.raises(ValueError, match=r"at least 2 classes .with a weight above 0., got 1 class"):
+        ETFClassifier().fit(X, y, sample_weight=(y == 1).astype(float))
+    with pytest.raises(ValueError, match="contains NaN"):
+        ETFClassifier().fit(np.where(X > 7, np.nan, X), y)
