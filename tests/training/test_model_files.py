@@ -10,6 +10,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import equiangular as eq
+import equiangular.heads
+from equiangular.heads.describe import describe_head
 from equiangular.training import METHODS, ModelInfo, build_task, get_method, load_model, save_model
 from equiangular.training.methods import Method
 from equiangular.training.task import Task
@@ -69,6 +71,7 @@ HEADS = [
     {"head": "etf", "prototypes": torch.eye(3, 64)},
     {"head": "linear", "bias": False, "projection": "linear"},
     {"head": "rotated-etf", "norm": "batch"},
+    {"head": "implicit", "construction": "random", "chunk_size": 2},
 ]
 
 
@@ -93,6 +96,22 @@ def test_a_rotation_that_was_baked_in(tmp_path: Path) -> None:
     after, _ = load_model(save_model(tmp_path, before, info("rotated-etf-ce")))
     torch.testing.assert_close(after(x)["logits"], expected)
     assert after.head.skew is None
+
+
+def test_classes_that_came_later(tmp_path: Path) -> None:
+    base = task()
+    head = eq.make_head("incremental-etf", 64, 2, reserved=4, seed=5).eval()
+    head.add_classes(1)
+    before = Task(base.backbone, head, base.method)
+    after, _ = load_model(save_model(tmp_path, before, info()))
+    x = torch.randn(5, 6, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(after(x)["logits"], before(x)["logits"])
+    assert (after.head.num_classes, after.head.free) == (3, 3)
+
+
+def test_every_head_can_be_described() -> None:
+    for kind in eq.heads.HEADS:
+        assert describe_head(eq.make_head(kind, 8, 3))["kind"] == kind
 
 
 def test_paths(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ _OPTIONS = {
     "bias": "has_bias",
     "basis": "basis",
     "construction": "construction",
+    "chunk_size": "chunk_size",
+    "reserved": "free",  # classes that came later are among the classes by now
 }
 
 
