@@ -56,6 +56,7 @@ def train(config: TrainConfig, output: str | Path, *, progress: Progress | None 
         ValueError: bad configuration, data or folder; a folder that has another run; a diverging loss; a full disk.
         Stopped: SIGTERM or Ctrl-C; a checkpoint was left.
     """
+    config.check()
     folder = RunFolder(output).create()
     if folder.config.exists():
         check_same(config.decisive(), folder.read_config().decisive(), folder.path)
@@ -96,7 +97,11 @@ class _Run:
         self.fabric = make_fabric(config)
         with self.fabric.rank_zero_first():
             self.dataset: Dataset = load_dataset(
-                config.data, root=config.root, split_seed=config.split_seed, size=config.size
+                config.data,
+                root=config.root,
+                split_seed=config.split_seed,
+                size=config.size,
+                memory=config.memory,
             )
         self.split: Split = make_split(
             self.dataset,
