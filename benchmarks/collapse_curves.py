@@ -1,8 +1,8 @@
 """Collapse over the epochs of real training: a learned linear classifier with CE beside a fixed ETF with CE and DR.
 
-Measured on the training data after each recorded epoch, in evaluation mode. Digits come with scikit-learn; the two
-image sets are read from the folder in EQUIANGULAR_DATA and are left out, and said to be, where there is none. Finished
-runs are kept, so a killed study goes on.
+Measured on the training data, without augmentation, after about a dozen of the epochs. Digits come with scikit-learn;
+the two image sets are read from the folder in EQUIANGULAR_DATA and are left out, and said to be, where there is none.
+Finished runs are kept, so a killed study goes on. Figures and page are drawn from the results.
 
     python benchmarks/collapse_curves.py --output benchmarks/results/collapse_curves.json
 """
@@ -10,104 +10,111 @@ runs are kept, so a killed study goes on.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from equiangular._files import read_json, write_json
 from equiangular._provenance import provenance
-from equiangular.compare.protocol import as_float, standardisation
 from equiangular.data import load_dataset
-from equiangular.longtail import long_tail_indices
-from equiangular.measures import measure_collapse
-from equiangular.report.collapse import collapse_figure
+from equiangular.report.collapse import as_series, write_collapse_page
+from equiangular.report.collapse_figures import curves_figure
 from equiangular.report.figure import save_figure
-from equiangular.training import Budget, build_task, fit, get_method
+from equiangular.training import Budget, Split, build_task, fit, get_method, make_split
+from equiangular.training.collapse import collapse_of
 
-# name -> data set, image size, samples per class at most, imbalance, backbone, epochs
-STUDIES = {
+# study -> data set, image size, samples per class at most, imbalance of the cut, backbone, epochs
+STUDIES: dict[str, tuple[str, int | None, int | None, float, str, int]] = {
     "digits, balanced": ("digits", None, None, 1, "digits", 60),
     "digits, imbalance 100": ("digits", None, None, 100, "digits", 60),
-    "fashion_mnist, balanced": ("fashion_mnist", 14, 500, 1, "resnet8", 15),
-    "cifar10_lt50": ("cifar10_lt50", 16, None, 50, "resnet8", 12),
+    "fashion_mnist, balanced": ("fashion_mnist", 14, 500, 1, "resnet8", 30),
+    "cifar10_lt50, imbalance 50": ("cifar10_lt50", 16, None, 1, "resnet8", 15),  # cut already
 }
 METHODS = ("linear-ce", "etf-ce", "etf-dr")
 
 
-def training_data(name: str) -> tuple[torch.Tensor, torch.Tensor, str]:
-    data, size, most, imbalance, backbone, _ = STUDIES[name]
+def training_data(study: str) -> Split:
+    data, size, most, imbalance, _, _ = STUDIES[study]
     dataset = load_dataset(data) if size is None else load_dataset(data, size=size)
-    labels = torch.as_tensor(dataset.train_y).long()
-    index = torch.arange(len(labels))
-    if imbalance > 1 and data == "digits":
-        index = torch.from_numpy(long_tail_indices(dataset.train_y, imbalance, seed=0))
     if most is not None:
+        labels = torch.as_tensor(dataset.train_y)
         index = torch.cat([(labels == c).nonzero().flatten()[:most] for c in range(dataset.num_classes)])
-    inputs = as_float(dataset.train_x[index])
-    mean, std = standardisation(inputs)
-    return (inputs - mean) / std, labels[index], backbone
+        dataset = replace(dataset, train_x=dataset.train_x[index], train_y=dataset.train_y[index])
+    return make_split(dataset, imbalance=imbalance, subset_seed=0, holdout=0)
 
 
-def run(name: str, method: str) -> list[dict[str, float]]:
-    inputs, labels, backbone = training_data(name)
-    epochs = STUDIES[name][-1]
-    task = build_task(get_method(method), backbone, tuple(inputs.shape[1:]), int(labels.max()) + 1, seed=0)
-    loader = list(zip(inputs.split(1000), labels.split(1000), strict=True))
-    rows = []
-    recorded = {0, 1, 2, *range(4, epochs, max(2, epochs // 12)), epochs - 1}
+def run(study: str, method: str, split: Split) -> list[dict[str, float]]:
+    *_, backbone, epochs = STUDIES[study]
+    budget = Budget(epochs=epochs, batch_size=128, weight_decay=5e-4)
+    shape, classes = tuple(split.train_x.shape[1:]), len(split.class_counts)
+    task = build_task(get_method(method), backbone, shape, classes, seed=0)
+    recorded = {1, 2, 3, *range(5, epochs, max(2, epochs // 12)), epochs}
+    rows: list[dict[str, float]] = []
 
     def measure(epoch: int, loss: float) -> None:
-        if epoch in recorded:
-            shown = Shown(task)
-            measured = measure_collapse(shown, loader, classifier=task.head)
-            rows.append({"epoch": epoch + 1, "loss": loss, **{k: float(v) for k, v in measured.items()}})
+        if epoch + 1 in recorded:
+            rows.append({"epoch": epoch + 1, "loss": loss, **collapse_of(task, split)})
             task.train()
 
-    fit(task, inputs, labels, Budget(epochs=epochs, batch_size=128, weight_decay=5e-4), seed=0, on_epoch=measure)
+    fit(task, split.train_x, split.train_y, budget, seed=0, prepare=split.standardise, on_epoch=measure)
     return rows
 
 
-class Shown(torch.nn.Module):
-    """The task as a module that returns logits."""
+def label(method: str) -> str:
+    return get_method(method).label
 
-    def __init__(self, task: torch.nn.Module) -> None:
-        super().__init__()
-        self.task = task
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.task.head(self.task.backbone(x))
+def draw(curves: dict[str, dict[str, list[dict[str, float]]]], figures: Path, page: Path, origin: dict) -> None:
+    """One figure for each study and one page for all."""
+    series: list[dict[str, Any]] = []
+    for study, methods in curves.items():
+        figure = curves_figure({name: ([row["epoch"] for row in rows], rows) for name, rows in methods.items()})
+        figure.suptitle(study)
+        save_figure(figure, figures / f"collapse_{study.partition(',')[0]}_{study.rpartition(' ')[2]}.svg")
+        data, size, most, *_, backbone, epochs = STUDIES[study]
+        about = {"data": f"{data}, {f'{size} pixels' if size else 'as they are'}", "network": backbone, "seed": "0"}
+        about |= {"samples a class": f"{most} at most" if most else "all", "epochs": str(epochs)}
+        for name, rows in methods.items():
+            one = as_series(name, rows, [row["epoch"] for row in rows], about)
+            series.append({**one, "study": study})
+    introduction = (
+        "Collapse of the training features over the epochs: a learned linear classifier beside a fixed simplex ETF. "
+        "One seed, short schedules: a picture, not a ranking."
+    )
+    title = "Collapse of real training, learned and fixed"
+    results = {"title": title, "introduction": introduction, "series": series, "provenance": origin}
+    print("wrote", write_collapse_page(results, page))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/collapse_curves.json"))
     parser.add_argument("--figures", type=Path, default=Path("docs/figures"))
+    parser.add_argument("--page", type=Path, default=Path("docs/collapse_curves.html"))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    results = read_json(options.output) if options.output.exists() else {"curves": {}, "left_out": []}
-    for name in STUDIES:
+    results = read_json(options.output) if options.output.exists() else {"curves": {}}
+    left_out = []
+    for study in STUDIES:
         try:
-            training_data(name)
+            split = training_data(study)
         except ValueError as error:
-            print(f"left out: {name}: {error}")
-            results["left_out"] = sorted({*results["left_out"], name})
+            print(f"left out: {study}: {error}")
+            left_out.append(study)
             continue
+        done = results["curves"].setdefault(study, {})
         for method in METHODS:
-            key = f"{name}: {get_method(method).label}"
-            if key not in results["curves"]:
-                results["curves"][key] = run(name, method)
-                write_json(options.output, {**results, "provenance": provenance()})
-            last = results["curves"][key][-1]
+            if label(method) not in done:
+                done[label(method)] = run(study, method, split)
+                write_json(options.output, {**results, "left_out": left_out, "provenance": provenance()})
+            last = done[label(method)][-1]
             shown = {k: round(last[k], 4) for k in ("nc1", "nc2_equiangular", "nc3", "nc4")}
-            print(key, shown, flush=True)
-    for name in STUDIES:
-        for method in METHODS:
-            rows = results["curves"].get(f"{name}: {get_method(method).label}")
-            if rows and name in ("digits, imbalance 100", "cifar10_lt50") and method != "etf-ce":
-                figure = collapse_figure(rows, [row["epoch"] for row in rows])
-                figure.suptitle(f"{name}: {get_method(method).label}")
-                slug = f"collapse_{name.split(',')[0]}_{method}".replace(" ", "_").replace("-", "_")
-                save_figure(figure, options.figures / f"{slug}.svg")
+            print(study, label(method), shown, flush=True)
+    results = read_json(options.output)
+    curves = {study: methods for study, methods in results["curves"].items() if methods}
+    draw(curves, options.figures, options.page, results["provenance"])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """The callback in a real Lightning training."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -55,6 +58,42 @@ def test_it_logs_what_the_features_say(tmp_path: Path) -> None:
     for key, value in expected.items():
         assert callback.history[-1][key] == pytest.approx(float(value), rel=1e-6, abs=1e-9, nan_ok=True)
     assert run.callback_metrics["nc/nc1"] == pytest.approx(float(expected["nc1"]), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_two_processes_measure_the_whole(tmp_path: Path) -> None:
+    """Each process goes through its half; every one of them logs what the whole training set says."""
+    script = tmp_path / "fit.py"
+    script.write_text(FIT)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
+    module = Module()
+    module.load_state_dict(ranks[0]["module"])
+    expected = measure_collapse(module, loader())
+    for rank in ranks:
+        assert set(expected) <= set(rank["history"][-1])
+        for key, value in expected.items():
+            assert rank["history"][-1][key] == pytest.approx(float(value), rel=1e-5, abs=1e-8), key
+
+
+FIT = """
+import torch
+from tests.integrations.test_lightning import Module, NeuralCollapseCallback, loader, pl
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    callback, module = NeuralCollapseCallback(every_n_epochs=2), Module()
+    run = pl.Trainer(
+        max_epochs=2, accelerator="cpu", devices=2, strategy="ddp", callbacks=[callback], logger=False,
+        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
+    )
+    run.fit(module, loader())
+    torch.save({"history": callback.history, "module": module.state_dict()}, f"{run.global_rank}.pt")
+"""
 
 
 def test_the_history_travels_with_the_checkpoint() -> None:

@@ -18,7 +18,7 @@ class NeuralCollapseTrainerCallback(_transformers.TrainerCallback):
     Args:
         loader: data to measure on, batches with ``"labels"``; by default the trainer's training loader, gone through
             once more in evaluation mode (twice with NC4).
-        every_n_epochs: epochs between two measurements.
+        every_n_epochs: epochs between two measurements; the last epoch is always measured.
         options: options of :func:`equiangular.measures.measure_collapse`, such as ``classifier`` or ``class_counts``.
 
     Attributes:
@@ -36,7 +36,7 @@ class NeuralCollapseTrainerCallback(_transformers.TrainerCallback):
     ) -> None:
         """Measure; Trainer calls this."""
         epoch = round(state.epoch)
-        if epoch % self.every_n_epochs:
+        if epoch % self.every_n_epochs and epoch < state.num_train_epochs:
             return
         measured = measure_collapse(model, train_dataloader if self.loader is None else self.loader, **self.options)
         values = {key: float(value) for key, value in measured.items()}

@@ -52,8 +52,8 @@ def write_collapse_page(results: dict[str, Any], path: str | Path) -> Path:
     """Write a self-contained page atomically: tables and curves of one or several series of measurements.
 
     Args:
-        results: ``series``, a list of what :func:`as_series` makes; ``provenance``; optionally ``title`` and
-            ``introduction``.
+        results: ``series``, a list of what :func:`as_series` makes, those with the same ``study`` side by side;
+            ``provenance``; optionally ``title`` and ``introduction``.
         path: the file.
     """
     jinja2 = require("jinja2", extra="plot", purpose="Writing the page")
@@ -65,12 +65,13 @@ def write_collapse_page(results: dict[str, Any], path: str | Path) -> Path:
         undefined=jinja2.StrictUndefined,
     )
     series = results["series"]
-    curves = {one["name"]: (one["epochs"], one["curve"]) for one in series if len(one["curve"]) > 1}
+    studies: dict[str, list[dict[str, Any]]] = {}
+    for one in series:
+        studies.setdefault(one.get("study", "Side by side"), []).append(one)
     text = environment.get_template("collapse.html").render(
         title=results.get("title", "Neural collapse, measured"),
         introduction=results.get("introduction", ""),
-        series=series,
-        comparison=figure_svg(curves_figure(curves)) if len(curves) > 1 else None,
+        studies={name: (together, _comparison(together)) for name, together in studies.items()},
         curve=lambda one: figure_svg(collapse_figure(one["curve"], one["epochs"])) if len(one["curve"]) > 1 else None,
         depth=lambda one: figure_svg(depth_figure(one["layers"])) if one["layers"] else None,
         groups_of=groups_of,
@@ -80,6 +81,11 @@ def write_collapse_page(results: dict[str, Any], path: str | Path) -> Path:
         provenance=results["provenance"],
     )
     return write_text(path, text)
+
+
+def _comparison(series: list[dict[str, Any]]) -> str | None:
+    curves = {one["name"]: (one["epochs"], one["curve"]) for one in series if len(one["curve"]) > 1}
+    return figure_svg(curves_figure(curves)) if len(curves) > 1 else None
 
 
 def groups_of(measured: Mapping[str, float]) -> list[str]:
