@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 
 import torch
@@ -48,7 +49,11 @@ def stream_batches(
         num_workers=workers,
         generator=torch.Generator(),  # the loader draws a seed for its workers; not from the global generator
     )
-    for batch in loader:
+    with warnings.catch_warnings():
+        # Python 3.12 warns of every fork beside threads, such as those of pyarrow; workers use none of them.
+        warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
+        batches = iter(loader)
+    for batch in batches:
         if isinstance(batch, str):
             raise ValueError(batch)
         yield batch
