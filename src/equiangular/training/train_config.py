@@ -101,6 +101,22 @@ class TrainConfig(Hardware, Budget, DataOptions):
         if not self.checkpoint_minutes >= 0:
             raise ValueError(f"checkpoint_minutes must be at least 0, got {self.checkpoint_minutes!r}.")
 
+    def check(self) -> TrainConfig:
+        """Look up every name in it, before any data are loaded; returns self.
+
+        Raises:
+            ValueError: an unknown method, augmentation, mixing or logger; the closest one is suggested.
+        """
+        from equiangular.training.augment import Augmentation, Mixing
+        from equiangular.training.loggers import logger_names
+        from equiangular.training.methods import get_method
+
+        get_method(self.method)
+        Augmentation.parse(self.augment)
+        Mixing.parse(self.mix)
+        logger_names(self.loggers)
+        return self
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-plain values, in an order made for reading."""
         values = asdict(self)
