@@ -86,4 +86,5 @@ def simplex_etf(
     else:
         simplex = canonical_simplex(k) if basis == "canonical" else minimal_simplex(k)
         frame = torch.nn.functional.pad(simplex, (0, d - simplex.shape[1]))
-    return frame.to(device=torch.get_default_device() if device is None else device, dtype=dtype)
+    place = torch.empty(0).device if device is None else device  # inside "with torch.device(...)" too, whatever PyTorch
+    return frame.to(device=place, dtype=dtype)

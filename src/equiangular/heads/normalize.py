@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from equiangular._autocast import autocast_is_on
+
 
 def unit_normalize(x: Tensor, eps: float | None = None) -> Tensor:
     """Scale every vector along the last axis to norm 1: x / ||x||.
@@ -32,6 +34,4 @@ def unit_normalize(x: Tensor, eps: float | None = None) -> Tensor:
     has_direction = square > limit**2
     inverse = torch.where(has_direction, torch.where(has_direction, square, 1.0).rsqrt(), 0.0)
     result = wide * inverse
-    device = x.device.type
-    autocast = device != "meta" and torch.is_autocast_enabled(device)  # there is none on the meta device
-    return result if autocast else result.to(x.dtype)
+    return result if autocast_is_on(x) else result.to(x.dtype)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from equiangular._autocast import without_autocast
 from equiangular.heads.etf import ETFHead
 
 
@@ -81,8 +80,7 @@ class RotatedETFHead(ETFHead):
             raise AttributeError("weight")  # nn.Module then looks among its buffers: None for 0 classes
         if self.skew is None:
             return self.frame
-        device = self.frame.device.type
-        with nullcontext() if device == "meta" else torch.autocast(device, enabled=False):
+        with without_autocast(self.frame):
             rotation = rotation_matrix(self.skew, self.dim)
             return (self.frame.to(rotation.dtype) @ rotation).to(self.frame.dtype)
 

@@ -8,12 +8,12 @@ which is B x K itself, has m = K.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Union
 
 import torch
 from torch import Tensor
 
+from equiangular._autocast import without_autocast
 from equiangular._validate import check_choice, check_features, check_labels, check_positive, values_are_readable
 
 Target = Union[Tensor, tuple[Tensor, Tensor, Union[float, Tensor]]]  # noqa: UP007 - evaluated at run time on 3.10
@@ -165,12 +165,6 @@ def check_scale(scale: Any) -> float | Tensor:
         received = f"shape {tuple(scale.shape)}" if scale.ndim else f"{float(scale):g}"
         raise ValueError(f"scale must be a number above 0 or a 0-dim tensor of one, got {received}.")
     return scale
-
-
-def without_autocast(tensor: Tensor) -> AbstractContextManager[Any]:
-    """Keep autocast from lowering the precision of a loss on the device of ``tensor``."""
-    device = tensor.device.type
-    return nullcontext() if device == "meta" else torch.autocast(device, enabled=False)
 
 
 def _as_tensor(values: Any, name: str) -> Tensor:

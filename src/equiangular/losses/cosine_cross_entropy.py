@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from equiangular._autocast import without_autocast
 from equiangular._validate import check_choice, check_int, check_positive
 from equiangular.heads.normalize import unit_normalize
 from equiangular.losses._chunked import ChunkedLogSumExp
@@ -16,7 +17,6 @@ from equiangular.losses._targets import (
     check_table,
     parse_target,
     reduce_losses,
-    without_autocast,
 )
 from equiangular.losses.cross_entropy import check_smoothing
 
