@@ -16,6 +16,7 @@ def features(rows: int = 5, dim: int = 16, dtype: torch.dtype = torch.float32) -
     return torch.randn(rows, dim, generator=torch.Generator().manual_seed(0), dtype=dtype)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.cpu.amp.autocast:FutureWarning")  # PyTorch 2.4's own checkpointing
 @pytest.mark.parametrize("construction", ["random", "quadratic"])
 def test_logits_and_gradients_are_those_of_the_stored_class_vectors(construction: str) -> None:
     options = {"construction": construction, "seed": 3, "scale": 2.5, "dtype": torch.float64}
