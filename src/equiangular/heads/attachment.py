@@ -67,12 +67,12 @@ def attach(
     classes = old.out_features if num_classes is None else num_classes
     options = {"device": old.weight.device, "dtype": old.weight.dtype, **head_options}
     new = make_head(head, old.in_features, classes, **options).train(old.training)
-    _replace(model, path, new)
+    put_module(model, path, new)
     if example_input is not None:
         try:
             _check_output(run_once(model, example_input), new)
         except Exception:
-            _replace(model, path, old)
+            put_module(model, path, old)
             raise
     _update_class_counts(model, path, new)
     if callable(getattr(model, "reset_classifier", None)):
@@ -128,7 +128,8 @@ def forward_with_features(model: nn.Module, *args: Any, **kwargs: Any) -> tuple[
     return output, caught[0]
 
 
-def _replace(model: nn.Module, path: str, module: nn.Module) -> None:
+def put_module(model: nn.Module, path: str, module: nn.Module) -> None:
+    """Put ``module`` where ``path`` names a submodule of ``model``."""
     parent, _, name = path.rpartition(".")
     setattr(model.get_submodule(parent), name, module)
 
@@ -151,7 +152,7 @@ def _reset_classifier(model: nn.Module, path: str, num_classes: int, *args: Any,
     try:
         type(model).reset_classifier(model, num_classes, *args, **kwargs)
     finally:
-        _replace(model, path, head)
+        put_module(model, path, head)
     _update_class_counts(model, path, head)
 
 

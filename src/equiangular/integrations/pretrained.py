@@ -1,0 +1,92 @@
+"""Loading a transformers model that was saved with a head of this library. Needs the extra ``[transformers]``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from equiangular._extras import require
+from equiangular.heads.attachment import put_module
+from equiangular.heads.describe import build_described
+
+_transformers = require("transformers", extra="transformers", purpose="load_pretrained")
+
+
+def load_pretrained(model_class: Any, name_or_path: str | Path, **options: Any) -> nn.Module:
+    """``model_class.from_pretrained`` for a checkpoint of a model that :func:`equiangular.attach` gave its head.
+
+    ``save_pretrained`` (and so ``Trainer.save_model`` and ``push_to_hub``) writes the head with the other weights, and
+    ``attach`` keeps its description in the configuration as ``equiangular_head``. The plain ``from_pretrained`` knows
+    neither: it would put the class vectors into a linear layer with a random bias and without scale. Here the model
+    is built with its head first, so that every weight finds its place.
+
+    Args:
+        model_class: the class of transformers that was saved, such as ``ViTForImageClassification``; no Auto class.
+        name_or_path: folder, or name of a repository on the Hub.
+        options: keyword arguments of ``from_pretrained``.
+
+    Returns:
+        The model, in evaluation mode, of a subclass of ``model_class`` with the same name; its class vectors are those
+        that were saved, bit for bit. What it saves can be loaded here again.
+
+    Raises:
+        ValueError: an Auto class, a configuration without a head, or weights that do not fit the head.
+
+    Example::
+
+        model = attach(ViTForImageClassification(config), norm="batch")
+        model.save_pretrained("folder")
+        model = load_pretrained(ViTForImageClassification, "folder")
+    """
+    if not (isinstance(model_class, type) and issubclass(model_class, _transformers.PreTrainedModel)):
+        raise ValueError(
+            f"model_class must be a model class of transformers, got {model_class!r}. Name the class that was saved, "
+            "such as ViTForImageClassification, instead of an Auto class."
+        )
+    try:
+        model, report = _with_head(model_class).from_pretrained(name_or_path, output_loading_info=True, **options)
+    except RuntimeError as error:
+        raise ValueError(f"the weights in {str(name_or_path)!r} do not fit the model and its head: {error}") from error
+    wrong = {kind: sorted(map(str, keys)) for kind, keys in report.items() if keys and "keys" in kind}
+    if wrong:
+        raise ValueError(f"the weights in {str(name_or_path)!r} do not fit the model and its head: {wrong}.")
+    return model
+
+
+def _with_head(model_class: Any) -> Any:
+    """A subclass whose models are built with the head that their configuration describes."""
+
+    class WithHead(model_class):
+        def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
+            super().__init__(config, *args, **kwargs)
+            description = getattr(config, "equiangular_head", None)
+            if description is None:
+                raise ValueError(
+                    f"the configuration of this {model_class.__name__} has no equiangular_head: it was not saved with "
+                    f"a head of this library. Load it with {model_class.__name__}.from_pretrained and attach(model)."
+                )
+            _put_head(self, description, config.num_labels)
+
+    WithHead.__name__ = WithHead.__qualname__ = model_class.__name__
+    WithHead.__module__ = model_class.__module__
+    return WithHead
+
+
+def _put_head(model: nn.Module, description: dict[str, Any], num_classes: int) -> None:
+    """The described head in the place of the model's classifier, ready to have its weights loaded."""
+    try:
+        path, old = description["path"], model.get_submodule(description["path"])
+        width, place = old.in_features, {"device": old.weight.device, "dtype": old.weight.dtype}
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            "equiangular_head in the configuration must describe a head and name the linear layer in whose place it "
+            f"is, got {description!r}: {error}. Save the model again."
+        ) from error
+    # Unit vectors where class vectors were given: the weights that are loaded next overwrite them.
+    dim = description["options"].get("dim", width)
+    stand_in = torch.eye(dim, **place)[torch.arange(num_classes) % dim]
+    head = build_described(description, width, num_classes, {"weight": stand_in, "skew": stand_in})
+    put_module(model, path, head.to(**place))
