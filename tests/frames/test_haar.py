@@ -83,3 +83,12 @@ def test_columns_are_orthonormal(rows: int, columns: int) -> None:
     q = haar_orthonormal(rows, columns, seed=0)
     assert q.dtype == torch.float64
     assert torch.allclose(q.T @ q, torch.eye(columns, dtype=torch.float64), atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "message"),
+    [(2, 3, "rows must be an integer >= 3, got 2. 3 orthonormal"), (3, 0, "columns must be an integer >= 1")],
+)
+def test_bad_shapes(rows: int, columns: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        haar_orthonormal(rows, columns, seed=0)

@@ -17,6 +17,9 @@ def welch_bound(num_classes: int, dim: int) -> float:
         num_classes: K >= 2.
         dim: d >= 1.
 
+    Returns:
+        The bound, in [0, 1].
+
     Raises:
         ValueError: K < 2 or d < 1.
 
@@ -39,6 +42,9 @@ def rankin_bound(num_classes: int, dim: int) -> float:
     Args:
         num_classes: K >= 2.
         dim: d >= 1.
+
+    Returns:
+        The bound, in [-1, 0].
 
     Raises:
         ValueError: K < 2 or d < 1.

@@ -94,8 +94,21 @@ def check_target(path: str | Path, *, metadata: bool = False, overwrite: bool = 
 def load_frame(path: str | Path) -> Tensor:
     """Read a (K, d) frame from a .npy or .safetensors file; it comes back on the CPU in the dtype it was written in.
 
+    Args:
+        path: ``.npy``, or ``.safetensors`` (needs the extra ``[train]``) with one tensor or one called ``weight``.
+
+    Returns:
+        (K, d) floating-point tensor.
+
     Raises:
         ValueError: the file is missing, unreadable, of an unknown suffix, or holds no (K, d) floating-point matrix.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(f"{folder}/f.npy", np.eye(3))
+        ...     load_frame(f"{folder}/f.npy").dtype
+        torch.float64
     """
     source = Path(path)
     suffix = _suffix(source)

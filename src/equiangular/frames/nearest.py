@@ -74,6 +74,8 @@ def etf_distance(vectors: Tensor | np.ndarray) -> Tensor:
         True
         >>> round(float(etf_distance(torch.eye(3))), 3)  # an orthonormal basis is no ETF
         0.606
+
+    Source: the closed form of :func:`nearest_simplex_etf`, whose minimum it is.
     """
     vectors = check_features(frame_tensor(vectors, "vectors"), name="vectors", allow_zero=False)
     norms = torch.linalg.vector_norm(vectors.detach().double(), dim=1, keepdim=True)

@@ -93,6 +93,9 @@ def frame_report(
         weight: (K, d) floating-point tensor or array, K >= 2, no zero row.
         progress: called as progress(done, K) with the rows whose cosines have been measured.
 
+    Returns:
+        A :class:`FrameReport`; ``str()`` of it is a table, ``as_dict()`` JSON-plain.
+
     Raises:
         ValueError: a zero row, NaN, K < 2, or a wrong shape or dtype.
 

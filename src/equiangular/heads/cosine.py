@@ -26,6 +26,8 @@ class CosineHead(Head):
     Example:
         >>> CosineHead(64, 10).head_parameters()
         640
+
+    Source: Wang et al., "NormFace: L2 hypersphere embedding for face verification", ACM Multimedia 2017.
     """
 
     def _initial_vectors(self, num_classes: int, like: Tensor) -> Tensor:

@@ -12,6 +12,14 @@ from equiangular.heads.base import Head
 def random_unit_vectors(num_classes: int, dim: int, *, seed: int) -> Tensor:
     """K directions drawn uniformly from the sphere, (K, d) float64 on the CPU: normalised Gaussian rows.
 
+    Args:
+        num_classes: K.
+        dim: d.
+        seed: seed of a local CPU generator.
+
+    Raises:
+        ValueError: a bad seed.
+
     Example:
         >>> float(random_unit_vectors(5, 3, seed=0).norm(dim=1).sum())
         5.0...

@@ -63,6 +63,9 @@ def cosine_cross_entropy(
         >>> features, weight, target = torch.eye(3), torch.eye(3), torch.arange(3)
         >>> whole = cosine_cross_entropy(features, target, weight, scale=8.0)
         >>> torch.testing.assert_close(whole, cosine_cross_entropy(features, target, weight, scale=8.0, chunk_size=2))
+
+    Source: Wang et al., "NormFace: L2 hypersphere embedding for face verification", ACM Multimedia 2017; the gradient
+    as in Yang et al., NeurIPS 2022, section 3.
     """
     check_choice(reduction, REDUCTIONS, "reduction")
     eps = check_smoothing(label_smoothing)

@@ -54,6 +54,14 @@ def dot_loss(
 class DotLoss(nn.Module):
     """Module form of :func:`dot_loss`; ``forward(features, target, weight)``.
 
+    Args:
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        e_w: E_W, the squared norm of the class vectors.
+        e_h: E_H, the squared norm of the features.
+
+    Raises:
+        ValueError: an unknown ``reduction``, or a norm that is not above 0.
+
     Example:
         >>> import torch
         >>> float(DotLoss()(torch.eye(2), torch.tensor([0, 0]), torch.eye(2)))
