@@ -16,7 +16,7 @@ from equiangular.training import (
     fit_correction,
     get_method,
 )
-from equiangular.training.correction import TRAIN_PRIOR_METHODS, logit_prior
+from equiangular.training.correction import TRAIN_PRIOR_METHODS, logit_prior, own_prior
 
 COUNTS = (900, 90, 10)
 
@@ -85,6 +85,13 @@ def test_a_rebalanced_method_gets_the_training_prior_on_request() -> None:
     model = info("etf-la")
     assert corrected_logits(z, model).softmax(1)[0].tolist() == pytest.approx([1 / 3] * 3)
     assert corrected_logits(z, model, "train").softmax(1)[0].tolist() == pytest.approx([0.9, 0.09, 0.01])
+
+
+def test_the_prior_of_a_model_in_a_word() -> None:
+    words = {name: own_prior(info(name)) for name in ("etf-ce", "etf-ce-pc", "etf-la", "linear-crt")}
+    assert words == {"etf-ce": "train", "etf-ce-pc": "uniform", "etf-la": "uniform", "linear-crt": "uniform"}
+    assert own_prior(info("etf-ce", balance=1.0)) == "uniform"
+    assert own_prior(info("etf-ce", balance=0.5)) == "sampler"
 
 
 def test_strength_scales_the_exchange() -> None:

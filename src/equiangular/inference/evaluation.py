@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import did_you_mean
+from equiangular.data import Dataset, load_dataset
+from equiangular.data.registry import ROOT_VARIABLE
 from equiangular.inference.inputs import list_inputs, read_inputs
 from equiangular.training.classifier import Classifier
+from equiangular.training.correction import own_prior
 from equiangular.training.methods import get_method
 from equiangular.training.model_info import ModelInfo
 from equiangular.training.scoring import Scorer
@@ -40,7 +44,8 @@ def evaluate(
     Returns:
         ``scores`` and ``raw_scores`` (of the logits before correction and calibration), see :meth:`Scorer.compute`;
         ``classes``, ``reliability`` and ``confusion``, see :meth:`Scorer.details`; ``raw_reliability``; ``model``, its
-        description without the vocabulary; ``data``, ``prior`` and ``method``.
+        description without the vocabulary; ``data``, ``prior`` (``"uniform"``, ``"train"``, ``"sampler"`` or weights)
+        and ``method``.
 
     Raises:
         ValueError: data that cannot be read or have no labels, or a class that the model does not know.
@@ -61,7 +66,7 @@ def evaluate(
     return {
         "method": get_method(info.method).label,
         "data": source,
-        "prior": "the method's own" if classifier.prior is None else classifier.prior,
+        "prior": own_prior(info) if classifier.prior is None else classifier.prior,
         "scores": scores,
         "raw_scores": raw.compute(),
         **scorer.details(),
@@ -78,8 +83,6 @@ def labelled_batches(
     Raises:
         ValueError: as :func:`evaluate`, some of it while the batches are read.
     """
-    from equiangular.data import load_dataset
-
     if data is None:
         if not info.data:
             raise ValueError("the model does not say what data it was trained on. Name some with --data.")
@@ -89,6 +92,9 @@ def labelled_batches(
             what = "the data that the model was trained on cannot be read"
             raise ValueError(f"{what}: {error} Or name others with --data.") from error
     path = Path(data).expanduser()
+    root = info.data.get("root") or os.environ.get(ROOT_VARIABLE)
+    if not path.exists() and root and (Path(root).expanduser() / path).exists():
+        path = Path(root).expanduser() / path
     if not path.exists():
         if info.kind == "text":
             raise ValueError(f"{str(data)!r} does not exist. Texts are evaluated from a file that has them.")
@@ -103,7 +109,7 @@ def _options(info: ModelInfo) -> dict[str, Any]:
     return {key: value for key, value in info.data.items() if key not in ("name_or_path", "memory")}
 
 
-def _dataset_batches(dataset: Any, info: ModelInfo, batch_size: int) -> tuple[Iterator[tuple[Tensor, Tensor]], str]:
+def _dataset_batches(dataset: Dataset, info: ModelInfo, batch_size: int) -> tuple[Iterator[tuple[Tensor, Tensor]], str]:
     if dataset.input_shape != info.input_shape:
         raise ValueError(
             f"data set {dataset.name!r} has inputs of shape {dataset.input_shape}, the model takes {info.input_shape}."

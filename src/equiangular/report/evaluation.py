@@ -96,7 +96,8 @@ def write_evaluation_page(results: dict[str, Any], path: str | Path) -> Path:
 def prior_text(results: dict[str, Any]) -> str:
     """The class prior of the predictions, in words."""
     prior = results["prior"]
-    return {"train": "that of the training data"}.get(prior, prior) if isinstance(prior, str) else "as given"
+    words = {"train": "that of the training data", "sampler": "that of the training's sampler"}
+    return words.get(prior, prior) if isinstance(prior, str) else "as given"
 
 
 def number(value: float | None) -> str:

@@ -106,6 +106,21 @@ def corrected_logits(logits: Tensor, info: ModelInfo, prior: Any | None = None) 
     return corrected(logits, shift, scale, 1.0)
 
 
+def own_prior(info: ModelInfo) -> str:
+    """The class prior that a stored model's predictions are for unless another is asked for, in a word.
+
+    Example:
+        >>> zeros, ones = (0.0,) * 4, (1.0,) * 4
+        >>> info = ModelInfo("etf-ce", "mlp", (4,), ("a", "b"), (99, 1), zeros, ones, kind="table")
+        >>> own_prior(info)
+        'train'
+    """
+    method = get_method(info.method)
+    if method.corrected or logit_prior(method, list(info.class_counts), balance=info.balance).unique().numel() == 1:
+        return "uniform"
+    return "sampler" if info.balance else "train"
+
+
 def correction_terms(info: ModelInfo, prior: Any | None = None) -> tuple[float, Tensor]:
     """The scale and the shift (K,) float64, strength included, of :func:`corrected_logits`: z' = scale z - shift."""
     method = get_method(info.method)
