@@ -1,0 +1,124 @@
+"""Models in folders and on the Hugging Face Hub: config.json, model.safetensors and a model card. Extra ``[hub]``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from equiangular._extras import require
+from equiangular._files import write_atomically
+from equiangular.heads import find_head, make_head
+from equiangular.integrations._model_card import TEMPLATE, card_fields
+from equiangular.models import make_backbone
+
+_hub = require("huggingface_hub", extra="hub", purpose="HubMixin")
+_safetensors = require("safetensors", extra="hub", purpose="HubMixin")
+_of_torch = require("safetensors.torch", extra="hub", purpose="HubMixin")
+
+__all__ = ["HubClassifier", "HubMixin", "card_fields"]
+
+WEIGHTS = "model.safetensors"
+
+
+class HubMixin(
+    _hub.PyTorchModelHubMixin,
+    library_name="equiangular",
+    tags=["neural-collapse", "simplex-etf", "long-tailed-recognition"],
+    paper_url="https://arxiv.org/abs/2203.09081",
+    model_card_template=TEMPLATE,
+):
+    """``save_pretrained``, ``from_pretrained`` and ``push_to_hub`` for a module with one head of this library inside.
+
+    The arguments of ``__init__``, which have to be JSON-plain, become ``config.json``; all weights, the fixed class
+    vectors among them, ``model.safetensors``; and ``README.md`` a model card with what :func:`card_fields` says of
+    data, protocol, seeds and results. An existing card is kept. Loading is strict: every weight must find its place.
+
+    Example::
+
+        class Net(nn.Module, HubMixin):
+            def __init__(self, width: int, num_classes: int) -> None:
+                super().__init__()
+                self.backbone = nn.Sequential(nn.Linear(8, width), nn.ReLU())
+                self.head = ETFHead(width, num_classes, norm="batch")
+
+            def forward(self, x):
+                return self.head(self.backbone(x))
+
+        Net(64, 10).save_pretrained("folder", model_card_kwargs=card_fields(...))
+        model = Net.from_pretrained("folder")
+    """
+
+    def generate_model_card(self, **fields: Any) -> Any:
+        """The card, from :func:`card_fields`; huggingface_hub calls this."""
+        head, name = find_head(self), type(self).__name__
+        learned = sum(p.numel() for p in self.parameters() if p.requires_grad)
+        described = (
+            f"{type(head).__name__} ({head.num_classes} classes, features of width {head.dim}; "
+            f"{head.head_parameters()} of the model's {learned} learnable parameters are the head's)"
+        )
+        usage = f'from {type(self).__module__} import {name}\n\nmodel = {name}.from_pretrained("OWNER/NAME")'
+        return super().generate_model_card(title=name, head=described, usage=usage, **fields)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        write_atomically(Path(save_directory) / WEIGHTS, lambda path: _of_torch.save_model(self, str(path)))
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, strict: bool = True, **options: Any) -> Any:
+        folder = Path(model_id)
+        if folder.is_dir() and not (folder / WEIGHTS).is_file():
+            raise ValueError(f"there is no {WEIGHTS} in {model_id!r}. Save a model there with save_pretrained.")
+        try:
+            return super()._from_pretrained(model_id=model_id, strict=strict, **options)
+        except (TypeError, RuntimeError, _safetensors.SafetensorError) as error:
+            raise ValueError(f"{model_id!r} does not hold a {cls.__name__}: {error}") from error
+
+
+class HubClassifier(nn.Module, HubMixin):
+    """A backbone by name with a head by name: what ``equiangular`` trains, as one module that can be published.
+
+    Args:
+        backbone: see :func:`equiangular.models.make_backbone`.
+        input_shape: shape of one input, such as (3, 32, 32).
+        num_classes: K.
+        head: kind of the head, see :func:`equiangular.make_head`.
+        head_options: its options, JSON-plain.
+        width: multiplies the sizes of the backbone's layers.
+        seed: seed of the initial weights.
+
+    Raises:
+        ValueError: a name that is not known, or an argument out of its range.
+
+    Example:
+        >>> import torch
+        >>> model = HubClassifier(backbone="mlp", input_shape=[8], num_classes=3, head_options={"norm": "batch"})
+        >>> model(torch.zeros(2, 8)).shape
+        torch.Size([2, 3])
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: str,
+        input_shape: Sequence[int],
+        num_classes: int,
+        head: str = "etf",
+        head_options: Mapping[str, Any] | None = None,
+        width: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        options = {"seed": seed, **(head_options or {})}
+        try:
+            json.dumps(options)
+        except TypeError as error:
+            raise ValueError(f"head_options must be JSON-plain, to fit into config.json: {error}.") from error
+        self.backbone = make_backbone(backbone, tuple(input_shape), width=width, seed=seed)
+        self.head = make_head(head, self.backbone.num_features, num_classes, **options)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, K) of inputs (B, *input_shape)."""
+        return self.head(self.backbone(x))
