@@ -34,7 +34,7 @@ CASES: dict[str, tuple[str, str, dict[str, Any], int]] = {
 def make(name: str, precision: str = "64-true", fabric: Any = None) -> Training:
     """The training of a case, before its first step."""
     method, backbone, fields, accumulate = CASES[name]
-    budget = Budget(**{"epochs": 5, "batch_size": 16, "warmup_epochs": 1, **fields})
+    budget = Budget(**{"epochs": 3, "batch_size": 16, "warmup_epochs": 1, **fields})
     task = build_task(get_method(method), backbone, (1, 8, 8), 4, seed=1)
     hardware = Hardware(accelerator="cpu", precision=precision, accumulate=accumulate)
     prepare = lambda x: x.to(torch.float64 if precision == "64-true" else torch.float32) / 128 - 1  # noqa: E731

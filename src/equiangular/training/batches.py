@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular.data.stream import stream_batches
 from equiangular.training.config import Budget, sampler_alpha
 
 
@@ -144,7 +145,7 @@ class Batches:
                 plans.append(self._plan(epoch, step, index))
                 yield from (index[needed] for needed in plans[-1].needed)
 
-        loaded = self._load(wanted())
+        loaded = stream_batches(self.inputs, wanted(), self.workers)
         for _ in range(start, len(self.bounds)):
             first = next(loaded)
             plan = plans.popleft()
@@ -173,13 +174,6 @@ class Batches:
         own = [torch.arange(*even_parts(*part, self.world_size)[self.rank]) for part in parts]
         needed = own if mixed is None else [torch.cat([o, mixed.partner[o]]).unique() for o in own]
         return _Plan(step, self.labels[index], draws, mixed, own, needed)
-
-    def _load(self, wanted: Iterator[Tensor]) -> Iterator[Tensor]:
-        if isinstance(self.inputs, Tensor):
-            return (self.inputs[index.to(self.inputs.device)] for index in wanted)
-        from equiangular.data.stream import stream_batches
-
-        return iter(stream_batches(self.inputs, wanted, self.workers))
 
     def _batch(self, plan: _Plan, inputs: list[Tensor]) -> Batch:
         target = self._target(plan, torch.arange(len(plan.labels)))

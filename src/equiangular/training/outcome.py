@@ -20,11 +20,10 @@ from equiangular.training.split import Split
 from equiangular.training.task import Task
 
 
-def stored_features(task: Task, split: Split, *, fabric: Any = None) -> StoredFeatures:
+def stored_features(task: Task, split: Split, *, workers: int = 0, fabric: Any = None) -> StoredFeatures:
     """The backbone's output for the training and the held-out part: evaluation mode, no augmentation, on the CPU."""
-    train, held = (
-        backbone_features(task, x, prepare=split.standardise, fabric=fabric) for x in (split.train_x, split.holdout_x)
-    )
+    shared = {"prepare": split.standardise, "workers": workers, "fabric": fabric}
+    train, held = (backbone_features(task, x, **shared) for x in (split.train_x, split.holdout_x))
     if not len(held):
         return StoredFeatures(train, split.train_y)
     return StoredFeatures(train, split.train_y, held, split.holdout_y)
@@ -61,7 +60,9 @@ class Outcome:
     details: dict[str, Any]
 
 
-def conclude(task: Task, method: Method, split: Split, info: ModelInfo, *, fabric: Any = None) -> Outcome:
+def conclude(
+    task: Task, method: Method, split: Split, info: ModelInfo, *, workers: int = 0, fabric: Any = None
+) -> Outcome:
     """Second stage, calibration on the held-out part, and the one look at the test part.
 
     Args:
@@ -69,11 +70,12 @@ def conclude(task: Task, method: Method, split: Split, info: ModelInfo, *, fabri
         method: the method.
         split: the parts of the run.
         info: the description of the task, without correction.
+        workers: processes that decode images which are not in memory.
         fabric: of a distributed run, whose processes share the work.
     """
     task = task.to("cpu" if fabric is None else fabric.device)
-    stored = stored_features(task, split, fabric=fabric)
-    test = backbone_features(task, split.test_x, prepare=split.standardise, fabric=fabric)
+    stored = stored_features(task, split, workers=workers, fabric=fabric)
+    test = backbone_features(task, split.test_x, prepare=split.standardise, workers=workers, fabric=fabric)
     task = task.cpu()
     head = final_head(method, task.head, stored, info.seed)
     if stored.held_out is not None:

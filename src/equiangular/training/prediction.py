@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
+from equiangular.data.stream import stream_batches
 from equiangular.training.batches import even_parts
 from equiangular.training.split import as_float
 from equiangular.training.task import Task
@@ -17,16 +18,28 @@ Prepare = Callable[[Tensor], Tensor]
 
 @torch.no_grad()
 def predict(
-    task: Task, inputs: Any, *, prepare: Prepare = as_float, batch_size: int = 1024, fabric: Any = None
+    task: Task,
+    inputs: Any,
+    *,
+    prepare: Prepare = as_float,
+    batch_size: int = 1024,
+    workers: int = 0,
+    fabric: Any = None,
 ) -> tuple[Tensor, Tensor]:
     """Features (N, d) and logits (N, K) of a task, on the CPU; arguments as for :func:`backbone_features`."""
-    outputs = [task(x) for x in _chunks(task, inputs, prepare, batch_size, fabric)]
+    outputs = [task(x) for x in _chunks(task, inputs, prepare, batch_size, workers, fabric)]
     return tuple(_together([o[name] for o in outputs], inputs, fabric) for name in ("features", "logits"))
 
 
 @torch.no_grad()
 def backbone_features(
-    task: Task, inputs: Any, *, prepare: Prepare = as_float, batch_size: int = 1024, fabric: Any = None
+    task: Task,
+    inputs: Any,
+    *,
+    prepare: Prepare = as_float,
+    batch_size: int = 1024,
+    workers: int = 0,
+    fabric: Any = None,
 ) -> Tensor:
     """What the backbone makes of the inputs, (N, num_features), on the CPU. The head takes these.
 
@@ -35,21 +48,24 @@ def backbone_features(
         inputs: (N, ...) images of bytes or floats.
         prepare: turns a batch of them into what the network takes.
         batch_size: samples at a time.
+        workers: processes that decode images which are not in memory.
         fabric: of a distributed run: each process computes a part, and all get the whole.
     """
-    outputs = [task.backbone(x) for x in _chunks(task, inputs, prepare, batch_size, fabric)]
+    outputs = [task.backbone(x) for x in _chunks(task, inputs, prepare, batch_size, workers, fabric)]
     return _together(outputs, inputs, fabric)
 
 
-def _chunks(task: Task, inputs: Any, prepare: Prepare, batch_size: int, fabric: Any) -> Iterator[Tensor]:
+def _chunks(
+    task: Task, inputs: Any, prepare: Prepare, batch_size: int, workers: int, fabric: Any
+) -> Iterator[Tensor]:
     """Batches of this process's part. Every process has the same number of them, as a sharded model needs."""
     task.eval()
     like = next(task.parameters())
     parts = _parts(inputs, fabric)
     number = -(-max(1, *(stop - start for start, stop in parts)) // batch_size)
-    for bounds in even_parts(*parts[0 if fabric is None else fabric.global_rank], number):
-        x = prepare(inputs[torch.arange(*bounds)].to(like.device))
-        yield x.to(like.dtype)
+    bounds = even_parts(*parts[0 if fabric is None else fabric.global_rank], number)
+    for x in stream_batches(inputs, (torch.arange(*b) for b in bounds), workers):
+        yield prepare(x.to(like.device)).to(like.dtype)
 
 
 def _parts(inputs: Any, fabric: Any) -> list[tuple[int, int]]:

@@ -170,9 +170,8 @@ class _Run:
         """Validate, write the epoch's line, keep the best, leave a checkpoint."""
         row = {"epoch": training.epoch, "loss": training.losses[-1], "learning_rate": training.last_rate}
         if len(self.split.holdout_y):
-            _, logits = predict(
-                training.shown, self.split.holdout_x, prepare=self.split.standardise, fabric=self.fabric
-            )
+            shared = {"prepare": self.split.standardise, "workers": self.config.workers, "fabric": self.fabric}
+            _, logits = predict(training.shown, self.split.holdout_x, **shared)
             info = self.describe(training.epoch)
             scores = score_together(logits, self.split.holdout_y, info, fabric=self.fabric).compute()
             row |= {f"validation_{k}": scores[k] for k in ("accuracy", "balanced_accuracy")}
@@ -256,7 +255,9 @@ class _Run:
             models.append(("best", self.folder.best, *load_model(self.folder.best_so_far)))
         outcomes = {}
         for name, folder, task, info in models:
-            outcomes[name] = conclude(task, self.method, self.split, info, fabric=self.fabric)
+            outcomes[name] = conclude(
+                task, self.method, self.split, info, workers=self.config.workers, fabric=self.fabric
+            )
             self.write_model(folder, outcomes[name].task, outcomes[name].info)
         scores = {
             name: {"epoch": o.info.epoch, **o.scores, "correction": o.info.correction} for name, o in outcomes.items()
