@@ -153,13 +153,15 @@ def _closed_form(k: int, d: int, seed: int) -> Candidate | None:
     inside = [c for c in KNOWN_CODES.values() if c.num_classes >= k and c.dim <= d and c.name != "Kerdock code"]
     known = min(inside, key=lambda c: (c.max_cosine, c.num_classes), default=None)
     if known is not None and (code is None or known.max_cosine < code.max_cosine):
-        weight = torch.from_numpy(known.build()[:k].copy()).to(dtype)
-        name, proved = f"{k} vectors of: {known.name}, K={known.num_classes}, d={known.dim}", known.max_cosine
-    elif code is not None:
-        parts = [quadratic_code_rows(code, ids, dtype=dtype) for ids in torch.arange(k).split(8192)]
-        weight, proved = torch.cat(parts), code.max_cosine
-        name = f"{k} vectors of the quadratic-form code {code.family}, K={code.size}, d={code.dim}"
-    else:
+        turn = haar_orthonormal(d, known.dim, seed=seed).T.to(dtype)
+        weight = torch.from_numpy(known.build()[:k]).to(dtype) @ turn
+        name = f"{k} vectors of: {known.name}, K={known.num_classes}, d={known.dim}"
+        return Candidate(weight, name, max_cosine=known.max_cosine)
+    if code is None:
         return None
-    turn = haar_orthonormal(d, weight.shape[1], seed=seed).T.to(dtype)
-    return Candidate(weight @ turn, name, max_cosine=proved)
+    turn = haar_orthonormal(d, code.dim, seed=seed).T.to(dtype)
+    weight = torch.empty(k, d, dtype=dtype)  # filled in parts: one copy of it is all there ever is
+    for ids in torch.arange(k).split(8192):
+        torch.mm(quadratic_code_rows(code, ids, dtype=dtype), turn, out=weight[ids[0] : ids[-1] + 1])
+    name = f"{k} vectors of the quadratic-form code {code.family}, K={code.size}, d={code.dim}"
+    return Candidate(weight, name, max_cosine=code.max_cosine)
