@@ -70,6 +70,20 @@ def test_every_format_gives_the_same_measures(capsys: pytest.CaptureFixture, tmp
         assert measured["nc4"] == pytest.approx(float(agreed))
 
 
+def test_unusual_number_formats(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    """Half precision, big-endian numbers and unsigned labels are numbers too."""
+    values = data()
+    np.savez(tmp_path / "plain.npz", **values)
+    odd = {"features": values["features"].astype(">f8"), "labels": values["labels"].astype("uint16")}
+    np.savez(tmp_path / "odd.npz", weight=values["weight"].astype("f2"), **odd)
+    measured = []
+    for name in ("plain", "odd"):
+        assert run(capsys, tmp_path / f"{name}.npz", "-o", tmp_path / name)[0] == 0
+        measured.append(json.loads((tmp_path / name / "measures.json").read_text())["series"][0]["measures"])
+    assert measured[0]["nc1"] == pytest.approx(measured[1]["nc1"])
+    assert measured[0]["nc3"] == pytest.approx(measured[1]["nc3"], rel=1e-2)
+
+
 def test_a_parquet_column_of_lists(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     values = data()
     pq.write_table(pa.table({"features": list(values["features"]), "labels": values["labels"]}), tmp_path / "f.parquet")
@@ -196,6 +210,7 @@ def bad(folder: Path, name: str, **changes: np.ndarray | None) -> Path:
 def test_bad_files(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     (tmp_path / "broken.npz").write_bytes(b"no archive")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "f.csv").write_text("a,b")
     values = data()
     nan = values["features"].copy()
     nan[3, 1] = np.nan
@@ -210,7 +225,7 @@ def test_bad_files(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
         (bad(tmp_path, "d.npz", labels=values["labels"] + 4), "lie in [0, 3] for 4 classes"),
         (bad(tmp_path, "e.npz", labels=values["labels"] - 0.5), "must hold integers"),
         (bad(tmp_path, "f.npz", features=nan), "NaN or infinite values, first in row 3"),
-        (bad(tmp_path, "g.npz", weight=np.ones((4, 5))), "weight (K, d) must have width 6, got shape (4, 5)"),
+        (bad(tmp_path, "g.npz", weight=np.ones((4, 5))), "weight must have shape (K, d) with d = 6, got (4, 5)"),
         (bad(tmp_path, "h.npz", logits=np.ones((250, 3))), "logits must have shape (N, K) = (250, 4)"),
         (bad(tmp_path, "i.npz", features=values["features"][:, :, None]), "shape (B, d)"),
     ]
@@ -227,7 +242,13 @@ def test_bad_files(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     (tmp_path / "broken.safetensors").write_bytes(b"no tensors")
     cases.append((tmp_path / "broken.safetensors", "is not a readable .safetensors file"))
     cases.append((bad(tmp_path, "j.npz", ood_features=np.ones((3, 2))), "ood_features must have width 6"))
-    cases.append((bad(tmp_path, "k.npz", weight=values["weight"] * np.nan), "weight (K, d) has NaN"))
+    cases.append((bad(tmp_path, "k.npz", weight=values["weight"] * np.nan), "weight has NaN"))
+    cases.append((bad(tmp_path, "l.npz", logits=values["logits"] * np.nan), "logits has NaN"))
+    cases.append(
+        (bad(tmp_path, "m.npz", features=values["features"] * 1j), "must be floating point, got torch.complex64")
+    )
+    huge = {"weight": None, "logits": None, "labels": values["labels"] * 10**8}
+    cases.append((bad(tmp_path, "n.npz", **huge), "labels go up to 300000000 with 250 samples"))
     for path, message in cases:
         code, _, err = run(capsys, path)
         assert code == 2, path

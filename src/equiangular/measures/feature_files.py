@@ -61,10 +61,10 @@ def read_features(path: str | Path) -> FeatureFile:
         3
     """
     source = Path(path)
+    if not source.exists():
+        raise ValueError(f"{str(source)!r} does not exist.")
     if source.suffix not in SUFFIXES:
         raise ValueError(f"a feature file ends in {', '.join(SUFFIXES)}, got {str(source)!r}.")
-    if not source.is_file():
-        raise ValueError(f"{str(source)!r} does not exist.")
     try:
         entries = _READERS[source.suffix](source)
     except (ImportError, _UnfitError):
@@ -95,8 +95,9 @@ def _checked(name: str, entries: dict[str, Tensor]) -> FeatureFile:
     features, labels = entries["features"], entries["labels"]
     d = features.shape[-1] if features.ndim else 0
     for key in ("features", "ood_features", "weight", "logits"):
-        if key in entries and entries[key].ndim == 2 and not entries[key].is_floating_point():
-            entries[key] = entries[key].float()
+        value = entries.get(key)
+        if value is not None and value.ndim == 2 and not (value.is_floating_point() or value.is_complex()):
+            entries[key] = value.float()
     check_features(entries["features"], name=f"{name}: features")
     if features.shape[0] == 0:
         raise ValueError(f"{name}: features has no rows.")
@@ -104,13 +105,23 @@ def _checked(name: str, entries: dict[str, Tensor]) -> FeatureFile:
         labels = labels.long()
     found = FeatureFile(**{key: entries.get(key) for key in FeatureFile.__dataclass_fields__} | {"labels": labels})
     if found.weight is not None:
-        check_features(found.weight, dim=d, name=f"{name}: weight (K, d)")
+        if found.weight.ndim != 2 or found.weight.shape[1] != d:
+            shape = tuple(found.weight.shape)
+            raise ValueError(f"{name}: weight must have shape (K, d) with d = {d}, got {shape}.")
+        check_features(found.weight, name=f"{name}: weight")
     if found.ood_features is not None:
         check_features(found.ood_features, dim=d, name=f"{name}: ood_features")
     check_labels(labels, max(2, found.num_classes), name=f"{name}: labels", batch=features.shape[0])
     if found.logits is not None and tuple(found.logits.shape) != (features.shape[0], found.num_classes):
         shape = (features.shape[0], found.num_classes)
         raise ValueError(f"{name}: logits must have shape (N, K) = {shape}, got {tuple(found.logits.shape)}.")
+    if found.logits is not None:
+        check_features(found.logits, name=f"{name}: logits")
+    if found.num_classes > 10 * len(labels) + 1000:
+        raise ValueError(
+            f"{name}: labels go up to {int(labels.max())} with {len(labels)} samples, so nearly all classes would be "
+            "empty. Relabel the classes 0..K-1."
+        )
     return replace(found, labels=labels.long())
 
 
@@ -120,7 +131,8 @@ class _UnfitError(ValueError):
 
 def _read_npz(path: Path) -> dict[str, Tensor]:
     with np.load(path, allow_pickle=False) as arrays:
-        return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
+        native = {key: np.asarray(arrays[key]) for key in arrays.files}
+    return {key: torch.from_numpy(a.astype(a.dtype.newbyteorder("="), copy=False)) for key, a in native.items()}
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
