@@ -27,7 +27,10 @@ def test_exactly_orthogonal_up_to_the_power_of_two_below(dim: int, data: st.Data
     assert (weight @ weight.T - torch.eye(num_classes)).abs().max() < 1e-12
 
 
-@pytest.mark.parametrize(("num_classes", "dim"), [(100, 65), (600, 513), (2000, 512), (9000, 128)])
+@pytest.mark.parametrize(
+    ("num_classes", "dim"),
+    [(100, 65), (600, 513), (2000, 512), pytest.param(9000, 128, marks=pytest.mark.slow)],
+)
 def test_random_columns_are_nearly_orthogonal(num_classes: int, dim: int) -> None:
     weight = hadamard_frame(num_classes, dim, seed=1, dtype=torch.float64)
     assert torch.allclose(weight.abs(), torch.full_like(weight, dim**-0.5))
