@@ -69,6 +69,16 @@ def test_faiss(index: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_auto_is_an_inverted_file_where_there_are_many() -> None:
+    pytest.importorskip("faiss")
+    head = ImplicitHead(8, 10_000, construction="random")
+    index = PrototypeIndex(head)
+    assert index.kind == "IVF400,Flat"
+    ids = torch.arange(0, 10_000, 37)
+    assert torch.equal(index.search(head.rows(ids))[1][:, 0], ids)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_fewer_found_than_asked_for() -> None:
     pytest.importorskip("faiss")
     weight = torch.eye(16).repeat_interleave(3, 0) + 0.01 * draw(48, 16).float()
@@ -79,6 +89,7 @@ def test_fewer_found_than_asked_for() -> None:
 def test_auto_takes_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     small = PrototypeIndex(draw(20, 4))
     assert small.kind == "chunks"
+    assert PrototypeIndex(ImplicitHead(128, 10_000_000)).kind == "chunks"  # 5 GB
     monkeypatch.setitem(sys.modules, "faiss", None)
     monkeypatch.setattr("equiangular.heads.nearest.find_spec", lambda name: None)
     large = PrototypeIndex(ImplicitHead(8, 20_000))

@@ -77,10 +77,8 @@ def _merge(
 ) -> tuple[Tensor, Tensor]:
     """The k largest of what there is and of the new pairs (+, -): numbers ids and ids + 1, products +p and -p."""
     size = products.abs()
-    # A pair whose nearer half lies beyond the last class: its other half, if that is one, has a product below 0.
-    beyond = ids + (products < 0) >= count if int(ids[-1]) + 1 >= count else None
-    if beyond is not None:
-        size = size.masked_fill(beyond, -math.inf)
+    if int(ids.max()) + 1 >= count:  # a pair whose nearer half lies beyond the last class; the other is below 0
+        size = size.masked_fill(ids + (products < 0) >= count, -math.inf)
     value, position = size.topk(min(k, size.shape[1]), dim=1)
     number = ids[position] + (products.gather(1, position) < 0)
     value, number = torch.cat([best[0], value], 1), torch.cat([best[1], number], 1)

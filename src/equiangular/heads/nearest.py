@@ -21,6 +21,7 @@ from equiangular.heads.implicit import ImplicitHead
 from equiangular.heads.normalize import unit_normalize
 
 CHUNK_SIZE = 16384
+_AUTO_BYTES = 2**32
 
 
 def nearest_prototypes(
@@ -79,11 +80,11 @@ class PrototypeIndex:
     exact, whatever the index compresses.
 
     Args:
-        prototypes: (K, d) class vectors, or a head; those of an :class:`ImplicitHead` are computed in chunks and kept
-            in the index only.
+        prototypes: (K, d) class vectors, or a head, as they are now; those of an :class:`ImplicitHead` are computed in
+            chunks and kept in the index only.
         index: ``"chunks"``: :func:`nearest_prototypes`, exact, nothing stored; ``"auto"``: an inverted file of about
-            4 sqrt(K) cells, or chunks where FAISS is not installed or K is below 10,000; or a FAISS factory string:
-            ``"Flat"``, ``"IVF4096,Flat"``, ``"IVF4096,SQ8"``.
+            4 sqrt(K) cells, or chunks where FAISS is not installed, K is below 10,000 or the class vectors take more
+            than 4 GiB; or a FAISS factory string: ``"Flat"``, ``"IVF4096,Flat"``, ``"IVF4096,SQ8"``.
         probes: cells of an inverted file that are looked into.
         candidates: classes that the index proposes for each that is asked for.
         chunk_size: class vectors at a time.
@@ -119,7 +120,8 @@ class PrototypeIndex:
         check_int(probes, "probes", minimum=1)
         if index == "auto":
             cells = 4 * math.isqrt(self._count)
-            index = f"IVF{cells},Flat" if self._count >= 10_000 and find_spec("faiss") else "chunks"
+            fits = self._count >= 10_000 and 4 * self._count * self._dim <= _AUTO_BYTES
+            index = f"IVF{cells},Flat" if fits and find_spec("faiss") else "chunks"
         self.kind = index
         self._index = None if index == "chunks" else self._build(index, probes)
 
