@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
+SHORT = {"learning_rate": ("--lr",)}
+
 
 def field_help(kind: type) -> dict[str, str]:
     """What the ``Attributes`` sections of a dataclass and of its parents say about each field, as plain text.
@@ -48,11 +50,11 @@ def options_of(kind: type, *, leave: tuple[str, ...] = (), panels: dict[str, typ
         for f in fields(kind):
             if f.name in leave:
                 continue
-            option = f"--{f.name.replace('_', '-')}"
+            names = [f"--{f.name.replace('_', '-')}", *SHORT.get(f.name, ())]
             shown = f.default if isinstance(f.default, (int, float, str, bool)) and f.default != "" else None
             text = described.get(f.name, "").replace("[", r"\[")
             text = text[:1].upper() + text[1:] + ("" if shown is None else f" Default: {shown}.")
-            info = typer.Option(option, help=text, show_default=False, rich_help_panel=panel_of.get(f.name))
+            info = typer.Option(*names, help=text, show_default=False, rich_help_panel=panel_of.get(f.name))
             annotation = Annotated[_option_type(hints[f.name]) | None, info]
             parameters.append(
                 inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

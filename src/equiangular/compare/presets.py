@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from equiangular.compare.config import DEFAULT_METHODS, CompareConfig
 from equiangular.training.config import Budget
+from equiangular.training.hardware import Hardware
 
 # Data set -> common budget, and the head options tuned for each training (dev/tune_digits.py, dev/tune_digits.json).
 PRESETS: dict[str, tuple[Budget, dict[str, dict[str, Any]]]] = {
@@ -24,27 +26,31 @@ PRESETS: dict[str, tuple[Budget, dict[str, dict[str, Any]]]] = {
 
 
 def configure(
-    data: str,
-    *,
-    methods: tuple[str, ...] = (),
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    backbone: str | None = None,
-    **fields: Any,
+    data: str, *, methods: tuple[str, ...] = (), backbone: str | None = None, **changes: Any
 ) -> CompareConfig:
     """The configuration of a comparison: the data set's tuned defaults, changed where a value is given.
+
+    Args:
+        data: name of the data set or a path.
+        methods: names; by default the ten of the main job.
+        backbone: name; by default one that fits the data.
+        changes: fields of :class:`CompareConfig`, ``Budget`` and ``Hardware``; None leaves the default.
 
     Example:
         >>> configure("digits", epochs=3).budget.epochs
         3
     """
     budget, head_options = PRESETS.get(data, (Budget(), {}))
+    given = {name: value for name, value in changes.items() if value is not None}
+    of_budget, of_hardware = (
+        {f.name: given.pop(f.name) for f in fields(kind) if f.name in given} for kind in (Budget, Hardware)
+    )
     return CompareConfig(
         data=data,
         methods=methods or DEFAULT_METHODS,
         backbone=backbone or "auto",
-        budget=budget.with_changes(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate),
+        budget=budget.with_changes(**of_budget),
+        hardware=Hardware(**{"accelerator": "cpu", **of_hardware}),
         head_options=head_options,
-        **fields,
+        **given,
     )

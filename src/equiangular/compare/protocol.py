@@ -32,6 +32,7 @@ def run_split(dataset: Dataset, config: CompareConfig, seed: int) -> Split:
         dataset,
         imbalance=config.imbalance,
         profile=config.profile,
+        protocol=config.protocol,
         subset_seed=config.subset_seed_of(seed),
         holdout=config.holdout,
     )
@@ -54,15 +55,16 @@ def run_training(dataset: Dataset, config: CompareConfig, methods: list[Method],
     shape = tuple(split.train_x.shape[1:])
     backbone = default_backbone(dataset.kind, shape) if config.backbone == "auto" else config.backbone
     method = config.trained_method(methods[0])
-    task = build_task(method, backbone, shape, dataset.num_classes, seed=seed)
+    task = build_task(method, backbone, shape, dataset.num_classes, width=config.width, seed=seed)
     budget = config.budget.with_changes(**getattr(method, "budget_changes", {}))
     curve: list[dict[str, float]] = []
     recorder = _curve_recorder(task, split, budget.epochs, curve) if seed == 0 else None
-    fitted = fit(
-        task, split.train_x, split.train_y, budget, seed=seed, prepare=split.standardise, on_epoch=recorder
-    )
-    stored = stored_features(task, split)
-    test = backbone_features(task, split.test_x, prepare=split.standardise)
+    prepared = {"prepare": split.standardise, "seed": seed, "hardware": config.hardware}
+    fitted = fit(task, split.train_x, split.train_y, budget, on_epoch=recorder, **prepared)
+    task, workers = fitted.task, config.hardware.workers
+    stored = stored_features(task, split, workers=workers)
+    test = backbone_features(task, split.test_x, prepare=split.standardise, workers=workers)
+    task = task.cpu()
     shared = {
         "seed": seed,
         "subset_seed": config.subset_seed_of(seed),

@@ -44,7 +44,7 @@ def run_study(config: CompareConfig, output: str | Path, *, progress: Progress |
     """
     folder = prepare_folder(output)
     prepare_folder(folder / "trainings")
-    dataset = load_dataset(config.data)
+    dataset = load_dataset(config.data, root=config.root, size=config.size, memory=config.memory)
     records: list[dict[str, Any]] = []
     for seed, methods in planned_runs(config):
         if progress is not None:

@@ -13,6 +13,8 @@ from equiangular._extras import require
 ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 STRATEGIES = ("auto", "ddp", "fsdp")
+# The fields that change a result by more than rounding.
+DECISIVE = ("precision", "accumulate")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from equiangular._checks import check_choice, check_imbalance_factor, check_int, check_positive
 from equiangular.training.config import Budget
-from equiangular.training.hardware import Hardware
+from equiangular.training.hardware import DECISIVE, Hardware
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,6 @@ class TrainConfig(Hardware, Budget, DataOptions):
 
     def decisive(self) -> dict[str, Any]:
         """The values that a result depends on: all but where it runs and what is written meanwhile."""
-        free = {f.name for f in fields(Hardware)} - {"precision", "accumulate"}
+        free = {f.name for f in fields(Hardware)} - set(DECISIVE)
         free |= {"root", "memory", "checkpoint_epochs", "checkpoint_minutes", "collapse_epochs", "loggers"}
         return {name: value for name, value in self.as_dict().items() if name not in free}
