@@ -69,6 +69,9 @@ def test_errors(root, tmp_path):
     file.write_bytes(file.read_bytes()[:40])
     with pytest.raises(ValueError, match=r"train/dog/1.png is not an image that can be read"):
         load_dataset(root)
+    file.write_bytes(b"text")
+    with pytest.raises(ValueError, match=r"train/dog/1.png is not an image that can be read \(unknown format\)"):
+        load_dataset(root)
     file.unlink()
     file.mkdir()
     with pytest.raises(ValueError, match=r"cannot read '.*1.png'"):

@@ -128,7 +128,8 @@ def decode_image(source: Source, *, size: int | None, label: str) -> np.ndarray:
         with image_module.open(io.BytesIO(blob)) as image:
             return np.asarray(_fit(image_module, _as_rgb(image_module, image), size))
     except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError) as error:
-        raise ValueError(f"{label} is not an image that can be read ({error}). Drop it or replace it.") from error
+        reason = "unknown format" if isinstance(error, image_module.UnidentifiedImageError) else error
+        raise ValueError(f"{label} is not an image that can be read ({reason}). Drop it or replace it.") from error
 
 
 @contextmanager
