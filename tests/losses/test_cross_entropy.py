@@ -99,6 +99,11 @@ def test_adjusted_gradcheck(logits, target) -> None:
     assert torch.autograd.gradcheck(lambda z: logit_adjusted_cross_entropy(z, target, COUNTS, tau=1.5), z)
 
 
+def test_a_module_left_on_another_device_still_serves() -> None:
+    logits = torch.zeros(2, K, device="meta")
+    assert LogitAdjustedCrossEntropyLoss(COUNTS)(logits, torch.zeros(2, dtype=torch.long, device="meta")).is_meta
+
+
 def test_the_module_follows_to_and_keeps_out_of_the_state_dict() -> None:
     module = LogitAdjustedCrossEntropyLoss(COUNTS)
     assert module.to(torch.float64).adjustment.dtype == torch.float64

@@ -49,7 +49,7 @@ def logit_adjusted_cross_entropy(
     meta-softmax for long-tailed visual recognition", NeurIPS 2020, eq. 4.
     """
     check_features(logits, name="logits")
-    adjustment = _log_prior(class_counts, logits.shape[1], tau).to(logits.device)
+    adjustment = _log_prior(class_counts, logits.shape[1], tau)
     return _adjusted(logits, target, adjustment, label_smoothing, reduction)
 
 
@@ -63,7 +63,7 @@ def _log_prior(class_counts: Any, num_classes: int | None, tau: float) -> Tensor
 def _adjusted(logits: Tensor, target: Target, adjustment: Tensor, smoothing: float, reduction: str) -> Tensor:
     dtype = torch.promote_types(logits.dtype, torch.float32)
     return soft_target_cross_entropy(
-        logits.to(dtype) + adjustment.to(dtype), target, label_smoothing=smoothing, reduction=reduction
+        logits.to(dtype) + adjustment.to(logits.device, dtype), target, label_smoothing=smoothing, reduction=reduction
     )
 
 
