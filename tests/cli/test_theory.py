@@ -10,9 +10,10 @@ from equiangular.cli import main
 
 def test_theory_writes_json_figures_and_a_self_contained_page(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as stop:
-        main(["theory", "--quick", "-o", str(tmp_path / "t")])
+        main(["theory", "--quick", "-o", str(tmp_path / "t"), "--class-counts", "100,100,1,1", "--dim", "5"])
     assert stop.value.code == 0
     out = capsys.readouterr().out
+    assert "class sizes 100, 100, 1, 1" in out
     assert "minority collapse at R = " in out
     names = {"theory.json", "theory.html", "minority.svg", "gradients.svg", "convergence.svg"}
     assert names == set(os.listdir(tmp_path / "t"))
@@ -22,6 +23,10 @@ def test_theory_writes_json_figures_and_a_self_contained_page(capsys: pytest.Cap
     assert len(scenes) == 4
     assert page.count("<svg") == 3
     results = json.loads((tmp_path / "t" / "theory.json").read_text())
+    own = {(row["loss"], row["classifier"]): row for row in results["own"]["rows"]}
+    assert own["ce", "learned"]["weight_cosine"] > 0.9
+    assert own["ce", "fixed"]["etf_distance"] < 1e-9
+    assert "Class sizes 100, 100, 1, 1" in page
     assert results["minority"][-1]["fixed_etf_distance"] < 1e-6
 
 
@@ -31,3 +36,21 @@ def test_an_unwritable_folder(capsys: pytest.CaptureFixture, tmp_path: Path) -> 
         main(["theory", "--quick", "-o", str(tmp_path / "taken")])
     assert stop.value.code == 2
     assert "cannot write to the output folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--class-counts", "5,many"], "takes numbers with commas"),
+        (["--class-counts", "5,0"], "class 1 has 0"),
+        (["--class-counts", "5"], "the number of classes must be an integer >= 2"),
+        (["--class-counts", "5,5,5,5", "--dim", "2"], "dim"),
+        (["--dim", "5"], "there are none"),
+        (["--seed", "-1"], "seed must be"),
+    ],
+)
+def test_bad_options(capsys: pytest.CaptureFixture, tmp_path: Path, arguments: list[str], message: str) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["theory", "--quick", "-o", str(tmp_path), *arguments])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err

@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 
 from equiangular import simplex_etf
 from equiangular.frames import etf_distance
-from equiangular.theory import common_optimum, minority_collapse, solve_layer_peeled
+from equiangular.theory import common_optimum, compare_classifiers, minority_collapse, solve_layer_peeled
 from equiangular.theory.layer_peeled import gradients, objective, project_frobenius, project_rows
 
 
@@ -175,6 +175,19 @@ def test_dr_with_a_learnable_classifier_is_degenerate() -> None:
 def test_bad_input(arguments: tuple, options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         solve_layer_peeled(*arguments, **options)
+
+
+def test_classifiers_for_class_sizes_of_ones_own() -> None:
+    rows = {(r["loss"], r["classifier"]): r for r in compare_classifiers([50, 20, 1, 1], 6, max_steps=5_000)}
+    assert len(rows) == 4
+    solved = solve_layer_peeled([50, 20, 1, 1], 6, max_steps=5_000)
+    unit = torch.nn.functional.normalize(solved.weight)
+    closest = (unit @ unit.T - 2 * torch.eye(4, dtype=torch.float64)).max()
+    assert rows["ce", "learned"]["weight_cosine"] == pytest.approx(float(closest))
+    assert rows["ce", "learned"]["objective"] == pytest.approx(solved.loss)
+    assert rows["ce", "learned"]["objective"] < rows["ce", "fixed"]["objective"]  # it has more freedom, and uses it so
+    assert rows["ce", "fixed"]["features_cosine"] == pytest.approx(-1 / 3)
+    assert rows["dr", "fixed"]["weight_cosine"] == pytest.approx(-1 / 3)
 
 
 def test_an_odd_number_of_classes_has_no_half() -> None:

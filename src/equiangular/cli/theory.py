@@ -14,6 +14,11 @@ def theory(
     ),
     seed: Annotated[int, typer.Option(help="Seed of starting points and frames.")] = 0,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer steps: seconds, for a first look.")] = False,
+    class_counts: Annotated[
+        str | None,
+        typer.Option(metavar="N,N,...", help="Class sizes of your own to solve the layer-peeled model for as well."),
+    ] = None,
+    dim: Annotated[int | None, typer.Option(help="Dimension of the features for them; K-1 by default.")] = None,
 ) -> None:
     """Run the theory: minority collapse, the common optimum, pull and push, convergence, and collapse in 3-D.
 
@@ -25,14 +30,19 @@ def theory(
 
     prepare_folder(output)
     from equiangular.report import save_figure, theory_figures, write_theory_page
+    from equiangular.report.theory import peeled_table
     from equiangular.theory.run import compute_theory
 
     with Console(stderr=True).status("starting") as status:
-        results = compute_theory(seed=seed, quick=quick, progress=status.update)
+        results = compute_theory(
+            seed=seed, quick=quick, class_counts=_numbers(class_counts), dim=dim, progress=status.update
+        )
     write_json(output / "theory.json", results)
     for name, figure in theory_figures(results).items():
         save_figure(figure, output / f"{name}.svg")
     page = write_theory_page(results, output / "theory.html")
+    if "own" in results:
+        Console(width=None if Console().is_terminal else 120).print(peeled_table(results["own"]))
     last = results["minority"][-1]
     worst = max(abs(row["excess"]) for row in results["optimum"].values())
     lines = (
@@ -44,3 +54,12 @@ def theory(
         f"wrote {output / 'theory.json'}, figures and {page}",
     )
     typer.echo("\n".join(lines))
+
+
+def _numbers(text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--class-counts takes numbers with commas, such as 500,100,20,5; got {text!r}.") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,16 @@ _STYLES = {
     ("ce", 8.0): ("CE, scale 8", LEARNED, "-"),
     ("ce", 32.0): ("CE, scale 32", "#CC79A7", "-"),
 }
+
+
+# Of a solution for class sizes of one's own: key, heading, format.
+PEELED = (
+    ("objective", "objective", "{:.3g}"),
+    ("weight_cosine", "closest classifier vectors, cos", "{:+.3f}"),
+    ("features_cosine", "closest features, cos", "{:+.3f}"),
+    ("etf_distance", "distance to an ETF", "{:.2g}"),
+    ("residual", "residual", "{:.1g}"),
+)
 
 
 def theory_figures(results: dict[str, Any]) -> dict[str, Any]:
@@ -36,6 +47,23 @@ def theory_figures(results: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def peeled_table(own: dict[str, Any]) -> Any:
+    """A ``rich.table.Table`` of what the layer-peeled model has for the class sizes given."""
+    table_class = require("rich.table", extra="train", purpose="Printing the table").Table
+    table = table_class(title=f"class sizes {_sizes(own['class_counts'])}", title_justify="left")
+    for heading in ("loss", "classifier"):
+        table.add_column(heading)
+    for _, heading, _ in PEELED:
+        table.add_column(heading, justify="right")
+    for row in own["rows"]:
+        table.add_row(row["loss"], row["classifier"], *(form.format(row[key]) for key, _, form in PEELED))
+    return table
+
+
+def _sizes(counts: Sequence[float]) -> str:
+    return ", ".join(f"{n:g}" for n in counts)
+
+
 def write_theory_page(results: dict[str, Any], path: str | Path) -> Path:
     """Write the self-contained page atomically: figures inline, the 3-D view in plain JavaScript, nothing fetched."""
     jinja2 = require("jinja2", extra="plot", purpose="Writing the page")
@@ -52,6 +80,9 @@ def write_theory_page(results: dict[str, Any], path: str | Path) -> Path:
         scenes=json.dumps(results["tetrahedron"], separators=(",", ":")).replace("</", "<\\/"),
         provenance=results["provenance"],
         last=results["minority"][-1],
+        own=results.get("own"),
+        peeled=PEELED,
+        sizes=_sizes,
         dr=[c for c in results["convergence"]["curves"] if c["loss"] == "dr" and c["start"] == "random"],
     )
     return write_text(path, text)

@@ -1,5 +1,6 @@
 """The theory, runnable: the layer-peeled model, minority collapse, gradients in parts, convergence. torch only."""
 
+from equiangular.theory.class_sizes import compare_classifiers
 from equiangular.theory.convergence import convergence_study, descend
 from equiangular.theory.layer_peeled import PeeledModel, solve_layer_peeled
 from equiangular.theory.minority import minority_collapse
@@ -17,6 +18,7 @@ __all__ = [
     "PeeledModel",
     "classifier_gradient",
     "common_optimum",
+    "compare_classifiers",
     "convergence_study",
     "descend",
     "dot_regression_classifier_gradient",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from equiangular._provenance import provenance
+from equiangular.theory.class_sizes import compare_classifiers
 from equiangular.theory.convergence import convergence_study
 from equiangular.theory.minority import RATIOS, minority_collapse
 from equiangular.theory.optimum import common_optimum
@@ -23,17 +25,24 @@ PARTS = (
 
 
 def compute_theory(
-    *, seed: int = 0, quick: bool = False, progress: Callable[[str], None] | None = None
+    *,
+    seed: int = 0,
+    quick: bool = False,
+    class_counts: Sequence[float] | None = None,
+    dim: int | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Compute all parts.
 
     Args:
         seed: seed of starting points and frames.
         quick: fewer ratios, steps and learning rates: seconds instead of half a minute.
+        class_counts: (K,) class sizes of one's own, to solve the layer-peeled model for as well.
+        dim: d for them, K-1 by default.
         progress: called with a description before each part.
 
     Returns:
-        A JSON-plain dictionary with the keys of ``PARTS`` and ``provenance``.
+        A JSON-plain dictionary with the keys of ``PARTS``, ``own`` (with ``class_counts``) and ``provenance``.
 
     Example:
         >>> sorted(compute_theory(quick=True))
@@ -56,8 +65,15 @@ def compute_theory(
             for head in ("learned", "fixed")
         },
     }
+    parts = dict(PARTS)
+    if class_counts is not None:
+        solve = partial(compare_classifiers, class_counts, dim, seed=seed, max_steps=2_000 if quick else 20_000)
+        tasks["own"] = lambda: {"class_counts": list(class_counts), "rows": solve()}
+        parts = {"own": "the class sizes given", **parts}
+    elif dim is not None:
+        raise ValueError(f"dim is the dimension for class sizes of one's own, and there are none; got dim={dim}.")
     results: dict[str, Any] = {}
-    for key, description in PARTS:
+    for key, description in parts.items():
         if progress is not None:
             progress(description)
         results[key] = tasks[key]()
