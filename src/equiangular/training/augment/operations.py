@@ -60,7 +60,7 @@ def _matrix(like: Tensor, **entries: Tensor) -> Tensor:
 
 
 def _factor(strength: Tensor) -> Tensor:
-    return (1 + BLEND * strength).clamp(min=0)
+    return (1 + BLEND * strength).clamp(min=1 - BLEND)  # less would leave nothing of the image
 
 
 # Every entry: images (B, C, H, W) uint8 and strengths (B,) float64 on the CPU -> images.
