@@ -5,24 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from equiangular.compare.config import CompareConfig
 from equiangular.data import Dataset
-from equiangular.longtail import class_groups
-from equiangular.measures import (
-    accuracy,
-    balanced_accuracy,
-    expected_calibration_error,
-    group_accuracy,
-    per_class_accuracy,
-)
 from equiangular.measures.collapse import ClassMoments, collapse_measures
 from equiangular.posthoc import calibrate_prior_correction, prior_corrected_logits
 from equiangular.training import Method, Task, backbone_features, build_task, default_backbone, fit
 from equiangular.training.outcome import final_head, stored_features
+from equiangular.training.scoring import score
 from equiangular.training.split import Split, make_split
 
 
@@ -90,7 +82,7 @@ def run_training(dataset: Dataset, config: CompareConfig, methods: list[Method],
         if method.corrected:
             record |= {"correction_scale": scale, "correction_strength": strength}
         record |= collapse(features, split.train_y, head.class_vectors().detach())
-        records.append(record | test_scores(logits, split.test_y, split.class_counts, config.thresholds))
+        records.append(record | score(logits, split.test_y, split.class_counts, config.thresholds))
     return records
 
 
@@ -116,24 +108,3 @@ def collapse(features: Tensor, labels: Tensor, weight: Tensor) -> dict[str, floa
     moments = ClassMoments.empty(weight.shape[0], features.shape[1]).update(features, labels)
     measured = collapse_measures(moments, weight=weight)
     return {key: float(measured[key]) for key in ("nc1", "nc2_equinorm", "nc2_equiangular", "nc3")}
-
-
-def test_scores(
-    logits: Tensor, labels: Tensor, class_counts: np.ndarray, thresholds: tuple[int, int]
-) -> dict[str, Any]:
-    """Accuracy, balanced accuracy, many/medium/few accuracy and calibration error, all in percent."""
-    probabilities = logits.softmax(1)
-    predicted = logits.argmax(1)
-    per_class = per_class_accuracy(predicted, labels, len(class_counts))
-    groups = group_accuracy(per_class, class_groups(class_counts, thresholds))
-    confidence = probabilities.max(1).values
-    return {
-        "accuracy": 100 * float(accuracy(predicted, labels)),
-        "balanced_accuracy": 100 * float(balanced_accuracy(per_class)),
-        **{name: 100 * float(value) for name, value in groups.items()},
-        "ece": 100 * float(expected_calibration_error(confidence, predicted == labels)),
-        "per_class": [100 * float(v) for v in per_class],
-    }
-
-
-test_scores.__test__ = False  # a name that pytest would collect
