@@ -17,7 +17,9 @@ class ETFHead(Head):
     """Logits = scale cos(h, m_k) with the m_k of a simplex equiangular tight frame, <m_i, m_j> = -1/(K-1).
 
     The frame is a persistent buffer: it is in the state_dict, follows ``.to()``, gets no gradient, and a checkpoint
-    brings back the very frame the features were trained against.
+    brings back the very frame the features were trained against. DistributedDataParallel sends it to all ranks when it
+    wraps the model, and again in every forward pass, as any buffer, unless told ``broadcast_buffers=False`` (since
+    PyTorch 2.13 ``forward_sync_buffers=False``).
 
     Args:
         in_features: width of the incoming features.
