@@ -18,8 +18,8 @@ class ETFHead(Head):
 
     The frame is a persistent buffer: it is in the state_dict, follows ``.to()``, gets no gradient, and a checkpoint
     brings back the very frame the features were trained against. DistributedDataParallel sends it to all ranks when it
-    wraps the model, and again in every forward pass, as any buffer, unless told ``broadcast_buffers=False`` (since
-    PyTorch 2.13 ``forward_sync_buffers=False``).
+    wraps the model, and again in every forward pass, as any buffer, unless told ``broadcast_buffers=False`` (in
+    newer versions ``forward_sync_buffers=False``).
 
     Args:
         in_features: width of the incoming features.
