@@ -1,67 +1,93 @@
-"""``attach`` on real model families of timm and torchvision: one small member of each, without weights."""
+"""``attach`` on real model families of timm and torchvision: one small member of each, random weights, tiny images."""
+
+import copy
+from pathlib import Path
 
 import pytest
 import timm
 import torch
 import torchvision
+from tests.vision.families import REFUSED, TIMM, TORCHVISION, table
 
 import equiangular as eq
 
-TIMM = (
-    "resnet18", "densenet121", "vgg11", "efficientnet_b0", "mobilenetv3_small_050", "mobilenetv2_035",
-    "convnext_atto", "convnextv2_atto", "regnetx_002", "vit_tiny_patch16_224", "deit_tiny_patch16_224",
-    "swin_tiny_patch4_window7_224", "mixer_s32_224", "resmlp_12_224", "poolformer_s12", "edgenext_xx_small",
-    "mobilevit_xxs", "ghostnet_050", "mnasnet_050", "cspresnet50", "hrnet_w18_small", "repvgg_a0", "rexnet_100",
-    "tinynet_e", "xcit_nano_12_p16_224", "cait_xxs24_224", "inception_next_tiny", "lcnet_050", "nfnet_l0",
-    "botnet26t_256", "eva02_tiny_patch14_224",
-)  # fmt: skip
-REFUSED = {
-    "resnetv2_50": "convolution",
-    "dla34": "convolution",
-    "crossvit_tiny_240": "several classifiers",
-    "efficientformer_l1": "several classifiers",
-    "levit_128s": "several classifiers",
-}
-TORCHVISION = (
-    "alexnet", "vgg11", "resnet18", "densenet121", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0",
-    "shufflenet_v2_x0_5", "mnasnet0_5", "regnet_x_400mf", "convnext_tiny", "swin_t", "vit_b_32", "maxvit_t",
-)  # fmt: skip
+pytestmark = pytest.mark.filterwarnings("ignore")  # the models' own warnings, and ReLU features before an ETF
+DOCUMENT = Path(__file__).parents[2] / "docs" / "integrations.md"
+K = 7
 
 
-def check(model: torch.nn.Module, size: int) -> None:
-    model = eq.attach(model.double(), 7)
+def check(model: torch.nn.Module, size: int) -> torch.Tensor:
+    """Forward, backward, features and a round trip of the weights; the input is returned."""
+    assert eq.attach(model, K) is model
     head = eq.find_head(model)
-    assert head.weight.dtype == torch.float64
-    assert head.num_classes == 7
-    x = torch.randn(2, 3, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    logits = model.train()(x)  # batch statistics keep the features of an untrained network from vanishing
-    assert logits.shape == (2, 7)
+    frame = head.weight.clone()
+    assert head.num_classes == K
+    x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    model.train()  # batch statistics keep the features of an untrained network from vanishing
+    logits, features = eq.forward_with_features(model, x)
+    assert logits.shape == (2, K)
+    assert features.shape == (2, head.in_features)
+    torch.testing.assert_close(logits, features @ frame.T * head.scale, rtol=1e-4, atol=1e-4)
     assert torch.isfinite(logits).all()
-    assert logits.abs().max() <= float(head.scale) + 1e-9
     logits.square().sum().backward()
     assert head.weight.grad is None
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+    model.eval()
+    with torch.no_grad():
+        expected = model(x)
+        other = copy.deepcopy(model)
+        for value in other.state_dict().values():
+            value.zero_()
+        other.load_state_dict(model.state_dict())
+        assert torch.equal(other(x), expected)
+    assert torch.equal(eq.find_head(other).weight, frame)
+    return x
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TIMM)
-@pytest.mark.filterwarnings("ignore")  # the models' own warnings are theirs
-def test_timm(name: str) -> None:
-    model = timm.create_model(name, pretrained=False, num_classes=1000)
-    check(model, model.default_cfg["input_size"][-1])
-    assert model.num_classes == 7
+@pytest.mark.parametrize("family", TIMM)
+def test_timm(family: str) -> None:
+    name, size, options = TIMM[family]
+    assert name in timm.list_models(module=family)
+    model = timm.create_model(name, pretrained=False, **options)
+    x = check(model, size)
+    head = eq.find_head(model)
+    assert model.get_classifier() is head
+    assert model.num_classes == K
+    with torch.no_grad():
+        pooled = model.forward_head(model.forward_features(x), pre_logits=True)
+        assert pooled.shape == (2, head.in_features)
+        torch.testing.assert_close(head(pooled), model(x))
+        model.reset_classifier(4)
+        assert eq.find_head(model) is head
+        assert model.get_classifier() is head
+        assert model.num_classes == head.num_classes == 4
+        assert model(x).shape == (2, 4)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TORCHVISION)
-@pytest.mark.filterwarnings("ignore")
-def test_torchvision(name: str) -> None:
-    check(torchvision.models.get_model(name, weights=None), 224)
+@pytest.mark.parametrize("family", TORCHVISION)
+def test_torchvision(family: str) -> None:
+    name, size, options = TORCHVISION[family]
+    model = torchvision.models.get_model(name, weights=None, **options)
+    assert type(model).__module__ == f"torchvision.models.{family}"
+    check(model, size)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(REFUSED))
-@pytest.mark.filterwarnings("ignore")
-def test_families_that_one_vector_head_cannot_serve_say_so(name: str) -> None:
-    with pytest.raises(ValueError, match=REFUSED[name]):
-        eq.attach(timm.create_model(name, pretrained=False), 7)
+@pytest.mark.parametrize("family", REFUSED)
+def test_families_that_one_vector_head_cannot_serve_say_so(family: str) -> None:
+    name, reason = REFUSED[family]
+    assert name in timm.list_models(module=family)
+    with torch.device("meta"):
+        model = timm.create_model(name, pretrained=False)
+    with pytest.raises(ValueError, match=reason):
+        eq.attach(model, K)
+
+
+def test_thirty_families_and_more_as_the_document_lists_them() -> None:
+    assert len(TIMM) >= 50
+    assert len(TIMM.keys() | TORCHVISION.keys()) >= 55
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert table() in text, "docs/integrations.md: put in the table that tests.vision.families.table() gives"
+    assert ", ".join(sorted(REFUSED)) in text
