@@ -64,7 +64,7 @@ class ImplicitHead(Head):
         num_classes: int,
         *,
         construction: str = "auto",
-        chunk_size: int = 16384,
+        chunk_size: int = 4096,
         **options: Any,
     ) -> None:
         self._construction_option = check_choice(construction, ("auto", *CONSTRUCTIONS), "construction")

@@ -20,7 +20,7 @@ from equiangular.heads.base import Head
 from equiangular.heads.implicit import ImplicitHead
 from equiangular.heads.normalize import unit_normalize
 
-CHUNK_SIZE = 16384
+CHUNK_SIZE = 4096
 _AUTO_BYTES = 2**32
 
 

@@ -78,5 +78,14 @@ class Method:
         return self.head in FIXED_HEADS
 
     def build_head(self, in_features: int, num_classes: int, *, seed: int) -> Head:
-        """The head of this method for a backbone of width ``in_features``."""
-        return make_head(self.head, in_features, num_classes, seed=seed, **self.head_options)
+        """The head of this method for a backbone of width ``in_features``.
+
+        Raises:
+            ValueError: a simplex ETF of so many classes does not fit.
+        """
+        try:
+            return make_head(self.head, in_features, num_classes, seed=seed, **self.head_options)
+        except ValueError as error:
+            beyond = self.head == "etf" and num_classes > in_features + 1
+            hint = " The methods frame-ce, frame-la and frame-dr have such class vectors." if beyond else ""
+            raise ValueError(f"method {self.name!r}: {error}{hint}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from equiangular.training.methods import cross_entropy, dot_regression
+from equiangular.training.methods import best_frame, cross_entropy, dot_regression
 from equiangular.training.methods.base import Method
 
 
@@ -20,7 +20,6 @@ def corrected(method: Method) -> Method:
     )
 
 
-METHODS = tuple(
-    corrected(m)
-    for m in (*cross_entropy.METHODS, *dot_regression.METHODS)
-)
+_FRAMES = [m for m in best_frame.METHODS if m.name != "frame-la"]  # logit adjustment has taken the prior out already
+
+METHODS = tuple(corrected(m) for m in (*cross_entropy.METHODS, *dot_regression.METHODS, *_FRAMES))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from equiangular._validate import check_choice
 from equiangular.training.methods import (
     arb,
+    best_frame,
     class_balanced,
     cross_entropy,
     crt,
@@ -34,6 +35,7 @@ METHODS: dict[str, Method] = {
         arb,
         dot_regression,
         learned_rotation,
+        best_frame,
         prior_correction,
         crt,
         tau_norm,
