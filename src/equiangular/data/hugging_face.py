@@ -79,7 +79,10 @@ def _label_column(features: Any, asked: str, place: str) -> str:
 
 def _is_labelled(split: Any, label: str) -> bool:
     """Test splits of competitions have -1 for every label."""
-    return label in split.features and any(value != -1 for value in split.with_format("arrow")[label].to_pylist())
+    if label not in split.features:
+        return False
+    table = split.select_columns([label]).with_format("arrow")[:]
+    return any(value != -1 for value in table.column(0).to_pylist())
 
 
 def _columns(features: Any, label: str) -> dict[str, str]:
