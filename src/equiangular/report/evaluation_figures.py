@@ -81,6 +81,7 @@ def reliability_figure(results: dict[str, Any]) -> Any:
         if any(results["reliability"][name]["samples"])
     ]
     panels = ((left, under_left, pairs, "all samples"), (right, under_right, groups, "by group of the true class"))
+    highest = 0.0
     for axis, under, curves, title in panels:
         axis.plot([0, 100], [0, 100], color="0.75", linewidth=1)
         for place, (label, bins, color) in enumerate(curves):
@@ -90,6 +91,7 @@ def reliability_figure(results: dict[str, Any]) -> Any:
             ece = f"{label}: ECE {bins['ece']:.1f} %"
             axis.plot(confidence, accuracy, "--" if color == RAW else "-", color=color, linewidth=1, label=ece)
             axis.scatter(confidence, accuracy, [8 + 1.2 * s for s in weight], color=color, clip_on=False, zorder=3)
+            highest = max(highest, *share)
             width = 100 / len(share)
             step = 0.84 * width / len(curves)
             centres = [(b + 0.08) * width + (place + 0.5) * step for b in range(len(share))]
@@ -100,7 +102,8 @@ def reliability_figure(results: dict[str, Any]) -> Any:
         axis.grid(alpha=0.3)
         axis.legend(frameon=False, fontsize=8, loc="upper left")
         under.set_xlabel("confidence, %")
-        under.set_ylim(0, 100)
+    for under in (under_left, under_right):
+        under.set_ylim(0, 1.1 * highest)
     left.set_ylabel("accuracy, %")
     under_left.set_ylabel("samples, %")
     return figure
