@@ -48,7 +48,7 @@ STEPS = [
 SEARCHES = [
     ("random", "chunks", 100_000),
     ("random", "IVF1264,Flat", 100_000),
-    ("random", "chunks", 10_000_000),
+    ("random", "chunks", 1_000_000),
     ("quadratic", "chunks", 100_000),
     ("quadratic", "chunks", 10_000_000),
 ]
@@ -87,7 +87,7 @@ def size_of(head: torch.nn.Module) -> int:
     return sum(t.numel() * t.element_size() for t in [*head.parameters(), *head.buffers()])
 
 
-def step_case(name: str, num_classes: int, rounds: int = 30) -> dict[str, Any]:
+def step_case(name: str, num_classes: int, rounds: int = 15) -> dict[str, Any]:
     """Time and memory of a step, in this process."""
     small, _ = make_step(name, 10)
     small()  # what code loads on first use belongs to no case

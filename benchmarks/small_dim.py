@@ -201,7 +201,7 @@ def main() -> None:
         print(f"\n{name}: K = {k}, balanced test accuracy, {arguments.seeds} paired runs")
         for head, row in results["summary"][name]["heads"].items():
             versus = f"{row['difference']:+.2f} (Holm p {row['p_holm']:.3f})" if "difference" in row else ""
-            print(f"  {head:<25}scale {row['scale']:<6g}{row['mean']:.2f} +- {row['ci95']:.2f}   {versus}")
+            print(f"  {head:<34}scale {row['scale']:<6g}{row['mean']:.2f} +- {row['ci95']:.2f}   {versus}")
 
 
 if __name__ == "__main__":
