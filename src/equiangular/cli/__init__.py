@@ -10,6 +10,8 @@ from collections.abc import Sequence
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 a defect of ours, 2 something the user can mend, 130 interrupted.
 
+    ``predict`` exits with 3 where it is done but for inputs that could not be read.
+
     No traceback reaches the user; with ``EQUIANGULAR_DEBUG=1`` in the environment it does.
     """
     try:
