@@ -65,6 +65,8 @@ def frame(
     check_target(output, metadata=True, overwrite=overwrite)
     if construction == "auto":
         construction = "simplex" if num_classes <= dim + 1 else "best"
+    if construction != "simplex" and basis != "haar":
+        raise ValueError(f"--basis {basis} is an orientation of a simplex ETF, got the construction {construction!r}.")
     with _bar(quiet) as bar:
         work = bar.add_task("building", total=None)
 
