@@ -36,7 +36,7 @@ def evaluate(
 ) -> None:
     """Accuracy, balanced accuracy, many/medium/few, calibration and confusion of a trained model.
 
-    Writes evaluation.json into the output folder, and with the extra [[plot]] confusion.png, reliability.png and
+    Writes evaluation.json into the output folder, and where matplotlib is installed confusion.png, reliability.png and
     report.html.
     """
     from rich.console import Console

@@ -13,7 +13,7 @@ def predict(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILES...",
+            metavar="FILES",
             help="Images, folders of images, tables (.npz, .parquet, .csv), or .txt files with a text in each line.",
         ),
     ],

@@ -51,12 +51,13 @@ def evaluate(
         ValueError: data that cannot be read or have no labels, or a class that the model does not know.
     """
     info, device = classifier.info, classifier.shift.device
-    scorer, raw = (Scorer(list(info.class_counts), info.thresholds, info.class_names).to(device) for _ in range(2))
+    scorer, raw = (Scorer(list(info.class_counts), info.thresholds, info.class_names) for _ in range(2))
     batches, source = labelled_batches(info, data, batch_size)
+    shift = classifier.shift.cpu()
     for x, y in batches:
-        logits = classifier.raw_logits(x.to(device))
-        raw.update(logits, y.to(device))
-        scorer.update(logits * classifier.scale - classifier.shift, y.to(device))
+        logits = classifier.raw_logits(x.to(device)).cpu()
+        raw.update(logits, y)
+        scorer.update(logits * classifier.scale - shift, y)
         if progress is not None:
             progress(len(y))
     scores = scorer.compute()
