@@ -50,6 +50,7 @@ def isolated_rng(seed: int) -> Iterator[None]:
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - saved to be restored
     with torch.random.fork_rng():
         try:
+            torch.random.manual_seed(seed)
             seed_everything(seed)
             yield
         finally:
@@ -58,7 +59,15 @@ def isolated_rng(seed: int) -> Iterator[None]:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed the global generators of Python, NumPy and torch; to be used inside :func:`isolated_rng` only."""
+    """Seed the global generators of Python, NumPy and torch; to be used inside :func:`isolated_rng` only.
+
+    Cheap enough for every training step: ``torch.manual_seed`` would record a stack trace for each kind of device that
+    is not in use.
+    """
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - isolated: put back by the caller
-    torch.random.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed(seed)
+    elif torch.backends.mps.is_available():
+        torch.mps.manual_seed(seed)

@@ -43,12 +43,12 @@ def test_even_parts(start: int, length: int, parts: int) -> None:
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_the_draws_of_order_augmentation_and_dropout_have_seeds_of_their_own() -> None:
-    numbers = [(s, e) for s in range(3) for e in range(3)]
-    numbers += [(*n, step, 1) for n in numbers[:9] for step in range(3)]
-    numbers += [(*n, step, 2, rank) for n in numbers[:9] for step in range(3) for rank in range(2)]
+def test_the_draws_of_augmentation_and_dropout_have_seeds_of_their_own() -> None:
+    epochs = [(s, e) for s in range(9) for e in range(9)]
+    numbers = [(*n, step, 1) for n in epochs for step in range(9)]
+    numbers += [(*n, step, 2, rank) for n in epochs for step in range(9) for rank in range(4)]
     seeds = [derived_seed(*n) for n in numbers]
-    assert len(set(seeds)) == len(numbers)
+    assert len({s % 2**32 for s in seeds}) == len(numbers)  # torch's CPU generator takes 32 bits
     assert all(0 <= s < 2**63 for s in seeds)
 
 

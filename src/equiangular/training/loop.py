@@ -157,8 +157,9 @@ class Training:
                 losses = self.module(x, target)["losses"]
                 loss = losses.sum() / batch.size
                 # Distributed wrappers average the gradients of the processes; the loss of the batch is their sum.
-                self.fabric.backward(loss * self.fabric.world_size)
-            self.total += loss.detach().double() * batch.size
+                world_size = self.fabric.world_size
+                self.fabric.backward(loss if world_size == 1 else loss * world_size)
+            self.total.add_(loss.detach(), alpha=batch.size)
         if self.budget.clip_norm:
             self.fabric.clip_gradients(
                 self.module, self.optimizer, max_norm=self.budget.clip_norm, error_if_nonfinite=False
