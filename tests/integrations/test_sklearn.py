@@ -199,6 +199,7 @@ REFUSED = {
     "prior with a zero": ({"target_prior": [1, 2, 0]}, "target_prior must be finite and above 0"),
     "share": ({"early_stopping": True, "validation_fraction": 1.0}, "fraction must lie strictly between 0 and 1"),
     "an empty hold-out": ({"early_stopping": True, "validation_fraction": 0.001}, "Raise fraction"),
+    "device": ({"device": "cudaa"}, "device='cudaa' cannot be used: .*device"),
     "diverged": ({"learning_rate": 1e300, "normalize": False}, "learning rate that is too high"),
 }
 

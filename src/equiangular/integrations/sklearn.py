@@ -212,6 +212,10 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
             raise ValueError(f"weight_decay must be a finite number of at least 0, got {self.weight_decay!r}.")
         for name in ("epochs", "batch_size", "n_iter_no_change"):
             check_int(getattr(self, name), name, minimum=1)
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"device={self.device!r} cannot be used: {error}") from error
         if isinstance(self.hidden_layer_sizes, str) or not isinstance(self.hidden_layer_sizes, Iterable):
             raise ValueError(
                 f"hidden_layer_sizes must be a sequence of integers, got {self.hidden_layer_sizes!r}. One layer: (64,)."
