@@ -29,8 +29,8 @@ from equiangular.training.collapse import collapse_of
 STUDIES: dict[str, tuple[str, int | None, int | None, float, str, int]] = {
     "digits, balanced": ("digits", None, None, 1, "digits", 60),
     "digits, imbalance 100": ("digits", None, None, 100, "digits", 60),
-    "fashion_mnist, balanced": ("fashion_mnist", 14, 500, 1, "resnet8", 30),
-    "cifar10_lt50, imbalance 50": ("cifar10_lt50", 16, None, 1, "resnet8", 15),  # cut already
+    "fashion_mnist, balanced": ("fashion_mnist", 14, 500, 1, "resnet8", 15),
+    "cifar10_lt50, imbalance 50": ("cifar10_lt50", 16, None, 1, "resnet8", 12),  # cut already
 }
 METHODS = ("linear-ce", "etf-ce", "etf-dr")
 
@@ -66,16 +66,18 @@ def label(method: str) -> str:
     return get_method(method).label
 
 
-def draw(curves: dict[str, dict[str, list[dict[str, float]]]], figures: Path, page: Path, origin: dict) -> None:
+def draw(studies: dict[str, dict[str, Any]], figures: Path, page: Path) -> None:
     """One figure for each study and one page for all."""
     series: list[dict[str, Any]] = []
-    for study, methods in curves.items():
+    for study, measured in studies.items():
+        methods, origin = measured["curves"], measured["provenance"]
         figure = curves_figure({name: ([row["epoch"] for row in rows], rows) for name, rows in methods.items()})
         figure.suptitle(study)
         save_figure(figure, figures / f"collapse_{study.partition(',')[0]}_{study.rpartition(' ')[2]}.svg")
         data, size, most, *_, backbone, epochs = STUDIES[study]
         about = {"data": f"{data}, {f'{size} pixels' if size else 'as they are'}", "network": backbone, "seed": "0"}
         about |= {"samples a class": f"{most} at most" if most else "all", "epochs": str(epochs)}
+        about["measured"] = f"{origin['time_utc']}, commit {origin['commit']}, torch {origin['versions']['torch']}"
         for name, rows in methods.items():
             one = as_series(name, rows, [row["epoch"] for row in rows], about)
             series.append({**one, "study": study})
@@ -84,7 +86,7 @@ def draw(curves: dict[str, dict[str, list[dict[str, float]]]], figures: Path, pa
         "One seed, short schedules: a picture, not a ranking."
     )
     title = "Collapse of real training, learned and fixed"
-    results = {"title": title, "introduction": introduction, "series": series, "provenance": origin}
+    results = {"title": title, "introduction": introduction, "series": series, "provenance": provenance()}
     print("wrote", write_collapse_page(results, page))
 
 
@@ -95,26 +97,22 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=Path("docs/collapse_curves.html"))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    results = read_json(options.output) if options.output.exists() else {"curves": {}}
-    left_out = []
+    results = read_json(options.output) if options.output.exists() else {"studies": {}}
     for study in STUDIES:
+        done = results["studies"].get(study, {"curves": {}})
+        missing = [method for method in METHODS if label(method) not in done["curves"]]
         try:
-            split = training_data(study)
+            split = training_data(study) if missing else None
         except ValueError as error:
             print(f"left out: {study}: {error}")
-            left_out.append(study)
             continue
-        done = results["curves"].setdefault(study, {})
-        for method in METHODS:
-            if label(method) not in done:
-                done[label(method)] = run(study, method, split)
-                write_json(options.output, {**results, "left_out": left_out, "provenance": provenance()})
-            last = done[label(method)][-1]
-            shown = {k: round(last[k], 4) for k in ("nc1", "nc2_equiangular", "nc3", "nc4")}
-            print(study, label(method), shown, flush=True)
-    results = read_json(options.output)
-    curves = {study: methods for study, methods in results["curves"].items() if methods}
-    draw(curves, options.figures, options.page, results["provenance"])
+        for method in missing:
+            done["curves"][label(method)] = run(study, method, split)
+            results["studies"][study] = {**done, "provenance": provenance()}
+            write_json(options.output, results)
+        for name, rows in done["curves"].items():
+            print(study, name, {k: round(rows[-1][k], 4) for k in ("nc1", "nc2_equiangular", "nc3", "nc4")}, flush=True)
+    draw(read_json(options.output)["studies"], options.figures, options.page)
 
 
 if __name__ == "__main__":

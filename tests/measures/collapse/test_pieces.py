@@ -86,6 +86,20 @@ def test_many_classes_need_no_k_by_k_matrix() -> None:
     assert largest.entries <= 2**22
 
 
+def test_memory_without_covariance_is_of_the_order_of_the_means() -> None:
+    """K (d + 2) numbers are kept, d x d more with a covariance; without one, no operation makes a d x d matrix."""
+    k, d = 5, 3000
+    moments = ClassMoments.empty(k, d, covariance=False)
+    with LargestTensor() as largest:
+        for seed in range(2):
+            moments.update(randn(20, d, seed=seed), torch.arange(20) % k)
+        collapse_measures(moments, weight=randn(k, d, seed=9), groups={"few": [3, 4]})
+    assert largest.entries <= 20 * d
+    kept = [moments.count, moments.mean, moments.squares]
+    assert sum(t.numel() for t in kept) == k * (d + 2)
+    assert ClassMoments.empty(k, 30).scatter.numel() == 30**2
+
+
 def test_nc1_of_coinciding_means() -> None:
     zero = torch.zeros(3, 4, dtype=torch.float64)
     assert float(nc1_pinv(torch.eye(4, dtype=torch.float64), zero)) == np.inf

@@ -112,12 +112,12 @@ class ClassMoments:
         before = self.count[present][:, None]
         old = torch.where(before > 0, self.mean[present], mean)
         new = old + (mean - old) * (count[:, None] / (before + count[:, None]))
-        left, right = old[inverse], (new - old)[inverse]  # made h - old and h - new in place: no further copies
+        left, right = old[inverse], (new - old)[inverse]  # made h - old, h - new and their product in place
         torch.sub(h, left, out=left)
         torch.sub(left, right, out=right)
-        self.squares.index_add_(0, labels, (left * right).sum(1))
         if self.scatter is not None:
             self._add_product(self.slot[labels], left, right)
+        self.squares.index_add_(0, labels, left.mul_(right).sum(1))
         self.mean[present] = new
         self.count[present] += count
         return self
