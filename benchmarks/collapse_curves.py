@@ -20,7 +20,7 @@ from equiangular._files import read_json, write_json
 from equiangular._provenance import provenance
 from equiangular.data import load_dataset
 from equiangular.report.collapse import as_series, write_collapse_page
-from equiangular.report.collapse_figures import curves_figure
+from equiangular.report.collapse_figures import side_by_side_figure
 from equiangular.report.figure import save_figure
 from equiangular.training import Budget, Split, build_task, fit, get_method, make_split
 from equiangular.training.collapse import collapse_of
@@ -71,7 +71,7 @@ def draw(studies: dict[str, dict[str, Any]], figures: Path, page: Path) -> None:
     series: list[dict[str, Any]] = []
     for study, measured in studies.items():
         methods, origin = measured["curves"], measured["provenance"]
-        figure = curves_figure({name: ([row["epoch"] for row in rows], rows) for name, rows in methods.items()})
+        figure = side_by_side_figure({name: ([row["epoch"] for row in rows], rows) for name, rows in methods.items()})
         figure.suptitle(study)
         save_figure(figure, figures / f"collapse_{study.partition(',')[0]}_{study.rpartition(' ')[2]}.svg")
         data, size, most, *_, backbone, epochs = STUDIES[study]

@@ -190,6 +190,22 @@ def test_two_processes_measure_what_one_does(tmp_path: Path) -> None:
             assert measured[key] == pytest.approx(float(value), rel=1e-6, abs=1e-9, nan_ok=True), key
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.compile
+def test_wrappers_are_taken_off() -> None:
+    x, y = data()
+    model = network()
+    expected = measure_collapse(model, [(x, y)])
+    for wrapped in (nn.DataParallel(model), torch.compile(model)):
+        measured = measure_collapse(wrapped, [(x, y)])
+        assert {k: float(v) for k, v in measured.items()} == {k: float(v) for k, v in expected.items()}
+    with watch(nn.DataParallel(model)) as nc:
+        nn.DataParallel(model.eval())(x)
+        nc.update(y)
+    assert float(nc.compute()["nc1"]) == float(expected["nc1"])
+    with pytest.raises(ValueError, match="compiled model passes hooks over"), watch(torch.compile(model)):
+        pass
+
+
 def test_bad_input() -> None:
     x, y = data()
     model = network()

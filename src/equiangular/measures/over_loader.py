@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from equiangular.measures.probe import watch
+from equiangular.measures.probe import unwrapped, watch
 
 
 @torch.no_grad()
@@ -30,7 +30,7 @@ def measure_collapse(
     measures of the whole.
 
     Args:
-        model: any module.
+        model: any module; what torch.compile or a distributed wrapper put around it is taken off.
         loader: batches ``(inputs, labels)``, or mappings with ``"labels"`` or ``"label"`` whose other entries are the
             model's keyword arguments. It is gone through twice with ``nc4``.
         classifier: see :func:`equiangular.measures.watch`.
@@ -60,6 +60,7 @@ def measure_collapse(
             f"loader is an iterator ({type(loader).__name__}): it can be gone through once, and NC4 needs two passes. "
             "Give a DataLoader or a list of batches, or pass nc4=False."
         )
+    model = unwrapped(model)
     modes = [(module, module.training) for module in model.modules()]
     parameter = next(model.parameters(), None)
     device = (parameter.device if parameter is not None else "cpu") if device is None else device

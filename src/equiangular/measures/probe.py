@@ -142,7 +142,7 @@ def watch(
         A :class:`Watch`.
 
     Raises:
-        ValueError: no classifier, or no module of that name.
+        ValueError: no classifier, no module of that name, or a compiled model, which passes hooks over.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
@@ -152,6 +152,9 @@ def watch(
         >>> sorted(nc.compute())[:3]
         ['cdnv', 'classes_seen', 'effective_rank']
     """
+    if hasattr(model, "_orig_mod"):
+        raise ValueError("a compiled model passes hooks over: watch the model that torch.compile was given.")
+    model = unwrapped(model)
     target = _find(model, classifier)
     watched = Watch(target, layer_names(model, target, layers), options)
     with ExitStack() as stack:
@@ -163,6 +166,17 @@ def watch(
         for name in watched.layers:
             stack.callback(model.get_submodule(name).register_forward_hook(watched._catch(name)).remove)
         yield watched
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The network inside what torch.compile, DistributedDataParallel or DataParallel put around it."""
+    while True:
+        if isinstance(model, (nn.parallel.DistributedDataParallel, nn.DataParallel)):
+            model = model.module
+        elif hasattr(model, "_orig_mod"):
+            model = model._orig_mod
+        else:
+            return model
 
 
 def _find(model: nn.Module, classifier: str | nn.Module | None) -> nn.Module:

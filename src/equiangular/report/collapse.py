@@ -8,7 +8,7 @@ from typing import Any
 
 from equiangular._extras import require
 from equiangular._files import write_text
-from equiangular.report.collapse_figures import collapse_figure, curves_figure, depth_figure
+from equiangular.report.collapse_figures import collapse_figure, depth_figure, side_by_side_figure
 from equiangular.report.figure import figure_svg
 from equiangular.report.meanings import MEANINGS, SHORT
 
@@ -85,7 +85,7 @@ def write_collapse_page(results: dict[str, Any], path: str | Path) -> Path:
 
 def _comparison(series: list[dict[str, Any]]) -> str | None:
     curves = {one["name"]: (one["epochs"], one["curve"]) for one in series if len(one["curve"]) > 1}
-    return figure_svg(curves_figure(curves)) if len(curves) > 1 else None
+    return figure_svg(side_by_side_figure(curves)) if len(curves) > 1 else None
 
 
 def groups_of(measured: Mapping[str, float]) -> list[str]:

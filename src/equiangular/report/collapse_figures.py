@@ -33,7 +33,7 @@ def collapse_figure(rows: Sequence[Mapping[str, float]], epochs: Sequence[float]
     return figure
 
 
-def curves_figure(series: Mapping[str, tuple[Sequence[float], Sequence[Mapping[str, float]]]]) -> Any:
+def side_by_side_figure(series: Mapping[str, tuple[Sequence[float], Sequence[Mapping[str, float]]]]) -> Any:
     """NC1 to NC4 of several trainings over epochs, one line for each.
 
     Args:
