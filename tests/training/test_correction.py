@@ -69,6 +69,20 @@ def test_temperature_against_a_search_and_predictions_stay() -> None:
     assert torch.equal(after.argmax(1), logits.argmax(1))
 
 
+def test_a_corrected_method_keeps_a_scale_for_its_own_prior() -> None:
+    logits, labels = problem()
+    fitted = fit_correction(logits, labels, COUNTS, get_method("etf-ce-pc"))
+    plain = fit_correction(logits, labels, COUNTS, get_method("etf-ce"))
+    assert fitted["own_scale"] == plain["scale"] != fitted["scale"]
+    model = info("etf-ce-pc", correction=fitted)
+    torch.testing.assert_close(corrected_logits(logits, model, "train"), plain["scale"] * logits)
+    proportional = [2.0 * c for c in COUNTS]
+    torch.testing.assert_close(corrected_logits(logits, model, proportional), plain["scale"] * logits)
+    shift = fitted["strength"] * torch.tensor(COUNTS).double().log()
+    expected = (fitted["scale"] * logits - shift).softmax(1)
+    torch.testing.assert_close(corrected_logits(logits, model).softmax(1), expected)
+
+
 def test_priors_follow_bayes_rule() -> None:
     logits, _ = problem(50)
     posterior = torch.softmax(0.5 * logits, 1)

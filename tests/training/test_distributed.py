@@ -77,9 +77,32 @@ def test_synchronising_keeps_parameters_and_output() -> None:
     assert torch.isfinite(network.train()(x)).all()
 
 
+class Fused(nn.BatchNorm2d):
+    """A BatchNorm with an activation of its own, as timm's."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.drop, self.act = nn.Identity(), nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(self.drop(super().forward(x)))
+
+
+def test_a_fused_activation_is_kept() -> None:
+    network, x = nn.Sequential(Fused(2)), torch.randn(4, 2, 3, 3)
+    expected = network(x)
+    names = list(network.state_dict())
+    synchronise_batch_norm(network)
+    assert isinstance(network[0], SyncedBatchNorm)
+    assert torch.equal(network(x), expected)
+    assert expected.min() == 0
+    assert list(network.state_dict()) == names
+
+
 def test_another_kind_of_batch_norm_is_refused() -> None:
-    class Fused(nn.BatchNorm2d):
+    class Strange(nn.BatchNorm2d):
         pass
 
-    with pytest.raises(ValueError, match="the backbone has a Fused, which normalises the samples of one process alone"):
-        synchronise_batch_norm(nn.Sequential(Fused(3)))
+    message = "the backbone has a Strange, which normalises the samples of one process alone"
+    with pytest.raises(ValueError, match=message):
+        synchronise_batch_norm(nn.Sequential(Strange(3)))

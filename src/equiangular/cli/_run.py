@@ -45,7 +45,21 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     if finished:
         console.print(f"this run had finished already; its results, from {output / 'results.json'}:", highlight=False)
     console.print(scores_table(results))
-    console.print(f"wrote results.json, metrics.csv and model/ into {output}", highlight=False)
+    names = ["results.json", "metrics.csv", *draw(results, output)]
+    console.print(f"wrote {', '.join(names)} and model/ into {output}", highlight=False)
+
+
+def draw(results: dict[str, Any], output: Path) -> list[str]:
+    """Draw the curves of the run, where matplotlib is installed; the names of what was written."""
+    from importlib.util import find_spec
+
+    if find_spec("matplotlib") is None:
+        return []
+    from equiangular.report.figure import save_figure
+    from equiangular.report.training_figure import training_figure
+
+    save_figure(training_figure(results), output / "curves.png")
+    return ["curves.png"]
 
 
 class ProgressBar:

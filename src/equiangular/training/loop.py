@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -154,7 +155,7 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         for i, (x, target) in enumerate(batch.parts):
             with self.fabric.no_backward_sync(self.module, enabled=i + 1 < len(batch.parts)):
-                losses = self.module(x, target)["losses"]
+                losses = self._losses(x, target)
                 loss = losses.sum() / batch.size
                 # Distributed wrappers average the gradients of the processes; the loss of the batch is their sum.
                 world_size = self.fabric.world_size
@@ -169,14 +170,26 @@ class Training:
             self.average.update_parameters(self.task)
         self.step = batch.step + 1
 
+    def _losses(self, x: Tensor, target: Any) -> Tensor:
+        """The losses of the samples; where the CPU's checks find NaN features in them, training has diverged."""
+        try:
+            return self.module(x, target)["losses"]
+        except ValueError as error:
+            if "NaN or infinite" in str(error) and torch.isfinite(x).all():
+                raise self._diverged("infinite") from error
+            raise
+
+    def _diverged(self, loss: str) -> TrainingDivergedError:
+        return TrainingDivergedError(
+            f"the loss of {self.task.method.label!r} became {loss} in epoch {self.epoch + 1}. "
+            f"Lower the learning rate (now {self.budget.learning_rate}) or look for bad values in the input."
+        )
+
     def _end_epoch(self) -> None:
         total = float(self.fabric.all_reduce(self.total, reduce_op="sum"))
         loss = total / self.batches.bounds[-1][1]
-        if not torch.isfinite(torch.tensor(loss)):
-            raise TrainingDivergedError(
-                f"the loss of {self.task.method.label!r} became {loss} in epoch {self.epoch}. "
-                f"Lower the learning rate (now {self.budget.learning_rate}) or look for bad values in the input."
-            )
+        if not math.isfinite(loss):
+            raise self._diverged(str(loss))
         self.losses.append(loss)
         self.total.zero_()
         self.epoch, self.step = self.epoch + 1, 0

@@ -74,15 +74,25 @@ class _SumOverProcesses(torch.autograd.Function):
         return total
 
 
+class SyncedBatchNormAct(SyncedBatchNorm):
+    """The same, followed by dropout and activation: timm's ``BatchNormAct2d``, whose parts it takes over."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, C, ...) to the same shape."""
+        return self.act(self.drop(super().forward(input)))
+
+
 def synchronise_batch_norm(module: nn.Module) -> nn.Module:
     """Replace every BatchNorm inside ``module``, in place; parameters and buffers are kept, by identity.
 
     Raises:
-        ValueError: a kind of BatchNorm that is not PyTorch's own, which would see a part of the batch only.
+        ValueError: a kind of BatchNorm that is neither PyTorch's nor timm's, which would see a part of the batch only.
     """
     for name, child in module.named_children():
         if type(child) in _KINDS:
-            setattr(module, name, _synchronised(child))
+            setattr(module, name, _synchronised(child, SyncedBatchNorm))
+        elif isinstance(child, _KINDS) and hasattr(child, "drop") and hasattr(child, "act"):
+            setattr(module, name, _synchronised(child, SyncedBatchNormAct))
         elif isinstance(child, _BatchNorm) and not isinstance(child, (SyncedBatchNorm, nn.SyncBatchNorm)):
             raise ValueError(
                 f"the backbone has a {type(child).__name__}, which normalises the samples of one process alone: the "
@@ -93,7 +103,7 @@ def synchronise_batch_norm(module: nn.Module) -> nn.Module:
     return module
 
 
-def _synchronised(layer: _BatchNorm) -> SyncedBatchNorm:
-    synced = SyncedBatchNorm(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
-    synced._parameters, synced._buffers = layer._parameters, layer._buffers
+def _synchronised(layer: _BatchNorm, kind: type[SyncedBatchNorm]) -> SyncedBatchNorm:
+    synced = kind(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
+    synced._parameters, synced._buffers, synced._modules = layer._parameters, layer._buffers, layer._modules
     return synced.train(layer.training)
