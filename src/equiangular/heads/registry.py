@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
-from equiangular._validate import check_choice
+from equiangular._validate import check_choice, did_you_mean
 from equiangular.heads.base import Head
 from equiangular.heads.cosine import CosineHead
 from equiangular.heads.etf import ETFHead
@@ -35,10 +36,21 @@ def make_head(kind: str, in_features: int, num_classes: int, **options: Any) -> 
         options: keyword arguments of the head, see :class:`Head`.
 
     Raises:
-        ValueError: no such kind (the closest one is suggested), or an argument out of its range.
+        ValueError: no such kind or option (the closest one is suggested), or an argument out of its range.
 
     Example:
         >>> make_head("cosine", 64, 10).num_classes
         10
     """
-    return HEADS[check_choice(kind, HEADS, "head")](in_features, num_classes, **options)
+    head = HEADS[check_choice(kind, HEADS, "head")]
+    known = _options(head)
+    for name in options:
+        if name not in known:
+            raise ValueError(f"unknown option {name!r} of the head {kind!r}{did_you_mean(name, known)}")
+    return head(in_features, num_classes, **options)
+
+
+def _options(head: type[Head]) -> list[str]:
+    """The keyword arguments of a head and of its parents."""
+    signatures = [inspect.signature(cls.__init__) for cls in head.__mro__ if issubclass(cls, Head)]
+    return [name for s in signatures for name, p in s.parameters.items() if p.kind is p.KEYWORD_ONLY]
