@@ -66,7 +66,7 @@ def evaluate(
 
         results = evaluate(classifier, data=data, batch_size=batch_size, progress=advance)
     results = {"path": str(run), **results, "provenance": provenance()}
-    console = Console(width=None if Console().is_terminal else 120)
+    console = Console(width=None if Console().is_terminal else 150)
     console.print(score_table(results))
     if not quiet:
         console.print(class_table(results))

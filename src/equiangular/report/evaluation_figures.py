@@ -29,7 +29,7 @@ def confusion_figure(results: dict[str, Any]) -> Any:
     order = sorted(range(len(classes)), key=lambda i: -classes[i]["train"])
     names = [classes[i]["name"] for i in order]
     shares = [[counts[i][j] / max(1, sum(counts[i])) for j in order] for i in order]
-    size = min(14.0, max(4.6, 0.3 * len(order) + 2.2))
+    size = 7.0 if len(order) > _NAMED else min(14.0, max(4.6, 0.3 * len(order) + 2.2))
     figure = figure_class(figsize=(size + 0.7, size), layout="constrained")
     axis = figure.subplots()
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")

@@ -47,9 +47,10 @@ def fit_correction(
 ) -> dict[str, float] | None:
     """Calibrate a trained model on the validation part: what :class:`ModelInfo` keeps as ``correction``.
 
-    A method with prior correction gets scale and strength, see :func:`calibrate_prior_correction`. For any other method
-    the prior is left as it is and only the scale is fitted, a temperature 1 / scale (Guo et al., ICML 2017), under the
-    prior that its logits stand for; no prediction changes, the probabilities do.
+    A method with prior correction gets scale and strength, see :func:`calibrate_prior_correction`, and for where its
+    prior is kept after all ``own_scale``. For any other method the prior is left as it is and only the scale is fitted,
+    a temperature 1 / scale (Guo et al., ICML 2017), under the prior that its logits stand for; no prediction changes,
+    the probabilities do.
 
     Args:
         logits: (N, K) of the validation part, taken from the training data.
@@ -59,7 +60,8 @@ def fit_correction(
         balance: how far the sampler balanced the classes, see :class:`ModelInfo`.
 
     Returns:
-        ``{"scale", "strength"}``; None where the validation part has fewer than two classes.
+        ``{"scale", "strength"}``, and ``own_scale`` with prior correction; None where the validation part has fewer
+        than two classes.
 
     Raises:
         ValueError: wrong shapes, NaN values or an empty class.
@@ -72,15 +74,19 @@ def fit_correction(
     if len(torch.unique(check_labels(labels, logits.shape[1], batch=logits.shape[0]))) < 2:
         return None
     base = logit_prior(method, class_counts, balance=balance)
-    fitted = calibrate_prior_correction(logits, labels, base, target_prior=None if method.corrected else base)
-    return {"scale": fitted.scale, "strength": fitted.strength}
+    own = calibrate_prior_correction(logits, labels, base, target_prior=base)
+    if not method.corrected:
+        return {"scale": own.scale, "strength": own.strength}
+    fitted = calibrate_prior_correction(logits, labels, base)
+    return {"scale": fitted.scale, "strength": fitted.strength, "own_scale": own.scale}
 
 
 def corrected_logits(logits: Tensor, info: ModelInfo, prior: Any | None = None) -> Tensor:
     """Logits whose softmax are the class probabilities of a stored model.
 
     z' = scale z - strength (log pi - log rho), with pi the prior that the method's logits stand for and rho the target
-    prior; scale and strength are those of ``info.correction``, 1 where the model was not calibrated.
+    prior; scale and strength are those of ``info.correction``, 1 where the model was not calibrated. Where rho is pi,
+    the scale is the one fitted for that, ``own_scale``.
 
     Args:
         logits: (N, K) of the model.
@@ -134,4 +140,6 @@ def correction_terms(info: ModelInfo, prior: Any | None = None) -> tuple[float, 
         target = prior
     fitted = info.correction or {"scale": 1.0, "strength": 1.0}
     shift = log_prior(base, info.num_classes, "class_counts") - log_prior(target, info.num_classes, "prior")
-    return float(fitted["scale"]), float(fitted["strength"]) * shift
+    kept = bool((shift.abs() < 1e-12).all())
+    scale = fitted.get("own_scale", fitted["scale"]) if kept else fitted["scale"]
+    return float(scale), float(fitted["strength"]) * shift
