@@ -59,7 +59,11 @@ def load_pretrained(model_class: Any, name_or_path: str | Path, **options: Any) 
 def _with_head(model_class: Any) -> Any:
     """A subclass whose models are built with the head that their configuration describes."""
 
+    model_class = getattr(model_class, "_without_head", model_class)
+
     class WithHead(model_class):
+        _without_head = model_class
+
         def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
             super().__init__(config, *args, **kwargs)
             description = getattr(config, "equiangular_head", None)
