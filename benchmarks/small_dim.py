@@ -88,7 +88,7 @@ STUDIES = {
         Budget(epochs=12, batch_size=128),
         5,
         1,
-        ((8.0, 16.0, 32.0), (0.5, 1.0, 2.0)),
+        ((4.0, 8.0, 16.0), (0.5, 1.0, 2.0)),
         {"best_frame(softmax)": REFERENCE},
     ),
 }
