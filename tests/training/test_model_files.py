@@ -170,7 +170,7 @@ def rewrite(run: Path, **changes: object) -> None:
         ({"kind": "picture"}, "kind"),
         ({"head": {"kind": "etf"}}, "described by its kind and options"),
         ({"head": {"kind": "eft", "options": {}}}, "did you mean 'etf'"),
-        ({"head": {"kind": "etf", "options": {"nrom": "batch"}}}, "does not take these options"),
+        ({"head": {"kind": "etf", "options": {"nrom": "batch"}}}, "did you mean 'norm'"),
     ],
 )
 def test_descriptions_that_do_not_fit(tmp_path: Path, changes: dict, message: str) -> None:

@@ -71,10 +71,7 @@ def build_described(description: dict[str, Any], in_features: int, num_classes: 
     if options.get("basis") == "given":
         del options["basis"]
         options["prototypes"] = state.get("frame", state.get("weight"))
-    try:
-        head = make_head(kind, in_features, num_classes, **options)
-    except TypeError as error:
-        raise ValueError(f"a head of kind {kind!r} does not take these options: {error}.") from error
+    head = make_head(kind, in_features, num_classes, **options)
     if kind == "rotated-etf" and "skew" not in state and isinstance(head, ETFHead):
         head.bake()
     return head
