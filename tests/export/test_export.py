@@ -1,6 +1,7 @@
 """Exported files against the network: any batch size, everything inside, and refused where they differ."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,16 @@ def test_a_file_that_computes_something_else_is_refused(
     monkeypatch.setitem(write.FORMATS, ".pt2", (broken, wrong))
     with pytest.raises(ValueError, match=r"could not convert this model to \.pt2:   no converter for this\. Try"):
         export_model(Classifier.load(digits_run), tmp_path / "m.pt2")
+
+
+@pytest.mark.parametrize("library", ["onnx", "onnxruntime"])
+def test_a_missing_library_is_named_with_its_extra(
+    digits_run: Path, tmp_path: Path, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ImportError, match=rf"needs '{library}'.*equiangular\[onnx\]"):
+        export_model(Classifier.load(digits_run), tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 def test_bad_options(digits_run: Path, table_run: Path, tmp_path: Path) -> None:

@@ -84,6 +84,16 @@ def test_a_corrupt_image_is_reported_and_the_rest_goes_on(tmp_path: Path) -> Non
     assert "has no image data" in failures[1][1]
 
 
+def test_a_palette_with_transparency_is_laid_on_white_without_a_warning(tmp_path: Path) -> None:
+    image = Image.new("P", (8, 8), 1)
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.paste(0, (0, 0, 4, 8))
+    image.save(tmp_path / "1.png", transparency=bytes([255, 0]))
+    (batch,) = read_inputs([tmp_path / "1.png"], COLOUR)
+    assert batch.inputs[0, :, 0, 0].tolist() == [10, 20, 30]
+    assert batch.inputs[0, :, 0, 7].tolist() == [255, 255, 255]
+
+
 def test_a_shape_that_is_no_square_is_not_guessed(tmp_path: Path) -> None:
     wide = replace(COLOUR, input_shape=(3, 8, 12))
     right, wrong = picture(tmp_path / "1.png", (8, 12, 3)), picture(tmp_path / "2.png", (8, 8, 3))

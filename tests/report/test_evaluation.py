@@ -18,12 +18,12 @@ def results(num_classes: int, *, tested: int | None = None, seed: int = 0) -> di
     labels = torch.from_numpy(rng.integers(0, tested or num_classes, 400))
     logits = torch.from_numpy(rng.normal(size=(400, num_classes)))
     logits[torch.arange(400), labels] += 2
-    names = [f"class <{i}>" for i in range(num_classes)]
+    names = [f"class <{i}>" for i in range(num_classes - 1)] + ["[bold] class $^$"]
     scorer = Scorer(counts, class_names=names)
     scorer.update(logits, labels)
     return {
         "method": "ETF + CE",
-        "data": "made up",
+        "data": "made [up]",
         "path": "runs/x",
         "prior": "train",
         "scores": scorer.compute(),
@@ -52,14 +52,17 @@ def test_everything_is_drawn(num_classes: int, tmp_path) -> None:
     curves = reliability_figure(made).axes
     assert len(curves) == 4
     page = write_evaluation_page(made, tmp_path / "p.html").read_text()
+    assert page.count("[bold] class $^$") >= (2 if num_classes <= 60 else 1)
     assert "class &lt;0&gt;" in page
     assert "class <0>" not in page
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(score_table(made))
     console.print(class_table(made))
     text = console.export_text()
+    assert "on made [up]" in text
+    assert ("[bold] class $^$" in text) or num_classes == 70  # it may not be among those shown
     assert "class prior of the predictions: that of the training data" in text
-    assert text.count("class <") >= min(num_classes, 40)
+    assert text.count("class <") >= min(num_classes, 40) - 1
     assert ("the 40 classes of lowest accuracy, of 70" in text) == (num_classes == 70)
 
 
@@ -83,4 +86,7 @@ def test_classes_in_the_order_of_their_training_samples() -> None:
     made = results(6)
     made["classes"] = [{**row, "train": 10 * i} for i, row in enumerate(made["classes"])]
     axis = confusion_figure(made).axes[0]
-    assert [label.get_text() for label in axis.get_yticklabels()] == [f"class <{i}>" for i in range(5, -1, -1)]
+    assert [label.get_text() for label in axis.get_yticklabels()] == [
+        r"[bold] class \$^\$",
+        *(f"class <{i}>" for i in range(4, -1, -1)),
+    ]

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from equiangular.data.images import decode_image
+from equiangular.data.images import decode_image, quiet
 from equiangular.training.model_info import ModelInfo
 
 
@@ -47,7 +47,8 @@ def decoded_batch(
             return str(error)
 
     positions = range(len(sources))
-    images = list(map(decode, positions) if pool is None else pool.map(decode, positions))
+    with quiet():
+        images = list(map(decode, positions) if pool is None else pool.map(decode, positions))
     good = [i for i in positions if isinstance(images[i], Tensor)]
     bad = [i for i in positions if not isinstance(images[i], Tensor)]
     return InputBatch(

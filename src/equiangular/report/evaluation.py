@@ -40,7 +40,8 @@ def score_rows(results: dict[str, Any]) -> list[tuple[str, str, str, str]]:
 def score_table(results: dict[str, Any]) -> Any:
     """A ``rich.table.Table`` of the scores."""
     table_class = require("rich.table", extra="train", purpose="Printing the table").Table
-    title = f"{results['method']} on {results['data']}\nclass prior of the predictions: {prior_text(results)}"
+    escape = require("rich.markup", extra="train", purpose="Printing the table").escape  # no name is markup
+    title = f"{results['method']} on {escape(results['data'])}\nclass prior of the predictions: {prior_text(results)}"
     table = table_class(title=title, title_justify="left", title_style="bold")
     table.add_column("measure, %", no_wrap=True)
     table.add_column("as predicted", justify="right", no_wrap=True)
@@ -54,6 +55,7 @@ def score_table(results: dict[str, Any]) -> Any:
 def class_table(results: dict[str, Any]) -> Any:
     """A ``rich.table.Table`` of the classes; of very many, those with the lowest accuracy."""
     table_class = require("rich.table", extra="train", purpose="Printing the table").Table
+    escape = require("rich.markup", extra="train", purpose="Printing the table").escape  # no name is markup
     rows = results["classes"]
     title = "classes"
     if len(rows) > SHOWN_CLASSES:
@@ -67,7 +69,7 @@ def class_table(results: dict[str, Any]) -> Any:
     for row in rows:
         sizes = (f"{row['train']:,}", f"{row['test']:,}")
         rates = (number(row["accuracy"]), number(row["precision"]))
-        table.add_row(row["name"], row["group"], *sizes, *rates, row["mistaken_for"] or "-")
+        table.add_row(escape(row["name"]), row["group"], *sizes, *rates, escape(row["mistaken_for"] or "-"))
     return table
 
 

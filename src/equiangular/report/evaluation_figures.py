@@ -27,7 +27,7 @@ def confusion_figure(results: dict[str, Any]) -> Any:
     figure_class = require("matplotlib.figure", extra="plot", purpose="Drawing the confusion matrix").Figure
     classes, counts = results["classes"], results["confusion"]
     order = sorted(range(len(classes)), key=lambda i: -classes[i]["train"])
-    names = [classes[i]["name"] for i in order]
+    names = [classes[i]["name"].replace("$", r"\$") for i in order]  # not mathematics
     shares = [[counts[i][j] / max(1, sum(counts[i])) for j in order] for i in order]
     size = 7.0 if len(order) > _NAMED else min(14.0, max(4.6, 0.3 * len(order) + 2.2))
     figure = figure_class(figsize=(size + 0.7, size), layout="constrained")
