@@ -94,3 +94,28 @@ def test_every_method_starts_from_the_same_backbone() -> None:
     states = [task.backbone.state_dict() for task in tasks]
     for key, value in states[0].items():
         assert all(torch.equal(value, s[key]) for s in states[1:])
+
+
+def test_options_of_budget_and_hardware_find_their_place() -> None:
+    config = configure("digits", mix="mixup:0.2", augment="crop", precision="64-true", size=8, width=0.5)
+    assert (config.budget.mix, config.budget.augment, config.budget.weight_decay) == ("mixup:0.2", "crop", 5e-3)
+    assert (config.hardware.precision, config.hardware.accelerator) == ("64-true", "cpu")
+    assert (config.size, config.width) == (8, 0.5)
+    with pytest.raises(ValueError, match="did you mean 'flip'"):
+        configure("digits", augment="flipp")
+
+
+def test_the_fingerprint_covers_augmentation_and_precision_and_not_where_it_runs() -> None:
+    base = configure("digits").run_fingerprint("etf-la")
+    for changes in ({"mix": "mixup:1"}, {"augment": "crop"}, {"precision": "bf16-mixed"}, {"width": 2.0}, {"size": 8}):
+        assert configure("digits", **changes).run_fingerprint("etf-la") != base
+    for changes in ({"workers": 2}, {"channels_last": True}, {"root": "/data"}, {"memory": "stream"}):
+        assert configure("digits", **changes).run_fingerprint("etf-la") == base
+
+
+def test_augmentation_and_mixing_are_at_work(tmp_path: Path) -> None:
+    small = {**SMALL, "methods": ("linear-ce", "etf-la")}
+    plain = run_study(configure("digits", **small), tmp_path / "plain")
+    mixed = run_study(configure("digits", augment="crop", mix="mixup:1.0", **small), tmp_path / "mixed")
+    assert all(a["final_loss"] < b["final_loss"] for a, b in zip(plain["runs"], mixed["runs"], strict=True))
+    assert {r["subset_sha256"] for r in plain["runs"]} == {r["subset_sha256"] for r in mixed["runs"]}

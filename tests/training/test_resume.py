@@ -170,10 +170,10 @@ def test_another_configuration_is_refused_and_what_does_not_matter_is_not(stoppe
 
 
 def test_other_data_are_refused(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from equiangular.training import run
+    from equiangular.training import runner
 
-    load = run.load_dataset
-    monkeypatch.setattr(run, "load_dataset", lambda *a, **k: load(*a, **{**k, "split_seed": 1}))
+    load = runner.load_dataset
+    monkeypatch.setattr(runner, "load_dataset", lambda *a, **k: load(*a, **{**k, "split_seed": 1}))
     with pytest.raises(ValueError, match=r"manifest: '[0-9a-f]+' then"):
         resume(stopped)
 

@@ -131,6 +131,7 @@ def test_options_train_as_well(tmp_path: Path, changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
 def test_a_compiled_backbone_gives_the_same_result(tmp_path: Path) -> None:
     config = replace(CONFIG, method="linear-ce", backbone="mlp", epochs=2)
     plain, compiled = train(config, tmp_path / "a"), train(replace(config, compile=True), tmp_path / "b")

@@ -108,7 +108,9 @@ class Training:
         self.losses: list[float] = []
         self.seconds = 0.0
         self.last_rate = 0.0
-        self.total = torch.zeros((), dtype=torch.float64, device=device)  # of the losses of this epoch, this process
+        # The sum of the losses of this epoch on this process; Apple's GPUs have no float64.
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        self.total = torch.zeros((), dtype=dtype, device=device)
 
     @property
     def shown(self) -> Task:
