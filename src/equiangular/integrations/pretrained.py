@@ -20,8 +20,8 @@ def load_pretrained(model_class: Any, name_or_path: str | Path, **options: Any) 
 
     ``save_pretrained`` (and so ``Trainer.save_model`` and ``push_to_hub``) writes the head with the other weights, and
     ``attach`` keeps its description in the configuration as ``equiangular_head``. The plain ``from_pretrained`` knows
-    neither: it would put the class vectors into a linear layer with a random bias and without scale. Here the model
-    is built with its head first, so that every weight finds its place.
+    neither: it would put the class vectors into a linear layer that learns, with a new bias and without normalisation
+    and scale. Here the model is built with its head first, so that every weight finds its place.
 
     Args:
         model_class: the class of transformers that was saved, such as ``ViTForImageClassification``; no Auto class.
@@ -58,7 +58,6 @@ def load_pretrained(model_class: Any, name_or_path: str | Path, **options: Any) 
 
 def _with_head(model_class: Any) -> Any:
     """A subclass whose models are built with the head that their configuration describes."""
-
     model_class = getattr(model_class, "_without_head", model_class)
 
     class WithHead(model_class):

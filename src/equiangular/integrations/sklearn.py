@@ -28,7 +28,7 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
 
     Columns are standardised; then come hidden layers with ReLU, a linear map to features h (K,), and logits
     s cos(h, m_k) with the fixed m_k of a simplex ETF and the s at which probability 0.999 can be reached. Without
-    hidden layers only the linear map is learned.
+    hidden layers only the linear map is learned. The frame takes K^2 numbers.
 
     Args:
         hidden_layer_sizes: sizes of the hidden layers; ``()`` for none.
@@ -38,7 +38,7 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
             ``classes_``. The logits are corrected from the training prior to this one by Bayes' rule, with scale and
             strength calibrated on the held-out part where ``early_stopping`` makes one. None corrects nothing.
         normalize: whether h is scaled to unit norm. If not, the logits are <h, m_k>, as free as those of a linear
-            layer: often more accurate where classes overlap. ``"dr"`` needs True.
+            layer, which may help where classes overlap. ``"dr"`` needs True.
         class_weight: ``"balanced"``, a dictionary of class to weight, or None: multiplied into the sample weights.
         learning_rate: peak learning rate of AdamW; it falls to 0 over the epochs as a cosine.
         weight_decay: decoupled weight decay of AdamW.
