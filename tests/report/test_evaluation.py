@@ -76,6 +76,7 @@ def test_rows_of_groups() -> None:
 def test_classes_without_test_samples() -> None:
     made = results(6, tested=2)
     rows = {label: (value, note) for label, value, _, note in score_rows(made)}
+    assert rows["balanced accuracy"][1] == "mean over the 2 of 6 classes that have test samples"
     assert rows["few-shot accuracy"][0] == "-"
     assert rows["few-shot accuracy"][1].endswith("none of them with test samples")
     reliability_figure(made)

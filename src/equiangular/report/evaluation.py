@@ -21,9 +21,11 @@ def score_rows(results: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     low, high = results["model"]["thresholds"]
     bounds = {"many": f"more than {high}", "medium": f"{low} to {high}", "few": f"fewer than {low}"}  # training samples
     sizes = {name: [row for row in results["classes"] if row["group"] == name] for name in _GROUPS}
+    tested, total = sum(row["test"] > 0 for row in results["classes"]), len(results["classes"])
+    present = "the classes" if tested == total else f"the {tested} of {total} classes that have test samples"
     rows = [
         ("accuracy", "accuracy", f"{scores['samples']:,} samples"),
-        ("balanced accuracy", "balanced_accuracy", "mean over the classes"),
+        ("balanced accuracy", "balanced_accuracy", f"mean over {present}"),
     ]
     for name in _GROUPS:
         own = len(sizes[name])
