@@ -13,19 +13,6 @@ from equiangular.posthoc.prior import corrected, log_prior
 from equiangular.training.methods import Method, get_method
 from equiangular.training.model_info import ModelInfo
 
-# Methods whose logits estimate the classes under the prior of the samples they were trained on. All others aim at equal
-# priors: by their loss, their sampling or what follows training.
-TRAIN_PRIOR_METHODS = (
-    "linear-ce",
-    "etf-ce",
-    "cosine-ce",
-    "rotated-etf-ce",
-    "linear-focal",
-    "linear-las",
-    "cosine-ldam",
-    "etf-dr",
-    "etf-dr-batch",
-)
 PRIORS = ("uniform", "train")
 
 
@@ -37,9 +24,7 @@ def logit_prior(method: Method, class_counts: Any, *, balance: float = 0.0) -> T
         (tensor([90., 10.], dtype=torch.float64), tensor([1., 1.], dtype=torch.float64))
     """
     counts = check_class_counts(class_counts)
-    if method.corrected or method.name in TRAIN_PRIOR_METHODS:
-        return counts ** (1 - balance)
-    return torch.ones_like(counts)
+    return torch.ones_like(counts) if method.balances else counts ** (1 - balance)
 
 
 def fit_correction(

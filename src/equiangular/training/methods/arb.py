@@ -23,6 +23,6 @@ def criterion(features: Tensor, target: Any, head: Head, context: Context) -> Te
 _SOURCE = "Xie et al. 2023"
 
 METHODS = (
-    Method("linear-arb", "learnable linear + ARB loss", "linear", criterion, _SOURCE),
-    Method("etf-arb", "ETF + ARB loss", "etf", criterion, _SOURCE, {"norm": "batch"}),
+    Method("linear-arb", "learnable linear + ARB loss", "linear", criterion, _SOURCE, balances=True),
+    Method("etf-arb", "ETF + ARB loss", "etf", criterion, _SOURCE, {"norm": "batch"}, balances=True),
 )

@@ -56,6 +56,8 @@ class Method:
         corrected: whether the prior correction is applied after training. Such a method is trained exactly as the
             one named by ``trained_as`` and shares its weights.
         trained_as: the name of the method whose training it shares; its own name by default.
+        balances: whether its logits stand for equal class priors, by its loss, its sampling or its second stage; else
+            they stand for the class frequencies of the training data.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Method:
     head_options: Mapping[str, Any] = field(default_factory=dict)
     corrected: bool = False
     trained_as: str = ""
+    balances: bool = False
 
     @property
     def training_name(self) -> str:

@@ -20,6 +20,7 @@ METHODS = (
         logit_adjustment.criterion,
         f"{_SOURCE}; Menon et al. 2021",
         _OPTIONS,
+        balances=True,
     ),
     Method("frame-dr", "best frame + DR", "etf", dot_regression.criterion, f"{_SOURCE}; Yang et al. 2022", _OPTIONS),
 )

@@ -21,12 +21,13 @@ def criterion(features: Tensor, target: Any, head: Head, context: Context, *, ga
 _SOURCE = "Cui et al. 2019"
 
 METHODS = (
-    Method("linear-cb-ce", "learnable linear + class-balanced CE", "linear", criterion, _SOURCE),
+    Method("linear-cb-ce", "learnable linear + class-balanced CE", "linear", criterion, _SOURCE, balances=True),
     Method(
         "linear-cb-focal",
         "learnable linear + class-balanced focal loss",
         "linear",
         partial(criterion, gamma=2.0),
         f"{_SOURCE}, softmax form",
+        balances=True,
     ),
 )

@@ -164,6 +164,7 @@ METHODS = (
         cross_entropy.criterion,
         "Kang et al. 2020",
         trained_as="linear-ce",
+        balances=True,
         second_stage=second_stage,
     ),
 )

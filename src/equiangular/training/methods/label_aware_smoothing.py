@@ -39,6 +39,7 @@ METHODS = (
         cross_entropy.criterion,
         _SOURCE,
         trained_as="linear-ce",
+        balances=True,
         second_stage=second_stage,
     ),
 )

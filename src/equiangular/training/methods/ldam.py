@@ -41,5 +41,6 @@ METHODS = (
         partial(criterion, deferred=True),
         _SOURCE,
         _OPTIONS,
+        balances=True,
     ),
 )

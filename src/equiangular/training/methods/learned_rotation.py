@@ -17,5 +17,6 @@ METHODS = (
         logit_adjustment.criterion,
         f"{_SOURCE}; Menon et al. 2021",
         _OPTIONS,
+        balances=True,
     ),
 )

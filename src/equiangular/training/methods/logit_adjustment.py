@@ -17,9 +17,11 @@ def criterion(features: Tensor, target: Tensor, head: Head, context: Context) ->
 
 _SOURCE = "Menon et al. 2021; Ren et al. 2020"
 
+_OPTIONS = {"norm": "batch"}
+
 METHODS = (
-    Method("linear-la", "learnable linear + logit adjustment", "linear", criterion, _SOURCE),
-    Method("cosine-la", "learnable cosine + logit adjustment", "cosine", criterion, _SOURCE, {"norm": "batch"}),
-    Method("random-la", "frozen random + logit adjustment", "random", criterion, _SOURCE, {"norm": "batch"}),
-    Method("etf-la", "ETF + logit adjustment", "etf", criterion, _SOURCE, {"norm": "batch"}),
+    Method("linear-la", "learnable linear + logit adjustment", "linear", criterion, _SOURCE, balances=True),
+    Method("cosine-la", "learnable cosine + logit adjustment", "cosine", criterion, _SOURCE, _OPTIONS, balances=True),
+    Method("random-la", "frozen random + logit adjustment", "random", criterion, _SOURCE, _OPTIONS, balances=True),
+    Method("etf-la", "ETF + logit adjustment", "etf", criterion, _SOURCE, _OPTIONS, balances=True),
 )

@@ -68,6 +68,7 @@ METHODS = (
         "linear",
         cross_entropy.criterion,
         "Alshammari et al. 2022",
+        balances=True,
         second_stage=second_stage,
         budget_changes={"weight_decay": STAGE_ONE_WEIGHT_DECAY},
     ),
