@@ -92,6 +92,16 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["p.csv"]
 
 
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("equiangular.inference.predictions.json_lines", full)
+    with pytest.raises(ValueError, match=r"cannot write '.*p\.json': No space left on device"):
+        write_predictions(ROWS, tmp_path / "p.json")
+    assert not list(tmp_path.iterdir())
+
+
 def test_where_predictions_cannot_go(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"ends in \.csv or \.json, got .*p\.txt"):
         write_predictions(ROWS, tmp_path / "p.txt")
