@@ -37,7 +37,8 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
         with bar:
             results = train(config, output, progress=bar)
     except Stopped as stopped:
-        print(f"equiangular: {stopped}", file=sys.stderr)
+        if bar.first_process:
+            print(f"equiangular: {stopped}", file=sys.stderr)
         raise typer.Exit(128 + stopped.signal) from None
     if not bar.first_process:
         return

@@ -12,7 +12,7 @@ from equiangular.compare.config import CompareConfig
 from equiangular.data import Dataset
 from equiangular.measures.collapse import ClassMoments, collapse_measures
 from equiangular.posthoc import calibrate_prior_correction, prior_corrected_logits
-from equiangular.training import Method, Task, backbone_features, build_task, default_backbone, fit
+from equiangular.training import Method, Task, backbone_features, build_task, default_backbone, fit, predict
 from equiangular.training.outcome import final_head, stored_features
 from equiangular.training.scoring import score
 from equiangular.training.split import Split, make_split
@@ -94,10 +94,8 @@ def _curve_recorder(
 
     def record(epoch: int, loss: float) -> None:
         if epoch in recorded:
-            with torch.no_grad():
-                seen = backbone_features(task, split.train_x, prepare=split.standardise)
-                features = task.head(seen, pre_logits=True)
-            measured = collapse(features, split.train_y, task.head.class_vectors().detach())
+            features, _ = predict(task, split.train_x, prepare=split.standardise)
+            measured = collapse(features, split.train_y, task.head.class_vectors().detach().cpu())
             curve.append({"epoch": epoch + 1, "loss": loss, **measured})
 
     return record
