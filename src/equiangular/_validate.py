@@ -57,7 +57,7 @@ def check_features(features: Any, *, dim: int | None = None, name: str = "featur
         )
     if not features.is_floating_point():
         raise ValueError(f"{name} must be floating point, got {features.dtype}. Convert it with .float().")
-    if dim is not None and features.shape[1] != dim:
+    if dim is not None and not torch.jit.is_tracing() and features.shape[1] != dim:  # sizes are tensors in a trace
         raise ValueError(f"{name} must have width {dim}, got shape {tuple(features.shape)}.")
     if values_are_readable(features):
         value = features.detach()

@@ -76,7 +76,6 @@ def test_the_newer_exporter_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # the check of the width is not part of the graph
 def test_a_prior_correction_goes_into_the_graph(tmp_path: Path) -> None:
     backbone = network("etf")
     labels = torch.arange(40) % K

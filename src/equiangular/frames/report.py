@@ -67,7 +67,8 @@ class FrameReport:
     def __str__(self) -> str:
         none = f"none exists: K={self.num_classes} > d+1={self.dim + 1}"
         distance = none if math.isnan(self.etf_distance) else f"{self.etf_distance:.3g}"
-        bounds = f"Rankin bound {self.rankin_bound:.6g}, Levenshtein bound {self.levenshtein_bound:.6g}"
+        levenshtein = round(self.levenshtein_bound, 12) + 0.0  # no -3e-17 for 0
+        bounds = f"Rankin bound {self.rankin_bound:.6g}, Levenshtein bound {levenshtein:.6g}"
         lines = (
             ("vectors", f"K={self.num_classes} in d={self.dim} dimensions, rank {self.rank}"),
             ("norms", f"{self.norm_min:.6g} to {self.norm_max:.6g}"),
