@@ -67,6 +67,7 @@ STUDIES = {
 # base training -> ways of going on from it
 METHODS = {
     "etf": ("etf-order", "etf-match", "etf-prototype", "etf-ncm"),
+    "etfce": ("etfce-match", "etfce-ncm"),
     "cosine": ("cosine-finetuned", "cosine-ncm"),
     "linear": ("linear-finetuned", "linear-ncm"),
 }
@@ -75,12 +76,14 @@ LABELS = {
     "etf-match": "ETF + DR, vertices matched",
     "etf-prototype": "ETF + DR, new classes as prototypes, nothing trained",
     "etf-ncm": "ETF + DR, then nearest class mean",
+    "etfce-match": "ETF + CE, vertices matched",
+    "etfce-ncm": "ETF + CE, then nearest class mean",
     "cosine-finetuned": "learned cosine + CE, finetuned",
     "cosine-ncm": "learned cosine + CE, then nearest class mean",
     "linear-finetuned": "learned linear + CE, finetuned",
     "linear-ncm": "learned linear + CE, then nearest class mean",
 }
-TRAINED = ("etf-order", "etf-match", "cosine-finetuned", "linear-finetuned")
+TRAINED = ("etf-order", "etf-match", "etfce-match", "cosine-finetuned", "linear-finetuned")
 GRID = {"learning_rate": (0.02, 0.1, 0.5), "steps": (20, 100, 500)}
 FIRST_TUNING_SEED = 1000
 
@@ -136,21 +139,13 @@ def make_head(kind: str, width: int, study: Study, seed: int) -> Head:
     return IncrementalETFHead(width, study.base, reserved=study.classes - study.base, **options)
 
 
-def criterion(head: Head, x: Tensor, y: Tensor) -> Tensor:
-    """Dot-regression on the fixed head, cross-entropy on a learned one; classes of the batch averaged alike."""
+def criterion(kind: str, head: Head, x: Tensor, y: Tensor, *, balanced: bool) -> Tensor:
+    """Dot-regression or cross-entropy; balanced: classes of the batch averaged alike."""
     h = head(x, pre_logits=True)
-    if isinstance(head, IncrementalETFHead):
-        return dot_regression_loss(h, y, head.weight, balance="batch")
-    weight = 1 / y.bincount(minlength=head.num_classes).clamp(min=1)
-    return F.cross_entropy(head.logits_from_features(h), y, weight=weight.to(h))
-
-
-def base_criterion(head: Head, x: Tensor, y: Tensor) -> Tensor:
-    """The same without the balance: what both methods are published with."""
-    h = head(x, pre_logits=True)
-    if isinstance(head, IncrementalETFHead):
-        return dot_regression_loss(h, y, head.weight)
-    return F.cross_entropy(head.logits_from_features(h), y)
+    if kind == "etf":
+        return dot_regression_loss(h, y, head.weight, balance="batch" if balanced else "none")
+    weight = (1 / y.bincount(minlength=head.num_classes).clamp(min=1)).to(h) if balanced else None
+    return F.cross_entropy(head.logits_from_features(h), y, weight=weight)
 
 
 def widen(head: Head, features: Tensor, labels: Tensor) -> Head:
@@ -169,11 +164,11 @@ def widen(head: Head, features: Tensor, labels: Tensor) -> Head:
     return head
 
 
-def finetune(head: Head, x: Tensor, y: Tensor, learning_rate: float, steps: int) -> None:
+def finetune(kind: str, head: Head, x: Tensor, y: Tensor, learning_rate: float, steps: int) -> None:
     optimizer = torch.optim.SGD(head.parameters(), learning_rate, momentum=0.9, nesterov=True)
     for _ in range(steps):
         optimizer.zero_grad(set_to_none=True)
-        criterion(head, x, y).backward()
+        criterion(kind, head, x, y, balanced=True).backward()
         optimizer.step()
 
 
@@ -186,18 +181,19 @@ def go_on(
 ) -> list[dict[str, float]]:
     """All sessions of one method on stored backbone features: accuracy after each of them."""
     head = copy.deepcopy(base).eval()
+    kind, way = method.split("-")
     memory = class_means(features["base"], features["base_y"], range(study.base))
     rows = [measure(decide(method, head, memory, features["test"]), features["test_y"], study.base, study)]
     for shots, labels in features["shots"]:
         known = len(memory)
-        if method == "etf-order":
+        if way == "order":
             head.add_classes(study.ways)
-        elif method in ("etf-match", "etf-prototype"):
-            head.register_classes(shots, labels, vector="prototype" if method == "etf-prototype" else "vertex")
-        elif method in TRAINED:
+        elif way in ("match", "prototype"):
+            head.register_classes(shots, labels, vector="prototype" if way == "prototype" else "vertex")
+        elif way == "finetuned":
             widen(head, shots, labels)
         if method in TRAINED:
-            finetune(head, torch.cat([memory, shots]), torch.cat([torch.arange(known), labels]), **chosen)
+            finetune(kind, head, torch.cat([memory, shots]), torch.cat([torch.arange(known), labels]), **chosen)
         memory = torch.cat([memory, class_means(shots, labels, range(known, known + study.ways))])
         rows.append(measure(decide(method, head, memory, features["test"]), features["test_y"], len(memory), study))
     return rows
@@ -228,7 +224,7 @@ def run(
     data = make_data(study, seed, tuning=tuning)
     backbone = make_backbone(study.backbone, tuple(data.base_x.shape[1:]), seed=seed)
     network = nn.Sequential(backbone, make_head(kind, backbone.num_features, study, seed))
-    base_loss = lambda x, y: base_criterion(network[1], network[0](x), y)  # noqa: E731
+    base_loss = lambda x, y: criterion(kind, network[1], network[0](x), y, balanced=False)  # noqa: E731
     train(network, base_loss, data.base_x, data.base_y, seed=seed, epochs=study.epochs, augment=study.augment)
     features = {
         "base": run_chunks(network[0], data.base_x),
@@ -282,7 +278,7 @@ def draw(table: dict[str, Any], title: str, path: Path) -> None:
     figure_module = require("matplotlib.figure", extra="plot", purpose="Drawing the figure")
     figure = figure_module.Figure(figsize=(9, 4.6), layout="constrained")
     axis = figure.subplots()
-    colors = {"etf": "#D55E00", "cosine": "#009E73", "linear": "#0072B2"}
+    colors = {"etf": "#D55E00", "etfce": "#E69F00", "cosine": "#009E73", "linear": "#0072B2"}
     styles = {"order": "-o", "match": "--s", "prototype": "-.^", "finetuned": "-o", "ncm": ":x"}
     for method, entry in table.items():
         kind, way = method.split("-")
@@ -314,7 +310,8 @@ def main() -> None:
     results = read_json(output) if output.exists() else empty
 
     def save() -> None:
-        finished = {m: [r for _, r in sorted(s.items(), key=lambda e: int(e[0]))] for m, s in results["runs"].items()}
+        runs = results["runs"]
+        finished = {m: [runs[m][seed] for seed in sorted(runs[m], key=int)] for m in LABELS if m in runs}
         if "etf-order" in finished:
             results["table"] = summarise(finished)
         write_json(output, {**results, "provenance": provenance()})
@@ -345,9 +342,10 @@ def main() -> None:
                 results["runs"].setdefault(method, {})[str(seed)] = rows[method]
                 print(seed, method, [round(row["all"], 1) for row in rows[method]], flush=True)
             save()
+    save()
     for method, entry in results["table"].items():
         last, average = entry["all"][-1], entry["average"]
-        print(f"{LABELS[method]:55s} last {last['mean']:.1f} ± {last['ci95']:.1f}  average {average['mean']:.1f}")
+        print(f"{LABELS[method]:52s} last {last['mean']:.1f} ± {last['ci95']:.1f}  average {average['mean']:.1f}")
     draw(results["table"], f"{name}: {study.base} + {study.sessions} x {study.ways} classes, {study.shots} shots",
          options.figures / f"incremental_{name}.svg")  # fmt: skip
 
