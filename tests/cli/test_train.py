@@ -104,3 +104,21 @@ def test_errors_teach_and_show_no_traceback(
     assert code == 2
     assert message in err
     assert "Traceback" not in out + err
+
+
+def test_a_full_disk_anywhere(
+    capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+
+    from equiangular.cli import _run
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_run, "draw", full)
+        code, _, err = run(capsys, "train", "digits", "-o", tmp_path / "r", *QUICK, "--quiet")
+    assert code == 2
+    assert "No space left on device. Make room and give the same command again; what is finished is kept." in err
+    assert run(capsys, "train", "digits", "-o", tmp_path / "r", *QUICK)[0] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -33,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = 130
     except (ValueError, OSError, ImportError) as error:
         _reraise_if_debugging()
-        _fail(2, str(error))
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = ". Make room and give the same command again; what is finished is kept." if full else ""
+        _fail(2, f"{error}{hint}")
     except Exception as error:
         _reraise_if_debugging()
         what = f"internal error, {type(error).__name__}: {error}"

@@ -80,7 +80,7 @@ class Training:
         self.fabric = fabric or make_fabric(hardware)
         self.task, self.budget, self.seed = task, budget, seed
         if self.fabric.world_size > 1:
-            task.backbone, task.head = synchronise_batch_norm(task.backbone), synchronise_batch_norm(task.head)
+            synchronise_batch_norm(task)
         images = len(inputs.shape) == 4
         if hardware.channels_last and images:
             task.to(memory_format=torch.channels_last)
