@@ -218,6 +218,7 @@ def test_bad_input() -> None:
     for arguments, message in cases:
         with pytest.raises(ValueError, match=message):
             metric.update(*arguments)
+    assert not metric.packed.any()  # what is refused leaves no trace
     with pytest.raises(ValueError, match="num_classes must be"):
         NeuralCollapse(1, D)
     with pytest.raises(ValueError, match="either class_counts or groups"):

@@ -118,11 +118,12 @@ class NeuralCollapse(Metric):
         Raises:
             ValueError: wrong shapes or dtypes, NaN, or a label out of range.
         """
+        check_features(features, dim=self.dim)
+        if logits is not None and tuple(logits.shape) != (features.shape[0], self.num_classes):
+            shape = (features.shape[0], self.num_classes)
+            raise ValueError(f"logits must have shape (B, K) = {shape}, got {tuple(logits.shape)}.")
         self.moments.update(features, labels)
         if logits is not None:
-            if tuple(logits.shape) != (features.shape[0], self.num_classes):
-                shape = (features.shape[0], self.num_classes)
-                raise ValueError(f"logits must have shape (B, K) = {shape}, got {tuple(logits.shape)}.")
             known = self.reference_means is not None
             means = self.reference_means.to(self.packed) if known else self.moments.mean
             nearest = nearest_mean(features.to(self.packed), means, None if known else self.moments.seen)
