@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_choice, check_class_counts, check_labels
-from equiangular.posthoc import calibrate_prior_correction
+from equiangular.posthoc import calibrate_prior_correction, calibrate_scale
 from equiangular.posthoc.prior import corrected, log_prior
 from equiangular.training.methods import Method, get_method
 from equiangular.training.model_info import ModelInfo
@@ -34,8 +34,8 @@ def fit_correction(
 
     A method with prior correction gets scale and strength, see :func:`calibrate_prior_correction`, and for where its
     prior is kept after all ``own_scale``. For any other method the prior is left as it is and only the scale is fitted,
-    a temperature 1 / scale (Guo et al., ICML 2017), under the prior that its logits stand for; no prediction changes,
-    the probabilities do.
+    a temperature 1 / scale, see :func:`equiangular.posthoc.calibrate_scale`; no prediction changes, the probabilities
+    do.
 
     Args:
         logits: (N, K) of the validation part, taken from the training data.
@@ -59,11 +59,11 @@ def fit_correction(
     if len(torch.unique(check_labels(labels, logits.shape[1], batch=logits.shape[0]))) < 2:
         return None
     base = logit_prior(method, class_counts, balance=balance)
-    own = calibrate_prior_correction(logits, labels, base, target_prior=base)
+    own = calibrate_scale(logits, labels, class_counts, logit_prior=base)
     if not method.corrected:
-        return {"scale": own.scale, "strength": own.strength}
+        return {"scale": own, "strength": 1.0}
     fitted = calibrate_prior_correction(logits, labels, base)
-    return {"scale": fitted.scale, "strength": fitted.strength, "own_scale": own.scale}
+    return {"scale": fitted.scale, "strength": fitted.strength, "own_scale": own}
 
 
 def corrected_logits(logits: Tensor, info: ModelInfo, prior: Any | None = None) -> Tensor:
