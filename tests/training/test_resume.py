@@ -19,6 +19,7 @@ from equiangular.heads import LinearHead
 from equiangular.training import Stopped, Task, TrainConfig, Training, get_method, load_model, resume, train
 from equiangular.training.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
 from equiangular.training.config import Budget
+from equiangular.training.stopping import SIGNALS
 
 CONFIG = TrainConfig(
     data="digits", method="linear-ce", head={"drop_rate": 0.2}, imbalance=20.0, epochs=2, mix="mixup:1.0", ema=0.5,
@@ -107,14 +108,14 @@ def raise_signal_at(steps: int, number: int) -> Any:
     return progress
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_told_to_stop_a_run_leaves_a_checkpoint_and_goes_on(tmp_path: Path, number: int) -> None:
     whole = train(CONFIG, tmp_path / "whole")
-    handlers = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)]
+    handlers = [signal.getsignal(s) for s in SIGNALS]
     with pytest.raises(Stopped, match=r"stopped in epoch 1, step 4. Go on with: equiangular resume") as stopped:
         train(CONFIG, tmp_path / "cut", progress=raise_signal_at(4, number))
     assert stopped.value.signal == number
-    assert [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)] == handlers
+    assert [signal.getsignal(s) for s in SIGNALS] == handlers
     steps = []
     again = resume(tmp_path / "cut", progress=lambda training, row: steps.append(training.step))
     assert steps[0] == 5

@@ -50,7 +50,10 @@ def load_sharded(target: Tensor, value: Tensor) -> Tensor:
     if target.shape != value.shape:
         raise ValueError(f"it has a tensor of shape {tuple(value.shape)} where {tuple(target.shape)} is needed")
     if hasattr(target, "full_tensor"):
-        from torch.distributed.tensor import distribute_tensor
+        try:
+            from torch.distributed.tensor import distribute_tensor
+        except ImportError:  # torch 2.4
+            from torch.distributed._tensor import distribute_tensor
 
         value = distribute_tensor(value.to(target.device), target.device_mesh, target.placements)
     return target.copy_(value)

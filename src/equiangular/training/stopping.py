@@ -1,4 +1,4 @@
-"""Being told to stop: SIGTERM and Ctrl-C are noted, and obeyed after the step in hand."""
+"""Being told to stop: SIGTERM, SIGUSR1 and Ctrl-C are noted, and obeyed after the step in hand."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 from types import FrameType
 from typing import Any
 
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name))
 # Processes of a distributed run have to agree on the step they stop at; they ask each other this often.
 _STEPS_BETWEEN_QUESTIONS = 16
 
@@ -24,7 +25,9 @@ class Stopped(Exception):  # noqa: N818 - no error: what was asked for
 
 
 class StopSignals:
-    """While entered, notes SIGTERM and SIGINT instead of dying of them. A second one has its usual effect.
+    """While entered, notes SIGTERM, SIGINT and SIGUSR1 instead of dying of them. A second one has its usual effect.
+
+    SIGUSR1 is what SLURM is usually told to send ahead of a time limit (``--signal=USR1@120``).
 
     Example:
         >>> with StopSignals() as stop:
@@ -40,7 +43,7 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in SIGNALS:
                 self._before[number] = signal.signal(number, self._note)
         return self
 
