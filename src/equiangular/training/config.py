@@ -31,7 +31,8 @@ class Budget:
         clip_norm: largest norm of the gradient of all parameters together; 0 does not clip.
         ema: decay per step of a moving average of the weights, which is then measured and saved; 0 keeps none.
         sampler: ``"uniform"``: every sample once an epoch; ``"class-balanced"``: every class equally often;
-            ``"class-balanced:0.5"``: class c with probability proportional to n_c^(1 - 0.5).
+            ``"class-balanced:0.5"``: class c with probability proportional to n_c^(1 - 0.5). Losses that take class
+            counts are given those of the data: balance by the sampler or by the loss, not by both.
         augment: augmentation of images, such as ``"crop,flip"``, ``"crop,flip,cutout"`` or ``"crop,flip,randaugment"``.
         mix: ``"none"``, ``"mixup:1.0"``, ``"cutmix:1.0"`` or both with a comma: mixing of pairs of samples, with the
             parameter of the Beta distribution of the share.

@@ -80,6 +80,7 @@ class Runner:
         self.rows: list[dict[str, Any]] = []
         self.saved = time.monotonic()
         self.loggers: list[Any] = []
+        self.copy: Task | None = None
 
     def new_task(self) -> Task:
         """The task with its initial weights."""
@@ -161,11 +162,12 @@ class Runner:
         self.saved = time.monotonic()
 
     def snapshot(self) -> Task:
-        """The task as it is now, on its own: whole tensors, no wrapper, evaluation mode, on the CPU."""
+        """The task as it is now, on the CPU, without wrapper or shards, in evaluation mode; good until the next call."""
         state = {name: full_tensor(value) for name, value in self.training.shown.state_dict().items()}
-        task = self.new_task()
-        task.load_state_dict(state)
-        return task.eval()
+        if self.copy is None:  # made once: a frame of many classes takes long
+            self.copy = self.new_task().eval()
+        self.copy.load_state_dict(state)
+        return self.copy
 
     def describe(self, epoch: int) -> ModelInfo:
         """What the model is after so many epochs."""
