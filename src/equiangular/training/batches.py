@@ -94,14 +94,14 @@ class Batch:
 
 @dataclass
 class _Plan:
-    """The draws for one whole batch, and the positions in it that this process computes and needs."""
+    """The draws for one whole batch, and the positions in it that this process computes, ``own``, and needs for it."""
 
     step: int
     labels: Tensor
     augmentation: Any
     mixing: Any
-    own: list[Tensor]
-    needed: list[Tensor]
+    own: list[slice]
+    needed: list[slice] | list[Tensor]
 
 
 class Batches:
@@ -184,8 +184,10 @@ class Batches:
                 mixed = self.mixing.draw(num, shape, generator)
         # A part has two samples at least, for the sake of BatchNorm.
         parts = even_parts(0, num, min(self.accumulate, max(1, num // 2)))
-        own = [torch.arange(*even_parts(*part, self.world_size)[self.rank]) for part in parts]
-        needed = own if mixed is None else [torch.cat([o, mixed.partner[o]]).unique() for o in own]
+        own = [slice(*even_parts(*part, self.world_size)[self.rank]) for part in parts]
+        needed: Any = own
+        if mixed is not None:
+            needed = [torch.cat([torch.arange(o.start, o.stop), mixed.partner[o]]).unique() for o in own]
         return _Plan(step, self.labels[index], draws, mixed, own, needed)
 
     def _batch(self, plan: _Plan, inputs: list[Tensor]) -> Batch:
@@ -198,13 +200,14 @@ class Batches:
                 x = self.augmentation.apply(x, draws)
             x = self.prepare(x)
             if plan.mixing is not None:
-                mine, theirs = (torch.searchsorted(needed, i).to(self.device) for i in (own, plan.mixing.partner[own]))
+                both = torch.arange(own.start, own.stop), plan.mixing.partner[own]
+                mine, theirs = (torch.searchsorted(needed, i).to(self.device) for i in both)
                 x = self.mixing.apply(x[mine], x[theirs], plan.mixing)
-            whole = len(own) == len(plan.labels)
+            whole = own == slice(0, len(plan.labels))
             parts.append((x, target if whole else self._target(plan, own)))
         return Batch(plan.step, len(plan.labels), target, parts)
 
-    def _target(self, plan: _Plan, rows: Tensor | slice) -> Any:
+    def _target(self, plan: _Plan, rows: slice) -> Any:
         labels = plan.labels[rows].to(self.device, non_blocking=True)
         if plan.mixing is None:
             return labels

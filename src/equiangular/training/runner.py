@@ -162,7 +162,7 @@ class Runner:
         self.saved = time.monotonic()
 
     def snapshot(self) -> Task:
-        """The task as it is now, on the CPU, without wrapper or shards, in evaluation mode; good until the next call."""
+        """The task as it is now, on the CPU, without wrapper or shards, in evaluation mode; until the next call."""
         state = {name: full_tensor(value) for name, value in self.training.shown.state_dict().items()}
         if self.copy is None:  # made once: a frame of many classes takes long
             self.copy = self.new_task().eval()
