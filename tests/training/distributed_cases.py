@@ -73,7 +73,7 @@ def main(folder: Path, strategy: str) -> None:
     fabric.barrier()
     second = make("BatchNorm, momentum", precision, fabric)
     load_checkpoint(checkpoint, second, config={})
-    results["resumed"] = outcome(second)
+    results["resumed"], results["continued"] = outcome(second), outcome(first)
     if fabric.is_global_zero:
         flat = {f"{case}/{k}": v.contiguous() for case, values in results.items() for k, v in values.items()}
         save_file(flat, folder / "results.safetensors")

@@ -34,8 +34,8 @@ def test_ddp_gives_the_result_of_one_process(tmp_path: Path, processes: int) -> 
     for case in distributed_cases.CASES:
         for name, value in distributed_cases.outcome(distributed_cases.make(case)).items():
             torch.testing.assert_close(got[f"{case}/{name}"], value, rtol=1e-5, atol=1e-5, msg=f"{case}: {name}")
-    for name in (key for key in got if key.startswith("resumed/")):
-        whole = got[name.replace("resumed", "BatchNorm, momentum")]
+    for name in (key for key in got if key.startswith(("resumed/", "continued/"))):
+        whole = got[f"BatchNorm, momentum/{name.partition('/')[2]}"]
         torch.testing.assert_close(got[name], whole, rtol=1e-5, atol=1e-5)
 
 
@@ -45,8 +45,8 @@ def test_fsdp_gives_the_result_of_one_process(tmp_path: Path) -> None:
     for case in distributed_cases.SHARDED:
         for name, value in distributed_cases.outcome(distributed_cases.make(case, "32-true")).items():
             torch.testing.assert_close(got[f"{case}/{name}"], value, rtol=1e-3, atol=1e-3, msg=f"{case}: {name}")
-    for name in (key for key in got if key.startswith("resumed/")):
-        whole = got[name.replace("resumed", distributed_cases.SHARDED[0])]
+    for name in (key for key in got if key.startswith(("resumed/", "continued/"))):
+        whole = got[f"{distributed_cases.SHARDED[0]}/{name.partition('/')[2]}"]
         torch.testing.assert_close(got[name], whole, rtol=1e-3, atol=1e-3, msg=name)
 
 

@@ -8,16 +8,25 @@ from equiangular.training.task import Task
 
 
 def build_task(
-    method: Method, backbone: str, input_shape: tuple[int, ...], num_classes: int, *, width: float = 1.0, seed: int
+    method: Method,
+    backbone: str,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    *,
+    width: float = 1.0,
+    seed: int,
+    pretrained: bool = False,
 ) -> Task:
     """Backbone and head initialised from ``seed`` alone: every method starts from the same backbone weights.
+
+    With ``pretrained`` the backbone has the weights that its library publishes instead.
 
     Example:
         >>> from equiangular.training.methods import get_method
         >>> build_task(get_method("etf-la"), "mlp", (4,), 3, seed=0).head.num_classes
         3
     """
-    network = make_backbone(backbone, input_shape, width=width, seed=seed)
+    network = make_backbone(backbone, input_shape, width=width, seed=seed, pretrained=pretrained)
     return Task(network, method.build_head(network.num_features, num_classes, seed=seed), method)
 
 

@@ -42,7 +42,7 @@ def save_checkpoint(path: str | Path, training: Training, *, config: dict[str, A
         for part, state in _tensor_states(training).items()
         for name, value in state.items()
     }
-    total = training.fabric.all_reduce(training.total, reduce_op="sum")
+    total = training.fabric.all_reduce(training.total.clone(), reduce_op="sum")  # it works in place
     state = {
         "format": FORMAT,
         "config": config,

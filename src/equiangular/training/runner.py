@@ -68,7 +68,7 @@ class Runner:
         if self.backbone == "auto":
             self.backbone = default_backbone(self.dataset.kind, self.dataset.input_shape)
         self.training = Training(
-            self.new_task(),
+            self.new_task(pretrained=config.pretrained and not folder.checkpoint.exists()),
             self.split.train_x,
             self.split.train_y,
             config.with_changes(**getattr(method, "budget_changes", {})),
@@ -82,11 +82,17 @@ class Runner:
         self.loggers: list[Any] = []
         self.copy: Task | None = None
 
-    def new_task(self) -> Task:
-        """The task with its initial weights."""
-        shape, classes = self.dataset.input_shape, self.dataset.num_classes
+    def new_task(self, *, pretrained: bool = False) -> Task:
+        """The task with its initial weights; where others are to be loaded, they need not be the published ones."""
+        shape, classes, options = self.dataset.input_shape, self.dataset.num_classes, self.config
         return build_task(
-            self.method, self.backbone, shape, classes, width=self.config.width, seed=self.config.seed
+            self.method,
+            self.backbone,
+            shape,
+            classes,
+            width=options.width,
+            seed=options.seed,
+            pretrained=pretrained,
         )
 
     def finish(self) -> dict[str, Any]:

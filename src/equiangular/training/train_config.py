@@ -62,6 +62,7 @@ class TrainConfig(Hardware, Budget, DataOptions):
         head: options of the head beside those of the method, such as ``{"norm": "batch", "scale": 0.5}``.
         backbone: name of the backbone, see :func:`equiangular.models.make_backbone`; ``"auto"`` fits the data.
         width: multiplies the sizes of the backbone's layers.
+        pretrained: start from the weights that timm, torchvision or Hugging Face publishes for the backbone.
         seed: training seed: initial weights, order of the samples, augmentation, dropout.
         checkpoint_epochs: epochs from one checkpoint to the next; 0 writes none by epochs.
         checkpoint_minutes: minutes after which one is written within an epoch; 0 writes none by time.
@@ -81,6 +82,7 @@ class TrainConfig(Hardware, Budget, DataOptions):
     head: dict[str, Any] = field(default_factory=dict)
     backbone: str = "auto"
     width: float = 1.0
+    pretrained: bool = False
     seed: int = 0
     checkpoint_epochs: int = 1
     checkpoint_minutes: float = 10.0
@@ -121,7 +123,7 @@ class TrainConfig(Hardware, Budget, DataOptions):
         """JSON-plain values, in an order made for reading."""
         values = asdict(self)
         values["thresholds"] = list(self.thresholds)
-        first = ["data", "method", "head", "backbone", "width", "seed"]
+        first = ["data", "method", "head", "backbone", "width", "pretrained", "seed"]
         return {name: values[name] for name in [*first, *(n for n in values if n not in first)]}
 
     def decisive(self) -> dict[str, Any]:
