@@ -12,6 +12,7 @@ from tests.training import distributed_cases
 from torch import nn
 
 from equiangular.training import TrainConfig, load_model, train
+from equiangular.training.checkpoint import load_checkpoint
 from equiangular.training.sync_batch_norm import SyncedBatchNorm, synchronise_batch_norm
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -37,6 +38,10 @@ def test_ddp_gives_the_result_of_one_process(tmp_path: Path, processes: int) -> 
     for name in (key for key in got if key.startswith(("resumed/", "continued/"))):
         whole = got[f"BatchNorm, momentum/{name.partition('/')[2]}"]
         torch.testing.assert_close(got[name], whole, rtol=1e-5, atol=1e-5)
+    alone = distributed_cases.make("BatchNorm, momentum")  # one process goes on from the checkpoint of several
+    load_checkpoint(tmp_path / "run" / "checkpoint" / "state", alone, config={})
+    for name, value in distributed_cases.outcome(alone).items():
+        torch.testing.assert_close(value, got[f"resumed/{name}"], rtol=1e-5, atol=1e-5, msg=name)
 
 
 @pytest.mark.slow
