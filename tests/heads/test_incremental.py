@@ -373,3 +373,10 @@ def test_a_bad_subset(classes: object, message: str) -> None:
 def test_an_empty_mask_is_refused() -> None:
     with pytest.raises(ValueError, match="classes is empty"):
         restrict_logits(randn(2, 5), torch.zeros(5, dtype=torch.bool))
+
+
+def test_more_classes_than_an_etf_has_room_for() -> None:
+    head = IncrementalETFHead(4, 5, reserved=3, basis="best")  # the orthoplex: 8 vectors in 4 dimensions
+    assert head.register_class(randn(3, 4)) == 5
+    gram = head.frame @ head.frame.T
+    assert float((gram - torch.eye(8)).max()) < 1e-6

@@ -46,7 +46,7 @@ def match_vertices(vectors: Tensor, vertices: Tensor) -> Tensor:
     check_features(vertices, dim=vectors.shape[1], name="vertices")
     if len(vectors) > len(vertices):
         raise ValueError(f"{len(vectors)} vectors cannot have a vertex each: there are {len(vertices)}.")
-    gain = (vectors.detach().double() @ vertices.detach().double().to(vectors.device).T).cpu()
+    gain = vectors.detach().cpu().double() @ vertices.detach().cpu().double().T
     if len(vectors) == 1:
         return gain.argmax(1)
     optimize = require("scipy.optimize", extra="train", purpose="Matching classes to vertices")
@@ -88,18 +88,18 @@ def align_head(head: Head, means: Tensor, counts: Any | None = None, *, move: st
     Source: Markou et al., "Guiding Neural Collapse", NeurIPS 2024.
     """
     check_choice(move, MOVES, "move")
-    vectors = head.class_vectors()
     stored = _stored_vectors(head)
+    vectors = head.class_vectors()
     check_features(means, dim=vectors.shape[1], name="means")
     if len(means) != len(vectors):
         raise ValueError(f"means has {len(means)} rows for the {len(vectors)} classes of the head; they must agree.")
-    seen = _seen(counts, len(means)).to(means.device)
-    target = means.new_zeros(len(stored), stored.shape[1], dtype=torch.float64)
-    target[: len(means)] = torch.where(seen[:, None], means.double(), 0.0)
+    seen = _seen(counts, len(means))
+    target = torch.zeros(len(stored), stored.shape[1], dtype=torch.float64)  # on the CPU: not every device has float64
+    target[: len(means)] = torch.where(seen[:, None], means.detach().cpu().double(), 0.0)
     if move == "turn":
         known = torch.nn.functional.pad(seen, (0, len(stored) - len(means)))
         simplex = isinstance(head, ETFHead) and head.basis in BASES  # the exact one: no rounding adds up
-        frame = minimal_simplex(len(stored)) if simplex else stored
+        frame = minimal_simplex(len(stored)) if simplex else stored.cpu()
         moved = nearest_orientation(frame, target, known)
     else:
         current = stored if not isinstance(head, RotatedETFHead) else vectors.detach()
@@ -123,7 +123,7 @@ def _seen(counts: Any | None, num_classes: int) -> Tensor:
     seen = torch.ones(num_classes) if counts is None else torch.as_tensor(counts)
     if tuple(seen.shape) != (num_classes,):
         raise ValueError(f"counts must have shape ({num_classes},), one for each class, got {tuple(seen.shape)}.")
-    seen = seen > 0
+    seen = seen.cpu() > 0
     if not bool(seen.any()):
         raise ValueError("no class has samples, so there are no class means to align the head with.")
     return seen

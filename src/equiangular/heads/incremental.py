@@ -157,16 +157,14 @@ class IncrementalETFHead(ETFHead):
         highest = int(labels.max()) if labels.numel() else 0
         labels = check_labels(labels, max(self.capacity, highest + 1), batch=len(features))
         first, count = self.num_classes, self._check_new(labels)
-        h = self._evaluated(features).double()
-        sums = h.new_zeros(count, self.dim).index_add_(0, (labels - first).to(h.device), h)
-        means = sums / labels.bincount()[first:, None].to(h)
+        h = self._evaluated(features).cpu().double()  # a handful of rows; some accelerators have no float64
+        means = h.new_zeros(count, self.dim).index_add_(0, labels - first, h) / labels.bincount()[first:, None]
         norms = torch.linalg.vector_norm(means, dim=1, keepdim=True)
         if not bool((norms > 0).all()):
             label = first + int(norms.argmin())
             raise ValueError(f"the features of class {label} cancel out: their mean is zero and points nowhere.")
-        chosen = match_vertices(means, self.frame[first:])
-        order = [*chosen.tolist(), *(v for v in range(self.free) if v not in set(chosen.tolist()))]
-        self.frame[first:] = self.frame[first:][order]
+        chosen = match_vertices(means, self.frame[first:]).tolist()
+        self.frame[first:] = self.frame[first:][chosen + sorted(set(range(self.free)) - set(chosen))]
         if vector == "prototype":
             self.frame[first : first + count] = (means / norms).to(self.frame)
         return self.add_classes(count)
