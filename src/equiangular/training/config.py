@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from equiangular._checks import check_choice, check_int, check_positive, did_you_mean
@@ -130,8 +130,3 @@ def fingerprint(values: dict[str, Any]) -> str:
     """
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def as_plain(config: Any) -> dict[str, Any]:
-    """A dataclass as JSON-plain values."""
-    return asdict(config)
