@@ -10,6 +10,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+CACHE_VARIABLE = "EQUIANGULAR_CACHE"
+
+
+def user_folder() -> Path:
+    """Where this library keeps what can be made or fetched again: ``equiangular`` in the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "equiangular"
+
+
+def cache_folder() -> Path | None:
+    """``$EQUIANGULAR_CACHE``, or :func:`user_folder`; None where the variable is ``off``.
+
+    Example:
+        >>> cache_folder() is not None or os.environ[CACHE_VARIABLE].lower() == "off"
+        True
+    """
+    chosen = os.environ.get(CACHE_VARIABLE, "")
+    if chosen.lower() == "off":
+        return None
+    return Path(chosen).expanduser() if chosen else user_folder()
+
 
 def prepare_folder(path: str | Path) -> Path:
     """Create a folder if need be and make sure it can be written to.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -18,9 +17,8 @@ import numpy as np
 import torch
 
 from equiangular._extras import require
-from equiangular._files import write_atomically
+from equiangular._files import cache_folder, write_atomically
 
-CACHE_VARIABLE = "EQUIANGULAR_CACHE"
 _FORMAT = b"equiangular-images-2"
 WHITE = 255
 
@@ -186,16 +184,10 @@ def _fit(image_module: Any, image: Any, size: int | None) -> Any:
     return image if side == size else image.resize((size, size), image_module.Resampling.BOX)
 
 
-def cache_folder() -> Path:
-    """Where this library keeps what it can make again: ``equiangular`` in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "equiangular"
-
-
 def _cache_file(blobs: Sequence[bytes | None], size: int | None) -> Path | None:
-    chosen = os.environ.get(CACHE_VARIABLE, "")
-    if chosen.lower() == "off":
+    folder = cache_folder()
+    if folder is None:
         return None
-    folder = Path(chosen).expanduser() if chosen else cache_folder()
     digest = hashlib.sha256(_FORMAT + str(size).encode())
     for blob in blobs:
         digest.update(len(blob or b"").to_bytes(8, "little"))

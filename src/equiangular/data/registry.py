@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from equiangular._files import user_folder
 from equiangular._validate import check_choice, check_int, did_you_mean
 from equiangular.data.arrays import load_npz
 from equiangular.data.base import Dataset
 from equiangular.data.encoded import MEMORY
 from equiangular.data.folder import is_image_folder, load_folder
-from equiangular.data.images import cache_folder
 from equiangular.data.sklearn_sets import SKLEARN_SETS, load_sklearn
 
 ROOT_VARIABLE = "EQUIANGULAR_DATA"
@@ -84,7 +84,7 @@ def load_dataset(
     if name.startswith("torchvision:"):
         from equiangular.data.torchvision_sets import load_torchvision
 
-        place = (_root(root) or cache_folder()) / "torchvision"
+        place = (_root(root) or user_folder()) / "torchvision"
         return load_torchvision(name[12:], root=place, split_seed=split_seed, size=size, memory=memory)
     path = Path(name).expanduser()
     folder = _root(root)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,23 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equiangular._files import write_atomically
-
-ENVIRONMENT_VARIABLE = "EQUIANGULAR_CACHE"
-
-
-def cache_folder() -> Path | None:
-    """``$EQUIANGULAR_CACHE``, or ``equiangular`` in the user's cache folder; None where the variable is ``off``.
-
-    Example:
-        >>> cache_folder() is not None or os.environ[ENVIRONMENT_VARIABLE].lower() == "off"
-        True
-    """
-    chosen = os.environ.get(ENVIRONMENT_VARIABLE, "")
-    if chosen.lower() == "off":
-        return None
-    user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return Path(chosen).expanduser() if chosen else user / "equiangular"
+from equiangular._files import CACHE_VARIABLE, cache_folder, write_atomically
 
 
 def cached_frame(
@@ -45,7 +28,8 @@ def cached_frame(
     Args:
         key: all that defines the frame (sizes, seed, settings, version of the algorithm); JSON-plain values.
         build: gives the (K, d) float32 or float64 frame.
-        cache: True for :func:`cache_folder`, a folder, or False to build without looking or storing.
+        cache: True for ``$EQUIANGULAR_CACHE`` or the user's cache folder; a folder; or False to build without looking
+            or storing.
         stacklevel: as in :func:`warnings.warn`, counted from the caller of this function.
 
     Returns:
@@ -83,7 +67,7 @@ def cached_frame(
     except OSError as error:
         warnings.warn(
             f"the frame could not be kept in the cache folder {str(folder)!r}: {error.strerror or error}. It is "
-            f"returned all the same; set {ENVIRONMENT_VARIABLE} to a folder that can be written, or pass cache=False.",
+            f"returned all the same; set {CACHE_VARIABLE} to a folder that can be written, or pass cache=False.",
             stacklevel=stacklevel + 1,
         )
     return frame
