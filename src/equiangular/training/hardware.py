@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import inspect
 import os
 from dataclasses import dataclass
@@ -101,7 +103,19 @@ def make_fabric(hardware: Hardware) -> Any:
         precision=hardware.precision,
     )
     fabric.launch()
+    if fabric.world_size > 1:
+        atexit.register(_close_process_group)
     return fabric
+
+
+def _close_process_group() -> None:
+    """End the threads of the process group before the interpreter goes: those left running abort the process."""
+    from torch import distributed
+
+    gc.collect()  # sharded modules hold the group in cycles
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+    gc.collect()
 
 
 def _strategy(name: str, processes: int) -> Any:
