@@ -6,6 +6,7 @@ import json
 import math
 import os
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,18 @@ def read_json(path: str | Path) -> Any:
         raise ValueError(f"cannot read {str(path)!r}: {error.strerror or error}.") from error
     except ValueError as error:
         raise ValueError(f"{str(path)!r} is not a JSON file ({error}). Delete it to have it made again.") from error
+
+
+def check_npz(path: str | Path) -> None:
+    """Raise if a file is no .npz archive: NumPy would take it for a pickle and advise to trust it.
+
+    Raises:
+        OSError: the file cannot be opened.
+        ValueError: it is of another kind.
+    """
+    with Path(path).open("rb") as handle:
+        if not zipfile.is_zipfile(handle):
+            raise ValueError("it is no .npz archive, as numpy.savez writes it")
 
 
 def json_plain(value: Any) -> Any:

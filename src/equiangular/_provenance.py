@@ -38,10 +38,16 @@ def provenance() -> dict[str, Any]:
     return {
         "versions": versions,
         "hardware": hardware,
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": " ".join([_program(), *sys.argv[1:]]),
         "commit": _commit(),
         "time_utc": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
+
+
+def _program() -> str:
+    """What was started, as one would type it: a package run by ``python -m`` by its name, a script by its file's."""
+    script = Path(sys.argv[0])
+    return f"python -m {script.parent.name}" if script.name == "__main__.py" else script.name
 
 
 def _processor() -> str:

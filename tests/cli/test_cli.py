@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from equiangular.cli import main
+from equiangular.cli.app import app
 
 QUICK = ["--seeds", "2", "--epochs", "1", "--imbalance", "10", "--methods", "linear-ce,etf-dr,etf-dr-pc", "--quiet"]
 
@@ -18,6 +19,12 @@ def run(capsys: pytest.CaptureFixture, *arguments: str) -> tuple[int, str, str]:
         main(list(arguments))
     captured = capsys.readouterr()
     return int(stop.value.code or 0), captured.out, captured.err
+
+
+def test_paragraphs_of_the_help_are_wrapped_by_the_screen_not_by_the_source() -> None:
+    text = next(c.help for c in app.registered_commands if c.callback.__name__ == "evaluate")
+    assert text.count("\n") == 2
+    assert "confusion.png, reliability.png and report.html." in text
 
 
 @pytest.mark.parametrize("command", [[], ["compare"], ["frame"]])

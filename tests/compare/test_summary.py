@@ -69,8 +69,16 @@ def test_the_answer_follows_the_test(means: dict, verdict: str, words: str) -> N
 def test_the_answer_says_when_the_corrected_head_is_not_as_good() -> None:
     sentence = summary(linear_ce=70, cosine_la=80, etf_la=80, etf_dr_pc=75)["answer"]["sentence"]
     assert "ETF + DR is not as good as the best learnable classifier within its confidence" in sentence
-    sentence = summary(linear_ce=70, cosine_la=80, etf_la=78, etf_dr_pc=80)["answer"]["sentence"]
+    sentence = summary(linear_ce=70, cosine_la=80, etf_la=78, etf_dr_pc=81)["answer"]["sentence"]
     assert "ETF + DR is at least as good as the best learnable classifier within its confidence" in sentence
+
+
+def test_a_corrected_head_that_is_behind_by_chance_is_not_called_as_good() -> None:
+    runs = records({"linear-ce": 70, "cosine-la": 80, "etf-la": 80, "etf-dr-pc": 78}, noise=8, n=3)
+    results = summarise(runs, config())
+    contrast = next(c for c in results["comparisons"] if c["fixed"] == "etf-dr-pc")
+    assert contrast["mean_difference"] < 0 < contrast["ci_high"]
+    assert "ETF + DR is not to be told from the best learnable classifier within" in results["answer"]["sentence"]
 
 
 def test_an_empty_group_has_no_mean() -> None:

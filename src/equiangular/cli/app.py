@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -45,14 +47,11 @@ def common(
     """Fixed classifier heads with the best possible geometry: do you need a learnable classifier?"""
 
 
-app.command()(compare)
-app.command()(evaluate)
-app.command()(export)
-app.command()(frame)
-app.command("list")(catalogue)
-app.command()(measure)
-app.command()(reproduce)
-app.command()(predict)
-app.command()(theory)
-app.command()(train)
-app.command()(resume)
+def _help(command: Callable) -> str:
+    """The docstring with its paragraphs in one line each: typer would keep the line ends of the source."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in inspect.getdoc(command).split("\n\n"))
+
+
+for _command in (compare, train, resume, evaluate, predict, export, frame, measure, theory, reproduce):
+    app.command(help=_help(_command))(_command)
+app.command("list", help=_help(catalogue))(catalogue)

@@ -16,7 +16,8 @@ def reproduce(
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trainings at a time, one thread each.")] = 1,
     imbalance: Annotated[
-        list[float] | None, typer.Option(help="Only this imbalance factor of the study; may be given several times.")
+        list[float] | None,
+        typer.Option(help="This imbalance factor instead of the study's own; may be given several times."),
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=2, help="Paired runs of every cell.")] = None,
     tuning_seeds: Annotated[int | None, typer.Option(min=1, help="Runs of every candidate of the tuning.")] = None,

@@ -98,7 +98,10 @@ def _describe(config: CompareConfig) -> str:
 
 
 def _corrected_text(contrast: dict[str, Any], table: dict[str, Any]) -> str:
-    state = "at least as good as" if contrast["ci_high"] >= 0 else "not as good as"
+    if contrast["mean_difference"] >= 0:
+        state = "at least as good as"
+    else:
+        state = "not to be told from" if contrast["ci_high"] >= 0 else "not as good as"
     interval = f"{contrast['mean_difference']:+.1f} [{contrast['ci_low']:+.1f}, {contrast['ci_high']:+.1f}]"
     name = table[contrast["fixed"]]["label"].replace(" + prior correction", "")
     return f"{name} is {state} the best learnable classifier within its confidence interval ({interval} points)"

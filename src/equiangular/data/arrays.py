@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular._files import check_npz
 from equiangular.data.base import Dataset, relabel
 from equiangular.longtail import holdout_indices
 from equiangular.longtail._labels import label_array
@@ -86,6 +87,7 @@ def load_npz(path: str | Path, *, split_seed: int = 0) -> Dataset:
     """
     file = Path(path)
     try:
+        check_npz(file)
         with np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:

@@ -85,7 +85,9 @@ def check_target(path: str | Path, *, metadata: bool = False, overwrite: bool = 
     beside = [Path(f"{target}.json")] if _suffix(target) == ".npy" and metadata else []
     for file in (target, *beside):
         if file.exists() and not overwrite:
-            raise ValueError(f"{str(file)!r} exists. Choose another name, or allow it to be replaced with overwrite.")
+            raise ValueError(
+                f"{str(file)!r} exists. Choose another name, or allow it to be replaced: overwrite=True (--overwrite)."
+            )
     if not target.parent.is_dir():
         raise ValueError(f"the folder {str(target.parent)!r} does not exist. Create it, or choose another one.")
     return target

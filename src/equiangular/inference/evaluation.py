@@ -127,7 +127,7 @@ def _dataset_batches(dataset: Dataset, info: ModelInfo, batch_size: int) -> tupl
 def _file_batches(files: list[Path], info: ModelInfo, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
     for batch in read_inputs(files, info, batch_size=batch_size):
         if batch.failures:
-            raise ValueError(f"{batch.failures[0][1]} An evaluation leaves nothing out.")
+            raise ValueError(f"{batch.failures[0][1].rstrip('.')}. An evaluation leaves nothing out.")
         if batch.labels is None:
             raise ValueError(f"{batch.names[0]} has no label. An evaluation needs the class of every sample.")
         yield batch.inputs, torch.tensor([class_index(name, info) for name in batch.labels])

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
+from equiangular._files import check_npz
 from equiangular.data.arrays import _as_inputs
 from equiangular.data.parquet import LABEL, _class_names
 from equiangular.inference.batches import InputBatch, decoded_batch, unreadable
@@ -35,6 +36,7 @@ def read_table(file: Path, info: ModelInfo, batch_size: int) -> Iterator[InputBa
 
 
 def _npz_batches(file: Path, info: ModelInfo, batch_size: int) -> Iterator[InputBatch]:
+    check_npz(file)
     with np.load(file, allow_pickle=False) as archive:
         arrays = {key: archive[key] for key in archive.files}
     key = next((key for key in INPUT_KEYS if key in arrays), None)

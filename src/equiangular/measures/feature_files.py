@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
+from equiangular._files import check_npz
 from equiangular._validate import check_features, check_labels
 
 SUFFIXES = (".npz", ".parquet", ".safetensors")
@@ -130,6 +131,7 @@ class _UnfitError(ValueError):
 
 
 def _read_npz(path: Path) -> dict[str, Tensor]:
+    check_npz(path)
     with np.load(path, allow_pickle=False) as arrays:
         native = {key: np.asarray(arrays[key]) for key in arrays.files}
     return {key: torch.from_numpy(a.astype(a.dtype.newbyteorder("="), copy=False)) for key, a in native.items()}

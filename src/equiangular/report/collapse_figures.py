@@ -94,6 +94,8 @@ def _finish(axis: Any, title: str, x: str, *, log: bool = True, legend: bool = T
     if log:
         axis.set_yscale("log")
     axis.set_xlabel(x)
+    if x == "epoch":
+        axis.xaxis.get_major_locator().set_params(integer=True)
     axis.set_title(title)
     axis.grid(alpha=0.3)
     if legend and axis.lines:

@@ -41,6 +41,8 @@ def comparison_figure(results: dict[str, Any]) -> Any:
                 right.barh(position + offset, value, height=0.22, color=tint)
     left.set_yticks(range(len(names)), [table[name]["label"] for name in names])
     left.set_xlabel("balanced test accuracy, % (dots: runs; diamond: mean with 95 % CI)")
+    low, high = left.get_xlim()
+    left.set_xlim(max(low, 0), min(high, 101))  # an interval over a few runs may reach beyond what accuracy can be
     left.grid(axis="x", alpha=0.3)
     left.plot([], [], "D", color=LEARNED, label="classifier learned")
     left.plot([], [], "D", color=FIXED, label="classifier fixed")
@@ -70,6 +72,7 @@ def curves_figure(results: dict[str, Any]) -> Any:
             axis.plot(*zip(*points, strict=True), style, color=color, label=row["label"])
         axis.set_yscale("log")
         axis.set_xlabel("epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.set_title(title)
         axis.grid(alpha=0.3)
     handles, labels = axes[0].get_legend_handles_labels()

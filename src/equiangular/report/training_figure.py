@@ -37,6 +37,7 @@ def training_figure(results: dict[str, Any]) -> Any:
         right.legend(frameon=False)
     right.set(xlabel="epoch", ylabel="validation accuracy, %", ylim=(0, 100))
     for axes in (left, right):
+        axes.xaxis.get_major_locator().set_params(integer=True)  # epochs
         axes.grid(alpha=0.3)
     figure.suptitle(f"{results['method']['label']} on {results['data']['name']}", x=0.01, ha="left")
     return figure

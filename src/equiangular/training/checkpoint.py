@@ -146,7 +146,7 @@ def check_same(config: dict[str, Any], stored: dict[str, Any], path: str | Path)
         listed = ", ".join(f"{n}: {stored.get(n, 'nothing')!r} then, {config.get(n, 'nothing')!r} now" for n in changed)
         raise ValueError(
             f"the run of {str(path)!r} was started with another configuration ({listed}). Go on with the old one, or "
-            "start a new run in another folder."
+            "start a new run in another folder (--output)."
         )
 
 

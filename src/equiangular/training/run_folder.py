@@ -69,7 +69,8 @@ class RunFolder:
         """
         if not self.config.is_file():
             raise ValueError(
-                f"no run in {str(self.path)!r}: it has no config.yaml. Start one with: equiangular train -o {self.path}"
+                f"no run in {str(self.path)!r}: it has no config.yaml. "
+                f"Start one with: equiangular train DATA -o {self.path}"
             )
         return make_config(TrainConfig, read_yaml(self.config), where=str(self.config))
 

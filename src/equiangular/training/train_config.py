@@ -59,7 +59,8 @@ class TrainConfig(Hardware, Budget, DataOptions):
 
     Attributes:
         method: name of the method, see :data:`equiangular.training.METHODS`.
-        head: options of the head beside those of the method, such as ``{"norm": "batch", "scale": 0.5}``.
+        head: options of the head beside those of the method, such as ``{"norm": "batch", "scale": 0.5}``;
+            on the command line ``norm=batch,scale=0.5``.
         backbone: name of the backbone, see :func:`equiangular.models.make_backbone`; ``"auto"`` fits the data.
         width: multiplies the sizes of the backbone's layers.
         pretrained: start from the weights that timm, torchvision or Hugging Face publishes for the backbone.
