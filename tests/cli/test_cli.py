@@ -130,3 +130,17 @@ def test_ctrl_c_says_that_nothing_is_lost(capsys: pytest.CaptureFixture, monkeyp
     code, _, err = run(capsys, "frame", "3", "3", "-o", "x.npy")
     assert code == 130
     assert "goes on from there" in err
+
+
+@pytest.mark.parametrize("error", [MemoryError("16 GiB"), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_too_little_memory_is_told_as_such(
+    error: Exception, capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("equiangular.frames.simplex_etf", fail)
+    code, _, err = run(capsys, "frame", "4", "8", "-o", str(tmp_path / "f.npy"))
+    assert code == 2
+    assert "not enough memory" in err
+    assert str(error) in err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(2, f"{error}{hint}")
     except Exception as error:
         _reraise_if_debugging()
+        if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", str(error)):
+            _fail(2, f"not enough memory ({str(error).partition(chr(10))[0]}). Take smaller batches, data or frames.")
         what = f"internal error, {type(error).__name__}: {error}"
         _fail(1, f"{what}. Run it again with EQUIANGULAR_DEBUG=1 in the environment for a full report.")
     if code == 130:
