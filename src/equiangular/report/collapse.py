@@ -8,6 +8,7 @@ from typing import Any
 
 from equiangular._extras import require
 from equiangular._files import write_text
+from equiangular.report._template import template
 from equiangular.report.collapse_figures import collapse_figure, depth_figure, side_by_side_figure
 from equiangular.report.figure import figure_svg
 from equiangular.report.meanings import MEANINGS, SHORT
@@ -56,19 +57,11 @@ def write_collapse_page(results: dict[str, Any], path: str | Path) -> Path:
             ``provenance``; optionally ``title`` and ``introduction``.
         path: the file.
     """
-    jinja2 = require("jinja2", extra="plot", purpose="Writing the page")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     series = results["series"]
     studies: dict[str, list[dict[str, Any]]] = {}
     for one in series:
         studies.setdefault(one.get("study", "Side by side"), []).append(one)
-    text = environment.get_template("collapse.html").render(
+    text = template("collapse.html").render(
         title=results.get("title", "Neural collapse, measured"),
         introduction=results.get("introduction", ""),
         studies={name: (together, _comparison(together)) for name, together in studies.items()},

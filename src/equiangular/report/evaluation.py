@@ -7,6 +7,7 @@ from typing import Any
 
 from equiangular._extras import require
 from equiangular._files import write_text
+from equiangular.report._template import template
 from equiangular.report.evaluation_figures import confusion_figure, reliability_figure
 from equiangular.report.figure import figure_svg
 
@@ -77,15 +78,7 @@ def class_table(results: dict[str, Any]) -> Any:
 
 def write_evaluation_page(results: dict[str, Any], path: str | Path) -> Path:
     """Write the self-contained page of ``equiangular evaluate`` atomically."""
-    jinja2 = require("jinja2", extra="plot", purpose="Writing the page")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    text = environment.get_template("evaluation.html").render(
+    text = template("evaluation.html").render(
         results=results,
         scores=score_rows(results),
         number=number,

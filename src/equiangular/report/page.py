@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from equiangular._extras import require
 from equiangular._files import write_text
+from equiangular.report._template import template
 from equiangular.report.figure import comparison_figure, curves_figure, figure_svg
 from equiangular.report.table import format_cell
 
@@ -21,16 +21,8 @@ def comparison_page(results: dict[str, Any], columns: tuple[tuple[str, str, str]
     Returns:
         The text of the page; it refers to no other file and no host.
     """
-    jinja2 = require("jinja2", extra="plot", purpose="Writing the page")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     rows = results["table"]
-    return environment.get_template("comparison.html").render(
+    return template("comparison.html").render(
         results=results,
         columns=columns,
         rows=rows,

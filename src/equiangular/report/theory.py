@@ -9,6 +9,7 @@ from typing import Any
 
 from equiangular._extras import require
 from equiangular._files import write_text
+from equiangular.report._template import template
 from equiangular.report.figure import FIXED, LEARNED, figure_svg
 
 _STYLES = {
@@ -66,15 +67,7 @@ def _sizes(counts: Sequence[float]) -> str:
 
 def write_theory_page(results: dict[str, Any], path: str | Path) -> Path:
     """Write the self-contained page atomically: figures inline, the 3-D view in plain JavaScript, nothing fetched."""
-    jinja2 = require("jinja2", extra="plot", purpose="Writing the page")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    text = environment.get_template("theory.html").render(
+    text = template("theory.html").render(
         results=results,
         figures={name: figure_svg(figure) for name, figure in theory_figures(results).items()},
         scenes=json.dumps(results["tetrahedron"], separators=(",", ":")).replace("</", "<\\/"),
