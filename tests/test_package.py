@@ -21,6 +21,11 @@ def test_every_public_name_resolves() -> None:
         assert getattr(equiangular, name) is not None
 
 
+def test_every_subpackage_is_reached_by_its_name() -> None:
+    for name in equiangular._SUBPACKAGES:
+        assert getattr(equiangular, name).__name__ == f"equiangular.{name}"
+
+
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'simplex_eft'"):
         _ = equiangular.simplex_eft

@@ -19,6 +19,8 @@ _PUBLIC = {
     "nearest_simplex_etf": "frames",
     "simplex_logits": "frames",
     "frame_report": "frames",
+    "save_frame": "frames",
+    "load_frame": "frames",
     "best_frame": "frames",
     "explain_frame": "frames",
     "spherical_code": "frames",
@@ -27,6 +29,7 @@ _PUBLIC = {
     "LinearHead": "heads",
     "CosineHead": "heads",
     "RandomHead": "heads",
+    "RotatedETFHead": "heads",
     "IncrementalETFHead": "heads",
     "ImplicitHead": "heads",
     "PrototypeIndex": "heads",
@@ -48,6 +51,7 @@ _PUBLIC = {
     "LogitAdjustedCrossEntropyLoss": "losses",
     "prior_corrected_logits": "posthoc",
     "PriorCorrection": "posthoc",
+    "calibrate_scale": "posthoc",
     "calibrate_prior_correction": "posthoc",
     "long_tail_counts": "longtail",
     "long_tail_indices": "longtail",
@@ -56,12 +60,29 @@ _PUBLIC = {
     "measure_collapse": "measures",
     "watch": "measures",
     "ShotAccuracy": "measures",
+    "open_set_measures": "measures",
     "ood_score": "measures",
     "AlignmentSchedule": "training",
     "CalibrationError": "measures",
     "ETFClassifier": "integrations.sklearn",
 }
-_SUBPACKAGES = ("data", "frames", "heads", "longtail", "losses", "measures", "models", "posthoc", "theory", "training")
+_SUBPACKAGES = (
+    "compare",
+    "data",
+    "export",
+    "frames",
+    "heads",
+    "inference",
+    "integrations",
+    "longtail",
+    "losses",
+    "measures",
+    "models",
+    "posthoc",
+    "studies",
+    "theory",
+    "training",
+)
 
 __all__ = sorted(["__version__", *_PUBLIC])
 

@@ -21,7 +21,7 @@ def reproduce(
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=2, help="Paired runs of every cell.")] = None,
     tuning_seeds: Annotated[int | None, typer.Option(min=1, help="Runs of every candidate of the tuning.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Run a factorial study: head x loss x correction x mixup, and say which factor carries the gain.
 
