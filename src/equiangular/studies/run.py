@@ -73,23 +73,22 @@ def _tune(
     validation: dict[str, float] = {}
     tuned: dict[str, Settings] = {}
     for stage in ("scale", "learning rate"):
-        plan: dict[tuple[str, Settings], list[Job]] = {}
-        for cell in cells:
-            for settings in candidates(study, cell, scales_of.get(cell.name, "open")):
-                plan[cell.name, settings] = [
+        plan = {
+            cell.name: {
+                settings: [
                     Job(study, imbalance, cell.training, settings, FIRST_TUNING_SEED + i, tuning=True)
                     for i in range(study.tuning_seeds)
                 ]
-        unique = list(dict.fromkeys(job for jobs in plan.values() for job in jobs))
-        found = dict(zip(unique, run(unique, f"imbalance {imbalance:g}, tuning the {stage}"), strict=True))
-        for cell in cells:
-            scored = {
-                settings: mean_score([found[job] for job in jobs], cell.name)
-                for (name, settings), jobs in plan.items()
-                if name == cell.name
+                for settings in candidates(study, cell, scales_of.get(cell.name, "open"))
             }
-            tuned[cell.name] = best = choose(scored)
-            scales_of[cell.name], validation[cell.name] = best.scale, scored[best]
+            for cell in cells
+        }
+        wanted = [job for options in plan.values() for jobs in options.values() for job in jobs]
+        found = _run_once(wanted, f"imbalance {imbalance:g}, tuning the {stage}", run)
+        for name, options in plan.items():
+            scored = {s: mean_score([found[job] for job in jobs], name) for s, jobs in options.items()}
+            tuned[name] = best = choose(scored)
+            scales_of[name], validation[name] = best.scale, scored[best]
     return tuned, validation
 
 
@@ -101,8 +100,8 @@ def _measure(
         cell.name: [Job(study, imbalance, cell.training, tuned[cell.name], s, tuning=False) for s in range(study.seeds)]
         for cell in cells
     }
-    unique = list(dict.fromkeys(job for jobs in plan.values() for job in jobs))
-    found = dict(zip(unique, run(unique, f"imbalance {imbalance:g}, runs"), strict=True))
+    wanted = [job for planned in plan.values() for job in planned]
+    found = _run_once(wanted, f"imbalance {imbalance:g}, runs", run)
     return [
         record
         for name, planned in plan.items()
@@ -110,6 +109,12 @@ def _measure(
         for record in found[job]
         if record["method"] == name
     ]
+
+
+def _run_once(jobs: list[Job], stage: str, run: Runner) -> dict[Job, list[dict[str, Any]]]:
+    """The records of every job; one that several cells share is run once."""
+    unique = list(dict.fromkeys(jobs))
+    return dict(zip(unique, run(unique, stage), strict=True))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from equiangular.data import Dataset
+from equiangular.data.stream import select
 from equiangular.longtail import holdout_indices
 from equiangular.studies.cells import Cell
 from equiangular.studies.study import Study
@@ -56,15 +57,11 @@ def validation_dataset(dataset: Dataset, *, fraction: float, seed: int) -> Datas
     held, kept = torch.from_numpy(held), torch.from_numpy(kept)
     return replace(
         dataset,
-        train_x=dataset.train_x[kept],
+        train_x=select(dataset.train_x, kept),
         train_y=dataset.train_y[kept],
-        test_x=dataset.train_x[held],
+        test_x=select(dataset.train_x, held),
         test_y=dataset.train_y[held],
     )
-
-
-# (cell of a training, settings, imbalance factor) -> records of its tuning runs, one list of records for each seed
-Evaluate = Callable[[Cell, Settings, float], list[list[dict[str, Any]]]]
 
 
 def candidates(study: Study, cell: Cell, scale: float | str | None) -> Iterator[Settings]:

@@ -166,12 +166,12 @@ class Batches:
             yield self._batch(plan, inputs)
 
     def _order(self, epoch: int) -> Tensor:
+        from equiangular.training.sampling import class_balanced_order, uniform_order
+
         alpha = sampler_alpha(self.budget.sampler)
         if alpha:
-            from equiangular.training.sampling import class_balanced_order
-
             return class_balanced_order(self.labels, self.seed, epoch, alpha)
-        return torch.randperm(len(self.labels), generator=epoch_generator(self.seed, epoch))
+        return uniform_order(len(self.labels), self.seed, epoch)
 
     def _plan(self, epoch: int, step: int, index: Tensor) -> _Plan:
         num, shape = len(index), tuple(self.inputs.shape[1:])
