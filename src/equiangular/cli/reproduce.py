@@ -28,7 +28,7 @@ def reproduce(
     Every cell is tuned alike on validation data of the training pool. Finished trainings are kept: a study that was
     stopped goes on where it was.
     """
-    from equiangular.studies.study import get_study
+    from equiangular.studies.registry import get_study
 
     study = get_study(name).changed(
         imbalances=tuple(imbalance) if imbalance else None, seeds=seeds, tuning_seeds=tuning_seeds

@@ -7,7 +7,7 @@ from typing import Any
 from equiangular._extras import require
 from equiangular.report.figure import FIXED, LEARNED
 
-_TITLES = {"head": "head", "loss": "loss", "correction": "correction", "mix": "mixup"}
+_TITLES = {"head": "head", "features": "features", "loss": "loss", "correction": "correction", "mix": "mixup"}
 # One colour for each imbalance factor, light to dark (ColorBrewer's YlGnBu, from the third on).
 _SHADES = ("#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8", "#0c2c84")
 

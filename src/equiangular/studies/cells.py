@@ -1,4 +1,4 @@
-"""The cells of the factorial: head x loss x correction x mixup, each a training method."""
+"""The cells of the factorial: head x features x loss x correction x mixup, each a training method."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from equiangular.losses import dot_loss, dot_regression_loss
 from equiangular.training.methods import Context, Method, cross_entropy, logit_adjustment
 from equiangular.training.methods.in_batch_balance import balanced_in_batch
 
-# Level of the factor -> kind of head, its options, label. Normalised heads have the BatchNorm of Yang et al. 2022.
+# Level of the factor -> kind of head, its options, label. "learnable" is a linear head with bias on free features and a
+# learned cosine head on normalised ones.
 HEADS: dict[str, tuple[str, dict[str, Any], str]] = {
-    "linear": ("linear", {}, "learnable linear"),
-    "cosine": ("cosine", {"norm": "batch"}, "learnable cosine"),
-    "random": ("random", {"norm": "batch"}, "frozen random"),
-    "etf": ("etf", {"norm": "batch"}, "ETF (Haar)"),
-    "etf-canonical": ("etf", {"norm": "batch", "basis": "canonical"}, "ETF (canonical)"),
-    "etf-rotated": ("rotated-etf", {"norm": "batch"}, "ETF, rotation learned"),
+    "learnable": ("linear", {}, "learnable"),
+    "random": ("random", {}, "frozen random"),
+    "etf": ("etf", {}, "ETF (Haar)"),
+    "etf-canonical": ("etf", {"basis": "canonical"}, "ETF (canonical)"),
+    "etf-rotated": ("rotated-etf", {}, "ETF, rotation learned"),
+    "etf-projected": ("etf", {"projection": "linear"}, "ETF behind a learned projection"),
+    "best-frame": ("etf", {"basis": "best"}, "best fixed frame"),
 }
+FEATURES = {"free": "free features", "normalised": "normalised features"}
 LOSSES = {"ce": "CE", "scaled-ce": "scaled CE", "dr": "DR", "dot": "dot loss"}
 CORRECTIONS = {
     "none": "none",
@@ -32,7 +35,7 @@ CORRECTIONS = {
     "pc": "prior correction after",
 }
 MIXES = {"none": "no mixup", "mixup": "mixup"}
-FACTORS = ("head", "loss", "correction", "mix")
+FACTORS = {"head": HEADS, "features": FEATURES, "loss": LOSSES, "correction": CORRECTIONS, "mix": MIXES}
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Cell:
 
     Attributes:
         head: a key of :data:`HEADS`.
+        features: ``"free"``, or ``"normalised"`` to unit norm, so that logits are scaled cosines.
         loss: a key of :data:`LOSSES`: ``"ce"`` at logit scale 1, ``"scaled-ce"`` at a tuned scale, ``"dr"``, ``"dot"``.
         correction: a key of :data:`CORRECTIONS`.
         mix: ``"none"`` or ``"mixup"`` (alpha = 1).
@@ -49,35 +53,51 @@ class Cell:
         ValueError: an unknown level, or a combination that is not defined (see :func:`defined`).
 
     Example:
-        >>> Cell("etf", "dr", "pc", "none").name
-        'etf/dr/pc/none'
+        >>> Cell("etf", "normalised", "dr", "pc", "none").name
+        'etf/normalised/dr/pc/none'
     """
 
     head: str
+    features: str
     loss: str
     correction: str
     mix: str
 
     def __post_init__(self) -> None:
-        check_choice(self.head, HEADS, "head")
-        check_choice(self.loss, LOSSES, "loss")
-        check_choice(self.correction, CORRECTIONS, "correction")
-        check_choice(self.mix, MIXES, "mix")
-        if not defined(self.head, self.loss, self.correction):
+        for factor, levels in FACTORS.items():
+            check_choice(getattr(self, factor), levels, factor)
+        if not defined(self.features, self.loss, self.correction):
             raise ValueError(
-                f"{self.head} x {self.loss} x {self.correction} is not defined: logit adjustment needs cross-entropy, "
-                "dot-regression and the dot loss need class vectors of unit norm."
+                f"{self.features} features x {self.loss} x {self.correction} is not defined: logit adjustment needs "
+                "cross-entropy, dot-regression and the dot loss need features and class vectors of unit norm."
             )
+
+    @classmethod
+    def parse(cls, name: str) -> Cell:
+        """The cell of a name, its levels separated by slashes.
+
+        Example:
+            >>> Cell.parse("learnable/free/ce/none/none").label
+            'learnable linear + CE'
+        """
+        levels = name.split("/")
+        if len(levels) != len(FACTORS):
+            raise ValueError(f"a cell has the form {'/'.join(FACTORS)}, got {name!r}.")
+        return cls(*levels)
 
     @property
     def name(self) -> str:
         """The levels, separated by slashes."""
-        return "/".join((self.head, self.loss, self.correction, self.mix))
+        return "/".join(getattr(self, factor) for factor in FACTORS)
 
     @property
     def label(self) -> str:
         """For tables and figures."""
-        parts = [HEADS[self.head][2], LOSSES[self.loss]]
+        if self.head == "learnable":
+            head = "learnable linear" if self.features == "free" else "learnable cosine"
+        else:
+            head = HEADS[self.head][2] + (", free features" if self.features == "free" else "")
+        parts = [head, LOSSES[self.loss]]
         parts += [CORRECTIONS[self.correction]] if self.correction != "none" else []
         return " + ".join(parts + (["mixup"] if self.mix == "mixup" else []))
 
@@ -96,14 +116,24 @@ class Cell:
         """Whether the logit scale is a setting of the training."""
         return self.loss == "scaled-ce"
 
-    def method(self, scale: float | None = None) -> Method:
+    @property
+    def tunes_norm(self) -> bool:
+        """Whether BatchNorm before the classifier is a setting of the training, as for the usual linear classifier."""
+        return self.head == "learnable" and self.features == "free"
+
+    def method(self, scale: float | None = None, norm: str = "batch") -> Method:
         """The training method of this cell.
 
         Args:
             scale: logit scale for scaled cross-entropy.
+            norm: ``"batch"``, BatchNorm before the classifier as in Yang et al. (2022), or ``"none"``.
         """
         kind, options, _ = HEADS[self.head]
-        options = dict(options)
+        options = {**options, "norm": norm}
+        if self.head == "learnable" and self.features == "normalised":
+            kind = "cosine"
+        elif self.head != "learnable" and self.features == "free":
+            options["normalize"] = False
         if self.loss == "ce":
             options["scale"] = 1.0
         elif scale is not None:
@@ -120,14 +150,14 @@ class Cell:
         )
 
 
-def defined(head: str, loss: str, correction: str) -> bool:
+def defined(features: str, loss: str, correction: str) -> bool:
     """Whether a combination means something.
 
-    Logit adjustment is a change of cross-entropy. Dot-regression and the dot loss are defined for class vectors of a
-    fixed norm, which the linear head has not.
+    Logit adjustment is a change of cross-entropy. Dot-regression and the dot loss are defined for features and class
+    vectors of a fixed norm.
     """
     if loss in ("dr", "dot"):
-        return head != "linear" and correction != "la"
+        return features == "normalised" and correction != "la"
     return True
 
 
@@ -136,10 +166,10 @@ def all_cells() -> tuple[Cell, ...]:
 
     Example:
         >>> len(all_cells()), len({cell.training for cell in all_cells()})
-        (156, 112)
+        (308, 224)
     """
-    levels = product(HEADS, LOSSES, CORRECTIONS, MIXES)
-    return tuple(Cell(h, loss, c, m) for h, loss, c, m in levels if defined(h, loss, c))
+    levels = product(*FACTORS.values())
+    return tuple(Cell(h, f, loss, c, m) for h, f, loss, c, m in levels if defined(f, loss, c))
 
 
 def _criterion(loss: str, correction: str) -> Any:

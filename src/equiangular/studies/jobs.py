@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from equiangular.data import Dataset, load_dataset
 from equiangular.studies.cells import Cell
 from equiangular.studies.study import Study
 from equiangular.studies.tuning import FIRST_TUNING_SEED, Settings, validation_dataset
-from equiangular.training.config import fingerprint
+from equiangular.training.config import Budget, fingerprint
+from equiangular.training.hardware import Hardware
 from equiangular.training.loop import TrainingDivergedError
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,23 @@ class Job:
     tuning: bool
 
     @property
+    def budget(self) -> Budget:
+        """The budget of this training."""
+        mix = "mixup:1.0" if self.cell.mix == "mixup" else "none"
+        epochs = self.study.tuning_epochs if self.tuning else None
+        return self.study.budget.with_changes(learning_rate=self.settings.learning_rate, mix=mix, epochs=epochs)
+
+    @property
     def path(self) -> str:
         """Name of its file: equal for equal trainings, whatever else the study holds."""
         values = {
             "study": self.study.fingerprint(),
             "imbalance": float(self.imbalance),
             "cell": self.cell.name,
-            "settings": [self.settings.learning_rate, self.settings.scale],
+            "settings": asdict(self.settings),
             "seed": self.seed,
             "tuning": self.tuning,
+            "epochs": self.budget.epochs,
             "format": _FORMAT,
         }
         kind = "tune" if self.tuning else "run"
@@ -78,7 +87,7 @@ def job_methods(job: Job) -> list[Any]:
     cells = [job.cell]
     if job.cell.correction == "none":
         cells.append(replace(job.cell, correction="pc"))
-    return [cell.method(job.settings.scale) for cell in cells]
+    return [cell.method(job.settings.scale, job.settings.norm) for cell in cells]
 
 
 def _train(job: Job) -> list[dict[str, Any]]:
@@ -87,13 +96,14 @@ def _train(job: Job) -> list[dict[str, Any]]:
     if job.tuning:
         split_seed = job.seed - FIRST_TUNING_SEED
         dataset = validation_dataset(dataset, fraction=study.validation, seed=split_seed)
-    mix = "mixup:1.0" if job.cell.mix == "mixup" else "none"
     config = CompareConfig(
         data=study.data,
         imbalance=job.imbalance,
         seeds=study.seeds,
         backbone=study.backbone,
-        budget=study.budget.with_changes(learning_rate=job.settings.learning_rate, mix=mix),
+        width=study.width,
+        budget=job.budget,
+        hardware=Hardware(accelerator="cpu", precision=study.precision),
     )
     methods = job_methods(job)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -48,11 +49,8 @@ def run_study(
     parts = []
     with _runner(folder / "trainings", jobs, progress) as run:
         for imbalance in study.imbalances:
-            tuned, validation = _tune(study, imbalance, cells, run)
-            settings = {
-                name: {"learning_rate": s.learning_rate, "scale": s.scale, "validation": validation[name]}
-                for name, s in tuned.items()
-            }
+            tuned, validation = _tune(study, study.tuned_at or imbalance, cells, run)
+            settings = {name: {**asdict(s), "validation": validation[name]} for name, s in tuned.items()}
             runs = _measure(study, imbalance, cells, tuned, run)
             parts.append({"imbalance": imbalance, "settings": settings, "runs": runs})
     results = {
@@ -69,26 +67,25 @@ def _tune(
     study: Study, imbalance: float, cells: tuple[Cell, ...], run: Runner
 ) -> tuple[dict[str, Settings], dict[str, float]]:
     """Settings and validation score of every cell by name; cells that share a training choose for themselves."""
-    scales_of: dict[str, float | None] = {}
     validation: dict[str, float] = {}
     tuned: dict[str, Settings] = {}
-    for stage in ("scale", "learning rate"):
+    for stage in ("the scale", "the learning rate"):
         plan = {
             cell.name: {
                 settings: [
                     Job(study, imbalance, cell.training, settings, FIRST_TUNING_SEED + i, tuning=True)
                     for i in range(study.tuning_seeds)
                 ]
-                for settings in candidates(study, cell, scales_of.get(cell.name, "open"))
+                for settings in candidates(study, cell, tuned.get(cell.name))
             }
             for cell in cells
         }
         wanted = [job for options in plan.values() for jobs in options.values() for job in jobs]
-        found = _run_once(wanted, f"imbalance {imbalance:g}, tuning the {stage}", run)
+        found = _run_once(wanted, f"imbalance {imbalance:g}, tuning {stage}", run)
         for name, options in plan.items():
             scored = {s: mean_score([found[job] for job in jobs], name) for s, jobs in options.items()}
             tuned[name] = best = choose(scored)
-            scales_of[name], validation[name] = best.scale, scored[best]
+            validation[name] = scored[best]
     return tuned, validation
 
 

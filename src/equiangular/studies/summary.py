@@ -13,7 +13,13 @@ from equiangular.studies.cells import FACTORS, Cell
 
 SCORES = ("balanced_accuracy", "accuracy", "many", "medium", "few", "ece", "nc1")
 # What the levels of a factor are compared with.
-REFERENCES = {"head": "cosine", "loss": "scaled-ce", "correction": "none", "mix": "none"}
+REFERENCES = {
+    "head": "learnable",
+    "features": "normalised",
+    "loss": "scaled-ce",
+    "correction": "none",
+    "mix": "none",
+}
 
 
 def summarise_study(part: dict[str, Any], cells: tuple[Cell, ...]) -> dict[str, Any]:

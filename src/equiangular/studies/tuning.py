@@ -25,10 +25,12 @@ class Settings:
     Attributes:
         learning_rate: peak learning rate.
         scale: logit scale; None where the loss has none or it is not tuned.
+        norm: ``"batch"``, BatchNorm before the classifier, or ``"none"``.
     """
 
     learning_rate: float
     scale: float | None = None
+    norm: str = "batch"
 
 
 def validation_dataset(dataset: Dataset, *, fraction: float, seed: int) -> Dataset:
@@ -64,13 +66,21 @@ def validation_dataset(dataset: Dataset, *, fraction: float, seed: int) -> Datas
     )
 
 
-def candidates(study: Study, cell: Cell, scale: float | str | None) -> Iterator[Settings]:
-    """The settings of one stage of the tuning: the scales at the middle rate, or the rates at a chosen scale."""
-    middle = study.learning_rates[len(study.learning_rates) // 2]
-    if scale == "open":
-        yield from (Settings(middle, s) for s in study.scales(cell))
+def candidates(study: Study, cell: Cell, chosen: Settings | None = None) -> Iterator[Settings]:
+    """The settings of one stage of the tuning.
+
+    Args:
+        study: the study.
+        cell: the cell.
+        chosen: what the first stage chose; None gives the candidates of the first stage, every scale and kind of
+            normalisation at the middle learning rate. Of the second stage they are the learning rates.
+    """
+    if chosen is None:
+        middle = study.learning_rates[len(study.learning_rates) // 2]
+        norms = ("batch", "none") if cell.tunes_norm else ("batch",)
+        yield from (Settings(middle, scale, norm) for scale in study.scales(cell) for norm in norms)
     else:
-        yield from (Settings(rate, scale) for rate in study.learning_rates)
+        yield from (replace(chosen, learning_rate=rate) for rate in study.learning_rates)
 
 
 def choose(scored: dict[Settings, float]) -> Settings:

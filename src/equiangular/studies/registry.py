@@ -1,0 +1,76 @@
+"""The studies by name: data, imbalance factors, budgets and which cells are run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from equiangular._checks import check_choice
+from equiangular.studies.study import Study
+from equiangular.training.config import Budget
+
+
+def screening(head: str) -> tuple[str, ...]:
+    """The cells of a screening design: a fixed head against learned ones, with the corrections and losses that matter.
+
+    Example:
+        >>> len(screening("etf"))
+        14
+    """
+    pairs = [(h, f) for h in ("learnable", head) for f in ("free", "normalised")]
+    crossed = [f"{h}/{f}/scaled-ce/{c}/none" for h, f in pairs for c in ("none", "la", "pc")]
+    return (*crossed, *(f"{head}/normalised/dr/{c}/none" for c in ("none", "pc")))
+
+
+_SMALL = Budget(epochs=40, batch_size=64, weight_decay=5e-3)
+_TABLE = Budget(epochs=20, batch_size=128, weight_decay=5e-4)
+_TEXT = Budget(epochs=8, batch_size=128, weight_decay=5e-4)
+_IMAGE = Budget(epochs=8, batch_size=128, weight_decay=5e-4, augment="crop,flip")
+_NO_MIXUP = (("mix", ("none",)),)
+_CURVE = (("loss", ("scaled-ce", "dr")), ("correction", ("none", "la", "pc")), *_NO_MIXUP)
+_FITS = screening("etf")
+_BEYOND = (*screening("etf-projected"), *(f"best-frame/free/scaled-ce/{c}/none" for c in ("none", "la", "pc")))
+# Screenings: three runs, and less effort for the tuning, the same for every cell.
+_TEXTS = {"seeds": 3, "tuning_seeds": 1, "tuning_epochs": 4, "only": _FITS}
+_IMAGES = {"seeds": 3, "tuning_seeds": 1, "learning_rates": (0.1, 0.2), "precision": "bf16-mixed"}
+
+# Where there are more classes than the backbone has dimensions (plankton, cifar100-lt), the fixed heads are an ETF behind
+# a learned map and the best frame that fits. The backbone of the texts is wide enough for an ETF.
+STUDIES: dict[str, Study] = {
+    study.name: study
+    for study in (
+        Study("digits", "digits", (100,), _SMALL),
+        Study("digits-curve", "digits", (10, 50, 100, 200), _SMALL, levels=_CURVE),
+        Study("digits-balanced", "digits", (1,), replace(_SMALL, epochs=10), levels=_CURVE),
+        Study("letter", "letter", (1, 100), replace(_TABLE, epochs=10), seeds=3, only=_FITS),
+        Study("wine", "wine_quality_white", (1,), _TABLE, levels=_NO_MIXUP),
+        Study("clinc150", "clinc150_imbalanced", (1,), _TEXT, width=3, **_TEXTS),
+        Study("banking77", "banking77", (1,), _TEXT, width=2, **_TEXTS),
+        Study(
+            "fashion", "fashion_mnist", (1,), replace(_IMAGE, epochs=3), size=14, only=_FITS, tuning_epochs=1, **_IMAGES
+        ),
+        Study(
+            "plankton", "plankton", (1,), replace(_IMAGE, epochs=6), size=16, only=_BEYOND, tuning_epochs=3, **_IMAGES
+        ),
+        Study(
+            "cifar10-lt", "cifar10_lt50", (100, 50, 200), _IMAGE, size=16, only=_FITS, tuned_at=100, tuning_epochs=4,
+            **_IMAGES,
+        ),
+        Study(
+            "cifar100-lt", "cifar100_lt50", (100, 50, 200), _IMAGE, size=16, only=_BEYOND, tuned_at=100,
+            tuning_epochs=4, **_IMAGES,
+        ),
+    )
+}  # fmt: skip
+
+
+def get_study(name: str) -> Study:
+    """The study called ``name``.
+
+    Raises:
+        ValueError: no such study; the closest name is suggested.
+
+    Example:
+        >>> get_study("digits").imbalances
+        (100,)
+    """
+    return STUDIES[check_choice(name, STUDIES, "study")]
