@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from equiangular.data import load_dataset
 from equiangular.studies import jobs as jobs_module
 from equiangular.studies.cells import Cell
 from equiangular.studies.jobs import Job, run_job
+from equiangular.studies.registry import STUDIES, get_study, screening
 from equiangular.studies.run import run_study
-from equiangular.studies.study import COSINE_SCALES, LINEAR_SCALES, STUDIES, Study, get_study
+from equiangular.studies.study import SCALES, Study
 from equiangular.studies.summary import factor_effects, fixed_against_learnable
 from equiangular.studies.tuning import FIRST_TUNING_SEED, Settings, candidates, choose, mean_score, validation_dataset
 from equiangular.training.config import Budget
@@ -25,16 +27,31 @@ TINY = Study(
     backbone="mlp",
     seeds=2,
     tuning_seeds=1,
-    levels=(("head", ("cosine", "etf")), ("loss", ("scaled-ce",)), ("correction", ("none", "pc")), ("mix", ("none",))),
+    levels=(
+        ("head", ("learnable", "etf")),
+        ("features", ("normalised",)),
+        ("loss", ("scaled-ce",)),
+        ("correction", ("none", "pc")),
+        ("mix", ("none",)),
+    ),
     learning_rates=(0.05, 0.1),
 )
+
+ETF = Cell("etf", "normalised", "scaled-ce", "none", "none")
 
 
 def test_tuning_is_never_given_the_test_part(monkeypatch):
     """Every tuning job gives the same records when the test part is replaced by nonsense: it is not read."""
     digits = load_dataset("digits")
     poisoned = replace(digits, test_x=255 - digits.test_x, test_y=torch.zeros_like(digits.test_y))
-    job = Job(TINY, 50.0, Cell("etf", "scaled-ce", "none", "none"), Settings(0.1, 8.0), FIRST_TUNING_SEED, tuning=True)
+    job = Job(
+        TINY,
+        50.0,
+        Cell("etf", "normalised", "scaled-ce", "none", "none"),
+        Settings(0.1, 8.0),
+        FIRST_TUNING_SEED,
+        tuning=True,
+    )
     records = []
     for data in (digits, poisoned):
         monkeypatch.setattr(jobs_module, "_dataset", lambda name, size, data=data: data)
@@ -61,7 +78,7 @@ def test_a_study_goes_on_from_what_is_done(tmp_path, monkeypatch):
     first = run_study(TINY, tmp_path)
     trained = sorted(p.name for p in (tmp_path / "trainings").iterdir())
     # Scales at one rate, one more rate at the chosen scale of each cell, two seeds at each chosen setting.
-    assert sum(name.startswith("tune-") for name in trained) >= 2 * (len(COSINE_SCALES) + 1)
+    assert sum(name.startswith("tune-") for name in trained) >= 2 * (len(SCALES["normalised"]) + 1)
 
     def refuse(job):
         raise AssertionError(f"trained again: {job}")
@@ -70,11 +87,13 @@ def test_a_study_goes_on_from_what_is_done(tmp_path, monkeypatch):
     again = run_study(TINY, tmp_path)
     assert again["parts"] == first["parts"]
     part = first["parts"][0]
-    assert set(part["table"]) == {f"{h}/scaled-ce/{c}/none" for h in ("cosine", "etf") for c in ("none", "pc")}
+    assert set(part["table"]) == {
+        f"{h}/normalised/scaled-ce/{c}/none" for h in ("learnable", "etf") for c in ("none", "pc")
+    }
     assert part["contrast"]["fixed"].startswith("etf/")
-    assert part["contrast"]["learnable"].startswith("cosine/")
+    assert part["contrast"]["learnable"].startswith("learnable/")
     assert {s["learning_rate"] for s in part["settings"].values()} <= {0.05, 0.1}
-    assert all(s["scale"] in COSINE_SCALES for s in part["settings"].values())
+    assert all(s["scale"] in SCALES["normalised"] for s in part["settings"].values())
 
 
 @pytest.mark.slow
@@ -93,42 +112,72 @@ def test_a_diverged_training_is_a_record_without_a_score(tmp_path, monkeypatch):
         raise TrainingDivergedError("the loss became nan")
 
     monkeypatch.setattr(jobs_module, "run_training", diverge)
-    job = Job(TINY, 50.0, Cell("etf", "scaled-ce", "none", "none"), Settings(0.1, 8.0), 0, tuning=False)
+    job = Job(TINY, 50.0, ETF, Settings(0.1, 8.0), 0, tuning=False)
     records = run_job(job, tmp_path)
-    assert [r["method"] for r in records] == ["etf/scaled-ce/none/none", "etf/scaled-ce/pc/none"]
-    assert np.isnan(mean_score([records], "etf/scaled-ce/none/none"))
+    assert [r["method"] for r in records] == [
+        "etf/normalised/scaled-ce/none/none",
+        "etf/normalised/scaled-ce/pc/none",
+    ]
+    assert np.isnan(mean_score([records], "etf/normalised/scaled-ce/none/none"))
 
 
 def test_candidates_and_choice():
-    cell = Cell("linear", "scaled-ce", "none", "none")
-    assert [c.scale for c in candidates(TINY, cell, "open")] == list(LINEAR_SCALES)
-    assert {c.learning_rate for c in candidates(TINY, cell, "open")} == {0.1}
-    assert [(c.learning_rate, c.scale) for c in candidates(TINY, cell, 0.5)] == [(0.05, 0.5), (0.1, 0.5)]
+    linear = Cell("learnable", "free", "scaled-ce", "none", "none")
+    first = list(candidates(TINY, linear))
+    assert {(c.scale, c.norm) for c in first} == set(product(SCALES["free"], ("batch", "none")))
+    assert {c.learning_rate for c in first} == {0.1}
+    second = list(candidates(TINY, linear, Settings(0.1, 0.5, "none")))
+    assert second == [Settings(0.05, 0.5, "none"), Settings(0.1, 0.5, "none")]
+    assert list(candidates(TINY, Cell("etf", "normalised", "dr", "none", "none"))) == [Settings(0.1)]
     assert choose({Settings(0.1): float("nan"), Settings(0.3): 1.0}).learning_rate == 0.3
     with pytest.raises(ValueError, match="none of the 1 candidates"):
         choose({Settings(0.1): float("nan")})
 
 
+def test_tuning_at_one_imbalance_serves_all_and_may_be_shorter(tmp_path):
+    study = TINY.changed(
+        levels=(("head", ("etf",)), *TINY.levels[1:]), imbalances=(50, 20), tuned_at=50, tuning_epochs=1,
+        budget=TINY.budget.with_changes(epochs=2),
+    )  # fmt: skip
+    results = run_study(study, tmp_path)
+    assert results["parts"][0]["settings"] == results["parts"][1]["settings"]
+    names = [path.name for path in (tmp_path / "trainings").iterdir()]
+    assert not any(name.startswith("tune") and "-20-1000-" in name for name in names)
+    tuning, run = (Job(study, 50, study.cells()[0], Settings(0.1, 8.0), 0, tuning=t).budget for t in (True, False))
+    assert (tuning.epochs, run.epochs) == (1, 2)
+
+
 def test_effects_are_paired_and_matched():
-    cells = {c.name: c for c in (Cell(h, "scaled-ce", k, "none") for h in ("cosine", "etf") for k in ("none", "la"))}
+    cells = {
+        c.name: c
+        for c in (Cell(h, "normalised", "scaled-ce", k, "none") for h in ("learnable", "etf") for k in ("none", "la"))
+    }
     scores = {
-        "cosine/scaled-ce/none/none": np.array([50.0, 52.0]),
-        "cosine/scaled-ce/la/none": np.array([60.0, 64.0]),
-        "etf/scaled-ce/none/none": np.array([51.0, 53.0]),
-        "etf/scaled-ce/la/none": np.array([63.0, 65.0]),
+        "learnable/normalised/scaled-ce/none/none": np.array([50.0, 52.0]),
+        "learnable/normalised/scaled-ce/la/none": np.array([60.0, 64.0]),
+        "etf/normalised/scaled-ce/none/none": np.array([51.0, 53.0]),
+        "etf/normalised/scaled-ce/la/none": np.array([63.0, 65.0]),
     }
     found = {(e["factor"], e["level"]): e for e in factor_effects(scores, cells)}
     assert found["head", "etf"]["mean_difference"] == pytest.approx((1 + 3 + 1 + 1) / 4)
     assert found["correction", "la"]["mean_difference"] == pytest.approx((10 + 12 + 12 + 12) / 4)
     assert found["head", "etf"]["pairs"] == 2
-    contrast = fixed_against_learnable(scores, cells, dict.fromkeys(cells, 0.0) | {"etf/scaled-ce/none/none": 1.0})
-    assert (contrast["fixed"], contrast["learnable"]) == ("etf/scaled-ce/none/none", "cosine/scaled-ce/la/none")
+    contrast = fixed_against_learnable(
+        scores, cells, dict.fromkeys(cells, 0.0) | {"etf/normalised/scaled-ce/none/none": 1.0}
+    )
+    assert (contrast["fixed"], contrast["learnable"]) == (
+        "etf/normalised/scaled-ce/none/none",
+        "learnable/normalised/scaled-ce/la/none",
+    )
     assert contrast["mean_difference"] == -10
 
 
 def test_registered_studies_have_cells_and_names():
     assert all(name == study.name and study.cells() for name, study in STUDIES.items())
+    assert all(Cell.parse(name) for name in screening("best-frame"))
     with pytest.raises(ValueError, match="did you mean 'digits'"):
         get_study("digit")
+    with pytest.raises(ValueError, match="mix must be one of"):
+        Study("x", "digits", (1,), Budget(), levels=(("mix", ("mixpu",)),))
     with pytest.raises(ValueError, match="no cell left"):
         Study("x", "digits", (1,), Budget(), levels=(("head", ()),))

@@ -33,8 +33,8 @@ _BEYOND = (*screening("etf-projected"), *(f"best-frame/free/scaled-ce/{c}/none" 
 _TEXTS = {"seeds": 3, "tuning_seeds": 1, "tuning_epochs": 4, "only": _FITS}
 _IMAGES = {"seeds": 3, "tuning_seeds": 1, "learning_rates": (0.1, 0.2), "precision": "bf16-mixed"}
 
-# Where there are more classes than the backbone has dimensions (plankton, cifar100-lt), the fixed heads are an ETF behind
-# a learned map and the best frame that fits. The backbone of the texts is wide enough for an ETF.
+# Where there are more classes than the backbone has dimensions (plankton, cifar100-lt), the fixed heads are an ETF
+# behind a learned map and the best frame that fits. The backbone of the texts is wide enough for an ETF.
 STUDIES: dict[str, Study] = {
     study.name: study
     for study in (

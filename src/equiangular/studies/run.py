@@ -24,9 +24,7 @@ Progress = Callable[[str, int, int], None]
 Runner = Callable[[list[Job], str], list[list[dict[str, Any]]]]
 
 
-def run_study(
-    study: Study, output: str | Path, *, jobs: int = 1, progress: Progress | None = None
-) -> dict[str, Any]:
+def run_study(study: Study, output: str | Path, *, jobs: int = 1, progress: Progress | None = None) -> dict[str, Any]:
     """Run what is not there yet and write ``results.json``.
 
     Every finished training is a file in ``output/trainings``; a killed study goes on from them.
@@ -100,11 +98,7 @@ def _measure(
     wanted = [job for planned in plan.values() for job in planned]
     found = _run_once(wanted, f"imbalance {imbalance:g}, runs", run)
     return [
-        record
-        for name, planned in plan.items()
-        for job in planned
-        for record in found[job]
-        if record["method"] == name
+        record for name, planned in plan.items() for job in planned for record in found[job] if record["method"] == name
     ]
 
 

@@ -24,8 +24,8 @@ class Study:
     """A factorial on one data set at one or several imbalance factors.
 
     Tuning: for every cell the logit scale (where the loss has one) and BatchNorm before a learnable linear classifier
-    are chosen at the middle learning rate, then the learning rate at that choice, by mean balanced accuracy on validation
-    data of the training pool. The test part is not given to it, see
+    are chosen at the middle learning rate, then the learning rate at that choice, by mean balanced accuracy on
+    validation data of the training pool. The test part is not given to it, see
     :func:`equiangular.studies.tuning.validation_dataset`.
 
     Attributes:
