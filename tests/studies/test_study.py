@@ -77,7 +77,7 @@ def test_validation_data_is_a_part_of_the_pool_and_apart_from_what_is_trained_on
 def test_a_study_goes_on_from_what_is_done(tmp_path, monkeypatch):
     first = run_study(TINY, tmp_path)
     trained = sorted(p.name for p in (tmp_path / "trainings").iterdir())
-    # Scales at one rate, one more rate at the chosen scale of each cell, two seeds at each chosen setting.
+    # Scales at one rate, one more rate at the chosen scale of each cell, two runs at each chosen setting.
     assert sum(name.startswith("tune-") for name in trained) >= 2 * (len(SCALES["normalised"]) + 1)
 
     def refuse(job):
@@ -93,7 +93,7 @@ def test_a_study_goes_on_from_what_is_done(tmp_path, monkeypatch):
     assert part["contrast"]["fixed"].startswith("etf/")
     assert part["contrast"]["learnable"].startswith("learnable/")
     assert {s["learning_rate"] for s in part["settings"].values()} <= {0.05, 0.1}
-    assert all(s["scale"] in SCALES["normalised"] for s in part["settings"].values())
+    assert all(1 <= s["scale"] <= 128 for s in part["settings"].values())
 
 
 @pytest.mark.slow
@@ -122,13 +122,19 @@ def test_a_diverged_training_is_a_record_without_a_score(tmp_path, monkeypatch):
 
 
 def test_candidates_and_choice():
-    linear = Cell("learnable", "free", "scaled-ce", "none", "none")
-    first = list(candidates(TINY, linear))
+    linear, etf = Cell("learnable", "free", "scaled-ce", "none", "none"), Cell("etf", "free", "scaled-ce", "la", "none")
+    first = candidates(TINY, linear, "grid", {})
     assert {(c.scale, c.norm) for c in first} == set(product(SCALES["free"], ("batch", "none")))
     assert {c.learning_rate for c in first} == {0.1}
-    second = list(candidates(TINY, linear, Settings(0.1, 0.5, "none")))
-    assert second == [Settings(0.05, 0.5, "none"), Settings(0.1, 0.5, "none")]
-    assert list(candidates(TINY, Cell("etf", "normalised", "dr", "none", "none"))) == [Settings(0.1)]
+    scored = {Settings(0.1, scale): 50.0 for scale in SCALES["free"]}
+    for best, beyond in ((0.5, []), (0.25, [0.125]), (2.0, [4.0])):
+        found = candidates(TINY, etf, "beyond", scored | {Settings(0.1, best): 60.0})
+        assert [c.scale for c in found] == beyond
+    second = candidates(TINY, linear, "rate", scored | {Settings(0.1, 0.5, "none"): 60.0})
+    assert second == [Settings(0.05, 0.5, "none")]
+    dot_regression = Cell("etf", "normalised", "dr", "none", "none")
+    assert candidates(TINY, dot_regression, "grid", {}) == [Settings(0.1)]
+    assert candidates(TINY, dot_regression, "beyond", {Settings(0.1): 50.0}) == []
     assert choose({Settings(0.1): float("nan"), Settings(0.3): 1.0}).learning_rate == 0.3
     with pytest.raises(ValueError, match="none of the 1 candidates"):
         choose({Settings(0.1): float("nan")})

@@ -17,7 +17,7 @@ from equiangular.studies.cells import Cell
 from equiangular.studies.jobs import Job, run_job
 from equiangular.studies.study import Study
 from equiangular.studies.summary import summarise_study
-from equiangular.studies.tuning import FIRST_TUNING_SEED, Settings, candidates, choose, mean_score
+from equiangular.studies.tuning import FIRST_TUNING_SEED, STAGES, Settings, candidates, choose, mean_score
 
 # (what is being done, trainings done, trainings planned at this stage)
 Progress = Callable[[str, int, int], None]
@@ -65,26 +65,24 @@ def _tune(
     study: Study, imbalance: float, cells: tuple[Cell, ...], run: Runner
 ) -> tuple[dict[str, Settings], dict[str, float]]:
     """Settings and validation score of every cell by name; cells that share a training choose for themselves."""
-    validation: dict[str, float] = {}
-    tuned: dict[str, Settings] = {}
-    for stage in ("the scale", "the learning rate"):
+    scored: dict[str, dict[Settings, float]] = {cell.name: {} for cell in cells}
+    for stage in STAGES:
         plan = {
             cell.name: {
                 settings: [
                     Job(study, imbalance, cell.training, settings, FIRST_TUNING_SEED + i, tuning=True)
                     for i in range(study.tuning_seeds)
                 ]
-                for settings in candidates(study, cell, tuned.get(cell.name))
+                for settings in candidates(study, cell, stage, scored[cell.name])
             }
             for cell in cells
         }
         wanted = [job for options in plan.values() for jobs in options.values() for job in jobs]
-        found = _run_once(wanted, f"imbalance {imbalance:g}, tuning {stage}", run)
+        found = _run_once(wanted, f"imbalance {imbalance:g}, tuning: {stage}", run)
         for name, options in plan.items():
-            scored = {s: mean_score([found[job] for job in jobs], name) for s, jobs in options.items()}
-            tuned[name] = best = choose(scored)
-            validation[name] = scored[best]
-    return tuned, validation
+            scored[name] |= {s: mean_score([found[job] for job in jobs], name) for s, jobs in options.items()}
+    tuned = {name: choose(scores) for name, scores in scored.items()}
+    return tuned, {name: scored[name][settings] for name, settings in tuned.items()}
 
 
 def _measure(

@@ -24,9 +24,9 @@ class Study:
     """A factorial on one data set at one or several imbalance factors.
 
     Tuning: for every cell the logit scale (where the loss has one) and BatchNorm before a learnable linear classifier
-    are chosen at the middle learning rate, then the learning rate at that choice, by mean balanced accuracy on
-    validation data of the training pool. The test part is not given to it, see
-    :func:`equiangular.studies.tuning.validation_dataset`.
+    are chosen at the middle learning rate, beyond the grid too where the best scale is at its edge, then the learning
+    rate at that choice, by mean balanced accuracy on validation data of the training pool. The test part is not given
+    to it, see :func:`equiangular.studies.tuning.validation_dataset`.
 
     Attributes:
         name: name on the command line.

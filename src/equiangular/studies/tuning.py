@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +14,7 @@ from equiangular.longtail import holdout_indices
 from equiangular.studies.cells import Cell
 from equiangular.studies.study import Study
 
+STAGES = ("grid", "beyond", "beyond", "rate")
 FIRST_TUNING_SEED = 1000  # apart from the seeds of the runs that are reported
 
 
@@ -66,21 +66,29 @@ def validation_dataset(dataset: Dataset, *, fraction: float, seed: int) -> Datas
     )
 
 
-def candidates(study: Study, cell: Cell, chosen: Settings | None = None) -> Iterator[Settings]:
-    """The settings of one stage of the tuning.
+def candidates(study: Study, cell: Cell, stage: str, scored: dict[Settings, float]) -> list[Settings]:
+    """The settings that a stage of the tuning adds to those that have a score already.
 
     Args:
         study: the study.
         cell: the cell.
-        chosen: what the first stage chose; None gives the candidates of the first stage, every scale and kind of
-            normalisation at the middle learning rate. Of the second stage they are the learning rates.
+        stage: one of :data:`STAGES`. ``"grid"``: every scale, and every kind of normalisation, at the middle learning
+            rate. ``"beyond"``: a scale twice as large or half as large as the best one, where that is the last or the
+            first of those tried. ``"rate"``: the other learning rates at the best of all these.
+        scored: mean validation score of what has been tried.
     """
-    if chosen is None:
+    if stage == "grid":
         middle = study.learning_rates[len(study.learning_rates) // 2]
         norms = ("batch", "none") if cell.tunes_norm else ("batch",)
-        yield from (Settings(middle, scale, norm) for scale in study.scales(cell) for norm in norms)
-    else:
-        yield from (replace(chosen, learning_rate=rate) for rate in study.learning_rates)
+        return [Settings(middle, scale, norm) for scale in study.scales(cell) for norm in norms]
+    best = choose(scored)
+    if stage == "rate":
+        options = [replace(best, learning_rate=rate) for rate in study.learning_rates]
+        return [settings for settings in options if settings not in scored]
+    scales = sorted(settings.scale for settings in scored if settings.scale is not None)
+    if not scales or scales[0] < best.scale < scales[-1]:
+        return []
+    return [replace(best, scale=best.scale * (2 if best.scale == scales[-1] else 0.5))]
 
 
 def choose(scored: dict[Settings, float]) -> Settings:
