@@ -46,10 +46,10 @@ STUDIES: dict[str, Study] = {
         Study("clinc150", "clinc150_imbalanced", (1,), _TEXT, width=3, **_TEXTS),
         Study("banking77", "banking77", (1,), _TEXT, width=2, **_TEXTS),
         Study(
-            "fashion", "fashion_mnist", (1,), replace(_IMAGE, epochs=3), size=14, only=_FITS, tuning_epochs=1, **_IMAGES
+            "fashion", "fashion_mnist", (1,), replace(_IMAGE, epochs=2), size=14, only=_FITS, tuning_epochs=1, **_IMAGES
         ),
         Study(
-            "plankton", "plankton", (1,), replace(_IMAGE, epochs=6), size=16, only=_BEYOND, tuning_epochs=3, **_IMAGES
+            "plankton", "plankton", (1,), replace(_IMAGE, epochs=5), size=16, only=_BEYOND, tuning_epochs=2, **_IMAGES
         ),
         Study(
             "cifar10-lt", "cifar10_lt50", (100, 50, 200), _IMAGE, size=16, only=_FITS, tuned_at=100, tuning_epochs=4,
