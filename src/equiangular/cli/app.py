@@ -18,6 +18,7 @@ from equiangular.cli.measure import measure
 from equiangular.cli.predict import predict
 from equiangular.cli.reproduce import reproduce
 from equiangular.cli.resume import resume
+from equiangular.cli.summarise import summarise
 from equiangular.cli.theory import theory
 from equiangular.cli.train import train
 
@@ -52,6 +53,6 @@ def _help(command: Callable) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in inspect.getdoc(command).split("\n\n"))
 
 
-for _command in (compare, train, resume, evaluate, predict, export, frame, measure, theory, reproduce):
+for _command in (compare, train, resume, evaluate, predict, export, frame, measure, theory, reproduce, summarise):
     app.command(help=_help(_command))(_command)
 app.command("list", help=_help(catalogue))(catalogue)

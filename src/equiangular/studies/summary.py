@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from equiangular._checks import check_choice
 from equiangular.measures import mean_ci, paired_comparison
 from equiangular.studies.cells import FACTORS, Cell
 
-SCORES = ("balanced_accuracy", "accuracy", "many", "medium", "few", "ece", "nc1")
+# What is kept of every run: percent, NC1, and how long its training took.
+SCORES = ("balanced_accuracy", "accuracy", "many", "medium", "few", "ece", "nc1", "seconds")
 # What the levels of a factor are compared with.
 REFERENCES = {
     "head": "learnable",
@@ -20,6 +22,14 @@ REFERENCES = {
     "correction": "none",
     "mix": "none",
 }
+# Whom the fixed cell that validation data chose is compared with.
+RIVALS = {
+    "validation": "learnable, chosen on validation data",
+    "test": "learnable, best on the test part",
+    "linear": "learnable linear + CE",
+}
+# The usual classifier: at logit scale 1 where that was run, else at a tuned one.
+LINEAR = ("learnable/free/ce/none/none", "learnable/free/scaled-ce/none/none")
 
 
 def summarise_study(part: dict[str, Any], cells: tuple[Cell, ...]) -> dict[str, Any]:
@@ -90,22 +100,34 @@ def factor_effects(scores: dict[str, np.ndarray], cells: dict[str, Cell]) -> lis
 
 
 def fixed_against_learnable(
-    scores: dict[str, np.ndarray], cells: dict[str, Cell], validation: dict[str, float]
+    scores: dict[str, np.ndarray], cells: dict[str, Cell], validation: dict[str, float], *, against: str = "test"
 ) -> dict[str, Any] | None:
-    """The fixed cell that validation data chose, against the learnable cell with the best mean on the test part.
+    """The fixed cell that validation data chose, against a learnable one.
 
-    The choice of the rival by its test result favours the learnable side; the fixed side is chosen without it.
+    Args:
+        scores: balanced accuracy in percent of every run by cell, in the order of the seeds.
+        cells: the cells by name.
+        validation: the validation score of every cell.
+        against: a key of :data:`RIVALS`. ``"validation"``: the learnable cell that validation data chose, the same
+            rule for both sides. ``"test"``: the one with the best mean on the test part; a choice by the test result
+            favours the learnable side. ``"linear"``: the first of :data:`LINEAR` that was run.
 
     Returns:
         The two names and the paired comparison in points; None where one side has no complete cell.
+
+    Raises:
+        ValueError: an unknown rival.
     """
+    check_choice(against, RIVALS, "against")
     complete = [name for name, values in scores.items() if _complete(values)]
     fixed = [n for n in complete if cells[n].fixed]
     learnable = [n for n in complete if not cells[n].fixed]
+    if against == "linear":
+        learnable = [n for n in LINEAR if n in learnable][:1]
     if not fixed or not learnable:
         return None
     ours = max(fixed, key=lambda name: validation[name])
-    rival = max(learnable, key=lambda name: scores[name].mean())
+    rival = max(learnable, key=lambda name: scores[name].mean() if against == "test" else validation[name])
     test = paired_comparison(scores[ours], scores[rival])
     return {
         "fixed": ours,

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from equiangular.studies.cells import Cell
+from equiangular.studies.summary import fixed_against_learnable
+
+from .synthetic import COSINE, ETF, LINEAR, LINEAR_CE, part_of
+
+SCORES = {ETF: [70.0, 72.0], COSINE: [75.0, 70.0], LINEAR: [74.0, 73.0], LINEAR_CE: [60.0, 61.0]}
+VALIDATION = {ETF: 1.0, COSINE: 3.0, LINEAR: 2.0, LINEAR_CE: 1.0}
+
+
+@pytest.mark.parametrize(("against", "rival"), [("validation", COSINE), ("test", LINEAR), ("linear", LINEAR_CE)])
+def test_rivals(against, rival):
+    scores = {name: np.array(values) for name, values in SCORES.items()}
+    cells = {name: Cell.parse(name) for name in SCORES}
+    found = fixed_against_learnable(scores, cells, VALIDATION, against=against)
+    assert (found["fixed"], found["learnable"]) == (ETF, rival)
+    assert found["mean_difference"] == np.mean(scores[ETF] - scores[rival])
+    with pytest.raises(ValueError, match="did you mean 'validation'"):
+        fixed_against_learnable(scores, cells, VALIDATION, against="valid")
+
+
+def test_seconds_and_every_score_are_kept_by_run():
+    row = part_of({ETF: [70.0, None]})["table"][ETF]
+    assert row["seconds"]["values"][0] == 1.5
+    assert np.isnan(row["seconds"]["values"][1])
+    assert row["accuracy"]["values"][0] == 71
