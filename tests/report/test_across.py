@@ -58,6 +58,7 @@ def test_contrasts_and_verdicts(summary: dict) -> None:
 def test_ranks(summary: dict, single: dict) -> None:
     grid = ranking_grid(summary)
     assert [row[0] for row in grid.rows] == [m["label"] for m in summary["ranking"]["methods"]]
+    assert "over 5 data sets, on 1 of them the ETF behind a learned projection;" in grid.title
     assert ranking_grid(single) is None
 
 

@@ -115,6 +115,7 @@ def test_ranks_are_those_of_scipy_with_the_projected_etf_in_its_place():
     assert len(found["data_sets"]) == 5
     assert len(found["methods"]) == 14 + 2
     assert found["left_out"] == []
+    assert found["stand_ins"] == ["b"]
     table = np.array([m["scores"] for m in found["methods"]]).T
     ranks = stats.rankdata(-table, axis=1).mean(0)
     assert [m["mean_rank"] for m in found["methods"]] == pytest.approx(ranks)

@@ -78,7 +78,8 @@ def test_files_and_folders_are_found(tmp_path):
         ("[1]", "no 'study'"),
         ('{"format": 1, "study": {}}', "no 'parts'"),
         ('{"format": 2, "study": {}, "parts": []}', "format 2; this version reads format 1"),
-        ('{"format": 1, "study": {}, "parts": [{"table": {}}]}', "no 'settings'"),
+        ('{"format": 1, "study": {"name": "a"}, "parts": []}', "no 'data'"),
+        ('{"format": 1, "study": {"name": "a", "data": "a"}, "parts": [{"table": {}}]}', "no 'settings'"),
         ("not json", "is not a JSON file"),
     ],
 )

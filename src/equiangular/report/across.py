@@ -69,11 +69,18 @@ def ranking_grid(summary: dict[str, Any]) -> Grid | None:
     rows = [
         (m["label"], f"{m['mean_rank']:.2f}", f"{sum(m['scores']) / len(m['scores']):.1f}") for m in ranking["methods"]
     ]
-    title = (
-        f"Mean rank by balanced accuracy over {len(ranking['data_sets'])} data sets: Friedman p = "
-        f"{ranking['p_value']:.2g}, critical difference {ranking['critical_difference']:.2f}"
-    )
+    title = f"{ranks_title(ranking)}; critical difference {ranking['critical_difference']:.2f}"
     return Grid(title, ("method", "mean rank", "mean %"), rows)
+
+
+def ranks_title(ranking: dict[str, Any]) -> str:
+    """What is ranked, on how many data sets, and Friedman's test."""
+    stand_ins = len(ranking["stand_ins"])
+    projected = f", on {stand_ins} of them the ETF behind a learned projection" if stand_ins else ""
+    return (
+        f"Mean rank by balanced accuracy, 1 is best, over {len(ranking['data_sets'])} data sets{projected}; "
+        f"Friedman's p = {ranking['p_value']:.2g}"
+    )
 
 
 def contrasts_grid(summary: dict[str, Any], against: str, *, short: bool = False) -> Grid:

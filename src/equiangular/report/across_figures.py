@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from equiangular._extras import require
+from equiangular.report.across import ranks_title
 from equiangular.report.figure import FIXED, LEARNED
 from equiangular.studies.summary import RIVALS
 
@@ -97,11 +98,7 @@ def ranking_figure(summary: dict[str, Any]) -> Any:
     distance = ranking["critical_difference"]
     axes.errorbar([1 + distance / 2], [-1.4], xerr=distance / 2, color="black", capsize=3, linewidth=1)
     axes.text(1, -1.55, f"critical difference {distance:.2f}", va="bottom", fontsize=8)
-    figure.suptitle(
-        f"Mean rank over {len(ranking['data_sets'])} data sets, 1 is best (orange: fixed, blue: learned). "
-        f"Friedman's test of equal ranks: p = {ranking['p_value']:.2g}",
-        fontsize=10,
-    )
+    figure.suptitle(f"{ranks_title(ranking)}\norange: fixed classifier, blue: learned", fontsize=10)
     return figure
 
 

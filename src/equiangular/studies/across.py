@@ -105,7 +105,8 @@ def ranking(results: Sequence[dict[str, Any]], cells: Sequence[str] = screening(
     Returns:
         ``methods``, best first, with ``name``, ``label``, ``mean_rank`` and ``scores``, one for each of ``data_sets``;
         ``p_value``, ``critical_difference`` and ``cliques``, groups of places in ``methods``: see
-        :class:`equiangular.measures.RankComparison`; ``left_out``, names of cells.
+        :class:`equiangular.measures.RankComparison`; ``left_out``, names of cells; ``stand_ins``, the data sets where
+        another head took the place of one that was not run.
 
     Raises:
         ValueError: fewer than two data sets or three methods with a result on all of them.
@@ -141,6 +142,7 @@ def ranking(results: Sequence[dict[str, Any]], cells: Sequence[str] = screening(
         "critical_difference": compared.critical_difference,
         "cliques": [[order.index(i) for i in clique] for clique in compared.cliques],
         "left_out": [name for name in cells if name not in common],
+        "stand_ins": [one["name"] for one in kept if any(_stand_in(one, name) != name for name in common)],
     }
 
 

@@ -33,7 +33,7 @@ def compact(results: dict[str, Any]) -> dict[str, Any]:
 
     Example:
         >>> part = {"imbalance": 1, "settings": {}, "table": {}, "effects": [{"ci95": 0.123456}], "contrast": None}
-        >>> compact({"format": 1, "study": {}, "parts": [part]})["parts"][0]["effects"]
+        >>> compact({"format": 1, "study": {"name": "a", "data": "a"}, "parts": [part]})["parts"][0]["effects"]
         [{'ci95': 0.1235}]
     """
     _check(results, "this dictionary")
@@ -102,7 +102,8 @@ def _check(results: Any, name: str) -> None:
     if not lacking and results.get("format") != 1:
         raise ValueError(f"{name} has format {results.get('format')!r}; this version reads format 1.")
     if not lacking:
-        lacking = [key for part in results["parts"] for key in _KEYS if key not in part][:1]
+        lacking = [key for key in ("name", "data") if key not in results["study"]]
+        lacking += [key for part in results["parts"] for key in _KEYS if key not in part]
     if lacking:
         raise ValueError(
             f"{name} is not the results of a study: it has no {lacking[0]!r}. Give a results.json of "
