@@ -86,7 +86,7 @@ def study_section(results: dict, part: dict) -> str:
     protocol += backbone_of(trained["backbone"] if trained else study["backbone"], study) + budget_of(study["budget"])
     epochs = study["tuning_epochs"] or study["budget"]["epochs"]
     where = f" at imbalance {study['tuned_at']:g}" if study["tuned_at"] else ""
-    protocol.append(f"tuned by {study['tuning_seeds']} runs of {epochs} epochs for each candidate{where}")
+    protocol.append(f"{study['tuning_seeds']} x {epochs} epochs for each candidate of the tuning{where}")
     return section(title(study["data"], part["imbalance"]), protocol, rows, results["provenance"])
 
 

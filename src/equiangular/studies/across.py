@@ -186,6 +186,12 @@ def verdicts(compared: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         For each rival ``against``, ``n`` data sets; ``better``, ``level`` and ``worse``; ``better_holm`` and
         ``worse_holm``, those left after Holm's correction; ``mean_difference``, ``ci_low``, ``ci_high`` and ``p_value``
         with the data sets as the units (paired t-test), NaN for a single one.
+
+    Example:
+        >>> row = {"against": "test", "verdict": "level", "p_holm": 0.4, "mean_difference": 1.0}
+        >>> verdict = verdicts([row, {**row, "mean_difference": 4.0}])[0]
+        >>> verdict["level"], verdict["mean_difference"]
+        (2, 2.5)
     """
     found = []
     for against in dict.fromkeys(row["against"] for row in compared):

@@ -37,7 +37,12 @@ def data_sets(results: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], 
 
 
 def mean_score(part: dict[str, Any], name: str) -> float:
-    """Mean balanced accuracy of a cell in percent; NaN where it was not run or a run diverged."""
+    """Mean balanced accuracy of a cell in percent; NaN where it was not run or a run diverged.
+
+    Example:
+        >>> mean_score({"table": {"a": {"balanced_accuracy": {"mean": 71.0}}}}, "a")
+        71.0
+    """
     row = part["table"].get(name)
     mean = row and row["balanced_accuracy"]["mean"]
     return math.nan if mean is None else mean
