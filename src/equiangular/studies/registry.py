@@ -9,16 +9,18 @@ from equiangular.studies.study import Study
 from equiangular.training.config import Budget
 
 
-def screening(head: str) -> tuple[str, ...]:
-    """The cells of a screening design: a fixed head against learned ones, with the corrections and losses that matter.
+def screening(*heads: str) -> tuple[str, ...]:
+    """The cells of a screening design: the first fixed head with every loss and correction that matters, the others on
+    free features, against learned heads on both kinds of features.
 
     Example:
-        >>> len(screening("etf"))
-        14
+        >>> len(screening("etf")), len(screening("etf", "etf-projected"))
+        (14, 17)
     """
-    pairs = [(h, f) for h in ("learnable", head) for f in ("free", "normalised")]
+    first, *others = heads
+    pairs = [(h, f) for h in ("learnable", first) for f in ("free", "normalised")] + [(h, "free") for h in others]
     crossed = [f"{h}/{f}/scaled-ce/{c}/none" for h, f in pairs for c in ("none", "la", "pc")]
-    return (*crossed, *(f"{head}/normalised/dr/{c}/none" for c in ("none", "pc")))
+    return (*crossed, *(f"{first}/normalised/dr/{c}/none" for c in ("none", "pc")))
 
 
 _SMALL = Budget(epochs=40, batch_size=64, weight_decay=5e-3)
@@ -27,8 +29,8 @@ _TEXT = Budget(epochs=8, batch_size=128, weight_decay=5e-4)
 _IMAGE = Budget(epochs=8, batch_size=128, weight_decay=5e-4, augment="crop,flip")
 _NO_MIXUP = (("mix", ("none",)),)
 _CURVE = (("loss", ("scaled-ce", "dr")), ("correction", ("none", "la", "pc")), *_NO_MIXUP)
-_FITS = screening("etf")
-_BEYOND = (*screening("etf-projected"), *(f"best-frame/free/scaled-ce/{c}/none" for c in ("none", "la", "pc")))
+_FITS = screening("etf", "etf-projected")
+_BEYOND = screening("etf-projected", "best-frame")
 # Screenings: three runs, and less effort for the tuning, the same for every cell.
 _TEXTS = {"seeds": 3, "tuning_seeds": 1, "tuning_epochs": 4, "only": _FITS}
 _IMAGES = {"seeds": 3, "tuning_seeds": 1, "learning_rates": (0.1, 0.2), "precision": "bf16-mixed"}
@@ -42,7 +44,7 @@ STUDIES: dict[str, Study] = {
         Study("digits-curve", "digits", (10, 50, 100, 200), _SMALL, levels=_CURVE),
         Study("digits-balanced", "digits", (1,), replace(_SMALL, epochs=10), levels=_CURVE),
         Study("letter", "letter", (1, 100), replace(_TABLE, epochs=10), seeds=3, only=_FITS),
-        Study("wine", "wine_quality_white", (1,), _TABLE, levels=_NO_MIXUP),
+        Study("wine", "wine_quality_white", (1,), _TABLE, tuning_seeds=1, levels=_NO_MIXUP),
         Study("clinc150", "clinc150_imbalanced", (1,), _TEXT, width=3, **_TEXTS),
         Study("banking77", "banking77", (1,), _TEXT, width=2, **_TEXTS),
         Study(

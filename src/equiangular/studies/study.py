@@ -13,7 +13,7 @@ from equiangular.training.config import Budget, fingerprint
 SCALES = {"normalised": (4.0, 8.0, 16.0, 32.0), "free": (0.25, 0.5, 1.0, 2.0)}
 LEARNING_RATES = (0.03, 0.1, 0.3)
 # The heads of a full factorial.
-FULL = ("learnable", "random", "etf", "etf-canonical", "etf-rotated")
+FULL = ("learnable", "random", "etf", "etf-canonical", "etf-rotated", "etf-projected")
 _NOT_OF_A_TRAINING = (
     "name", "imbalances", "seeds", "tuning_seeds", "levels", "only", "learning_rates", "tuned_at", "tuning_epochs"
 )  # fmt: skip
