@@ -1,8 +1,8 @@
 """Search for the recipe of a fixed head: one change at a time from a base, for a fixed and a learned head alike.
 
-Base: free features after BatchNorm, logit-adjusted cross-entropy at scale 0.5. Every change is scored by balanced accuracy
-on validation data of the training pool (`validation_dataset`, seeds from 1000), paired with the base; the test part is
-never given to it. Finished trainings are kept, so a stopped search goes on.
+Base: free features after BatchNorm, logit-adjusted cross-entropy at scale 0.5. Every change is scored by balanced
+accuracy on validation data of the training pool (`validation_dataset`, seeds from 1000), paired with the base; the test
+part is never given to it. Finished trainings are kept, so a stopped search goes on.
 
     python dev/recipe_search.py digits --seeds 8
     python dev/recipe_search.py cifar10_lt50 --seeds 2     # reads the folder in EQUIANGULAR_DATA
@@ -64,6 +64,23 @@ def reweighted(features: Tensor, target: Tensor, head: Head, context: Context) -
     return losses if weight is None else losses * weight.to(losses)[target]
 
 
+class Following:
+    """Logit adjustment under which the frame turns to the class means of the epoch before, at every epoch's start."""
+
+    def __init__(self, *, until: float = 1.0) -> None:
+        self.until, self.epoch, self.moments = until, 0, None
+
+    def __call__(self, features: Tensor, target: Tensor, head: Head, context: Context) -> Tensor:
+        if context.epoch != self.epoch:
+            if self.moments is not None and context.epoch <= self.until * context.epochs:
+                align_head(head, self.moments.mean, self.moments.count)
+            self.epoch, self.moments = context.epoch, None
+        if self.moments is None:
+            self.moments = ClassMoments.empty(head.num_classes, head.dim, covariance=False)
+        self.moments.update(features.detach().float(), target)
+        return adjusted(features, target, head, context)
+
+
 def turned(head: Head, stored: StoredFeatures, seed: int) -> Head:
     """The frame turned to the class means of the trained network, nothing retrained."""
     import copy
@@ -84,6 +101,7 @@ class Variant:
     fixed_only: bool = False
     images_only: bool = False
     second_stage: Any = None
+    follow: float | None = None
 
 
 BASE = {"norm": "batch", "normalize": False, "scale": 0.5}
@@ -119,6 +137,22 @@ VARIANTS = {
     "half-balanced sampler": Variant(criterion=cross_entropy.criterion, budget={"sampler": "class-balanced:0.5"}),
     "balanced sampler": Variant(criterion=cross_entropy.criterion, budget={"sampler": "class-balanced"}),
     "RandAugment": Variant(budget={"augment": "crop,flip,randaugment"}, images_only=True),
+    "scale 4": Variant({"scale": 4.0}),
+    "scale 2, canonical frame": Variant({"scale": 2.0, "basis": "canonical"}, fixed_only=True),
+    "scale 2, linear projection": Variant({"scale": 2.0, "projection": "linear"}),
+    "scale 2, MLP projection to 64": Variant({"scale": 2.0, "projection": "mlp", "dim": 64}),
+    "scale 2, turned to the class means afterwards": Variant({"scale": 2.0}, second_stage=turned, fixed_only=True),
+    "scale 2, turned to the class means every epoch": Variant({"scale": 2.0}, follow=1.0, fixed_only=True),
+    "turned to the class means every epoch": Variant(follow=1.0, fixed_only=True),
+    "turned to the class means for half of the epochs": Variant(follow=0.5, fixed_only=True),
+    "scale learned, linear projection": Variant({"scale": "learned", "projection": "linear"}),
+    "scale learned, every epoch": Variant({"scale": "learned"}, follow=1.0, fixed_only=True),
+    "scale learned, canonical frame": Variant({"scale": "learned", "basis": "canonical"}, fixed_only=True),
+    "scale learned, learning rate 0.3": Variant({"scale": "learned"}, budget={"learning_rate": 0.3}),
+    "scale learned, linear projection, learning rate 0.3": Variant(
+        {"scale": "learned", "projection": "linear"}, budget={"learning_rate": 0.3}
+    ),
+    "normalised, scale 16, every epoch": Variant({"normalize": True, "scale": 16.0}, follow=1.0, fixed_only=True),
     "learning rate 0.05": Variant(budget={"learning_rate": 0.05}),
     "learning rate 0.2": Variant(budget={"learning_rate": 0.2}),
     "weight decay x 4": Variant(budget={"weight_decay": 4.0}),
@@ -135,13 +169,12 @@ def train(data: str, head: str, name: str, seed: int) -> float:
         changes["weight_decay"] *= budget.weight_decay
     dataset = validation_dataset(load_dataset(data, size=size), fraction=0.2, seed=seed)
     hardware = Hardware(accelerator="cpu", precision=precision)
-    config = CompareConfig(
-        data=data, imbalance=imbalance, budget=budget.with_changes(**changes), hardware=hardware
-    )
+    config = CompareConfig(data=data, imbalance=imbalance, budget=budget.with_changes(**changes), hardware=hardware)
+    criterion = variant.criterion if variant.follow is None else Following(until=variant.follow)
     kind = TwoStageMethod if variant.second_stage else Method
     extra = {"second_stage": variant.second_stage} if variant.second_stage else {}
     method = kind(
-        f"{head}: {name}", name, HEADS[head], variant.criterion, "search", {**BASE, **variant.options},
+        f"{head}: {name}", name, HEADS[head], criterion, "search", {**BASE, **variant.options},
         corrected=variant.corrected, **extra,
     )  # fmt: skip
     return run_training(dataset, config, [method], FIRST_TUNING_SEED + seed)[0]["balanced_accuracy"]

@@ -10,8 +10,10 @@ from equiangular.training.config import Budget
 
 
 def screening(*heads: str) -> tuple[str, ...]:
-    """The cells of a screening design: the first fixed head with every loss and correction that matters, the others on
-    free features, against learned heads on both kinds of features.
+    """The cells of a screening design.
+
+    The first fixed head with every loss and correction that matters and the other ones on free features, against
+    learned heads on both kinds of features.
 
     Example:
         >>> len(screening("etf")), len(screening("etf", "etf-projected"))
@@ -29,6 +31,17 @@ _TEXT = Budget(epochs=8, batch_size=128, weight_decay=5e-4)
 _IMAGE = Budget(epochs=8, batch_size=128, weight_decay=5e-4, augment="crop,flip")
 _NO_MIXUP = (("mix", ("none",)),)
 _CURVE = (("loss", ("scaled-ce", "dr")), ("correction", ("none", "la", "pc")), *_NO_MIXUP)
+# Yang et al. 2022: mixup, step schedule, and both balances of DR; nothing but BatchNorm is tuned.
+_PAPER = Budget(epochs=15, batch_size=128, weight_decay=2e-4, warmup_epochs=1, schedule="step", augment="crop,flip")
+_OF_THE_PAPER = tuple(
+    f"{cell}/{mix}"
+    for mix in ("none", "mixup")
+    for cell in ("learnable/free/ce/none", "etf/normalised/dr/none", "etf/normalised/dr/batch")
+)
+_ITS_RUNS = {
+    "size": 16, "seeds": 3, "tuning_seeds": 1, "tuning_epochs": 3, "learning_rates": (0.1,), "only": _OF_THE_PAPER,
+    "precision": "bf16-mixed",
+}  # fmt: skip
 _FITS = screening("etf", "etf-projected")
 _BEYOND = screening("etf-projected", "best-frame")
 # Screenings: three runs, and less effort for the tuning, the same for every cell.
@@ -61,6 +74,8 @@ STUDIES: dict[str, Study] = {
             "cifar100-lt", "cifar100_lt50", (100, 50, 200), _IMAGE, size=16, only=_BEYOND, tuned_at=100,
             tuning_epochs=4, **_IMAGES,
         ),
+        Study("paper-cifar10", "cifar10_lt50", (100,), _PAPER, **_ITS_RUNS),
+        Study("paper-cifar100", "cifar100_lt50", (100,), _PAPER, width=2, **_ITS_RUNS),
     )
 }  # fmt: skip
 
