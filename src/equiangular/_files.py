@@ -87,7 +87,7 @@ def read_json(path: str | Path) -> Any:
     except OSError as error:
         raise ValueError(f"cannot read {str(path)!r}: {error.strerror or error}.") from error
     except ValueError as error:
-        raise ValueError(f"{str(path)!r} is not a JSON file ({error}). Delete it to have it made again.") from error
+        raise ValueError(f"{str(path)!r} is not a JSON file ({error}). If this program wrote it, delete it to have it made again.") from error
 
 
 def check_npz(path: str | Path) -> None:

@@ -60,6 +60,12 @@ def test_images(folder):
     assert data.test_y.tolist() == LABELS
 
 
+def test_a_folder_without_data_does_not_hide_a_named_data_set(folder, tmp_path, monkeypatch):
+    (tmp_path / "here" / "insects").mkdir(parents=True)  # results of a study, say
+    monkeypatch.chdir(tmp_path / "here")
+    assert load_dataset("insects", root=folder.parent).num_classes == 3
+
+
 def test_named_folders_under_root(folder, monkeypatch):
     assert load_dataset("insects", root=folder.parent).num_classes == 3
     monkeypatch.setenv("EQUIANGULAR_DATA", str(folder.parent))

@@ -88,8 +88,8 @@ def load_dataset(
         return load_torchvision(name[12:], root=place, split_seed=split_seed, size=size, memory=memory)
     path = Path(name).expanduser()
     folder = _root(root)
-    if not path.exists() and folder is not None and name and (folder / name).exists():
-        path = folder / name
+    if folder is not None and name and (folder / name).exists() and not (path.exists() and _layout(path)):
+        path = folder / name  # a folder of that name without data, such as one for results, is no data set
     if not path.exists() or not name:
         names = dataset_names(root)
         hint = "" if folder else f" Folders of data are looked for under root= or ${ROOT_VARIABLE}."
