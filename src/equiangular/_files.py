@@ -87,7 +87,8 @@ def read_json(path: str | Path) -> Any:
     except OSError as error:
         raise ValueError(f"cannot read {str(path)!r}: {error.strerror or error}.") from error
     except ValueError as error:
-        raise ValueError(f"{str(path)!r} is not a JSON file ({error}). If this program wrote it, delete it to have it made again.") from error
+        hint = "If this program wrote it, delete it to have it made again."
+        raise ValueError(f"{str(path)!r} is not a JSON file ({error}). {hint}") from error
 
 
 def check_npz(path: str | Path) -> None:

@@ -9,8 +9,7 @@ import typer
 
 
 def reproduce(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Study: digits, letter, wine, clinc150, banking77, "
-        "fashion, plankton, cifar10-lt or cifar100-lt.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Study; they are listed by: equiangular list studies.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder for results; runs/NAME by default.")
     ] = None,
@@ -21,9 +20,12 @@ def reproduce(
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=2, help="Paired runs of every cell.")] = None,
     tuning_seeds: Annotated[int | None, typer.Option(min=1, help="Runs of every candidate of the tuning.")] = None,
+    accelerator: Annotated[
+        str | None, typer.Option(help="cpu, cuda, mps or auto; trainings at a time share it. Default: cpu.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
-    """Run a factorial study: head x loss x correction x mixup, and say which factor carries the gain.
+    """Run a factorial study: head x features x loss x correction x mixup, and say which factor carries the gain.
 
     Every cell is tuned alike on validation data of the training pool. Finished trainings are kept: a study that was
     stopped goes on where it was.
@@ -31,8 +33,9 @@ def reproduce(
     from equiangular.studies.registry import get_study
 
     study = get_study(name).changed(
-        imbalances=tuple(imbalance) if imbalance else None, seeds=seeds, tuning_seeds=tuning_seeds
-    )
+        imbalances=tuple(imbalance) if imbalance else None, seeds=seeds, tuning_seeds=tuning_seeds,
+        accelerator=accelerator,
+    )  # fmt: skip
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -71,9 +71,15 @@ def _draw_effects(axes: Any, parts: list[dict[str, Any]], levels: list[tuple[str
     for i, (part, shade) in enumerate(zip(parts, shades, strict=False)):
         found = {(e["factor"], e["level"], e["reference"]): e for e in part["effects"]}
         offset = 0.6 * (i - (len(parts) - 1) / 2) / len(parts)
-        points = [(levels.index(key) + offset, e["mean_difference"], e["ci95"]) for key, e in found.items()]
-        y, x, half = zip(*points, strict=True)
-        axes.errorbar(x, y, xerr=half, fmt="o", color=shade, capsize=2, label=f"imbalance {part['imbalance']:g}")
+        axes.errorbar(
+            [e["mean_difference"] for e in found.values()],
+            [levels.index(key) + offset for key in found],
+            xerr=[e["ci95"] for e in found.values()],
+            fmt="o",
+            color=shade,
+            capsize=2,
+            label=f"imbalance {part['imbalance']:g}",
+        )
     names = [f"{_TITLES[factor]}: {level} − {reference}" for factor, level, reference in levels]
     axes.set_yticks(range(len(levels)), names)
     axes.invert_yaxis()

@@ -103,7 +103,7 @@ def _train(job: Job) -> list[dict[str, Any]]:
         backbone=study.backbone,
         width=study.width,
         budget=job.budget,
-        hardware=Hardware(accelerator="cpu", precision=study.precision),
+        hardware=Hardware(accelerator=study.accelerator, precision=study.precision),
     )
     methods = job_methods(job)
     try:

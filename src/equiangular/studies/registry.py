@@ -47,6 +47,12 @@ _BEYOND = screening("etf-projected", "best-frame")
 # Screenings: three runs, and less effort for the tuning, the same for every cell.
 _TEXTS = {"seeds": 3, "tuning_seeds": 1, "tuning_epochs": 4, "only": _FITS}
 _IMAGES = {"seeds": 3, "tuning_seeds": 1, "learning_rates": (0.1, 0.2), "precision": "bf16-mixed"}
+# The published setting at full length, for a GPU: equiangular reproduce cifar10-lt-200 --accelerator cuda -j 6
+_LONG = Budget(epochs=200, batch_size=128, weight_decay=5e-4, warmup_epochs=5, augment="crop,flip")
+_LONG_RUNS = {
+    "backbone": "resnet32", "seeds": 3, "tuning_seeds": 1, "tuning_epochs": 40, "learning_rates": (0.1, 0.2),
+    "precision": "bf16-mixed",
+}  # fmt: skip
 
 # Where there are more classes than the backbone has dimensions (plankton, cifar100-lt), the fixed heads are an ETF
 # behind a learned map and the best frame that fits. The backbone of the texts is wide enough for an ETF.
@@ -74,6 +80,8 @@ STUDIES: dict[str, Study] = {
             "cifar100-lt", "cifar100_lt50", (100, 50, 200), _IMAGE, size=16, only=_BEYOND, tuned_at=100,
             tuning_epochs=4, **_IMAGES,
         ),
+        Study("cifar10-lt-200", "cifar10_lt50", (100,), _LONG, only=_FITS, **_LONG_RUNS),
+        Study("cifar100-lt-200", "cifar100_lt50", (100,), _LONG, only=_BEYOND, **_LONG_RUNS),
         Study("paper-cifar10", "cifar10_lt50", (100,), _PAPER, **_ITS_RUNS),
         Study("paper-cifar100", "cifar100_lt50", (100,), _PAPER, width=2, **_ITS_RUNS),
     )

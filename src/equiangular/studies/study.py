@@ -8,6 +8,7 @@ from typing import Any
 from equiangular._checks import check_choice, check_int
 from equiangular.studies.cells import FACTORS, Cell, all_cells
 from equiangular.training.config import Budget, fingerprint
+from equiangular.training.hardware import ACCELERATORS
 
 # Logit scales tried, by level of the factor "features".
 SCALES = {"normalised": (4.0, 8.0, 16.0, 32.0), "free": (0.25, 0.5, 1.0, 2.0)}
@@ -15,7 +16,8 @@ LEARNING_RATES = (0.03, 0.1, 0.3)
 # The heads of a full factorial.
 FULL = ("learnable", "random", "etf", "etf-canonical", "etf-rotated", "etf-projected")
 _NOT_OF_A_TRAINING = (
-    "name", "imbalances", "seeds", "tuning_seeds", "levels", "only", "learning_rates", "tuned_at", "tuning_epochs"
+    "name", "imbalances", "seeds", "tuning_seeds", "levels", "only", "learning_rates", "tuned_at", "tuning_epochs",
+    "accelerator",
 )  # fmt: skip
 
 
@@ -37,6 +39,7 @@ class Study:
         width: multiplies the sizes of the backbone's layers.
         size: height and width that images are brought to; None leaves them.
         precision: see :class:`equiangular.training.Hardware`.
+        accelerator: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``; several trainings at a time share one device.
         seeds: paired runs of every cell; each has a training subset of its own.
         tuning_seeds: runs of every candidate of the tuning, from seed 1000 on.
         levels: pairs of a factor and the levels of it that are run; all of them by default, but of the heads those of
@@ -59,6 +62,7 @@ class Study:
     width: float = 1.0
     size: int | None = None
     precision: str = "32-true"
+    accelerator: str = "cpu"
     seeds: int = 5
     tuning_seeds: int = 2
     levels: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -69,6 +73,7 @@ class Study:
     validation: float = 0.2
 
     def __post_init__(self) -> None:
+        check_choice(self.accelerator, ACCELERATORS, "accelerator")
         check_int(self.seeds, "seeds", minimum=2, hint="A paired test needs two runs.")
         check_int(self.tuning_seeds, "tuning_seeds", minimum=1)
         for factor, levels in self.levels:
