@@ -139,6 +139,19 @@ VARIANTS = {
     "RandAugment": Variant(budget={"augment": "crop,flip,randaugment"}, images_only=True),
     "scale 4": Variant({"scale": 4.0}),
     "scale 2, canonical frame": Variant({"scale": 2.0, "basis": "canonical"}, fixed_only=True),
+    "scale 1, linear projection": Variant({"scale": 1.0, "projection": "linear"}),
+    "scale 1, linear projection, CE, prior corrected": Variant(
+        {"scale": 1.0, "projection": "linear"}, cross_entropy.criterion, corrected=True
+    ),
+    "scale 1, linear projection, turned afterwards": Variant(
+        {"scale": 1.0, "projection": "linear"}, second_stage=turned, fixed_only=True
+    ),
+    "scale 1, linear projection to 64": Variant({"scale": 1.0, "projection": "linear", "dim": 64}),
+    "scale 1, CE, prior corrected": Variant({"scale": 1.0}, cross_entropy.criterion, corrected=True),
+    "scale 2, CE, prior corrected": Variant({"scale": 2.0}, cross_entropy.criterion, corrected=True),
+    "scale 2, linear projection, CE, prior corrected": Variant(
+        {"scale": 2.0, "projection": "linear"}, cross_entropy.criterion, corrected=True
+    ),
     "scale 2, linear projection": Variant({"scale": 2.0, "projection": "linear"}),
     "scale 2, MLP projection to 64": Variant({"scale": 2.0, "projection": "mlp", "dim": 64}),
     "scale 2, turned to the class means afterwards": Variant({"scale": 2.0}, second_stage=turned, fixed_only=True),
