@@ -132,6 +132,7 @@ def test_candidates_and_choice():
         assert [c.scale for c in found] == beyond
     second = candidates(TINY, linear, "rate", scored | {Settings(0.1, 0.5, "none"): 60.0})
     assert second == [Settings(0.05, 0.5, "none")]
+    assert TINY.changed(short_grid=True).scales(etf) == (0.5, 1.0)
     dot_regression = Cell("etf", "normalised", "dr", "none", "none")
     assert candidates(TINY, dot_regression, "grid", {}) == [Settings(0.1)]
     assert candidates(TINY, dot_regression, "beyond", {Settings(0.1): 50.0}) == []

@@ -45,8 +45,10 @@ _ITS_RUNS = {
 _FITS = screening("etf", "etf-projected")
 _BEYOND = screening("etf-projected", "best-frame")
 # Screenings: three runs, and less effort for the tuning, the same for every cell.
-_TEXTS = {"seeds": 3, "tuning_seeds": 1, "tuning_epochs": 4, "only": _FITS}
-_IMAGES = {"seeds": 3, "tuning_seeds": 1, "learning_rates": (0.1, 0.2), "precision": "bf16-mixed"}
+_TEXTS = {"seeds": 3, "tuning_seeds": 1, "tuning_epochs": 4, "short_grid": True, "only": _FITS}
+_IMAGES = {
+    "seeds": 3, "tuning_seeds": 1, "learning_rates": (0.1, 0.2), "short_grid": True, "precision": "bf16-mixed"
+}  # fmt: skip
 # The published setting at full length, for a GPU: equiangular reproduce cifar10-lt-200 --accelerator cuda -j 6
 _LONG = Budget(epochs=200, batch_size=128, weight_decay=5e-4, warmup_epochs=5, augment="crop,flip")
 _LONG_RUNS = {

@@ -17,7 +17,7 @@ LEARNING_RATES = (0.03, 0.1, 0.3)
 FULL = ("learnable", "random", "etf", "etf-canonical", "etf-rotated", "etf-projected")
 _NOT_OF_A_TRAINING = (
     "name", "imbalances", "seeds", "tuning_seeds", "levels", "only", "learning_rates", "tuned_at", "tuning_epochs",
-    "accelerator",
+    "accelerator", "short_grid",
 )  # fmt: skip
 
 
@@ -47,6 +47,7 @@ class Study:
         only: names of the cells that are run; all that the levels allow by default.
         tuned_at: the imbalance factor whose tuning serves all of ``imbalances``; None tunes at each.
         tuning_epochs: epochs of the runs of the tuning; those of the budget by default.
+        short_grid: the scales of the first stage of the tuning are the inner ones of :data:`SCALES` alone.
         learning_rates: candidates; the middle one comes first.
         validation: fraction of each class of the pool that tuning validates on.
 
@@ -69,6 +70,7 @@ class Study:
     only: tuple[str, ...] = ()
     tuned_at: float | None = None
     tuning_epochs: int | None = None
+    short_grid: bool = False
     learning_rates: tuple[float, ...] = LEARNING_RATES
     validation: float = 0.2
 
@@ -96,7 +98,10 @@ class Study:
 
     def scales(self, cell: Cell) -> tuple[float | None, ...]:
         """The candidates for the logit scale of a cell's training; ``(None,)`` where there is nothing to choose."""
-        return SCALES[cell.features] if cell.tunes_scale else (None,)
+        if not cell.tunes_scale:
+            return (None,)
+        grid = SCALES[cell.features]
+        return grid[1:-1] if self.short_grid else grid
 
     def changed(self, **changes: Any) -> Study:
         """A copy with some fields changed; ``None`` leaves a field as it is."""
