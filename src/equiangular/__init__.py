@@ -25,6 +25,7 @@ _PUBLIC = {
     "explain_frame": "frames",
     "spherical_code": "frames",
     "warn_unreachable": "frames",
+    "best_head": "heads",
     "ETFHead": "heads",
     "LinearHead": "heads",
     "CosineHead": "heads",

@@ -18,6 +18,7 @@ def run(capsys: pytest.CaptureFixture, *arguments: str) -> tuple[int, str, str]:
     ("kind", "names"),
     [
         ("methods", list(METHODS)),
+        ("recipes", ["best", "rival", "paper"]),
         ("data", ["digits", "hf:NAME"]),
         ("backbones", ["resnet32", "timm:NAME"]),
         ("studies", list(STUDIES)),

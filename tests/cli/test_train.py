@@ -33,7 +33,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture) -> None:
 def test_train_then_train_again(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     code, out, err = run(capsys, "train", "digits", "-o", tmp_path / "r", *QUICK)
     assert code == 0
-    assert "ETF + logit adjustment on digits" in out
+    assert "projected ETF + logit adjustment on digits" in out
     assert "2 (last)" in out
     assert "epoch 2/2, loss" in err
     assert {"results.json", "metrics.csv", "curves.png", "model", "best"} <= set(os.listdir(tmp_path / "r"))
@@ -43,6 +43,15 @@ def test_train_then_train_again(capsys: pytest.CaptureFixture, tmp_path: Path) -
     code, _, err = run(capsys, "train", "digits", "-o", tmp_path / "r", *QUICK, "--seed", "4")
     assert code == 2
     assert "seed: 0 then, 4 now" in err
+
+
+def test_a_recipe_is_where_it_starts_and_options_win(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    code, _, err = run(capsys, "train", "digits", "-o", tmp_path / "r", "--recipe", "paper", "--quiet", *QUICK)
+    assert (code, err) == (0, "")
+    text = (tmp_path / "r" / "config.yaml").read_text()
+    assert "method: etf-dr-batch\n" in text
+    assert "mix: mixup:1.0\n" in text
+    assert "epochs: 2\n" in text
 
 
 def test_a_file_sets_the_defaults_and_the_command_line_wins(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
@@ -82,6 +91,7 @@ def test_stopped_and_resumed(
     [
         (["train", "digitz"], "did you mean 'digits'"),
         (["train", "digits", "--method", "etf-rd"], "did you mean 'etf-dr'"),
+        (["train", "digits", "--recipe", "bets"], "did you mean 'best'"),
         (["train", "digits", "--epoch", "3"], "--epochs"),
         (["train", "digits", "--epochs", "0"], "epochs must be an integer >= 1, got 0"),
         (["train", "digits", "--config", "none.yaml"], "cannot read the configuration 'none.yaml'"),

@@ -6,13 +6,15 @@ from typing import Annotated
 
 import typer
 
-KINDS = ("methods", "data", "backbones", "studies")
+KINDS = ("methods", "recipes", "data", "backbones", "studies")
 
 
 def catalogue(
-    kind: Annotated[str, typer.Argument(metavar="WHAT", help="methods, data, backbones or studies.")] = "methods",
+    kind: Annotated[
+        str, typer.Argument(metavar="WHAT", help="methods, recipes, data, backbones or studies.")
+    ] = "methods",
 ) -> None:
-    """List the methods, data sets, backbones or studies that can be named."""
+    """List the methods, recipes, data sets, backbones or studies that can be named."""
     from rich.console import Console
     from rich.table import Table
 
@@ -31,6 +33,12 @@ def _rows(kind: str) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
 
         rows = [(m.name, m.label, "fixed" if m.fixed else "learnable", m.source) for m in METHODS.values()]
         return rows, ("method", "what it is", "classifier", "source")
+    if kind == "recipes":
+        from equiangular.training.recipes import RECIPES
+
+        settings = [", ".join(f"{key}={value}" for key, value in r.values.items()) for r in RECIPES.values()]
+        rows = [(name, r.what, text) for (name, r), text in zip(RECIPES.items(), settings, strict=True)]
+        return rows, ("recipe", "what it is", "settings")
     if kind == "data":
         from equiangular.data import dataset_names
 

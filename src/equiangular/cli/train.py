@@ -24,6 +24,9 @@ def train(
     config: Annotated[
         Path | None, typer.Option("--config", "-c", metavar="FILE", help="YAML file with defaults; options win.")
     ] = None,
+    recipe: Annotated[
+        str, typer.Option(help="Starting point: best, rival or paper, see equiangular list recipes; all else wins.")
+    ] = "best",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
     **fields: Any,
 ) -> None:
@@ -34,9 +37,11 @@ def train(
     """
     from equiangular.cli._run import show_run
     from equiangular.training.config_files import make_config, read_yaml
+    from equiangular.training.recipes import recipe_values
 
     given = parse_texts(TrainConfig, {"data": data, **fields})
-    layers = [] if config is None else [make_layer(read_yaml(config), str(config))]
+    layers = [recipe_values(recipe)]
+    layers += [] if config is None else [make_layer(read_yaml(config), str(config))]
     show_run(make_config(TrainConfig, *layers, given, where="the options"), output, quiet=quiet)
 
 

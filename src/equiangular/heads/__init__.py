@@ -3,6 +3,7 @@
 from equiangular.heads.alignment import align_head, match_vertices
 from equiangular.heads.attachment import attach, find_head, forward_with_features
 from equiangular.heads.base import Head
+from equiangular.heads.best import best_head
 from equiangular.heads.cosine import CosineHead
 from equiangular.heads.etf import ETFHead
 from equiangular.heads.implicit import ImplicitHead
@@ -29,6 +30,7 @@ __all__ = [
     "RotatedETFHead",
     "align_head",
     "attach",
+    "best_head",
     "find_head",
     "forward_with_features",
     "make_head",

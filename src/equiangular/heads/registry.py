@@ -7,6 +7,7 @@ from typing import Any
 
 from equiangular._validate import check_choice, did_you_mean
 from equiangular.heads.base import Head
+from equiangular.heads.best import BEST_OPTIONS
 from equiangular.heads.cosine import CosineHead
 from equiangular.heads.etf import ETFHead
 from equiangular.heads.implicit import ImplicitHead
@@ -27,10 +28,10 @@ HEADS: dict[str, type[Head]] = {
 
 
 def make_head(kind: str, in_features: int, num_classes: int, **options: Any) -> Head:
-    """The head called ``kind``: one of :data:`HEADS`, such as ``"etf"``, ``"linear"`` or ``"cosine"``.
+    """The head called ``kind``: one of :data:`HEADS`, such as ``"etf"``, ``"linear"`` or ``"cosine"``; or ``"best"``.
 
     Args:
-        kind: its name.
+        kind: its name; ``"best"`` is what :func:`equiangular.best_head` makes.
         in_features: width of the incoming features.
         num_classes: K.
         options: keyword arguments of the head, see :class:`Head`.
@@ -42,7 +43,9 @@ def make_head(kind: str, in_features: int, num_classes: int, **options: Any) -> 
         >>> make_head("cosine", 64, 10).num_classes
         10
     """
-    head = HEADS[check_choice(kind, HEADS, "head")]
+    if kind == "best":
+        kind, options = "etf", {**BEST_OPTIONS, **options}
+    head = HEADS[check_choice(kind, (*HEADS, "best"), "head")]
     known = _options(head)
     for name in options:
         if name not in known:

@@ -79,7 +79,7 @@ class TrainConfig(Hardware, Budget, DataOptions):
         0.1
     """
 
-    method: str = "etf-la"
+    method: str = "best"
     head: dict[str, Any] = field(default_factory=dict)
     backbone: str = "auto"
     width: float = 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from equiangular._validate import check_choice
 from equiangular.training.methods import (
     arb,
+    best,
     best_frame,
     class_balanced,
     cross_entropy,
@@ -25,6 +26,7 @@ from equiangular.training.methods.base import Method
 METHODS: dict[str, Method] = {
     method.name: method
     for module in (
+        best,
         cross_entropy,
         normface,
         focal,

@@ -1,0 +1,19 @@
+"""The recipe that the studies recommend: the best fixed head with logit adjustment, see docs/answer.md."""
+
+from __future__ import annotations
+
+from equiangular.heads.best import BEST_OPTIONS
+from equiangular.training.methods import logit_adjustment
+from equiangular.training.methods.base import Method
+
+METHODS = (
+    Method(
+        "best",
+        "projected ETF + logit adjustment",
+        "etf",
+        logit_adjustment.criterion,
+        "this project, docs/answer.md; Yang et al. 2022; Menon et al. 2021",
+        BEST_OPTIONS,
+        balances=True,
+    ),
+)
