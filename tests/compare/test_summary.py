@@ -92,10 +92,10 @@ def test_without_a_rival_there_is_no_answer() -> None:
 
 def test_corrected_methods_share_a_training() -> None:
     runs = planned_runs(CompareConfig(seeds=2))
-    assert len(runs) == 2 * 7
+    assert len(runs) == 2 * 8
     served = {methods[0].training_name: [m.name for m in methods] for _, methods in runs}
     assert served["etf-dr"] == ["etf-dr", "etf-dr-pc"]
-    assert [seed for seed, _ in runs] == [0] * 7 + [1] * 7
+    assert [seed for seed, _ in runs] == [0] * 8 + [1] * 8
 
 
 @pytest.mark.parametrize(

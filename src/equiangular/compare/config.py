@@ -24,6 +24,7 @@ DEFAULT_METHODS = (
     "etf-la",
     "etf-dr",
     "etf-dr-pc",
+    "best",
 )
 
 

@@ -9,7 +9,8 @@ from equiangular.compare.config import DEFAULT_METHODS, CompareConfig
 from equiangular.training.config import Budget
 from equiangular.training.hardware import Hardware
 
-# Data set -> common budget, and the head options tuned for each training (dev/tune_digits.py, dev/tune_digits.json).
+# Data set -> common budget, and the head options tuned for each training (dev/tune_digits.py; "best":
+# dev/recipe_search.py).
 PRESETS: dict[str, tuple[Budget, dict[str, dict[str, Any]]]] = {
     "digits": (
         Budget(weight_decay=5e-3),
@@ -20,6 +21,7 @@ PRESETS: dict[str, tuple[Budget, dict[str, dict[str, Any]]]] = {
             "random-la": {"norm": "batch", "normalize": False, "scale": 0.5},
             "etf-ce": {"norm": "batch", "normalize": False, "scale": 0.25},
             "etf-la": {"norm": "batch", "normalize": False, "scale": 0.5},
+            "best": {"scale": 0.5},
         },
     ),
 }
@@ -32,7 +34,7 @@ def configure(
 
     Args:
         data: name of the data set or a path.
-        methods: names; by default the ten of the main job.
+        methods: names; by default the eleven of the main job.
         backbone: name; by default one that fits the data.
         changes: fields of :class:`CompareConfig`, ``Budget`` and ``Hardware``; None leaves the default.
 
