@@ -24,11 +24,12 @@ from equiangular.studies.data_sets import data_sets
 DEV = Path(__file__).parent
 TOP = 12
 COLUMNS = (("accuracy", "accuracy"), ("few", "few-shot"), ("ece", "ECE"))
-ROLES = {  # of the cells that a contrast names: (rival, side)
+ROLES = {  # of the cells that a contrast names
     ("validation", "fixed"): "best fixed, by validation",
     ("validation", "learnable"): "best learnable, by validation",
     ("test", "learnable"): "best learnable, by test",
     ("linear", "learnable"): "learnable linear + CE",
+    ("recipe", "fixed"): "the recipe",
 }
 HEAD = f"""# Leaderboard
 
@@ -78,7 +79,7 @@ def study_section(results: dict, part: dict) -> str:
     roles: dict[str, list[str]] = {}
     for row in contrasts([{**results, "parts": [part]}]):
         for side in ("fixed", "learnable"):
-            roles.setdefault(row[side], []).append(ROLES.get((row["against"], side), ""))
+            roles.setdefault(row[side], []).append(ROLES.get((row["contrast"], side), ""))
     notes = {name: "; ".join(dict.fromkeys(filter(None, found))) for name, found in roles.items()}
     rows = [row for row in ranked(part["table"], notes) if int(row[0]) <= TOP or row[-1]]
     protocol = [f"study `{study['name']}`, {len(part['table'])} cells"]

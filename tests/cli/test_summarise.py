@@ -26,7 +26,7 @@ def test_tables_and_figures_of_two_studies(capsys: pytest.CaptureFixture, tmp_pa
     write_json(tmp_path / "b" / "results.json", drawn("b", 1, imbalances=(10,)))
     code, out, _ = run(capsys, str(tmp_path / "a.json"), str(tmp_path / "b"), "-o", str(tmp_path / "out"))
     assert code == 0
-    for words in ("learnable, chosen on validation data", "Effect on balanced accuracy", "critical difference"):
+    for words in ("both chosen on validation data", "Effect on balanced accuracy", "critical difference"):
         assert words in " ".join(out.split())
     figures = {"effects.png", "fixed_against_learnable.png", "ranking.png"}
     assert set(os.listdir(tmp_path / "out")) == {"summary.json", "summary.md", *figures}

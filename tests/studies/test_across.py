@@ -61,9 +61,10 @@ def test_contrasts_choose_by_validation_and_favour_the_rival_by_test():
     }
     scores |= {LINEAR_CE: [60.0, 61.0, 65.0]}
     validation = {ETF: 9.0, ETF_PC: 1.0, COSINE: 8.0, LINEAR: 2.0, LINEAR_CE: 1.0}  # not what the test part says
-    found = {c["against"]: c for c in contrasts([results_of("x", part_of(scores, 50, validation))])}
+    found = {c["contrast"]: c for c in contrasts([results_of("x", part_of(scores, 50, validation))])}
     assert {c["fixed"] for c in found.values()} == {ETF}
-    assert {k: c["learnable"] for k, c in found.items()} == {"validation": COSINE, "test": LINEAR, "linear": LINEAR_CE}
+    rivals = {"validation": COSINE, "test": LINEAR, "linear": LINEAR_CE, "bare": COSINE}
+    assert {k: c["learnable"] for k, c in found.items()} == rivals
     for contrast in found.values():
         ours, theirs = np.array(scores[ETF]), np.array(scores[contrast["learnable"]])
         test = stats.ttest_rel(ours, theirs)
@@ -80,8 +81,8 @@ def test_contrasts_choose_by_validation_and_favour_the_rival_by_test():
 
 def test_the_linear_rival_is_the_one_that_was_run():
     found = contrasts([results_of("x", part_of({ETF: [70.0, 72.0], COSINE: [1.0, 2.0], LINEAR: [3.0, 5.0]}))])
-    assert [c["learnable"] for c in found if c["against"] == "linear"] == [LINEAR]
-    assert [c["against"] for c in contrasts(THREE[:1])] == ["validation", "test"]  # neither was run
+    assert [c["learnable"] for c in found if c["contrast"] == "linear"] == [LINEAR]
+    assert [c["contrast"] for c in contrasts(THREE[:1])] == ["validation", "test", "bare"]  # neither was run
 
 
 def test_a_cell_with_a_diverged_run_is_nobody_s_choice():
@@ -94,7 +95,7 @@ def test_a_cell_with_a_diverged_run_is_nobody_s_choice():
 def test_verdicts_count_data_sets_and_test_over_them():
     rows = contrasts([drawn(name, seed, imbalances=(1, 10, 100)) for seed, name in enumerate("abc")])
     for verdict in verdicts(rows):
-        own = [r for r in rows if r["against"] == verdict["against"]]
+        own = [r for r in rows if r["contrast"] == verdict["contrast"]]
         assert len(own) == verdict["n"] == 9 == verdict["better"] + verdict["level"] + verdict["worse"]
         assert verdict["better"] == sum(r["ci_low"] > 0 for r in own)
         assert verdict["worse"] == sum(r["ci_high"] < 0 for r in own)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from equiangular.studies.cells import Cell
-from equiangular.studies.summary import fixed_against_learnable
+from equiangular.studies.summary import CONTRASTS, RECIPE, fixed_against_learnable
 
 from .synthetic import COSINE, ETF, LINEAR, LINEAR_CE, part_of
 
@@ -12,15 +12,35 @@ SCORES = {ETF: [70.0, 72.0], COSINE: [75.0, 70.0], LINEAR: [74.0, 73.0], LINEAR_
 VALIDATION = {ETF: 1.0, COSINE: 3.0, LINEAR: 2.0, LINEAR_CE: 1.0}
 
 
-@pytest.mark.parametrize(("against", "rival"), [("validation", COSINE), ("test", LINEAR), ("linear", LINEAR_CE)])
-def test_rivals(against, rival):
+RECIPE_PC = RECIPE.replace("/la/", "/pc/")
+
+
+def test_the_recipe_and_what_is_bare_of_a_projection():
+    scores = {name: np.array(values) for name, values in SCORES.items()}
+    scores |= {RECIPE: np.array([74.0, 73.5]), RECIPE_PC: np.array([70.0, 70.0])}
+    validation = VALIDATION | {RECIPE: 5.0, RECIPE_PC: 9.0}
+    cells = {name: Cell.parse(name) for name in scores}
+    fixed = {
+        contrast: fixed_against_learnable(scores, cells, validation, contrast=contrast)["fixed"]
+        for contrast in CONTRASTS
+    }
+    assert fixed == {
+        "validation": RECIPE_PC, "test": RECIPE_PC, "linear": RECIPE_PC, "bare": ETF,
+        "recipe": RECIPE, "recipe-test": RECIPE, "recipe-linear": RECIPE,
+    }  # fmt: skip
+    learnable = fixed_against_learnable(scores, cells, validation, contrast="recipe-test")["learnable"]
+    assert learnable == LINEAR
+
+
+@pytest.mark.parametrize(("contrast", "rival"), [("validation", COSINE), ("test", LINEAR), ("linear", LINEAR_CE)])
+def test_rivals(contrast, rival):
     scores = {name: np.array(values) for name, values in SCORES.items()}
     cells = {name: Cell.parse(name) for name in SCORES}
-    found = fixed_against_learnable(scores, cells, VALIDATION, against=against)
+    found = fixed_against_learnable(scores, cells, VALIDATION, contrast=contrast)
     assert (found["fixed"], found["learnable"]) == (ETF, rival)
     assert found["mean_difference"] == np.mean(scores[ETF] - scores[rival])
     with pytest.raises(ValueError, match="did you mean 'validation'"):
-        fixed_against_learnable(scores, cells, VALIDATION, against="valid")
+        fixed_against_learnable(scores, cells, VALIDATION, contrast="valid")
 
 
 def test_seconds_and_every_score_are_kept_by_run():

@@ -9,8 +9,8 @@ from equiangular.compare.config import DEFAULT_METHODS, CompareConfig
 from equiangular.training.config import Budget
 from equiangular.training.hardware import Hardware
 
-# Data set -> common budget, and the head options tuned for each training (dev/tune_digits.py; "best":
-# dev/recipe_search.py).
+# Data set -> common budget, and the head options tuned for each training (dev/tune_digits.py, dev/tune_digits.json).
+# "best" is as it is everywhere.
 PRESETS: dict[str, tuple[Budget, dict[str, dict[str, Any]]]] = {
     "digits": (
         Budget(weight_decay=5e-3),
@@ -21,7 +21,6 @@ PRESETS: dict[str, tuple[Budget, dict[str, dict[str, Any]]]] = {
             "random-la": {"norm": "batch", "normalize": False, "scale": 0.5},
             "etf-ce": {"norm": "batch", "normalize": False, "scale": 0.25},
             "etf-la": {"norm": "batch", "normalize": False, "scale": 0.5},
-            "best": {"scale": 0.5},
         },
     ),
 }

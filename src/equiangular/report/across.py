@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from equiangular._extras import require
 from equiangular.report.table import format_cell
-from equiangular.studies.summary import RIVALS
+from equiangular.studies.summary import CONTRASTS
 
 _PAIRS = (("balanced_accuracy", "balanced"), ("many", "many"), ("medium", "medium"), ("few", "few"), ("ece", "ECE"))
 
@@ -83,30 +83,30 @@ def ranks_title(ranking: dict[str, Any]) -> str:
     )
 
 
-def contrasts_grid(summary: dict[str, Any], against: str, *, short: bool = False) -> Grid:
-    """The best fixed cell against one of the rivals, data set by data set; both means as fixed / learnable.
+def contrasts_grid(summary: dict[str, Any], contrast: str, *, short: bool = False) -> Grid:
+    """A fixed cell against a learnable one, data set by data set; both means as fixed / learnable.
 
     Args:
         summary: what :func:`equiangular.studies.across.summarise_across` returns.
-        against: a key of :data:`equiangular.studies.summary.RIVALS`.
+        contrast: a key of :data:`equiangular.studies.summary.CONTRASTS`.
         short: only the balanced accuracy of both.
     """
     pairs = _PAIRS[:1] if short else _PAIRS
     rows = []
     for c in summary["contrasts"]:
-        if c["against"] == against:
+        if c["contrast"] == contrast:
             both = (_pair(c["scores"][key]) for key, _ in pairs)
             tests = (_interval(c), f"{c['p_value']:.2g}", f"{c['p_holm']:.2g}", str(c["n"]))
             rows.append((c["data_set"], c["fixed"], c["learnable"], *tests, *both))
     headings = ("data set", "fixed", "learnable", "points", "p", "p (Holm)", "n", *(h for _, h in pairs))
-    return Grid(f"Fixed, chosen on validation data, against {RIVALS[against]}", headings, rows, text=3)
+    return Grid(_title(contrast), headings, rows, text=3)
 
 
 def verdicts_grid(summary: dict[str, Any]) -> Grid:
-    """On how many data sets the fixed classifier is better, level and worse, by rival."""
+    """On how many data sets the fixed classifier is better, level and worse, by kind of contrast."""
     rows = [
         (
-            RIVALS[v["against"]],
+            _title(v["contrast"]),
             str(v["n"]),
             f"{v['better']} ({v['better_holm']})",
             str(v["level"]),
@@ -116,7 +116,7 @@ def verdicts_grid(summary: dict[str, Any]) -> Grid:
         )
         for v in summary["verdicts"]
     ]
-    headings = ("fixed, chosen on validation, against", "data sets", "better", "level", "worse", "points", "p")
+    headings = ("contrast", "data sets", "better", "level", "worse", "points", "p")
     return Grid("Is a fixed classifier better? By the 95 % CI (in brackets: after Holm's correction)", headings, rows)
 
 
@@ -124,7 +124,7 @@ def grids(summary: dict[str, Any], *, short: bool = False) -> list[Grid]:
     """Every table that has rows, in the order in which they are read; ``short`` for a narrow screen."""
     found = [
         verdicts_grid(summary),
-        *(contrasts_grid(summary, against, short=short) for against in RIVALS),
+        *(contrasts_grid(summary, contrast, short=short) for contrast in CONTRASTS),
         effects_grid(summary),
         ranking_grid(summary),
     ]
@@ -139,6 +139,11 @@ def summary_markdown(summary: dict[str, Any]) -> str:
         parts.append(f"Left out, the same data at the same imbalance factor: {', '.join(summary['left_out'])}.")
     parts += [f"**{grid.title}**\n\n{grid.markdown()}" for grid in grids(summary)]
     return "\n\n".join(parts) + "\n"
+
+
+def _title(contrast: str) -> str:
+    text = CONTRASTS[contrast]
+    return text[0].upper() + text[1:]
 
 
 def _points(mean: dict[str, Any]) -> str:

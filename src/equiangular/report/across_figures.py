@@ -7,10 +7,11 @@ from typing import Any
 from equiangular._extras import require
 from equiangular.report.across import ranks_title
 from equiangular.report.figure import FIXED, LEARNED
-from equiangular.studies.summary import RIVALS
+from equiangular.studies.summary import CONTRASTS
 
 _GREY = "#7f7f7f"
 _COLUMNS = 5
+_PANELS = 4  # side by side in the figure of the contrasts
 _STEP = 0.62  # between the labels of the diagram of ranks
 _VERDICTS = {"better": FIXED, "level": _GREY, "worse": LEARNED}
 
@@ -103,7 +104,9 @@ def ranking_figure(summary: dict[str, Any]) -> Any:
 
 
 def contrasts_figure(summary: dict[str, Any]) -> Any:
-    """The best fixed cell minus each of its rivals on every data set, paired, with 95 % CI, and the mean over them.
+    """A fixed cell minus a learnable one on every data set, paired, with 95 % CI, and the mean over them.
+
+    One panel for each of :data:`equiangular.studies.summary.CONTRASTS` that was run.
 
     Args:
         summary: what :func:`equiangular.studies.across.summarise_across` returns.
@@ -120,26 +123,32 @@ def contrasts_figure(summary: dict[str, Any]) -> Any:
     if not verdicts:
         raise ValueError("nothing to draw: no study has both a fixed and a learnable cell.")
     names = [d["name"] for d in summary["data_sets"] if any(c["data_set"] == d["name"] for c in summary["contrasts"])]
-    figure = figure_module.Figure(figsize=(12, 0.3 * len(names) + 2), layout="constrained")
-    for axes, verdict in zip(figure.subplots(1, len(verdicts), sharey=True, squeeze=False)[0], verdicts, strict=True):
+    columns = min(len(verdicts), _PANELS)
+    rows = -(-len(verdicts) // columns)
+    figure = figure_module.Figure(figsize=(15, rows * (0.26 * len(names) + 1.6)), layout="constrained")
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for axes in grid[len(verdicts) :]:
+        axes.set_axis_off()
+    for axes, verdict in zip(grid, verdicts, strict=False):
         for c in summary["contrasts"]:
-            if c["against"] == verdict["against"]:
+            if c["contrast"] == verdict["contrast"]:
                 error = [[c["mean_difference"] - c["ci_low"]], [c["ci_high"] - c["mean_difference"]]]
                 place = [c["mean_difference"]], [names.index(c["data_set"])]
                 axes.errorbar(*place, xerr=error, fmt="o", color=_VERDICTS[c["verdict"]], capsize=2, markersize=5)
         if verdict["n"] > 2:
             _draw_overall(axes, verdict["mean_difference"], verdict["mean_difference"] - verdict["ci_low"], len(names))
         counts = ", ".join(f"{verdict[v]} {v}" for v in _VERDICTS)
-        axes.set_title(f"{RIVALS[verdict['against']]}\n{counts}", fontsize=9)
+        ours, rival = CONTRASTS[verdict["contrast"]].split(" − ")
+        axes.set_title(f"{ours}\n− {rival}\n{counts}", fontsize=8)
         axes.set_yticks(range(len(names) + 1), [*names, "mean over data sets"], fontsize=8)
         axes.set_ylim(len(names) + 0.6, -0.6)
         axes.axvline(0, color="black", linewidth=0.8)
         axes.grid(axis="x", alpha=0.3)
         for word, color in _VERDICTS.items():
             axes.plot([], [], "o", color=color, label=word)
-    handles = axes.get_legend_handles_labels()
+    handles = grid[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper right", ncols=3, frameon=False, fontsize=8)
-    figure.suptitle("The fixed classifier that validation data chose, minus a rival", fontsize=10)
+    figure.suptitle("A fixed classifier minus a learnable one", fontsize=10)
     figure.supxlabel("points of balanced accuracy, paired by run, 95 % CI", fontsize=9)
     return figure
 

@@ -12,7 +12,7 @@ from equiangular.measures import holm, mean_ci, paired_comparison, rank_comparis
 from equiangular.studies.cells import Cell
 from equiangular.studies.data_sets import data_sets, mean_score, run_scores, validation_scores
 from equiangular.studies.registry import screening
-from equiangular.studies.summary import RIVALS, fixed_against_learnable
+from equiangular.studies.summary import CONTRASTS, fixed_against_learnable
 
 # With more classes than dimensions there is no ETF; in the ranking the one behind a learned map takes its place.
 STANDS_FOR = {"etf": "etf-projected"}
@@ -118,7 +118,7 @@ def ranking(results: Sequence[dict[str, Any]], cells: Sequence[str] = screening(
     kept, _ = data_sets(results)
     common = _common(kept, cells)
     columns = {name: [mean_score(one, _stand_in(one, name)) for one in kept] for name in common}
-    chosen = [row for row in contrasts(results) if row["against"] == "validation"]
+    chosen = [row for row in contrasts(results) if row["contrast"] == "validation"]
     if len(chosen) == len(kept):
         columns |= {
             name: [mean_score(one, row[side]) for one, row in zip(kept, chosen, strict=True)]
@@ -147,29 +147,29 @@ def ranking(results: Sequence[dict[str, Any]], cells: Sequence[str] = screening(
 
 
 def contrasts(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """On every data set, the fixed cell that validation data chose against each rival, paired by run.
+    """On every data set, a fixed cell against a learnable one, paired by run, for each kind of contrast.
 
     Args:
         results: the results of the studies.
 
     Returns:
-        For each data set and each of :data:`equiangular.studies.summary.RIVALS` that was run: ``data_set``,
-        ``against``; what :func:`equiangular.studies.summary.fixed_against_learnable` returns; ``p_holm``, corrected for
-        the number of data sets; ``verdict``, ``"better"`` or ``"worse"`` where the 95 % interval lies above or below
-        0, else ``"level"``; and ``scores``, the means of both in percent.
+        For each data set and each of :data:`equiangular.studies.summary.CONTRASTS` that was run: ``data_set``,
+        ``contrast``; what :func:`equiangular.studies.summary.fixed_against_learnable` returns; ``p_holm``, corrected
+        for the number of data sets; ``verdict``, ``"better"`` or ``"worse"`` where the 95 % interval lies above or
+        below 0, else ``"level"``; and ``scores``, the means of both in percent.
     """
     kept, _ = data_sets(results)
     found = []
-    for against in RIVALS:
+    for contrast in CONTRASTS:
         rows = []
         for one in kept:
             cells = {name: Cell.parse(name) for name in one["table"]}
-            contrast = fixed_against_learnable(run_scores(one), cells, validation_scores(one), against=against)
-            if contrast is not None:
-                sides = {side: one["table"][contrast[side]] for side in ("fixed", "learnable")}
+            test = fixed_against_learnable(run_scores(one), cells, validation_scores(one), contrast=contrast)
+            if test is not None:
+                sides = {side: one["table"][test[side]] for side in ("fixed", "learnable")}
                 means = {key: {side: row[key]["mean"] for side, row in sides.items()} for key in _BOTH}
-                place = {"data_set": one["name"], "against": against}
-                rows.append({**place, **contrast, "verdict": _verdict(contrast), "scores": means})
+                place = {"data_set": one["name"], "contrast": contrast}
+                rows.append({**place, **test, "verdict": _verdict(test), "scores": means})
         for row, adjusted in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
             row["p_holm"] = adjusted
         found += rows
@@ -183,19 +183,19 @@ def verdicts(compared: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         compared: what :func:`contrasts` returns.
 
     Returns:
-        For each rival ``against``, ``n`` data sets; ``better``, ``level`` and ``worse``; ``better_holm`` and
+        For each ``contrast``, ``n`` data sets; ``better``, ``level`` and ``worse``; ``better_holm`` and
         ``worse_holm``, those left after Holm's correction; ``mean_difference``, ``ci_low``, ``ci_high`` and ``p_value``
         with the data sets as the units (paired t-test), NaN for a single one.
 
     Example:
-        >>> row = {"against": "test", "verdict": "level", "p_holm": 0.4, "mean_difference": 1.0}
+        >>> row = {"contrast": "test", "verdict": "level", "p_holm": 0.4, "mean_difference": 1.0}
         >>> verdict = verdicts([row, {**row, "mean_difference": 4.0}])[0]
         >>> verdict["level"], verdict["mean_difference"]
         (2, 2.5)
     """
     found = []
-    for against in dict.fromkeys(row["against"] for row in compared):
-        rows = [row for row in compared if row["against"] == against]
+    for contrast in dict.fromkeys(row["contrast"] for row in compared):
+        rows = [row for row in compared if row["contrast"] == contrast]
         counts = {v: sum(row["verdict"] == v for row in rows) for v in ("better", "level", "worse")}
         certain = [row["verdict"] for row in rows if row["p_holm"] < 0.05]
         differences = [row["mean_difference"] for row in rows]
@@ -204,7 +204,7 @@ def verdicts(compared: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             test = paired_comparison(differences, [0.0] * len(rows))
             mean = {key: getattr(test, key) for key in mean}
         holm_counts = {f"{v}_holm": certain.count(v) for v in ("better", "worse")}
-        found.append({"against": against, "n": len(rows), **counts, **holm_counts, **mean})
+        found.append({"contrast": contrast, "n": len(rows), **counts, **holm_counts, **mean})
     return found
 
 
@@ -226,10 +226,10 @@ def _stand_in(one: dict[str, Any], name: str) -> str:
     return name if name in one["table"] else f"{STANDS_FOR.get(head, head)}/{rest}"
 
 
-def _verdict(contrast: dict[str, Any]) -> str:
-    if contrast["ci_low"] > 0:
+def _verdict(test: dict[str, Any]) -> str:
+    if test["ci_low"] > 0:
         return "better"
-    return "worse" if contrast["ci_high"] < 0 else "level"
+    return "worse" if test["ci_high"] < 0 else "level"
 
 
 def _mean_over(values: list[float]) -> dict[str, Any]:

@@ -22,12 +22,18 @@ REFERENCES = {
     "correction": "none",
     "mix": "none",
 }
-# Whom the fixed cell that validation data chose is compared with.
-RIVALS = {
-    "validation": "learnable, chosen on validation data",
-    "test": "learnable, best on the test part",
-    "linear": "learnable linear + CE",
+# Fixed against learnable: which fixed cell, and which learnable one.
+CONTRASTS = {
+    "validation": "fixed − learnable, both chosen on validation data",
+    "test": "fixed, chosen on validation data − learnable, best on the test part",
+    "linear": "fixed, chosen on validation data − learnable linear + CE",
+    "bare": "fixed without a learned projection − learnable, both chosen on validation data",
+    "recipe": "recipe − learnable, chosen on validation data",
+    "recipe-test": "recipe − learnable, best on the test part",
+    "recipe-linear": "recipe − learnable linear + CE",
 }
+# The recommended head, :func:`equiangular.best_head`, with logit adjustment and a tuned scale.
+RECIPE = "etf-projected/free/scaled-ce/la/none"
 # The usual classifier: at logit scale 1 where that was run, else at a tuned one.
 LINEAR = ("learnable/free/ce/none/none", "learnable/free/scaled-ce/none/none")
 
@@ -100,34 +106,39 @@ def factor_effects(scores: dict[str, np.ndarray], cells: dict[str, Cell]) -> lis
 
 
 def fixed_against_learnable(
-    scores: dict[str, np.ndarray], cells: dict[str, Cell], validation: dict[str, float], *, against: str = "test"
+    scores: dict[str, np.ndarray], cells: dict[str, Cell], validation: dict[str, float], *, contrast: str = "test"
 ) -> dict[str, Any] | None:
-    """The fixed cell that validation data chose, against a learnable one.
+    """A fixed cell against a learnable one.
 
     Args:
         scores: balanced accuracy in percent of every run by cell, in the order of the seeds.
         cells: the cells by name.
         validation: the validation score of every cell.
-        against: a key of :data:`RIVALS`. ``"validation"``: the learnable cell that validation data chose, the same
-            rule for both sides. ``"test"``: the one with the best mean on the test part; a choice by the test result
-            favours the learnable side. ``"linear"``: the first of :data:`LINEAR` that was run.
+        contrast: a key of :data:`CONTRASTS`. The fixed cell is the one that validation data chose, among those without
+            a learned projection for ``"bare"``, or :data:`RECIPE`. The learnable one is what validation data chose,
+            the same rule for both sides; or (``"test"``) the one with the best mean on the test part, a choice that
+            favours the learnable side; or (``"linear"``) the first of :data:`LINEAR` that was run.
 
     Returns:
         The two names and the paired comparison in points; None where one side has no complete cell.
 
     Raises:
-        ValueError: an unknown rival.
+        ValueError: an unknown contrast.
     """
-    check_choice(against, RIVALS, "against")
+    check_choice(contrast, CONTRASTS, "contrast")
     complete = [name for name, values in scores.items() if _complete(values)]
     fixed = [n for n in complete if cells[n].fixed]
     learnable = [n for n in complete if not cells[n].fixed]
-    if against == "linear":
+    if contrast == "bare":
+        fixed = [n for n in fixed if not cells[n].projected]
+    elif contrast.startswith("recipe"):
+        fixed = [n for n in fixed if n == RECIPE]
+    if contrast.endswith("linear"):
         learnable = [n for n in LINEAR if n in learnable][:1]
     if not fixed or not learnable:
         return None
     ours = max(fixed, key=lambda name: validation[name])
-    rival = max(learnable, key=lambda name: scores[name].mean() if against == "test" else validation[name])
+    rival = max(learnable, key=lambda name: scores[name].mean() if contrast.endswith("test") else validation[name])
     test = paired_comparison(scores[ours], scores[rival])
     return {
         "fixed": ours,

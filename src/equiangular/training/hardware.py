@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import inspect
+import logging
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -95,6 +96,9 @@ def make_fabric(hardware: Hardware) -> Any:
         torch.set_num_threads(hardware.threads)
     elif devices > 1:
         torch.set_num_threads(1)
+    # It announces the precision it was told, for every training of a study anew.
+    logging.getLogger("lightning_utilities.core.rank_zero").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
     fabric = fabric_module.Fabric(
         accelerator=hardware.accelerator,
         devices=devices,
