@@ -72,7 +72,7 @@ STUDIES: dict[str, Study] = {
             "fashion", "fashion_mnist", (1,), replace(_IMAGE, epochs=2), size=14, only=_FITS, tuning_epochs=1, **_IMAGES
         ),
         Study(
-            "plankton", "plankton", (1,), replace(_IMAGE, epochs=5), size=16, only=_BEYOND, tuning_epochs=2, **_IMAGES
+            "plankton", "plankton", (1,), replace(_IMAGE, epochs=4), size=16, only=_BEYOND, tuning_epochs=2, **_IMAGES
         ),
         Study(
             "cifar10-lt", "cifar10_lt50", (100, 50, 200), _IMAGE, size=16, only=_FITS, tuned_at=100, tuning_epochs=4,
