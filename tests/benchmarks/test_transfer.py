@@ -116,7 +116,9 @@ def test_the_summary_is_paired(transfer: ModuleType) -> None:
         if place:
             entry = table["pairs"]["mean"][name]["backbone"]["probe"]
             assert [entry["difference"], *entry["difference_ci95"]] == pytest.approx([-place] * 3)
-    assert table["rank_correlation"]["nc1"]["probe"]["mean"] == pytest.approx(-1)
+    for correlations in table["rank_correlation"].values():
+        assert correlations["nc1, probe"]["mean"] == pytest.approx(-1)
+    assert table["frame"]["mean"]["knn, h"]["difference"] == pytest.approx(-1)
     assert "61.0 ± 24.8 |" in transfer.markdown(table)
 
 

@@ -33,7 +33,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture) -> None:
 def test_train_then_train_again(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     code, out, err = run(capsys, "train", "digits", "-o", tmp_path / "r", *QUICK)
     assert code == 0
-    assert "projected ETF + logit adjustment on digits" in out
+    assert "best fixed head + logit adjustment on digits" in out
     assert "2 (last)" in out
     assert "epoch 2/2, loss" in err
     assert {"results.json", "metrics.csv", "curves.png", "model", "best"} <= set(os.listdir(tmp_path / "r"))
@@ -97,7 +97,7 @@ def test_stopped_and_resumed(
         (["train", "digits", "--config", "none.yaml"], "cannot read the configuration 'none.yaml'"),
         (["train", "digits", "--config", "bad.yaml"], "unknown key 'lerning_rate' in bad.yaml; did you mean"),
         (["train", "digits", "--head", "batch"], "--head must be name=value"),
-        (["train", "digits", "--head", "nrm=batch"], "unknown option 'nrm' of the head 'etf'; did you mean 'norm'"),
+        (["train", "digits", "--head", "nrm=batch"], "unknown option 'nrm' of the head 'best'; did you mean 'norm'"),
         (["train", "digits", "--augment", "crop,flipp"], "did you mean 'flip'"),
         (["train", "wine", "--augment", "crop"], "is for images, the inputs have shape"),
         (["train", "digits", "--validation", "0.001"], "hold-out of 0.001 is empty"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from equiangular.studies.cells import Cell
-from equiangular.studies.summary import CONTRASTS, RECIPE, fixed_against_learnable
+from equiangular.studies.summary import CONTRASTS, fixed_against_learnable
 
 from .synthetic import COSINE, ETF, LINEAR, LINEAR_CE, part_of
 
@@ -12,6 +12,7 @@ SCORES = {ETF: [70.0, 72.0], COSINE: [75.0, 70.0], LINEAR: [74.0, 73.0], LINEAR_
 VALIDATION = {ETF: 1.0, COSINE: 3.0, LINEAR: 2.0, LINEAR_CE: 1.0}
 
 
+RECIPE = "etf-projected/free/scaled-ce/la/none"
 RECIPE_PC = RECIPE.replace("/la/", "/pc/")
 
 
@@ -21,14 +22,14 @@ def test_the_recipe_and_what_is_bare_of_a_projection():
     validation = VALIDATION | {RECIPE: 5.0, RECIPE_PC: 9.0}
     cells = {name: Cell.parse(name) for name in scores}
     fixed = {
-        contrast: fixed_against_learnable(scores, cells, validation, contrast=contrast)["fixed"]
+        contrast: fixed_against_learnable(scores, cells, validation, contrast=contrast, recipe=RECIPE)["fixed"]
         for contrast in CONTRASTS
     }
     assert fixed == {
         "validation": RECIPE_PC, "test": RECIPE_PC, "linear": RECIPE_PC, "bare": ETF,
         "recipe": RECIPE, "recipe-test": RECIPE, "recipe-linear": RECIPE,
     }  # fmt: skip
-    learnable = fixed_against_learnable(scores, cells, validation, contrast="recipe-test")["learnable"]
+    learnable = fixed_against_learnable(scores, cells, validation, contrast="recipe-test", recipe=RECIPE)["learnable"]
     assert learnable == LINEAR
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from equiangular._validate import check_choice, did_you_mean
 from equiangular.heads.base import Head
-from equiangular.heads.best import BEST_OPTIONS
+from equiangular.heads.best import best_head
 from equiangular.heads.cosine import CosineHead
 from equiangular.heads.etf import ETFHead
 from equiangular.heads.implicit import ImplicitHead
@@ -43,14 +43,12 @@ def make_head(kind: str, in_features: int, num_classes: int, **options: Any) -> 
         >>> make_head("cosine", 64, 10).num_classes
         10
     """
-    if kind == "best":
-        kind, options = "etf", {**BEST_OPTIONS, **options}
-    head = HEADS[check_choice(kind, (*HEADS, "best"), "head")]
+    head = HEADS["etf" if kind == "best" else check_choice(kind, (*HEADS, "best"), "head")]
     known = _options(head)
     for name in options:
         if name not in known:
             raise ValueError(f"unknown option {name!r} of the head {kind!r}{did_you_mean(name, known)}")
-    return head(in_features, num_classes, **options)
+    return (best_head if kind == "best" else head)(in_features, num_classes, **options)
 
 
 def _options(head: type[Head]) -> list[str]:

@@ -164,7 +164,9 @@ def contrasts(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         rows = []
         for one in kept:
             cells = {name: Cell.parse(name) for name in one["table"]}
-            test = fixed_against_learnable(run_scores(one), cells, validation_scores(one), contrast=contrast)
+            test = fixed_against_learnable(
+                run_scores(one), cells, validation_scores(one), contrast=contrast, recipe=one["recipe"]
+            )
             if test is not None:
                 sides = {side: one["table"][test[side]] for side in ("fixed", "learnable")}
                 means = {key: {side: row[key]["mean"] for side, row in sides.items()} for key in _BOTH}

@@ -13,7 +13,8 @@ def data_sets(results: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], 
     """The parts of all studies by name. The same data at the same imbalance factor count once, with the most cells.
 
     Returns:
-        The parts, each with ``name``, ``study``, ``data`` and ``commit`` besides; and the names of those left out.
+        The parts, each with ``name``, ``study``, ``data``, ``commit`` and ``recipe`` besides; and the names of those
+        left out.
 
     Raises:
         ValueError: no results.
@@ -26,7 +27,7 @@ def data_sets(results: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], 
         study = one["study"]
         commit = (one.get("provenance") or {}).get("commit")
         for part in one["parts"]:
-            about = {"study": study["name"], "data": study["data"], "commit": commit}
+            about = {"study": study["name"], "data": study["data"], "commit": commit, "recipe": study.get("recipe", "")}
             named = {**part, "name": _name(study, part), **about}
             key = study["data"], float(part["imbalance"])
             pair = sorted((found.get(key, named), named), key=lambda p: -len(p["table"]))

@@ -17,7 +17,7 @@ LEARNING_RATES = (0.03, 0.1, 0.3)
 FULL = ("learnable", "random", "etf", "etf-canonical", "etf-rotated", "etf-projected")
 _NOT_OF_A_TRAINING = (
     "name", "imbalances", "seeds", "tuning_seeds", "levels", "only", "learning_rates", "tuned_at", "tuning_epochs",
-    "accelerator", "short_grid",
+    "accelerator", "short_grid", "recipe",
 )  # fmt: skip
 
 
@@ -48,6 +48,8 @@ class Study:
         tuned_at: the imbalance factor whose tuning serves all of ``imbalances``; None tunes at each.
         tuning_epochs: epochs of the runs of the tuning; those of the budget by default.
         short_grid: the scales of the first stage of the tuning are the inner ones of :data:`SCALES` alone.
+        recipe: name of the cell that is the recommended head, see :func:`equiangular.best_head`; empty if it is not
+            among the cells.
         learning_rates: candidates; the middle one comes first.
         validation: fraction of each class of the pool that tuning validates on.
 
@@ -71,6 +73,7 @@ class Study:
     tuned_at: float | None = None
     tuning_epochs: int | None = None
     short_grid: bool = False
+    recipe: str = ""
     learning_rates: tuple[float, ...] = LEARNING_RATES
     validation: float = 0.2
 

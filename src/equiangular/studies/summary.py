@@ -32,8 +32,6 @@ CONTRASTS = {
     "recipe-test": "recipe − learnable, best on the test part",
     "recipe-linear": "recipe − learnable linear + CE",
 }
-# The recommended head, :func:`equiangular.best_head`, with logit adjustment and a tuned scale.
-RECIPE = "etf-projected/free/scaled-ce/la/none"
 # The usual classifier: at logit scale 1 where that was run, else at a tuned one.
 LINEAR = ("learnable/free/ce/none/none", "learnable/free/scaled-ce/none/none")
 
@@ -106,7 +104,12 @@ def factor_effects(scores: dict[str, np.ndarray], cells: dict[str, Cell]) -> lis
 
 
 def fixed_against_learnable(
-    scores: dict[str, np.ndarray], cells: dict[str, Cell], validation: dict[str, float], *, contrast: str = "test"
+    scores: dict[str, np.ndarray],
+    cells: dict[str, Cell],
+    validation: dict[str, float],
+    *,
+    contrast: str = "test",
+    recipe: str = "",
 ) -> dict[str, Any] | None:
     """A fixed cell against a learnable one.
 
@@ -115,9 +118,11 @@ def fixed_against_learnable(
         cells: the cells by name.
         validation: the validation score of every cell.
         contrast: a key of :data:`CONTRASTS`. The fixed cell is the one that validation data chose, among those without
-            a learned projection for ``"bare"``, or :data:`RECIPE`. The learnable one is what validation data chose,
+            a learned projection for ``"bare"``, or the recipe. The learnable one is what validation data chose,
             the same rule for both sides; or (``"test"``) the one with the best mean on the test part, a choice that
             favours the learnable side; or (``"linear"``) the first of :data:`LINEAR` that was run.
+
+        recipe: the cell that is the recommended head.
 
     Returns:
         The two names and the paired comparison in points; None where one side has no complete cell.
@@ -132,7 +137,7 @@ def fixed_against_learnable(
     if contrast == "bare":
         fixed = [n for n in fixed if not cells[n].projected]
     elif contrast.startswith("recipe"):
-        fixed = [n for n in fixed if n == RECIPE]
+        fixed = [n for n in fixed if n == recipe]
     if contrast.endswith("linear"):
         learnable = [n for n in LINEAR if n in learnable][:1]
     if not fixed or not learnable:

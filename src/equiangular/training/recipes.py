@@ -24,8 +24,7 @@ class Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "best": Recipe(
-        "the fixed head that does as well as learned ones: ETF behind a learned projection, logit adjustment "
-        "(docs/answer.md)",
+        "the fixed head that does as well as learned ones, logit adjustment (docs/answer.md)",
         {"method": "best"},
     ),
     "rival": Recipe(

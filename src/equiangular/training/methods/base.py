@@ -12,7 +12,7 @@ from equiangular.heads import Head, make_head
 from equiangular.losses import batch_class_counts
 
 # Heads whose class vectors are not learned.
-FIXED_HEADS = ("etf", "random")
+FIXED_HEADS = ("etf", "best", "random")
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from equiangular.heads.best import BEST_OPTIONS
 from equiangular.training.methods import logit_adjustment
 from equiangular.training.methods.base import Method
 
 METHODS = (
     Method(
         "best",
-        "projected ETF + logit adjustment",
-        "etf",
+        "best fixed head + logit adjustment",
+        "best",
         logit_adjustment.criterion,
         "this project, docs/answer.md; Yang et al. 2022; Menon et al. 2021",
-        BEST_OPTIONS,
         balances=True,
     ),
 )
