@@ -19,7 +19,7 @@ from equiangular.report.across import Grid
 from equiangular.report.table import format_cell
 from equiangular.studies.across import contrasts
 from equiangular.studies.compact import compact, read_studies
-from equiangular.studies.data_sets import data_sets
+from equiangular.studies.data_sets import cut_name, data_sets
 
 DEV = Path(__file__).parent
 TOP = 12
@@ -88,7 +88,7 @@ def study_section(results: dict, part: dict) -> str:
     epochs = study["tuning_epochs"] or study["budget"]["epochs"]
     where = f" at imbalance {study['tuned_at']:g}" if study["tuned_at"] else ""
     protocol.append(f"{study['tuning_seeds']} x {epochs} epochs for each candidate of the tuning{where}")
-    return section(title(study["data"], part["imbalance"]), protocol, rows, results["provenance"])
+    return section(cut_name(study["data"], part["imbalance"]), protocol, rows, results["provenance"])
 
 
 def comparison_section(results: dict) -> str:
@@ -99,7 +99,7 @@ def comparison_section(results: dict) -> str:
         "linear-ce": "learnable linear + CE",
     }
     protocol = ["`equiangular compare`", *backbone_of(results["backbone"], config), *budget_of(config["budget"])]
-    name = title(config["data"], config["imbalance"]) + ": the comparison of the README"
+    name = cut_name(config["data"], config["imbalance"]) + ": the comparison of the README"
     return section(name, protocol, list(ranked(results["table"], notes)), results["provenance"])
 
 
@@ -120,10 +120,6 @@ def section(name: str, protocol: list[str], rows: list[tuple[str, ...]], provena
     headings = ("#", "method", "classifier", "balanced", *(h for _, h in COLUMNS), "n", "s / training", "")
     origin = f"Commit {provenance['commit'] or 'unknown'}, `{provenance['command']}`, {provenance['time_utc'][:10]}."
     return f"## {name}\n\n{', '.join(protocol)}. {origin}\n\n{Grid(name, headings, rows, text=3).markdown()}\n"
-
-
-def title(data: str, imbalance: float) -> str:
-    return data if imbalance == 1 else f"{data}, imbalance {imbalance:g}"
 
 
 def backbone_of(name: str, options: dict) -> list[str]:

@@ -11,6 +11,7 @@ part is never given to it. Finished trainings are kept, so a stopped search goes
 from __future__ import annotations
 
 import argparse
+import copy
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -83,8 +84,6 @@ class Following:
 
 def turned(head: Head, stored: StoredFeatures, seed: int) -> Head:
     """The frame turned to the class means of the trained network, nothing retrained."""
-    import copy
-
     head = copy.deepcopy(head).eval()
     with torch.no_grad():
         features = head(stored.features, pre_logits=True)
@@ -97,6 +96,7 @@ class Variant:
     options: dict[str, Any] = field(default_factory=dict)
     criterion: Any = adjusted
     budget: dict[str, Any] = field(default_factory=dict)
+    decay: float = 1.0  # times the weight decay of the budget
     corrected: bool = False
     fixed_only: bool = False
     images_only: bool = False
@@ -168,7 +168,7 @@ VARIANTS = {
     "normalised, scale 16, every epoch": Variant({"normalize": True, "scale": 16.0}, follow=1.0, fixed_only=True),
     "learning rate 0.05": Variant(budget={"learning_rate": 0.05}),
     "learning rate 0.2": Variant(budget={"learning_rate": 0.2}),
-    "weight decay x 4": Variant(budget={"weight_decay": 4.0}),
+    "weight decay x 4": Variant(decay=4.0),
     "AdamW": Variant(budget={"optimizer": "adamw", "learning_rate": 0.002, "weight_decay": 0.05}),
 }
 
@@ -177,9 +177,7 @@ def train(data: str, head: str, name: str, seed: int) -> float:
     """Balanced validation accuracy of one training, percent."""
     imbalance, size, budget, precision = DATA[data]
     variant = VARIANTS[name]
-    changes = dict(variant.budget)
-    if name == "weight decay x 4":
-        changes["weight_decay"] *= budget.weight_decay
+    changes = {"weight_decay": variant.decay * budget.weight_decay, **variant.budget}
     dataset = validation_dataset(load_dataset(data, size=size), fraction=0.2, seed=seed)
     hardware = Hardware(accelerator="cpu", precision=precision)
     config = CompareConfig(data=data, imbalance=imbalance, budget=budget.with_changes(**changes), hardware=hardware)

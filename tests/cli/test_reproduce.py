@@ -5,22 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.studies.synthetic import TINY
 
 from equiangular._files import read_json
 from equiangular.cli import main
 from equiangular.studies import registry
-from equiangular.studies.study import Study
-from equiangular.training.config import Budget
 
-TINY = Study(
-    "tiny",
-    "digits",
-    (50,),
-    Budget(epochs=1, warmup_epochs=0),
-    backbone="mlp",
-    tuning_seeds=1,
-    only=("learnable/free/ce/none/none", "etf/normalised/dr/pc/none"),
-    learning_rates=(0.1,),
+SMALLEST = TINY.changed(
+    levels=(), only=("learnable/free/ce/none/none", "etf/normalised/dr/pc/none"), learning_rates=(0.1,)
 )
 
 
@@ -34,13 +26,13 @@ def run(capsys: pytest.CaptureFixture, *arguments: str) -> tuple[int, str, str]:
 def test_a_study_from_beginning_to_end(
     capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(registry.STUDIES, "tiny", TINY)
+    monkeypatch.setitem(registry.STUDIES, "tiny", SMALLEST)
     code, out, error = run(capsys, "tiny", "-o", str(tmp_path), "--seeds", "2", "--imbalance", "20", "-q")
     assert code == 0, error
     assert "imbalance 20" in out
     assert "fixed, chosen on validation" in out
     part = read_json(tmp_path / "results.json")["parts"][0]
-    assert set(part["table"]) == set(TINY.only)
+    assert set(part["table"]) == set(SMALLEST.only)
     assert part["table"]["learnable/free/ce/none/none"]["n"] == 2
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 

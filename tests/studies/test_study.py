@@ -19,23 +19,7 @@ from equiangular.studies.tuning import FIRST_TUNING_SEED, Settings, candidates, 
 from equiangular.training.config import Budget
 from equiangular.training.loop import TrainingDivergedError
 
-TINY = Study(
-    "tiny",
-    "digits",
-    (50,),
-    Budget(epochs=1, warmup_epochs=0),
-    backbone="mlp",
-    seeds=2,
-    tuning_seeds=1,
-    levels=(
-        ("head", ("learnable", "etf")),
-        ("features", ("normalised",)),
-        ("loss", ("scaled-ce",)),
-        ("correction", ("none", "pc")),
-        ("mix", ("none",)),
-    ),
-    learning_rates=(0.05, 0.1),
-)
+from .synthetic import TINY
 
 ETF = Cell("etf", "normalised", "scaled-ce", "none", "none")
 

@@ -28,7 +28,7 @@ def data_sets(results: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], 
         commit = (one.get("provenance") or {}).get("commit")
         for part in one["parts"]:
             about = {"study": study["name"], "data": study["data"], "commit": commit, "recipe": study.get("recipe", "")}
-            named = {**part, "name": _name(study, part), **about}
+            named = {**part, "name": cut_name(study["name"], part["imbalance"]), **about}
             key = study["data"], float(part["imbalance"])
             pair = sorted((found.get(key, named), named), key=lambda p: -len(p["table"]))
             if key in found:
@@ -59,5 +59,11 @@ def validation_scores(part: dict[str, Any]) -> dict[str, float]:
     return {name: settings["validation"] for name, settings in part["settings"].items()}
 
 
-def _name(study: dict[str, Any], part: dict[str, Any]) -> str:
-    return study["name"] if part["imbalance"] == 1 else f"{study['name']}, imbalance {part['imbalance']:g}"
+def cut_name(name: str, imbalance: float) -> str:
+    """What a study or its data are called at an imbalance factor.
+
+    Example:
+        >>> cut_name("letter", 1), cut_name("letter", 100.0)
+        ('letter', 'letter, imbalance 100')
+    """
+    return name if imbalance == 1 else f"{name}, imbalance {imbalance:g}"

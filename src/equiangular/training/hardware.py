@@ -97,7 +97,6 @@ def make_fabric(hardware: Hardware) -> Any:
     elif devices > 1:
         torch.set_num_threads(1)
     # It announces the precision it was told, for every training of a study anew.
-    logging.getLogger("lightning_utilities.core.rank_zero").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
     fabric = fabric_module.Fabric(
         accelerator=hardware.accelerator,
