@@ -66,8 +66,9 @@ STUDIES: dict[str, Study] = {
         Study("digits", "digits", (100,), _SMALL, recipe=_BARE),
         Study("digits-curve", "digits", (10, 50, 100, 200), _SMALL, levels=_CURVE, recipe=_BARE),
         Study("digits-balanced", "digits", (1,), replace(_SMALL, epochs=10), levels=_CURVE, recipe=_BARE),
-        Study("letter", "letter", (1, 100), replace(_TABLE, epochs=10), seeds=3, only=_FITS, recipe=_PROJECTED),
-        Study("wine", "wine_quality_white", (1,), _TABLE, tuning_seeds=1, levels=_NO_MIXUP, recipe=_BARE),
+        Study("letter", "letter", (100,), replace(_TABLE, epochs=10), recipe=_PROJECTED),
+        Study("letter-balanced", "letter", (1,), replace(_TABLE, epochs=10), seeds=3, only=_FITS, recipe=_PROJECTED),
+        Study("wine", "wine_quality_white", (1,), _TABLE, tuning_seeds=1, recipe=_BARE),
         Study("clinc150", "clinc150_imbalanced", (1,), _TEXT, width=3, recipe=_PROJECTED, **_TEXTS),
         Study("banking77", "banking77", (1,), _TEXT, width=2, recipe=_PROJECTED, **_TEXTS),
         Study(
