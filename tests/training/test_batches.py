@@ -73,6 +73,7 @@ def test_targets_follow_their_inputs() -> None:
 
 
 MIXES = [("none", "none"), ("crop,flip", "none"), ("crop,flip", "mixup:1.0"), ("none", "cutmix:1.0")]
+MIXES += [("crop,flip", "unimix:0.5"), ("none", "balanced-mixup:0.2")]
 
 
 @pytest.mark.parametrize(("augment", "mix"), MIXES)
@@ -93,13 +94,17 @@ def test_processes_and_parts_make_up_the_batch_of_one(augment: str, mix: str, wo
         assert torch.equal(torch.cat(targets), expected.target if mix == "none" else expected.target[0])
         if mix != "none":
             assert torch.equal(torch.cat([t[1] for _, t in order]), expected.target[1])
-            assert all(t[2] == expected.target[2] for _, t in order)
+            if mix.startswith("unimix"):
+                assert torch.equal(torch.cat([t[2] for _, t in order]), expected.target[2])
+            else:
+                assert all(t[2] == expected.target[2] for _, t in order)
     assert one[-1].size == 5  # an uneven last batch is among them
 
 
-def test_mixup_is_what_its_target_says() -> None:
+@pytest.mark.parametrize("mix", ["mixup:1.0", "unimix:0.5", "balanced-mixup:0.2"])
+def test_mixup_is_what_its_target_says(mix: str) -> None:
     rows = torch.eye(37)
-    for batch in make(rows, budget=Budget(batch_size=8, mix="mixup:1.0")).epoch(0):
+    for batch in make(rows, budget=Budget(batch_size=8, mix=mix)).epoch(0):
         ((x, (a, b, lam)),) = batch.parts
         shares = torch.zeros(len(a), 5).index_add(1, LABELS, x)
         expected = torch.zeros(len(a), 5)

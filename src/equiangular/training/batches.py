@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from equiangular.data.stream import stream_batches
+from equiangular.training.class_members import ClassMembers
 from equiangular.training.config import Budget, sampler_alpha
 
 _WORD = 2**64 - 1
@@ -94,10 +95,15 @@ class Batch:
 
 @dataclass
 class _Plan:
-    """The draws for one whole batch, and the positions in it that this process computes, ``own``, and needs for it."""
+    """The draws for one whole batch, and the positions in it that this process computes, ``own``, and needs for it.
+
+    ``index`` has the batch in the training data and then what it is mixed with from outside of it.
+    """
 
     step: int
+    index: Tensor
     labels: Tensor
+    partner_labels: Tensor | None
     augmentation: Any
     mixing: Any
     own: list[slice]
@@ -142,6 +148,7 @@ class Batches:
         self.rank, self.world_size, self.accumulate = rank, world_size, accumulate
         self.bounds = batch_bounds(len(labels), budget.batch_size)
         self.augmentation, self.mixing = parse_augmentation(budget, inputs)
+        self.members = ClassMembers(labels) if self.mixing is not None and self.mixing.from_all_data else None
 
     def __len__(self) -> int:
         """Steps of an epoch."""
@@ -155,8 +162,9 @@ class Batches:
         def wanted() -> Iterator[Tensor]:
             for step in range(start, len(self.bounds)):
                 index = order[slice(*self.bounds[step])]
-                plans.append(self._plan(epoch, step, index))
-                yield from (index[needed] for needed in plans[-1].needed)
+                plan = self._plan(epoch, step, index)
+                plans.append(plan)
+                yield from (plan.index[needed] for needed in plan.needed)
 
         loaded = stream_batches(self.inputs, wanted(), self.workers)
         for _ in range(start, len(self.bounds)):
@@ -174,21 +182,24 @@ class Batches:
         return uniform_order(len(self.labels), self.seed, epoch)
 
     def _plan(self, epoch: int, step: int, index: Tensor) -> _Plan:
-        num, shape = len(index), tuple(self.inputs.shape[1:])
+        num, shape, labels = len(index), tuple(self.inputs.shape[1:]), self.labels[index]
         draws = mixed = None
         if self.augmentation is not None or self.mixing is not None:
             generator = torch.Generator().manual_seed(derived_seed(self.seed, epoch, step, 1))
             if self.augmentation is not None:
-                draws = self.augmentation.draw(num, shape, generator)
+                draws = self.augmentation.draw(num if self.members is None else 2 * num, shape, generator)
             if self.mixing is not None:
-                mixed = self.mixing.draw(num, shape, generator)
+                mixed = self.mixing.draw(num, shape, generator, labels=labels, members=self.members)
         # A part has two samples at least, for the sake of BatchNorm.
         parts = even_parts(0, num, min(self.accumulate, max(1, num // 2)))
         own = [slice(*even_parts(*part, self.world_size)[self.rank]) for part in parts]
         needed: Any = own
+        partner_labels = None
         if mixed is not None:
+            index = index if mixed.extra is None else torch.cat([index, mixed.extra])
+            partner_labels = self.labels[index[mixed.partner]]
             needed = [torch.cat([torch.arange(o.start, o.stop), mixed.partner[o]]).unique() for o in own]
-        return _Plan(step, self.labels[index], draws, mixed, own, needed)
+        return _Plan(step, index, labels, partner_labels, draws, mixed, own, needed)
 
     def _batch(self, plan: _Plan, inputs: list[Tensor]) -> Batch:
         target = self._target(plan, slice(None))
@@ -202,7 +213,7 @@ class Batches:
             if plan.mixing is not None:
                 both = torch.arange(own.start, own.stop), plan.mixing.partner[own]
                 mine, theirs = (torch.searchsorted(needed, i).to(self.device) for i in both)
-                x = self.mixing.apply(x[mine], x[theirs], plan.mixing)
+                x = self.mixing.apply(x[mine], x[theirs], plan.mixing.rows(own))
             whole = own == slice(0, len(plan.labels))
             parts.append((x, target if whole else self._target(plan, own)))
         return Batch(plan.step, len(plan.labels), target, parts)
@@ -211,7 +222,9 @@ class Batches:
         labels = plan.labels[rows].to(self.device, non_blocking=True)
         if plan.mixing is None:
             return labels
-        return labels, plan.labels[plan.mixing.partner[rows]].to(self.device, non_blocking=True), plan.mixing.lam
+        lam = plan.mixing.rows(rows).lam
+        lam = lam.to(self.device, non_blocking=True) if isinstance(lam, Tensor) else lam
+        return labels, plan.partner_labels[rows].to(self.device, non_blocking=True), lam
 
 
 def parse_augmentation(budget: Budget, inputs: Any) -> tuple[Any, Any]:

@@ -34,8 +34,9 @@ class Budget:
             ``"class-balanced:0.5"``: class c with probability proportional to n_c^(1 - 0.5). Losses that take class
             counts are given those of the data: balance by the sampler or by the loss, not by both.
         augment: augmentation of images, such as ``"crop,flip"``, ``"crop,flip,cutout"`` or ``"crop,flip,randaugment"``.
-        mix: ``"none"``, ``"mixup:1.0"``, ``"cutmix:1.0"`` or both with a comma: mixing of pairs of samples, with the
-            parameter of the Beta distribution of the share.
+        mix: ``"none"``, ``"mixup:1.0"``, ``"cutmix:1.0"``, ``"balanced-mixup:0.2"``, ``"unimix:0.5"`` or several with
+            commas: mixing of pairs of samples, with the parameter of the Beta distribution of the share. The last two
+            take the partner from all training data, rare classes more often.
 
     Raises:
         ValueError: a field is out of range; the message names it.

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.data import DistributedSampler
 
 from equiangular._validate import check_int
-from equiangular.longtail._labels import label_array
 from equiangular.training.batches import epoch_generator
+from equiangular.training.class_members import ClassMembers
 
 _STREAM = 3  # apart from the streams of subsets, hold-outs and test splits
 
@@ -68,7 +68,7 @@ def class_balanced_order(
 
     Source: Kang et al., Decoupling representation and classifier for long-tailed recognition, ICLR 2020, section 3.
     """
-    return _draw(_Members.of(labels, alpha), seed, epoch, num_samples)
+    return _draw(ClassMembers(labels), _check_alpha(alpha), seed, epoch, num_samples)
 
 
 class ClassBalancedSampler(DistributedSampler[int]):
@@ -118,39 +118,24 @@ class ClassBalancedSampler(DistributedSampler[int]):
         if rank >= num_replicas:
             raise ValueError(f"rank must lie in [0, {num_replicas - 1}] for {num_replicas} processes, got {rank}.")
         check_int(seed, "seed", minimum=0)
-        self._members = _Members.of(labels, alpha)
-        total = len(self._members.order) if num_samples is None else check_int(num_samples, "num_samples", minimum=1)
-        super().__init__(self._members.order, num_replicas=num_replicas, rank=rank, seed=seed)  # type: ignore[arg-type]
+        self._alpha, self._members = _check_alpha(alpha), ClassMembers(labels)
+        total = len(self._members) if num_samples is None else check_int(num_samples, "num_samples", minimum=1)
+        super().__init__(self._members, num_replicas=num_replicas, rank=rank, seed=seed)  # type: ignore[arg-type]
         self.num_samples = math.ceil(total / num_replicas)
         self.total_size = self.num_samples * num_replicas
 
     def __iter__(self) -> Iterator[int]:
-        drawn = _draw(self._members, self.seed, self.epoch, self.total_size)
+        drawn = _draw(self._members, self._alpha, self.seed, self.epoch, self.total_size)
         return iter(drawn[self.rank :: self.num_replicas].tolist())
 
 
-class _Members:
-    """The samples sorted by class, made once."""
-
-    def __init__(self, order: np.ndarray, counts: np.ndarray, cumulative: np.ndarray) -> None:
-        self.order, self.counts, self.cumulative = order, counts, cumulative
-        self.first = np.cumsum(counts) - counts
-
-    @classmethod
-    def of(cls, labels: Any, alpha: float) -> _Members:
-        if isinstance(alpha, (bool, str)) or not 0 <= alpha <= 1:
-            raise ValueError(
-                f"alpha must lie in [0, 1], got {alpha!r}: 0 draws every sample equally often, 1 every class."
-            )
-        _, members, counts = np.unique(label_array(labels, name="labels"), return_inverse=True, return_counts=True)
-        cumulative = np.cumsum(counts.astype(np.float64) ** (1 - alpha))
-        return cls(np.argsort(members, kind="stable"), counts, cumulative / cumulative[-1])
+def _check_alpha(alpha: Any) -> float:
+    if isinstance(alpha, (bool, str)) or not 0 <= alpha <= 1:
+        raise ValueError(f"alpha must lie in [0, 1], got {alpha!r}: 0 draws every sample equally often, 1 every class.")
+    return alpha
 
 
-def _draw(members: _Members, seed: int, epoch: int, num_samples: int | None) -> Tensor:
+def _draw(members: ClassMembers, alpha: float, seed: int, epoch: int, num_samples: int | None) -> Tensor:
     check_int(epoch, "epoch", minimum=0)
-    number = len(members.order) if num_samples is None else num_samples
-    uniform = np.random.default_rng([seed, epoch, _STREAM]).random((number, 2))
-    chosen = np.searchsorted(members.cumulative, uniform[:, 0], side="right").clip(max=len(members.counts) - 1)
-    place = (uniform[:, 1] * members.counts[chosen]).astype(np.int64)
-    return torch.from_numpy(members.order[members.first[chosen] + place])
+    number = len(members) if num_samples is None else num_samples
+    return members.draw(np.random.default_rng([seed, epoch, _STREAM]).random((number, 2)), power=1 - alpha)

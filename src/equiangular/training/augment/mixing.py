@@ -1,4 +1,4 @@
-"""Mixup and CutMix: every sample is mixed with a partner from the same global batch."""
+"""Mixing of whole batches: every sample with a partner, from the same global batch or from the training data."""
 
 from __future__ import annotations
 
@@ -11,21 +11,9 @@ from torch import Tensor
 
 from equiangular._validate import check_positive
 from equiangular.training.augment._text import parse_steps, step_text
-
-
-@dataclass(frozen=True)
-class MixDraws:
-    """How one global batch is mixed.
-
-    Attributes:
-        partner: (num,) int64: the position in the global batch that each sample is mixed with.
-        lam: share of the sample itself, in [0, 1]; the partner has the rest, in the input and in the target.
-        box: top, left, bottom, right of what CutMix takes from the partner, in pixels; None for mixup.
-    """
-
-    partner: Tensor
-    lam: float
-    box: tuple[int, int, int, int] | None = None
+from equiangular.training.augment.draws import MixDraws
+from equiangular.training.augment.tail_mixing import BalancedMixup, UniMix
+from equiangular.training.class_members import ClassMembers
 
 
 @dataclass(frozen=True)
@@ -74,15 +62,16 @@ class CutMix:
         return MixDraws(partner, lam, (top, left, bottom, right))
 
 
-KINDS = {"mixup": Mixup, "cutmix": CutMix}
+KINDS = {"mixup": Mixup, "cutmix": CutMix, "balanced-mixup": BalancedMixup, "unimix": UniMix}
 
 
 @dataclass(frozen=True)
 class Mixing:
-    """Mixing of whole batches, read from a text: ``none``, ``mixup:1.0``, ``cutmix:1.0`` or both.
+    """Mixing of whole batches, read from a text: ``none``, ``mixup:1.0``, ``cutmix:1.0``, ``unimix``, or several.
 
-    With both, each batch has one of them, with equal probability. The losses of this library take the mixed target as
-    ``(y, y[partner], lam)``.
+    Of several, each batch has one, with equal probability. The losses of this library take the mixed target as
+    ``(y, y[partner], lam)``. Mixup and CutMix take their partners from the batch; ``balanced-mixup`` and ``unimix``
+    take them from the whole training data, rare classes more often.
 
     Attributes:
         kinds: pairs of name and kind.
@@ -95,7 +84,7 @@ class Mixing:
         torch.Size([4, 3])
 
     Source: Zhang et al., mixup: beyond empirical risk minimization, ICLR 2018; Yun et al., CutMix: regularization
-    strategy to train strong classifiers with localizable features, ICCV 2019.
+    strategy to train strong classifiers with localizable features, ICCV 2019; for the others see the kinds.
     """
 
     kinds: tuple[tuple[str, Any], ...] = ()
@@ -112,19 +101,34 @@ class Mixing:
     def __str__(self) -> str:
         return ",".join(step_text(*kind) for kind in self.kinds) or "none"
 
-    def draw(self, num: int, image_shape: tuple[int, ...], generator: torch.Generator) -> MixDraws | None:
+    @property
+    def from_all_data(self) -> bool:
+        """Whether partners may come from outside the batch."""
+        return any(hasattr(kind, "draw_from") for _, kind in self.kinds)
+
+    def draw(
+        self,
+        num: int,
+        image_shape: tuple[int, ...],
+        generator: torch.Generator,
+        *,
+        labels: Tensor | None = None,
+        members: ClassMembers | None = None,
+    ) -> MixDraws | None:
         """Draw for a global batch of ``num`` samples.
 
         Args:
             num: samples of the global batch.
-            image_shape: (C, H, W), or (d,) for tables, which only mixup takes.
+            image_shape: (C, H, W), or (d,) for tables, which CutMix does not take.
             generator: CPU generator.
+            labels: (num,) int64 labels of the batch, for kinds whose partners come from the whole training data.
+            members: the samples of the training data by class, for them too.
 
         Returns:
             The draws, or None where nothing is mixed.
 
         Raises:
-            ValueError: CutMix of what is not an image.
+            ValueError: CutMix of what is not an image, or no labels where they are needed.
         """
         if not self.kinds:
             return None
@@ -136,7 +140,11 @@ class Mixing:
         # Of torch's distributions, beta has no form that takes a generator; NumPy's has.
         random = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
         _, kind = self.kinds[int(random.integers(len(self.kinds)))]
-        return kind.draw(partner, tuple(image_shape), random)
+        if not hasattr(kind, "draw_from"):
+            return kind.draw(partner, tuple(image_shape), random)
+        if labels is None or members is None:
+            raise ValueError(f"{self} takes its partners from all training data: pass labels= and members= too.")
+        return kind.draw_from(labels, members, random)
 
     def apply(self, x: Tensor, x_partner: Tensor, draws: MixDraws) -> Tensor:
         """Mix inputs with those of their partners.
@@ -144,7 +152,7 @@ class Mixing:
         Args:
             x: (B, ...) floating point: a process's slice of the batch, augmented and standardised.
             x_partner: the same shape: the samples at ``draws.partner`` of that slice.
-            draws: from :meth:`draw`.
+            draws: from :meth:`draw`, its ``rows`` of that slice.
 
         Returns:
             (B, ...) in the dtype of ``x``; the inputs are not changed.
@@ -158,7 +166,10 @@ class Mixing:
                 f"{x_partner.dtype} {tuple(x_partner.shape)}."
             )
         if draws.box is None:
-            return draws.lam * x + (1 - draws.lam) * x_partner
+            lam = draws.lam
+            if isinstance(lam, Tensor):
+                lam = lam.to(x).reshape(-1, *[1] * (x.ndim - 1))
+            return lam * x + (1 - lam) * x_partner
         top, left, bottom, right = draws.box
         mixed = x.clone()
         mixed[:, :, top:bottom, left:right] = x_partner[:, :, top:bottom, left:right]
