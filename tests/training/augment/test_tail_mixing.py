@@ -47,7 +47,8 @@ def test_the_share_of_unimix_is_a_beta_distribution_moved_towards_the_rarer_clas
         pairs.append(torch.stack([LABELS, LABELS[d.extra]], 1))
     xi, pairs = np.concatenate(xi), torch.cat(pairs).numpy()
     beta = stats.beta(alpha, alpha)
-    for i, j, ratio in ((0, 1, 9 / 99), (0, 2, 1 / 91), (1, 2, 0.1), (1, 1, 0.5), (2, 2, 0.5), (0, 0, 0.5), (1, 0, 90 / 99)):
+    ratios = {(0, 1): 9 / 99, (1, 0): 90 / 99, (0, 2): 1 / 91, (1, 2): 0.1, (0, 0): 0.5, (1, 1): 0.5, (2, 2): 0.5}
+    for (i, j), ratio in ratios.items():
         found = xi[(pairs == (i, j)).all(1)]
 
         def moved(x, ratio=ratio):

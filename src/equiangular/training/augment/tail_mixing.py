@@ -41,8 +41,8 @@ class UniMix:
     """xi x + (1 - xi) x_partner, the partner's class c drawn in proportion to 1 / n_c, xi in favour of the rarer one.
 
     xi = (b + n_j / (n_i + n_j)) mod 1 with b from Beta(alpha, alpha), for a sample of class i and a partner of class j:
-    for alpha below 1, where b is near 0 or near 1, a share near n_j / (n_i + n_j), so that the rarer one gets the larger
-    share. For alpha = 1 every share is equally likely. One xi for every sample.
+    for alpha below 1, where b is near 0 or near 1, a share near n_j / (n_i + n_j), so that the rarer one gets the
+    larger share. For alpha = 1 every share is equally likely. One xi for every sample.
 
     Source: Xu, Chai and Yuan, Towards calibrated model for long-tailed visual recognition from prior perspective,
     NeurIPS 2021, section 3.1, with tau = -1.
