@@ -107,7 +107,7 @@ def test_the_summary_is_paired(transfer: ModuleType) -> None:
                 }
                 for seed in range(3)
             }
-    table = transfer.summarise(runs)
+    table = transfer.summarise(runs, transfer.SOURCES)
     first = next(iter(table["pairs"].values()))
     assert first["linear + CE"]["h"]["knn"]["mean"] == pytest.approx(60)
     assert "difference" not in first["linear + CE"]["h"]["knn"]
