@@ -9,6 +9,7 @@ from equiangular.losses import (
     dot_regression_loss,
     logit_adjusted_cross_entropy,
     soft_target_cross_entropy,
+    vector_scaling_loss,
 )
 
 EYE = torch.eye(3)
@@ -18,6 +19,7 @@ LOSSES = {
     "cosine": lambda target: cosine_cross_entropy(EYE, target, EYE, scale=8.0),
     "cross-entropy": lambda target: soft_target_cross_entropy(EYE, target),
     "logit-adjusted": lambda target: logit_adjusted_cross_entropy(EYE, target, [3, 2, 1]),
+    "vector-scaling": lambda target: vector_scaling_loss(EYE, target, [3, 2, 1]),
 }
 LABELS = torch.tensor([0, 1, 2])
 BAD_TARGETS = {
@@ -94,5 +96,6 @@ def test_an_empty_batch_sums_to_zero(loss: str) -> None:
         "cosine": lambda: cosine_cross_entropy(none, empty, EYE, scale=8.0, reduction="sum"),
         "cross-entropy": lambda: soft_target_cross_entropy(none, empty, reduction="sum"),
         "logit-adjusted": lambda: logit_adjusted_cross_entropy(none, empty, [3, 2, 1], reduction="sum"),
+        "vector-scaling": lambda: vector_scaling_loss(none, empty, [3, 2, 1], reduction="sum"),
     }
     assert float(values[loss]()) == 0.0

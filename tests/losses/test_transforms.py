@@ -5,7 +5,13 @@ import torch
 from torch.func import grad, vmap
 
 from equiangular.heads import ETFHead
-from equiangular.losses import cosine_cross_entropy, dot_loss, dot_regression_loss, logit_adjusted_cross_entropy
+from equiangular.losses import (
+    cosine_cross_entropy,
+    dot_loss,
+    dot_regression_loss,
+    logit_adjusted_cross_entropy,
+    vector_scaling_loss,
+)
 
 from .conftest import B, D, K, generator
 
@@ -15,6 +21,7 @@ LOSSES = {
     "dot": lambda x, y: dot_loss(HEAD(x, pre_logits=True), y, HEAD.weight),
     "cosine": lambda x, y: cosine_cross_entropy(x, y, HEAD.weight, scale=8.0),
     "logit-adjusted": lambda x, y: logit_adjusted_cross_entropy(HEAD(x), y, range(1, K + 1)),
+    "vector-scaling": lambda x, y: vector_scaling_loss(HEAD(x), y, range(1, K + 1)),
 }
 
 

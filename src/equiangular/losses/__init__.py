@@ -22,6 +22,7 @@ from equiangular.losses.label_aware_smoothing import (
 )
 from equiangular.losses.ldam import LDAMLoss, deferred_class_weights, ldam_loss, ldam_margins
 from equiangular.losses.logit_adjusted import LogitAdjustedCrossEntropyLoss, logit_adjusted_cross_entropy
+from equiangular.losses.vector_scaling import VectorScalingLoss, vector_scaling_loss
 
 __all__ = [
     "ARBLoss",
@@ -33,6 +34,7 @@ __all__ = [
     "LDAMLoss",
     "LabelAwareSmoothingLoss",
     "LogitAdjustedCrossEntropyLoss",
+    "VectorScalingLoss",
     "arb_loss",
     "batch_class_counts",
     "class_balanced_loss",
@@ -49,4 +51,5 @@ __all__ = [
     "ldam_margins",
     "logit_adjusted_cross_entropy",
     "soft_target_cross_entropy",
+    "vector_scaling_loss",
 ]

@@ -19,6 +19,7 @@ from equiangular.training.methods import (
     normface,
     prior_correction,
     tau_norm,
+    vector_scaling,
     weight_balancing,
 )
 from equiangular.training.methods.base import Method
@@ -33,6 +34,7 @@ METHODS: dict[str, Method] = {
         class_balanced,
         label_aware_smoothing,
         logit_adjustment,
+        vector_scaling,
         ldam,
         arb,
         dot_regression,
