@@ -26,7 +26,7 @@ def gram_error(frame: torch.Tensor) -> float:
 
 
 def dims(k: int, d: int, basis: str) -> int:
-    return max(k, d) if basis == "canonical" else d
+    return max(k, d) if basis in ("canonical", "grouped") else d
 
 
 @pytest.mark.parametrize("basis", BASES)
@@ -89,11 +89,27 @@ def test_properties(k: int, extra: int, basis: str, seed: int) -> None:
 
 def test_default_dimension_and_dtype() -> None:
     assert simplex_etf(5).shape == (5, 4)
-    assert simplex_etf(5, basis="canonical").shape == (5, 5)
+    assert simplex_etf(5, basis="canonical").shape == simplex_etf(5, basis="grouped").shape == (5, 5)
     assert simplex_etf(5).dtype == torch.get_default_dtype()
 
 
-@pytest.mark.parametrize("basis", ["haar", "dct"])
+@pytest.mark.parametrize(("k", "d"), [(3, 3), (4, 10), (10, 64)])
+def test_the_grouped_basis_deals_the_coordinates_out(k: int, d: int) -> None:
+    """Every coordinate is one class's: that class has the larger part of it, all others the same smaller one."""
+    frame = simplex_etf(k, d, basis="grouped", seed=2, dtype=torch.float64)
+    positive, owner = frame > 0, frame.argmax(0)
+    assert positive.sum(0).tolist() == [1] * d
+    assert sorted(owner.bincount().tolist()) == sorted([d // k] * (k - d % k) + [d // k + 1] * (d % k))
+    for column, own in zip(frame.T, owner, strict=True):
+        rest = column[torch.arange(k) != own]
+        assert rest == pytest.approx(np.full(k - 1, -float(column[own]) / (k - 1)))
+    x = torch.rand(20, d, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    own = torch.stack([x[:, owner == c].sum(1) * (owner == c).sum() ** -0.5 for c in range(k)], 1)  # all above 0
+    expected = (own * (k / (k - 1)) ** 0.5).softmax(1)
+    torch.testing.assert_close((x @ frame.T).softmax(1), expected)
+
+
+@pytest.mark.parametrize("basis", ["haar", "grouped", "dct"])
 def test_seeds(basis: str) -> None:
     first, again, other = (simplex_etf(10, 16, basis=basis, seed=s) for s in (1, 1, 2))
     assert torch.equal(first, again)

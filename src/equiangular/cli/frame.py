@@ -36,7 +36,9 @@ def frame(
             "a vector from the hull of the others."
         ),
     ] = "max_cosine",
-    basis: Annotated[str, typer.Option(help="Orientation of a simplex: haar, minimal, canonical or dct.")] = "haar",
+    basis: Annotated[
+        str, typer.Option(help="Orientation of a simplex: haar, minimal, canonical, grouped or dct.")
+    ] = "haar",
     restarts: Annotated[
         int | None, typer.Option(help="Random starts of an optimisation; default: by size for best, else 1.")
     ] = None,

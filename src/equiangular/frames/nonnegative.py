@@ -55,10 +55,13 @@ def nonnegative_orthogonal_frame(
             f"Use dim >= {k}, or features of either sign (a BatchNorm or a linear layer before the head) "
             f"with best_frame({k}, {d})."
         )
-    owner = torch.arange(d) % k
-    weight = torch.zeros(k, d, dtype=torch.float64)
-    weight[owner, torch.randperm(d, generator=make_generator(seed))] = torch.bincount(owner)[owner].double().rsqrt()
-    return weight.to(device=device, dtype=dtype or torch.get_default_dtype())
+    place = torch.empty(0).device if device is None else device  # the default device, whatever PyTorch
+    with torch.device("cpu"):
+        owner = torch.arange(d) % k
+        weight = torch.zeros(k, d, dtype=torch.float64)
+        order = torch.randperm(d, generator=make_generator(seed))
+        weight[owner, order] = torch.bincount(owner)[owner].double().rsqrt()
+    return weight.to(device=place, dtype=dtype or torch.get_default_dtype())
 
 
 def reachable_cosine(weight: Tensor) -> Tensor:

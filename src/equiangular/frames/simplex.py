@@ -9,8 +9,10 @@ from equiangular._random import make_generator
 from equiangular._validate import check_choice, check_int, check_num_classes
 from equiangular.frames.closed_forms import canonical_simplex, minimal_simplex, signed_dct_simplex
 from equiangular.frames.haar import haar_orthonormal
+from equiangular.frames.nonnegative import nonnegative_orthogonal_frame
 
-BASES = ("haar", "minimal", "canonical", "dct")
+BASES = ("haar", "minimal", "canonical", "grouped", "dct")
+_NEEDS_K = ("canonical", "grouped")
 
 
 def simplex_etf(
@@ -32,15 +34,19 @@ def simplex_etf(
 
     Args:
         num_classes: K >= 2.
-        dim: d >= K-1; by default K-1, or K for the canonical basis.
+        dim: d >= K-1; by default K-1, or K for the canonical and the grouped basis.
         basis: the orientation.
             ``"haar"``: the minimal simplex times a Haar-random orthonormal d x (K-1) matrix; every orientation is
             equally likely. O(d K^2).
             ``"minimal"``: a closed form in K-1 dimensions, zeros after it.
             ``"canonical"``: sqrt(K/(K-1)) (I - 11^T/K), zeros after it; needs d >= K. See
             :func:`equiangular.frames.simplex_logits` for logits without the matrix.
+            ``"grouped"``: the canonical one on the groups of :func:`equiangular.frames.nonnegative_orthogonal_frame`:
+            the coordinates are dealt out, floor or ceil(d/K) to a class, and a class's logit is the scaled sum of its
+            own less the mean over the classes. Softmax does not see that mean, so that features after a ReLU can meet
+            every class. Needs d >= K.
             ``"dct"``: random signs and a fast cosine transform: O(K d log d), no factorisation, random but not Haar.
-        seed: seed of the orientation, for ``"haar"`` and ``"dct"``.
+        seed: seed of the orientation, for ``"haar"``, ``"grouped"`` and ``"dct"``.
         device: device of the result, by default torch's default device.
         dtype: floating-point dtype of the result, by default torch's default dtype. Half precision comes from casting.
 
@@ -64,7 +70,7 @@ def simplex_etf(
     k = check_num_classes(num_classes)
     check_choice(basis, BASES, "basis")
     make_generator(seed)  # checks the seed, whatever the basis
-    smallest = k if basis == "canonical" else k - 1
+    smallest = k if basis in _NEEDS_K else k - 1
     d = smallest if dim is None else check_int(dim, "dim", minimum=1)
     dtype = torch.get_default_dtype() if dtype is None else dtype
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
@@ -77,12 +83,15 @@ def simplex_etf(
         )
     if d < smallest:
         raise ValueError(
-            f'the canonical basis of K={k} classes needs d >= K = {k}, got d={d}. Use basis="minimal", "haar" or "dct".'
+            f'the {basis} basis of K={k} classes needs d >= K = {k}, got d={d}. Use basis="minimal", "haar" or "dct".'
         )
     if basis == "dct":
         frame = signed_dct_simplex(k, d, seed=seed)
     elif basis == "haar":
         frame = minimal_simplex(k) @ haar_orthonormal(d, k - 1, seed=seed).T
+    elif basis == "grouped":
+        groups = nonnegative_orthogonal_frame(k, d, seed=seed, device="cpu", dtype=torch.float64)
+        frame = canonical_simplex(k) @ groups
     else:
         simplex = canonical_simplex(k) if basis == "canonical" else minimal_simplex(k)
         frame = torch.nn.functional.pad(simplex, (0, d - simplex.shape[1]))
