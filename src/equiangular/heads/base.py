@@ -22,6 +22,8 @@ from equiangular.heads.normalize import unit_normalize
 from equiangular.heads.projection import PROJECTIONS, make_projection
 from equiangular.heads.scale import DEFAULT_PROBABILITY, scale_for_probability
 
+NORMS = ("none", "batch", "batch-first")
+
 
 class Head(nn.Module, ABC):
     """A classifier head: h = normalise(dropout(norm(projection(x)))), logits = scale h W^T (+ bias).
@@ -29,7 +31,8 @@ class Head(nn.Module, ABC):
     Args:
         in_features: width of the incoming features.
         num_classes: K >= 2; 0 makes the head return its features h.
-        norm: ``"batch"`` puts BatchNorm1d before the normalisation, as Yang et al. (2022) do; ``"none"`` nothing.
+        norm: ``"batch"`` puts BatchNorm1d after the projection, before the normalisation, as Yang et al. (2022) do;
+            ``"batch-first"`` before the projection; ``"none"`` nothing.
         normalize: whether h has unit norm, so that the logits are scaled cosines.
         scale: a number above 0; ``"auto"``: the scale at which probability 0.999 can be reached
             (:func:`scale_for_probability`), or 1 where features are not normalised; ``"learned"``: starts from auto
@@ -76,7 +79,7 @@ class Head(nn.Module, ABC):
         super().__init__()
         self.in_features = check_int(in_features, "in_features", minimum=1)
         self.num_classes = _check_classes(num_classes)
-        self.norm_kind = check_choice(norm, ("none", "batch"), "norm")
+        self.norm_kind = check_choice(norm, NORMS, "norm")
         self.normalize = bool(normalize)
         self.scale_option = _check_scale(scale)
         self.projection_kind = None if projection is None else check_choice(projection, PROJECTIONS, "projection")
@@ -147,7 +150,8 @@ class Head(nn.Module, ABC):
                 "Pool or flatten the backbone's output, or build the head with in_features of that width."
             )
         h = check_features(x.reshape(-1, self.in_features) if x.ndim != 2 else x)
-        h = self.dropout(self.norm(self.projection(h)))
+        h = self.projection(self.norm(h)) if self.norm_kind == "batch-first" else self.norm(self.projection(h))
+        h = self.dropout(h)
         if self.normalize:
             if self.zero_norm == "error":
                 check_features(h, allow_zero=False)
@@ -203,8 +207,9 @@ class Head(nn.Module, ABC):
             self.projection = make_projection(
                 self.projection_kind, self.in_features, self.dim, generator=generator, like=like
             )
-        batch = self.norm_kind == "batch"
-        self.norm = nn.BatchNorm1d(self.dim, device=like.device, dtype=like.dtype) if batch else nn.Identity()
+        width = self.in_features if self.norm_kind == "batch-first" else self.dim
+        none = self.norm_kind == "none"
+        self.norm = nn.Identity() if none else nn.BatchNorm1d(width, device=like.device, dtype=like.dtype)
         self.train(self.training)
 
     def _build_classifier(self, like: Tensor) -> None:
