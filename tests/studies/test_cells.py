@@ -23,7 +23,7 @@ def test_every_combination_is_a_cell_or_undefined():
     assert len(names) == len(all_cells())
     for levels in product(*FACTORS.values()):
         _, features, loss, correction, _ = levels
-        wanted = not (loss in ("dr", "dot") and (features == "free" or correction == "la"))
+        wanted = not (loss in ("dr", "dot") and (features == "free" or correction in ("la", "vs")))
         assert ("/".join(levels) in names) == wanted == defined(features, loss, correction)
 
 
@@ -68,6 +68,8 @@ def test_settings_become_options_of_the_head():
     assert Cell("etf", "normalised", "ce", "none", "none").method().head_options["scale"] == 1.0
     assert Cell("etf", "normalised", "scaled-ce", "la", "none").method(8.0).head_options["scale"] == 8.0
     assert Cell("learnable", "free", "scaled-ce", "la", "none").method(0.5, "none").head_options["norm"] == "none"
+    assert Cell("etf-grouped", "free", "scaled-ce", "vs", "none").method(0.5, "none").head_options["norm"] == "none"
+    assert Cell("etf-mapped", "free", "scaled-ce", "la", "none").method(0.5).head_options["norm"] == "batch-first"
 
 
 @pytest.mark.parametrize("cell", all_cells(), ids=lambda cell: cell.name)
@@ -94,7 +96,7 @@ def test_names_are_read_back():
         (("eft", "normalised", "ce", "none", "none"), "did you mean 'etf'"),
         (("etf", "normal", "ce", "none", "none"), "features must be one of"),
         (("learnable", "free", "dr", "none", "none"), "free features x dr x none is not defined"),
-        (("etf", "normalised", "dr", "la", "none"), "logit adjustment needs cross-entropy"),
+        (("etf", "normalised", "dr", "la", "none"), "logit adjustment and vector scaling need cross-entropy"),
     ],
 )
 def test_bad_levels(levels, message):

@@ -163,6 +163,15 @@ def test_effects_are_paired_and_matched():
     assert contrast["mean_difference"] == -10
 
 
+def test_cells_beside_the_levels():
+    also = ("etf-grouped/free/scaled-ce/vs/none", "etf/normalised/scaled-ce/none/none")
+    names = [cell.name for cell in replace(TINY, also=also).cells()]
+    assert names == [*(cell.name for cell in TINY.cells()), also[0]]  # what is there already is not there twice
+    assert replace(TINY, also=also).fingerprint() == TINY.fingerprint()
+    with pytest.raises(ValueError, match="a cell has the form"):
+        replace(TINY, also=("etf",))
+
+
 def test_registered_studies_have_cells_and_names():
     assert all(name == study.name and study.cells() for name, study in STUDIES.items())
     assert all(Cell.parse(name) for name in screening("best-frame"))

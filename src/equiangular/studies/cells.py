@@ -12,7 +12,7 @@ from torch import Tensor
 from equiangular._checks import check_choice
 from equiangular.heads import Head
 from equiangular.losses import dot_loss, dot_regression_loss
-from equiangular.training.methods import Context, Method, cross_entropy, logit_adjustment
+from equiangular.training.methods import Context, Method, cross_entropy, logit_adjustment, vector_scaling
 from equiangular.training.methods.in_batch_balance import balanced_in_batch
 
 # Level of the factor -> kind of head, its options, label. "learnable" is a linear head with bias on free features and a
@@ -22,8 +22,10 @@ HEADS: dict[str, tuple[str, dict[str, Any], str]] = {
     "random": ("random", {}, "frozen random"),
     "etf": ("etf", {}, "ETF (Haar)"),
     "etf-canonical": ("etf", {"basis": "canonical"}, "ETF (canonical)"),
+    "etf-grouped": ("etf", {"basis": "grouped"}, "ETF (grouped)"),
     "etf-rotated": ("rotated-etf", {}, "ETF, rotation learned"),
     "etf-projected": ("etf", {"projection": "linear"}, "ETF behind a learned projection"),
+    "etf-mapped": ("etf", {"projection": "linear", "norm": "batch-first"}, "ETF behind BatchNorm and a learned map"),
     "best-frame": ("etf", {"basis": "best"}, "best fixed frame"),
 }
 FEATURES = {"free": "free features", "normalised": "normalised features"}
@@ -32,6 +34,7 @@ CORRECTIONS = {
     "none": "none",
     "batch": "in-batch balance",
     "la": "logit adjustment",
+    "vs": "vector scaling",
     "pc": "prior correction after",
 }
 MIXES = {"none": "no mixup", "mixup": "mixup"}
@@ -68,8 +71,8 @@ class Cell:
             check_choice(getattr(self, factor), levels, factor)
         if not defined(self.features, self.loss, self.correction):
             raise ValueError(
-                f"{self.features} features x {self.loss} x {self.correction} is not defined: logit adjustment needs "
-                "cross-entropy, dot-regression and the dot loss need features and class vectors of unit norm."
+                f"{self.features} features x {self.loss} x {self.correction} is not defined: logit adjustment and "
+                "vector scaling need cross-entropy, dot-regression and the dot loss need features and class vectors of unit norm."
             )
 
     @classmethod
@@ -123,8 +126,11 @@ class Cell:
 
     @property
     def tunes_norm(self) -> bool:
-        """Whether BatchNorm before the classifier is a setting of the training, as for the usual linear classifier."""
-        return self.head == "learnable" and self.features == "free"
+        """Whether BatchNorm before the classifier is a setting of the training: where features need none.
+
+        The usual linear classifier has none, and features after a ReLU meet every vector of the grouped ETF.
+        """
+        return self.head in ("learnable", "etf-grouped") and self.features == "free"
 
     def method(self, scale: float | None = None, norm: str = "batch") -> Method:
         """The training method of this cell.
@@ -134,7 +140,7 @@ class Cell:
             norm: ``"batch"``, BatchNorm before the classifier as in Yang et al. (2022), or ``"none"``.
         """
         kind, options, _ = HEADS[self.head]
-        options = {**options, "norm": norm}
+        options = {"norm": norm, **options}
         if self.head == "learnable" and self.features == "normalised":
             kind = "cosine"
         elif self.head != "learnable" and self.features == "free":
@@ -158,11 +164,11 @@ class Cell:
 def defined(features: str, loss: str, correction: str) -> bool:
     """Whether a combination means something.
 
-    Logit adjustment is a change of cross-entropy. Dot-regression and the dot loss are defined for features and class
+    Logit adjustment and vector scaling are changes of cross-entropy. Dot-regression and the dot loss are defined for features and class
     vectors of a fixed norm.
     """
     if loss in ("dr", "dot"):
-        return features == "normalised" and correction != "la"
+        return features == "normalised" and correction not in ("la", "vs")
     return True
 
 
@@ -171,15 +177,16 @@ def all_cells() -> tuple[Cell, ...]:
 
     Example:
         >>> len(all_cells()), len({cell.training for cell in all_cells()})
-        (308, 224)
+        (468, 360)
     """
     levels = product(*FACTORS.values())
     return tuple(Cell(h, f, loss, c, m) for h, f, loss, c, m in levels if defined(f, loss, c))
 
 
 def _criterion(loss: str, correction: str) -> Any:
-    if correction == "la":
-        return logit_adjustment.criterion
+    changed = {"la": logit_adjustment.criterion, "vs": vector_scaling.criterion}
+    if correction in changed:
+        return changed[correction]
     plain = {
         "ce": cross_entropy.criterion,
         "scaled-ce": cross_entropy.criterion,

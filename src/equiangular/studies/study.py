@@ -13,10 +13,13 @@ from equiangular.training.hardware import ACCELERATORS
 # Logit scales tried, by level of the factor "features".
 SCALES = {"normalised": (4.0, 8.0, 16.0, 32.0), "free": (0.25, 0.5, 1.0, 2.0)}
 LEARNING_RATES = (0.03, 0.1, 0.3)
-# The heads of a full factorial.
-FULL = ("learnable", "random", "etf", "etf-canonical", "etf-rotated", "etf-projected")
+# The levels of a full factorial, where a factor has others too.
+FULL = {
+    "head": ("learnable", "random", "etf", "etf-canonical", "etf-rotated", "etf-projected"),
+    "correction": ("none", "batch", "la", "pc"),
+}
 _NOT_OF_A_TRAINING = (
-    "name", "imbalances", "seeds", "tuning_seeds", "levels", "only", "learning_rates", "tuned_at", "tuning_epochs",
+    "name", "imbalances", "seeds", "tuning_seeds", "levels", "only", "also", "learning_rates", "tuned_at", "tuning_epochs",
     "accelerator", "short_grid", "recipe",
 )  # fmt: skip
 
@@ -42,9 +45,10 @@ class Study:
         accelerator: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``; several trainings at a time share one device.
         seeds: paired runs of every cell; each has a training subset of its own.
         tuning_seeds: runs of every candidate of the tuning, from seed 1000 on.
-        levels: pairs of a factor and the levels of it that are run; all of them by default, but of the heads those of
-            :data:`FULL`.
+        levels: pairs of a factor and the levels of it that are run; by default those of :data:`FULL`, of other factors
+            all.
         only: names of the cells that are run; all that the levels allow by default.
+        also: names of cells that are run beside those.
         tuned_at: the imbalance factor whose tuning serves all of ``imbalances``; None tunes at each.
         tuning_epochs: epochs of the runs of the tuning; those of the budget by default.
         short_grid: the scales of the first stage of the tuning are the inner ones of :data:`SCALES` alone.
@@ -70,6 +74,7 @@ class Study:
     tuning_seeds: int = 2
     levels: tuple[tuple[str, tuple[str, ...]], ...] = ()
     only: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     tuned_at: float | None = None
     tuning_epochs: int | None = None
     short_grid: bool = False
@@ -85,7 +90,7 @@ class Study:
             check_choice(factor, FACTORS, "factor")
             for level in levels:
                 check_choice(level, FACTORS[factor], factor)
-        for name in self.only:
+        for name in (*self.only, *self.also):
             Cell.parse(name)
         if not self.cells():
             raise ValueError(f"study {self.name!r} has no cell left with the levels {self.levels}; widen one of them.")
@@ -96,8 +101,9 @@ class Study:
             chosen = [Cell.parse(name) for name in self.only]
             levels = dict(self.levels)
         else:
-            chosen, levels = list(all_cells()), {"head": FULL, **dict(self.levels)}
-        return tuple(cell for cell in chosen if all(getattr(cell, f) in kept for f, kept in levels.items()))
+            chosen, levels = list(all_cells()), {**FULL, **dict(self.levels)}
+        kept = [cell for cell in chosen if all(getattr(cell, f) in allowed for f, allowed in levels.items())]
+        return tuple(dict.fromkeys([*kept, *(Cell.parse(name) for name in self.also)]))
 
     def scales(self, cell: Cell) -> tuple[float | None, ...]:
         """The candidates for the logit scale of a cell's training; ``(None,)`` where there is nothing to choose."""
