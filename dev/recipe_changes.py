@@ -30,37 +30,35 @@ class Normalised(nn.Module):
 
 
 @dataclass(frozen=True)
-class Rearranged(Method):
-    """A method whose head is changed before training: BatchNorm before the learned map, or neurons shared out."""
-
-    arrangement: str = ""
+class UnitFirst(Method):
+    """A method whose head normalises the features after BatchNorm and before the learned map."""
 
     def build_head(self, in_features: int, num_classes: int, *, seed: int) -> Head:
         head = super().build_head(in_features, num_classes, seed=seed)
-        if self.arrangement == "neurons shared out":
-            with torch.no_grad():
-                head.weight.copy_(shared_out(num_classes, head.dim))
-        elif not isinstance(head.projection, nn.Identity):
-            first = [nn.BatchNorm1d(in_features)]
-            first += [Normalised()] if self.arrangement == "BatchNorm and normalisation first" else []
-            head.projection = nn.Sequential(*first, head.projection)
-            head.norm = nn.Identity()
+        head.projection = nn.Sequential(nn.BatchNorm1d(in_features), Normalised(), head.projection)
+        head.norm = nn.Identity()
         return head
 
 
-def shared_out(num_classes: int, dim: int) -> Tensor:
-    """An ETF along the axes: dim // K neurons for every class, the rest unused; for features that are not negative."""
-    each = dim // num_classes
-    centred = torch.eye(num_classes) - 1 / num_classes
-    frame = centred.repeat_interleave(each, 1) * (num_classes / (num_classes - 1) / each) ** 0.5
-    return F.pad(frame, (0, dim - each * num_classes))
-
-
-def stretched(features: Tensor, target: Any, head: Head, context: Context, *, power: float) -> Tensor:
-    """Class vectors of length (n_max / n_k)^power: longer for rare classes where power is above 0."""
+def scaled(features: Tensor, target: Any, head: Head, context: Context, *, gamma: float) -> Tensor:
+    """Vector scaling, also with gamma below 0: in training, logits have the factors (n_k / n_max)^gamma."""
     counts = context.class_counts
-    logits = head.logits_from_features(features) * (counts.max() / counts).to(features) ** power
+    logits = head.logits_from_features(features) * (counts / counts.max()).to(features) ** gamma
     return logit_adjusted_cross_entropy(logits, target, counts, reduction="none")
+
+
+class Lengths:
+    """Class vectors of length (n_k / n_max)^power, in training and at test time; the loss is logit adjustment."""
+
+    def __init__(self, power: float) -> None:
+        self.power, self.done = power, False
+
+    def __call__(self, features: Tensor, target: Any, head: Head, context: Context) -> Tensor:
+        if not self.done:
+            counts = context.class_counts
+            head.weight.mul_(((counts / counts.max()) ** self.power)[:, None].to(head.weight))
+            self.done = True
+        return adjusted(features, target, head, context)
 
 
 def margins(features: Tensor, target: Any, head: Head, context: Context, *, deferred: bool) -> Tensor:
@@ -120,6 +118,7 @@ def fixed(options: dict[str, Any] | None = None, **changes: Any) -> Variant:
     return Variant(options or {}, fixed_only=True, **changes)
 
 
+_MAPPED = {"projection": "linear", "norm": "batch-first"}
 _UNIT = {"normalize": True, "scale": 16.0}
 _BALANCED_DR = balanced_in_batch(dr)
 CHANGES = {
@@ -132,27 +131,27 @@ CHANGES = {
     "bare": fixed({"projection": None}),
     "behind a map": fixed({"projection": "linear"}),
     "behind a map, normalised, scale 8": fixed({"projection": "linear", "normalize": True, "scale": 8.0}),
-    "BatchNorm, map": fixed({"projection": "linear"}, arrangement="BatchNorm first"),
-    "BatchNorm, map, scale 2": fixed({"projection": "linear", "scale": 2.0}, arrangement="BatchNorm first"),
-    "BatchNorm, map, normalised, scale 4": fixed(
-        {"projection": "linear", "normalize": True, "scale": 4.0}, arrangement="BatchNorm first"
-    ),
-    "BatchNorm, map, normalised, scale 8": fixed(
-        {"projection": "linear", "normalize": True, "scale": 8.0}, arrangement="BatchNorm first"
-    ),
-    "BatchNorm, map, normalised, scale 16": fixed(
-        {"projection": "linear", **_UNIT}, arrangement="BatchNorm first"
-    ),
-    "BatchNorm, normalised, map, scale 8": fixed(
-        {"projection": "linear", "scale": 8.0}, arrangement="BatchNorm and normalisation first"
-    ),
-    "neurons shared out": fixed({"projection": None, "basis": "canonical"}, arrangement="neurons shared out"),
-    "neurons shared out, no BatchNorm": fixed(
-        {"projection": None, "basis": "canonical", "norm": "none"}, arrangement="neurons shared out"
-    ),
+    "BatchNorm, map": fixed(_MAPPED),
+    "BatchNorm, map, scale 2": fixed({**_MAPPED, "scale": 2.0}),
+    "BatchNorm, map, normalised, scale 4": fixed({**_MAPPED, "normalize": True, "scale": 4.0}),
+    "BatchNorm, map, normalised, scale 8": fixed({**_MAPPED, "normalize": True, "scale": 8.0}),
+    "BatchNorm, map, normalised, scale 16": fixed({**_MAPPED, **_UNIT}),
+    "BatchNorm, normalised, map, scale 8": fixed({"projection": "linear", "scale": 8.0}, unit_first=True),
+    "neurons shared out": fixed({"projection": None, "basis": "grouped"}),
+    "neurons shared out, no BatchNorm": fixed({"projection": None, "basis": "grouped", "norm": "none"}),
     "no BatchNorm": Variant({"norm": "none"}),
-    "rare classes longer": Variant(criterion=partial(stretched, power=0.125)),
-    "rare classes shorter": Variant(criterion=partial(stretched, power=-0.125)),
+    "vector scaling -0.125": Variant(criterion=partial(scaled, gamma=-0.125)),
+    "vector scaling 0.06": Variant(criterion=partial(scaled, gamma=0.06)),
+    "vector scaling 0.125": Variant(criterion=partial(scaled, gamma=0.125)),
+    "vector scaling 0.25": Variant(criterion=partial(scaled, gamma=0.25)),
+    "vectors of rare classes longer": fixed(criterion=partial(Lengths, -0.125)),
+    "vectors of rare classes shorter": fixed(criterion=partial(Lengths, 0.125)),
+    "neurons shared out, vector scaling 0.125": fixed(
+        {"projection": None, "basis": "grouped"}, criterion=partial(scaled, gamma=0.125)
+    ),
+    "BatchNorm, map, vector scaling 0.125": fixed(
+        _MAPPED, criterion=partial(scaled, gamma=0.125)
+    ),
     "LDAM": Variant(_UNIT, partial(margins, deferred=False)),
     "LDAM, deferred re-weighting": Variant(_UNIT, partial(margins, deferred=True)),
     "DR, balanced in the batch": fixed({"normalize": True}, criterion=_BALANCED_DR),
@@ -178,7 +177,8 @@ CHANGES = {
     "three times the epochs": Variant(epochs=3.0),
 }
 # A criterion with a state is made anew for every training.
-FACTORIES = {name for name, variant in CHANGES.items() if getattr(variant.criterion, "func", None) is Blurred}
+_WITH_STATE = (Blurred, Lengths)
+FACTORIES = {name for name, variant in CHANGES.items() if getattr(variant.criterion, "func", None) in _WITH_STATE}
 
 
 def with_new_state(name: str, variant: Variant) -> Variant:

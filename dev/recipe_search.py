@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from recipe_changes import CHANGES, Rearranged, with_new_state
+from recipe_changes import CHANGES, UnitFirst, with_new_state
 from recipe_variants import BASE, VARIANTS, Following, Variant
 
 from equiangular._files import prepare_folder, read_json, write_json
@@ -100,8 +100,8 @@ def train(case: Case, head: str, name: str, seed: int, round_name: str) -> float
     extra: dict[str, Any] = {}
     if variant.second_stage:
         kind, extra = TwoStageMethod, {"second_stage": variant.second_stage}
-    elif variant.arrangement:
-        kind, extra = Rearranged, {"arrangement": variant.arrangement}
+    elif variant.unit_first:
+        kind = UnitFirst
     options = options_of(case, head, round_name, variant)
     method = kind(
         f"{head}: {name}", name, HEADS[head], criterion, "search", options, corrected=variant.corrected, **extra

@@ -75,7 +75,7 @@ class Variant:
     images_only: bool = False
     second_stage: Any = None
     follow: float | None = None
-    arrangement: str = ""
+    unit_first: bool = False
     epochs: float = 1.0  # times the epochs of the budget
 
 

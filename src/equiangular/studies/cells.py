@@ -72,7 +72,8 @@ class Cell:
         if not defined(self.features, self.loss, self.correction):
             raise ValueError(
                 f"{self.features} features x {self.loss} x {self.correction} is not defined: logit adjustment and "
-                "vector scaling need cross-entropy, dot-regression and the dot loss need features and class vectors of unit norm."
+                "vector scaling need cross-entropy, dot-regression and the dot loss need features and class vectors of "
+                "unit norm."
             )
 
     @classmethod
@@ -164,8 +165,8 @@ class Cell:
 def defined(features: str, loss: str, correction: str) -> bool:
     """Whether a combination means something.
 
-    Logit adjustment and vector scaling are changes of cross-entropy. Dot-regression and the dot loss are defined for features and class
-    vectors of a fixed norm.
+    Logit adjustment and vector scaling are changes of cross-entropy. Dot-regression and the dot loss are defined for
+    features and class vectors of a fixed norm.
     """
     if loss in ("dr", "dot"):
         return features == "normalised" and correction not in ("la", "vs")

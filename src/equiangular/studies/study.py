@@ -19,8 +19,8 @@ FULL = {
     "correction": ("none", "batch", "la", "pc"),
 }
 _NOT_OF_A_TRAINING = (
-    "name", "imbalances", "seeds", "tuning_seeds", "levels", "only", "also", "learning_rates", "tuned_at", "tuning_epochs",
-    "accelerator", "short_grid", "recipe",
+    "name", "imbalances", "seeds", "tuning_seeds", "levels", "only", "also", "learning_rates", "tuned_at",
+    "tuning_epochs", "accelerator", "short_grid", "recipe",
 )  # fmt: skip
 
 
