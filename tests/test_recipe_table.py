@@ -1,0 +1,46 @@
+"""The table of the search for the recipe is what the committed results say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DEV = Path(__file__).parents[1] / "dev"
+
+
+def test_the_committed_table_is_up_to_date():
+    done = subprocess.run([sys.executable, str(DEV / "recipe_table.py"), "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_differences_are_paired_and_bold_beyond_their_interval(monkeypatch):
+    monkeypatch.syspath_prepend(str(DEV))
+    import recipe_table
+
+    scores = {
+        "etf: recipe": [70.0, 80.0, 90.0],
+        "learnable: recipe": [71.0, 81.0, 91.0],
+        "etf: mixup": [72.0, 82.1, 91.9],
+        "learnable: mixup": [61.0, 91.0, 91.5],
+        "etf: bare": [70.0, 80.0, 90.0],
+        "etf: once": [1.0],
+        "etf: short": [65.0, 75.2],
+    }
+    base = {name: values for name, values in scores.items() if "recipe" in name}
+    grid = recipe_table.table({"digits": {"scores": scores}, "wine": {"scores": base}})
+    assert grid.rows == [
+        ("recipe / rival, %", "80.0 / 81.0", "80.0 / 81.0"),
+        ("runs", "3", "3"),
+        ("mixup", "**+2.0** / +0.2", ""),  # 2.0, 2.1, 1.9; -10, 10, 0.5
+        ("bare", "0", ""),
+        ("short", "**−4.9**", ""),
+    ]
+    assert recipe_table.difference(scores, "etf", "once") == ""
+
+
+@pytest.mark.parametrize("name", ["digits", "letter"])
+def test_the_first_round_is_kept(name):
+    assert (DEV / "results" / "recipe" / f"{name}.json").exists()
