@@ -61,6 +61,7 @@ BUDGETS = [
     {"optimizer": "adamw", "learning_rate": 1e-3},
     {"ema": 0.9, "clip_norm": 0.5, "momentum": 0.0},
     {"sampler": "class-balanced", "mix": "none", "schedule": "step"},
+    {"mix": "unimix:0.5,balanced-mixup:0.2"},
 ]
 
 

@@ -33,7 +33,7 @@ def test_streaming_changes_nothing(tmp_path, monkeypatch):
             batch_size=16,
             sampler="class-balanced",
             augment="crop:1,flip,randaugment,cutout:2",
-            mix="mixup:0.2,cutmix",
+            mix="mixup:0.2,cutmix,unimix:0.5",
         )
         run = tmp_path / f"{memory}{workers}"
         results = train(config, run)
