@@ -17,8 +17,10 @@ def test_an_etf_fits_for_every_number_of_classes_and_every_width(width, classes)
     assert head.dim == (classes - 1 if projected else width)
     assert is_simplex_etf(head.weight)
     assert not head.weight.requires_grad
-    # A linear map with a bias where there is one, and two numbers of BatchNorm for each dimension.
-    assert head.head_parameters() == ((width + 3) * (classes - 1) if projected else 2 * width)
+    # Two numbers of BatchNorm for each feature, and a linear map with a bias where there is one.
+    assert head.head_parameters() == 2 * width + ((width + 1) * (classes - 1) if projected else 0)
+    if not projected:  # a class has a share of the features to itself
+        assert (head.weight > 0).sum(0).tolist() == [1] * width
 
 
 @pytest.mark.parametrize("classes", [3, 5])
@@ -26,10 +28,8 @@ def test_logits_are_those_of_the_formula(classes):
     head = eq.best_head(12, classes, seed=3).eval()
     x = torch.randn(7, 12, generator=torch.Generator().manual_seed(0))
     norm = head.norm
-    normalised = nn.functional.batch_norm(
-        head.projection(x), norm.running_mean, norm.running_var, norm.weight, norm.bias
-    )
-    assert torch.allclose(head(x), normalised @ head.weight.T, atol=1e-6)
+    normalised = nn.functional.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    assert torch.allclose(head(x), head.projection(normalised) @ head.weight.T, atol=1e-6)
 
 
 @pytest.mark.parametrize(("width", "classes"), [(12, 3), (12, 5)])
@@ -37,6 +37,8 @@ def test_options_win_and_the_name_makes_the_same_head(width, classes):
     changed = eq.best_head(width, classes, projection="mlp", scale=0.5)
     assert (changed.scale.item(), changed.projection_kind) == (0.5, "mlp")
     assert eq.best_head(width, classes, projection=None).dim == width
+    assert eq.best_head(width, classes, projection="linear").dim == classes - 1
+    assert eq.best_head(classes - 1, classes, projection=None).basis == "haar"
     ours, named = eq.best_head(width, classes, seed=1), eq.make_head("best", width, classes, seed=1)
     assert all(torch.equal(a, b) for a, b in zip(ours.state_dict().values(), named.state_dict().values(), strict=True))
 

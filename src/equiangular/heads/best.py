@@ -6,8 +6,10 @@ from typing import Any
 
 from equiangular.heads.etf import ETFHead
 
-# Chosen on validation data of digits, letter and CIFAR-10-LT, see docs/answer.md.
-BEST_OPTIONS: dict[str, Any] = {"norm": "batch", "normalize": False}
+# Chosen on validation data, see docs/answer.md and dev/RECIPE.md.
+FREE: dict[str, Any] = {"normalize": False}
+BARE: dict[str, Any] = {"norm": "batch", "basis": "grouped"}
+MAPPED: dict[str, Any] = {"norm": "batch-first", "projection": "linear"}
 DIMENSIONS_PER_CLASS = 4
 
 
@@ -24,16 +26,19 @@ def needs_projection(in_features: int, num_classes: int) -> bool:
 def best_head(in_features: int, num_classes: int, **options: Any) -> ETFHead:
     """A simplex ETF on features that are not normalised: logits = BatchNorm(x) M^T, M fixed.
 
-    With fewer than four dimensions for a class a learned linear map P comes first, logits = BatchNorm(P x) M^T, so that
-    there is an ETF for any K and any width. With :func:`equiangular.losses.logit_adjusted_cross_entropy` on its logits
-    this is the recipe that came out level with learned classifiers, on the data sets and with the exceptions that
-    docs/answer.md names. What it costs: BatchNorm's 2 d numbers; with the map, (d + 3)(K - 1) learned numbers where a
-    linear classifier has (d + 1) K, so that nothing is saved there.
+    M is the grouped one of :func:`equiangular.simplex_etf`: each class has d / K features of its own, and its logit is
+    their sum. With fewer than four dimensions for a class there is a learned linear map P between BatchNorm and M,
+    logits = (P BatchNorm(x)) M^T, so that there is an ETF for any K and any width. M P is then a learned linear
+    classifier in other coordinates, and SGD trains it as such, at a learning rate K / (K - 1) times as high.
+
+    With :func:`equiangular.losses.logit_adjusted_cross_entropy` on its logits this is the recipe of docs/answer.md,
+    which says where it is better than learned classifiers, level and worse. What it costs: BatchNorm's 2 d numbers;
+    with the map (d + 1)(K - 1) more, about as many as the linear classifier, so that nothing is saved there.
 
     Args:
         in_features: d, width of the incoming features.
         num_classes: K >= 2.
-        options: see :class:`equiangular.heads.Head`; they take precedence, such as ``projection=None``, or
+        options: see :class:`equiangular.heads.ETFHead`; they take precedence, such as ``projection=None``, or
             ``scale=0.5`` for a few hundred samples.
 
     Returns:
@@ -55,5 +60,8 @@ def best_head(in_features: int, num_classes: int, **options: Any) -> ETFHead:
     Source: studies of this project, docs/answer.md. A learned map in front of the ETF: Li et al., "No fear of
     classifier biases: neural collapse inspired federated learning", ICCV 2023.
     """
-    projection = "linear" if needs_projection(in_features, num_classes) else None
-    return ETFHead(in_features, num_classes, **{**BEST_OPTIONS, "projection": projection, **options})
+    default = "linear" if needs_projection(in_features, num_classes) else None
+    chosen = BARE if options.get("projection", default) is None else MAPPED
+    if chosen is BARE and in_features < num_classes:
+        chosen = {**BARE, "basis": "haar"}  # asked for without a map: in K - 1 dimensions no class has one of its own
+    return ETFHead(in_features, num_classes, **{**FREE, **chosen, **options})
