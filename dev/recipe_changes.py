@@ -15,6 +15,7 @@ from recipe_variants import Variant, adjusted
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from equiangular.frames import simplex_etf
 from equiangular.heads import Head
 from equiangular.heads.normalize import unit_normalize
 from equiangular.losses import dot_loss, dot_regression_loss, ldam_loss, logit_adjusted_cross_entropy
@@ -37,6 +38,17 @@ class UnitFirst(Method):
         head = super().build_head(in_features, num_classes, seed=seed)
         head.projection = nn.Sequential(nn.BatchNorm1d(in_features), Normalised(), head.projection)
         head.norm = nn.Identity()
+        return head
+
+
+@dataclass(frozen=True)
+class FromGrouped(Method):
+    """A method whose head learns its class vectors from the grouped ETF on."""
+
+    def build_head(self, in_features: int, num_classes: int, *, seed: int) -> Head:
+        head = super().build_head(in_features, num_classes, seed=seed)
+        with torch.no_grad():
+            head.weight.copy_(simplex_etf(num_classes, in_features, basis="grouped", seed=seed))
         return head
 
 
@@ -139,6 +151,7 @@ CHANGES = {
     "BatchNorm, normalised, map, scale 8": fixed({"projection": "linear", "scale": 8.0}, unit_first=True),
     "neurons shared out": fixed({"projection": None, "basis": "grouped"}),
     "neurons shared out, no BatchNorm": fixed({"projection": None, "basis": "grouped", "norm": "none"}),
+    "learned from the neurons shared out on": Variant(from_grouped=True),
     "no BatchNorm": Variant({"norm": "none"}),
     "vector scaling -0.125": Variant(criterion=partial(scaled, gamma=-0.125)),
     "vector scaling 0.06": Variant(criterion=partial(scaled, gamma=0.06)),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from recipe_changes import CHANGES, UnitFirst, with_new_state
+from recipe_changes import CHANGES, FromGrouped, UnitFirst, with_new_state
 from recipe_variants import BASE, VARIANTS, Following, Variant
 
 from equiangular._files import prepare_folder, read_json, write_json
@@ -102,6 +102,8 @@ def train(case: Case, head: str, name: str, seed: int, round_name: str) -> float
         kind, extra = TwoStageMethod, {"second_stage": variant.second_stage}
     elif variant.unit_first:
         kind = UnitFirst
+    elif variant.from_grouped:
+        kind = FromGrouped
     options = options_of(case, head, round_name, variant)
     method = kind(
         f"{head}: {name}", name, HEADS[head], criterion, "search", options, corrected=variant.corrected, **extra
@@ -129,7 +131,7 @@ def main() -> None:
             variant = variants[name]
             if variant.images_only and not case.images:
                 continue
-            for head in ("etf",) if variant.fixed_only else HEADS:
+            for head in ("etf",) if variant.fixed_only else ("learnable",) if variant.from_grouped else HEADS:
                 scores = found.setdefault(f"{head}: {name}", [])
                 if len(scores) == seed:
                     scores.append(train(case, head, name, seed, options.round))

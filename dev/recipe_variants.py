@@ -76,6 +76,7 @@ class Variant:
     second_stage: Any = None
     follow: float | None = None
     unit_first: bool = False
+    from_grouped: bool = False  # a learned head whose vectors start at the grouped ETF
     epochs: float = 1.0  # times the epochs of the budget
 
 
