@@ -19,8 +19,6 @@ def test_an_etf_fits_for_every_number_of_classes_and_every_width(width, classes)
     assert not head.weight.requires_grad
     # Two numbers of BatchNorm for each feature, and a linear map with a bias where there is one.
     assert head.head_parameters() == 2 * width + ((width + 1) * (classes - 1) if projected else 0)
-    if not projected:  # a class has a share of the features to itself
-        assert (head.weight > 0).sum(0).tolist() == [1] * width
 
 
 @pytest.mark.parametrize("classes", [3, 5])
@@ -38,7 +36,6 @@ def test_options_win_and_the_name_makes_the_same_head(width, classes):
     assert (changed.scale.item(), changed.projection_kind) == (0.5, "mlp")
     assert eq.best_head(width, classes, projection=None).dim == width
     assert eq.best_head(width, classes, projection="linear").dim == classes - 1
-    assert eq.best_head(classes - 1, classes, projection=None).basis == "haar"
     ours, named = eq.best_head(width, classes, seed=1), eq.make_head("best", width, classes, seed=1)
     assert all(torch.equal(a, b) for a, b in zip(ours.state_dict().values(), named.state_dict().values(), strict=True))
 

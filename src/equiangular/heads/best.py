@@ -8,7 +8,7 @@ from equiangular.heads.etf import ETFHead
 
 # Chosen on validation data, see docs/answer.md and dev/RECIPE.md.
 FREE: dict[str, Any] = {"normalize": False}
-BARE: dict[str, Any] = {"norm": "batch", "basis": "grouped"}
+BARE: dict[str, Any] = {"norm": "batch"}
 MAPPED: dict[str, Any] = {"norm": "batch-first", "projection": "linear"}
 DIMENSIONS_PER_CLASS = 4
 
@@ -26,8 +26,7 @@ def needs_projection(in_features: int, num_classes: int) -> bool:
 def best_head(in_features: int, num_classes: int, **options: Any) -> ETFHead:
     """A simplex ETF on features that are not normalised: logits = BatchNorm(x) M^T, M fixed.
 
-    M is the grouped one of :func:`equiangular.simplex_etf`: each class has d / K features of its own, and its logit is
-    their sum. With fewer than four dimensions for a class there is a learned linear map P between BatchNorm and M,
+    With fewer than four dimensions for a class there is a learned linear map P between BatchNorm and M,
     logits = (P BatchNorm(x)) M^T, so that there is an ETF for any K and any width. M P is then a learned linear
     classifier in other coordinates, and SGD trains it as such, at a learning rate K / (K - 1) times as high.
 
@@ -62,6 +61,4 @@ def best_head(in_features: int, num_classes: int, **options: Any) -> ETFHead:
     """
     default = "linear" if needs_projection(in_features, num_classes) else None
     chosen = BARE if options.get("projection", default) is None else MAPPED
-    if chosen is BARE and in_features < num_classes:
-        chosen = {**BARE, "basis": "haar"}  # asked for without a map: in K - 1 dimensions no class has one of its own
     return ETFHead(in_features, num_classes, **{**FREE, **chosen, **options})

@@ -43,7 +43,7 @@ _ITS_RUNS = {
     "precision": "bf16-mixed",
 }  # fmt: skip
 # The recommended head of these backbones, 64 dimensions at width 1: see equiangular.heads.best.
-_BARE, _MAPPED = (f"{head}/free/scaled-ce/la/none" for head in ("etf-grouped", "etf-mapped"))
+_BARE, _MAPPED = (f"{head}/free/scaled-ce/la/none" for head in ("etf", "etf-mapped"))
 # Beside the levels of a study: further fixed heads, and on small data vector scaling, on learned and fixed heads alike.
 _GROUPED = tuple(f"etf-grouped/free/scaled-ce/{c}/none" for c in ("none", "la", "pc"))
 _BEHIND = tuple(f"etf-mapped/{f}/scaled-ce/{c}/none" for f in ("free", "normalised") for c in ("none", "la", "pc"))
