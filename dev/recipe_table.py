@@ -18,6 +18,7 @@ from equiangular.report.across import Grid
 
 ROOT = Path(__file__).parent
 RESULTS = ROOT / "results" / "recipe"
+HEADS = ("etf", "learnable")
 TEXT = """# The search for the recipe, second round
 
 Made by `python dev/recipe_table.py` from `dev/results/recipe`; not edited by hand.
@@ -27,7 +28,9 @@ linear map where d < 4K, logit-adjusted cross-entropy, scale 1. Its rival is a l
 with the same loss, scale and budget; where a change makes sense for it, it has the same change. Balanced accuracy in
 points on *validation* data of the training pool, minus that of the unchanged recipe (or the unchanged rival), fixed /
 learned, mean over paired runs; bold where the 95 % CI (Student's t) does not contain 0. The test part took no part in
-it. Without a slash: a change for fixed heads alone. Empty: not run there. "Map" stands for the learned linear map.
+it. Without a slash: a change for fixed heads alone; with nothing before it: for learned ones. Empty: not run there.
+"Map" is the learned linear map, "neurons shared out" the grouped basis of the ETF, UniMix, balanced mixup and vector
+scaling are those of `docs/data.md` and `losses`.
 
 """
 
@@ -45,6 +48,11 @@ def difference(found: dict[str, list[float]], head: str, name: str) -> str:
     return f"**{text}**" if test.ci_low > 0 or test.ci_high < 0 else text
 
 
+def both(fixed: str, learned: str) -> str:
+    """What a cell shows of the two; a slash before what is learned."""
+    return f"{fixed} / {learned}".strip() if learned else fixed
+
+
 def table(results: dict[str, dict[str, Any]]) -> Grid:
     """A row for every change, a column for every data set."""
     scores = {case: result["scores"] for case, result in results.items()}
@@ -53,15 +61,12 @@ def table(results: dict[str, dict[str, Any]]) -> Grid:
     for name in names:
         if name == "recipe":
             continue
-        cells = [
-            " / ".join(text for head in ("etf", "learnable") if (text := difference(found, head, name)))
-            for found in scores.values()
-        ]
+        cells = [both(*(difference(found, head, name) for head in HEADS)) for found in scores.values()]
         if any(cells):
             rows.append((name, *cells))
     base = [
         " / ".join(
-            f"{sum(values) / len(values):.1f}" for head in ("etf", "learnable") if (values := found[f"{head}: recipe"])
+            f"{sum(values) / len(values):.1f}" for head in HEADS if (values := found[f"{head}: recipe"])
         )
         for found in scores.values()
     ]
@@ -71,8 +76,8 @@ def table(results: dict[str, dict[str, Any]]) -> Grid:
 
 
 def _mean(row: tuple[str, ...]) -> float:
-    """Mean of the differences of the fixed head, for the order of the rows."""
-    firsts = [cell.split(" / ")[0].strip("*").replace("−", "-") for cell in row[1:] if cell]
+    """Mean of the differences of the fixed head, for the order of the rows; without one last."""
+    firsts = [cell.split("/")[0].strip("* ").replace("−", "-") for cell in row[1:] if cell and cell[0] != "/"]
     return sum(map(float, firsts)) / len(firsts) if firsts else -math.inf
 
 

@@ -27,6 +27,7 @@ def test_differences_are_paired_and_bold_beyond_their_interval(monkeypatch):
         "learnable: mixup": [61.0, 91.0, 91.5],
         "etf: bare": [70.0, 80.0, 90.0],
         "etf: once": [1.0],
+        "learnable: start": [72.0, 82.0, 92.1],
         "etf: short": [65.0, 75.2],
     }
     base = {name: values for name, values in scores.items() if "recipe" in name}
@@ -37,6 +38,7 @@ def test_differences_are_paired_and_bold_beyond_their_interval(monkeypatch):
         ("mixup", "**+2.0** / +0.2", ""),  # 2.0, 2.1, 1.9; -10, 10, 0.5
         ("bare", "0", ""),
         ("short", "**−4.9**", ""),
+        ("start", "/ **+1.0**", ""),
     ]
     assert recipe_table.difference(scores, "etf", "once") == ""
 
