@@ -22,6 +22,7 @@ _PUBLIC = {
     "save_frame": "frames",
     "load_frame": "frames",
     "best_frame": "frames",
+    "class_mean_frame": "frames",
     "explain_frame": "frames",
     "spherical_code": "frames",
     "warn_unreachable": "frames",

@@ -69,6 +69,9 @@ def test_settings_become_options_of_the_head():
     assert Cell("etf", "normalised", "scaled-ce", "la", "none").method(8.0).head_options["scale"] == 8.0
     assert Cell("learnable", "free", "scaled-ce", "la", "none").method(0.5, "none").head_options["norm"] == "none"
     assert Cell("etf-grouped", "free", "scaled-ce", "vs", "none").method(0.5, "none").head_options["norm"] == "none"
+    assert Cell("means", "free", "scaled-ce", "la", "none").method(0.5).similarity == 1.0
+    assert Cell("etf", "free", "scaled-ce", "la", "none").method(0.5).similarity is None
+    assert Cell("learnable-means", "normalised", "scaled-ce", "la", "none").method(0.5).head == "cosine"
     assert Cell("etf-mapped", "free", "scaled-ce", "la", "none").method(0.5).head_options["norm"] == "batch-first"
 
 
@@ -81,7 +84,7 @@ def test_features_have_unit_norm_where_the_name_says_so_and_fixed_vectors_take_n
     assert unit == (cell.features == "normalised")
     if cell.fixed:
         assert not head.weight.requires_grad
-    assert cell.fixed == method.fixed == (cell.head not in ("learnable", "etf-rotated"))
+    assert cell.fixed == method.fixed == (cell.head not in ("learnable", "learnable-means", "etf-rotated"))
 
 
 def test_names_are_read_back():

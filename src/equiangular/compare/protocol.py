@@ -13,6 +13,7 @@ from equiangular.data import Dataset
 from equiangular.measures.collapse import ClassMoments, collapse_measures
 from equiangular.posthoc import calibrate_prior_correction, prior_corrected_logits
 from equiangular.training import Method, Task, backbone_features, build_task, default_backbone, fit, predict
+from equiangular.training.class_means import means_for
 from equiangular.training.outcome import final_head, stored_features
 from equiangular.training.scoring import score
 from equiangular.training.split import Split, make_split
@@ -47,7 +48,10 @@ def run_training(dataset: Dataset, config: CompareConfig, methods: list[Method],
     shape = tuple(split.train_x.shape[1:])
     backbone = default_backbone(dataset.kind, shape) if config.backbone == "auto" else config.backbone
     method = config.trained_method(methods[0])
-    task = build_task(method, backbone, shape, dataset.num_classes, width=config.width, seed=seed)
+    means = means_for(method, dataset.kind, split)
+    task = build_task(
+        method, backbone, shape, dataset.num_classes, width=config.width, seed=seed, class_means=means
+    )
     budget = config.budget.with_changes(**getattr(method, "budget_changes", {}))
     curve: list[dict[str, float]] = []
     recorder = _curve_recorder(task, split, budget.epochs, curve) if seed == 0 else None

@@ -15,6 +15,7 @@ from equiangular.frames.simplex import BASES, simplex_etf
 # isort: split
 # More classes than d + 1, features that are never negative, cosines of one's own.
 from equiangular.frames.best import best_frame, explain_frame
+from equiangular.frames.class_means import class_mean_frame
 from equiangular.frames.gram import frame_from_gram
 from equiangular.frames.hadamard import hadamard_frame
 from equiangular.frames.hierarchy import hierarchy_frame, hierarchy_gram
@@ -49,6 +50,7 @@ __all__ = [
 
 __all__ += [
     "best_frame",
+    "class_mean_frame",
     "explain_frame",
     "find_known_code",
     "frame_from_gram",

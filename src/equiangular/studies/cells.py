@@ -26,8 +26,12 @@ HEADS: dict[str, tuple[str, dict[str, Any], str]] = {
     "etf-rotated": ("rotated-etf", {}, "ETF, rotation learned"),
     "etf-projected": ("etf", {"projection": "linear"}, "ETF behind a learned projection"),
     "etf-mapped": ("etf", {"projection": "linear", "norm": "batch-first"}, "ETF behind BatchNorm and a learned map"),
+    "means": ("etf", {}, "class means"),
+    "learnable-means": ("linear", {}, "learnable, from the class means on"),
     "best-frame": ("etf", {"basis": "best"}, "best fixed frame"),
 }
+# Heads whose vectors are the class means of the inputs, or start there.
+FROM_MEANS = ("means", "learnable-means")
 FEATURES = {"free": "free features", "normalised": "normalised features"}
 LOSSES = {"ce": "CE", "scaled-ce": "scaled CE", "dr": "DR", "dot": "dot loss"}
 CORRECTIONS = {
@@ -97,8 +101,9 @@ class Cell:
     @property
     def label(self) -> str:
         """For tables and figures."""
-        if self.head == "learnable":
-            head = "learnable linear" if self.features == "free" else "learnable cosine"
+        if self.learnable:
+            kind = "linear" if self.features == "free" else "cosine"
+            head = HEADS[self.head][2].replace("learnable", f"learnable {kind}")
         else:
             head = HEADS[self.head][2] + (", free features" if self.features == "free" else "")
         parts = [head, LOSSES[self.loss]]
@@ -109,6 +114,11 @@ class Cell:
     def fixed(self) -> bool:
         """Whether the class vectors are fixed; those of a learned rotation are not."""
         return HEADS[self.head][0] in ("etf", "random")
+
+    @property
+    def learnable(self) -> bool:
+        """Whether every class vector is learned freely: linear on free features, cosine on normalised ones."""
+        return HEADS[self.head][0] == "linear"
 
     @property
     def projected(self) -> bool:
@@ -142,9 +152,9 @@ class Cell:
         """
         kind, options, _ = HEADS[self.head]
         options = {"norm": norm, **options}
-        if self.head == "learnable" and self.features == "normalised":
+        if self.learnable and self.features == "normalised":
             kind = "cosine"
-        elif self.head != "learnable" and self.features == "free":
+        elif not self.learnable and self.features == "free":
             options["normalize"] = False
         if self.loss == "ce":
             options["scale"] = 1.0
@@ -159,6 +169,7 @@ class Cell:
             head_options=options,
             corrected=self.correction == "pc",
             trained_as=self.training.name,
+            similarity=1.0 if self.head in FROM_MEANS else None,
         )
 
 
@@ -178,7 +189,7 @@ def all_cells() -> tuple[Cell, ...]:
 
     Example:
         >>> len(all_cells()), len({cell.training for cell in all_cells()})
-        (468, 360)
+        (572, 440)
     """
     levels = product(*FACTORS.values())
     return tuple(Cell(h, f, loss, c, m) for h, f, loss, c, m in levels if defined(f, loss, c))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from equiangular.models import make_backbone
 from equiangular.training.methods import Method
 from equiangular.training.task import Task
@@ -16,10 +18,12 @@ def build_task(
     width: float = 1.0,
     seed: int,
     pretrained: bool = False,
+    class_means: Tensor | None = None,
 ) -> Task:
     """Backbone and head initialised from ``seed`` alone: every method starts from the same backbone weights.
 
-    With ``pretrained`` the backbone has the weights that its library publishes instead.
+    With ``pretrained`` the backbone has the weights that its library publishes instead. ``class_means`` (K, p), the
+    mean inputs of the classes, are for methods whose class vectors follow them.
 
     Example:
         >>> from equiangular.training.methods import get_method
@@ -27,7 +31,8 @@ def build_task(
         3
     """
     network = make_backbone(backbone, input_shape, width=width, seed=seed, pretrained=pretrained)
-    return Task(network, method.build_head(network.num_features, num_classes, seed=seed), method)
+    head = method.build_head(network.num_features, num_classes, seed=seed, class_means=class_means)
+    return Task(network, head, method)
 
 
 def default_backbone(kind: str, input_shape: tuple[int, ...]) -> str:

@@ -13,6 +13,7 @@ from equiangular._provenance import provenance
 from equiangular.data import Dataset, load_dataset
 from equiangular.training.build import build_task, default_backbone
 from equiangular.training.checkpoint import load_checkpoint, save_checkpoint
+from equiangular.training.class_means import means_for
 from equiangular.training.collapse import collapse_of
 from equiangular.training.config import sampler_alpha
 from equiangular.training.hardware import make_fabric
@@ -67,6 +68,7 @@ class Runner:
         self.backbone = config.backbone
         if self.backbone == "auto":
             self.backbone = default_backbone(self.dataset.kind, self.dataset.input_shape)
+        self.class_means = means_for(method, self.dataset.kind, self.split)
         self.training = Training(
             self.new_task(pretrained=config.pretrained and not folder.checkpoint.exists()),
             self.split.train_x,
@@ -93,6 +95,7 @@ class Runner:
             width=options.width,
             seed=options.seed,
             pretrained=pretrained,
+            class_means=self.class_means,
         )
 
     def finish(self) -> dict[str, Any]:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from equiangular.frames import class_mean_frame
 from equiangular.heads import Head, make_head
 from equiangular.losses import batch_class_counts
 
@@ -58,6 +60,9 @@ class Method:
         trained_as: the name of the method whose training it shares; its own name by default.
         balances: whether its logits stand for equal class priors, by its loss, its sampling or its second stage; else
             they stand for the class frequencies of the training data.
+        similarity: how far the class vectors follow the mean inputs of the classes,
+            see :func:`equiangular.class_mean_frame`; None where they know nothing of the data. Vectors that are learned
+            start there.
     """
 
     name: str
@@ -69,6 +74,7 @@ class Method:
     corrected: bool = False
     trained_as: str = ""
     balances: bool = False
+    similarity: float | None = None
 
     @property
     def training_name(self) -> str:
@@ -80,15 +86,32 @@ class Method:
         """Whether the class vectors are fixed before training."""
         return self.head in FIXED_HEADS
 
-    def build_head(self, in_features: int, num_classes: int, *, seed: int) -> Head:
+    def build_head(
+        self, in_features: int, num_classes: int, *, seed: int, class_means: Tensor | None = None
+    ) -> Head:
         """The head of this method for a backbone of width ``in_features``.
+
+        Args:
+            in_features: d.
+            num_classes: K.
+            seed: seed of everything random in it.
+            class_means: (K, p) mean inputs of the classes, for a method with ``similarity``; None where its class
+                vectors are loaded afterwards.
 
         Raises:
             ValueError: a simplex ETF of so many classes does not fit.
         """
+        vectors = None
+        if self.similarity is not None and class_means is not None:
+            vectors = class_mean_frame(class_means, in_features, similarity=self.similarity, seed=seed)
+        fixed = {} if vectors is None or not self.fixed else {"prototypes": vectors}
         try:
-            return make_head(self.head, in_features, num_classes, seed=seed, **self.head_options)
+            head = make_head(self.head, in_features, num_classes, seed=seed, **self.head_options, **fixed)
         except ValueError as error:
             beyond = self.head == "etf" and num_classes > in_features + 1
             hint = " The methods frame-ce, frame-la and frame-dr have such class vectors." if beyond else ""
             raise ValueError(f"method {self.name!r}: {error}{hint}") from error
+        if vectors is not None and not self.fixed:
+            with torch.no_grad():
+                head.weight.copy_(vectors * head.weight.norm(dim=1).mean())
+        return head
