@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor
+
+from equiangular.frames import class_mean_frame
 from equiangular.heads.etf import ETFHead
 
 # Chosen on validation data, see docs/answer.md and dev/RECIPE.md.
 FREE: dict[str, Any] = {"normalize": False}
 BARE: dict[str, Any] = {"norm": "batch"}
 MAPPED: dict[str, Any] = {"norm": "batch-first", "projection": "linear"}
+SIMILAR: dict[str, Any] = {"norm": "batch", "scale": 4.0}
 DIMENSIONS_PER_CLASS = 4
 
 
@@ -23,12 +27,18 @@ def needs_projection(in_features: int, num_classes: int) -> bool:
     return in_features < DIMENSIONS_PER_CLASS * num_classes
 
 
-def best_head(in_features: int, num_classes: int, **options: Any) -> ETFHead:
+def best_head(
+    in_features: int, num_classes: int, *, class_means: Tensor | None = None, **options: Any
+) -> ETFHead:
     """A simplex ETF on features that are not normalised: logits = BatchNorm(x) M^T, M fixed.
 
     With fewer than four dimensions for a class there is a learned linear map P between BatchNorm and M,
     logits = (P BatchNorm(x)) M^T, so that there is an ETF for any K and any width. M P is then a learned linear
     classifier in other coordinates, and SGD trains it as such, at a learning rate K / (K - 1) times as high.
+
+    Where the inputs say which classes are alike, as TF-IDF or embeddings of texts do, give their ``class_means``: the
+    fixed vectors then have the cosines of these, see :func:`equiangular.class_mean_frame`, and meet features of unit
+    norm at logit scale 4. No map is needed, whatever K. For images and tables this is worse than the above.
 
     With :func:`equiangular.losses.logit_adjusted_cross_entropy` on its logits this is the recipe of docs/answer.md,
     which says where it is better than learned classifiers, level and worse. What it costs: BatchNorm's 2 d numbers;
@@ -37,6 +47,7 @@ def best_head(in_features: int, num_classes: int, **options: Any) -> ETFHead:
     Args:
         in_features: d, width of the incoming features.
         num_classes: K >= 2.
+        class_means: (K, p) mean input of every class of the training data, or None.
         options: see :class:`equiangular.heads.ETFHead`; they take precedence, such as ``projection=None``, or
             ``scale=0.5`` for a few hundred samples.
 
@@ -44,7 +55,7 @@ def best_head(in_features: int, num_classes: int, **options: Any) -> ETFHead:
         The head. It takes (B, d) floating point and gives logits (B, K).
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: an argument out of its range, or class means that no frame can follow.
 
     Example:
         >>> import torch
@@ -55,10 +66,15 @@ def best_head(in_features: int, num_classes: int, **options: Any) -> ETFHead:
         >>> loss = logit_adjusted_cross_entropy(logits, torch.arange(8), counts)
         >>> logits.shape, head.head_parameters(), best_head(64, 100).dim
         (torch.Size([8, 10]), 128, 99)
+        >>> best_head(64, 100, class_means=torch.randn(100, 300)).head_parameters()
+        128
 
     Source: studies of this project, docs/answer.md. A learned map in front of the ETF: Li et al., "No fear of
     classifier biases: neural collapse inspired federated learning", ICCV 2023.
     """
+    if class_means is not None:
+        vectors = class_mean_frame(class_means, options.get("dim", in_features), seed=options.get("seed", 0))
+        return ETFHead(in_features, num_classes, **{**SIMILAR, "prototypes": vectors, **options})
     default = "linear" if needs_projection(in_features, num_classes) else None
     chosen = BARE if options.get("projection", default) is None else MAPPED
     return ETFHead(in_features, num_classes, **{**FREE, **chosen, **options})

@@ -44,7 +44,7 @@ def make_head(kind: str, in_features: int, num_classes: int, **options: Any) -> 
         10
     """
     head = HEADS["etf" if kind == "best" else check_choice(kind, (*HEADS, "best"), "head")]
-    known = _options(head)
+    known = _options(head) + (["class_means"] if kind == "best" else [])
     for name in options:
         if name not in known:
             raise ValueError(f"unknown option {name!r} of the head {kind!r}{did_you_mean(name, known)}")

@@ -54,7 +54,7 @@ def means_for(method: Method, kind: str, split: Split) -> Tensor | None:
         kind: ``"image"``, ``"text"`` or ``"table"``.
         split: the parts of the run.
     """
-    if method.similarity is None:
+    if method.similarity is None or kind not in method.similar_for:
         return None
     prepare = split.standardise if kind == "table" else as_float
     return class_means(split.train_x, split.train_y, len(split.class_counts), prepare)

@@ -63,6 +63,7 @@ class Method:
         similarity: how far the class vectors follow the mean inputs of the classes,
             see :func:`equiangular.class_mean_frame`; None where they know nothing of the data. Vectors that are learned
             start there.
+        similar_for: the kinds of data for which they do.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Method:
     trained_as: str = ""
     balances: bool = False
     similarity: float | None = None
+    similar_for: tuple[str, ...] = ("image", "table", "text")
 
     @property
     def training_name(self) -> str:
@@ -101,12 +103,14 @@ class Method:
         Raises:
             ValueError: a simplex ETF of so many classes does not fit.
         """
+        follow = self.similarity is not None and class_means is not None
+        extra: dict[str, Any] = {"class_means": class_means} if follow and self.head == "best" else {}
         vectors = None
-        if self.similarity is not None and class_means is not None:
+        if follow and not extra:
             vectors = class_mean_frame(class_means, in_features, similarity=self.similarity, seed=seed)
-        fixed = {} if vectors is None or not self.fixed else {"prototypes": vectors}
+            extra = {"prototypes": vectors} if self.fixed else {}
         try:
-            head = make_head(self.head, in_features, num_classes, seed=seed, **self.head_options, **fixed)
+            head = make_head(self.head, in_features, num_classes, seed=seed, **self.head_options, **extra)
         except ValueError as error:
             beyond = self.head == "etf" and num_classes > in_features + 1
             hint = " The methods frame-ce, frame-la and frame-dr have such class vectors." if beyond else ""

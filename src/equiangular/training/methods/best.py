@@ -13,5 +13,7 @@ METHODS = (
         logit_adjustment.criterion,
         "this project, docs/answer.md; Yang et al. 2022; Menon et al. 2021",
         balances=True,
+        similarity=1.0,
+        similar_for=("text",),
     ),
 )
