@@ -45,10 +45,24 @@ def test_it_is_attached_by_name():
     assert model(torch.randn(4, 6)).shape == (4, 30)
 
 
+def test_class_means_give_vectors_with_their_cosines():
+    means = torch.randn(5, 40, generator=torch.Generator().manual_seed(0))
+    head = eq.best_head(12, 5, class_means=means, seed=2)
+    centred = nn.functional.normalize(means - means.mean(0), dim=1)
+    torch.testing.assert_close(head.weight @ head.weight.T, centred @ centred.T, rtol=0, atol=1e-5)
+    assert (head.normalize, float(head.scale), head.head_parameters()) == (True, 4.0, 24)
+    model = eq.attach(nn.Sequential(nn.ReLU(), nn.Linear(12, 5)), head="best", class_means=means)
+    assert model(torch.randn(3, 12)).shape == (3, 5)
+
+
 def test_what_is_wrong_is_named():
     with pytest.raises(ValueError, match="num_classes"):
         eq.best_head(12, 1)
     with pytest.raises(ValueError, match="did you mean 'best'"):
         eq.make_head("bets", 12, 5)
+    with pytest.raises(ValueError, match="class_means has 4 rows for 5 classes"):
+        eq.best_head(12, 5, class_means=torch.randn(4, 7))
+    with pytest.raises(ValueError, match="unknown option 'class_means' of the head 'etf'"):
+        eq.make_head("etf", 12, 5, class_means=torch.randn(5, 7))
     with pytest.raises(ValueError, match="did you mean 'scale'"):
         eq.make_head("best", 12, 5, scal=2.0)

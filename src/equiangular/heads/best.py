@@ -73,6 +73,8 @@ def best_head(
     classifier biases: neural collapse inspired federated learning", ICCV 2023.
     """
     if class_means is not None:
+        if len(class_means) != num_classes:
+            raise ValueError(f"class_means has {len(class_means)} rows for {num_classes} classes; they must agree.")
         vectors = class_mean_frame(class_means, options.get("dim", in_features), seed=options.get("seed", 0))
         return ETFHead(in_features, num_classes, **{**SIMILAR, "prototypes": vectors, **options})
     default = "linear" if needs_projection(in_features, num_classes) else None
