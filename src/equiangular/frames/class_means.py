@@ -50,6 +50,9 @@ def class_mean_frame(
         >>> frame = class_mean_frame(means, 3, dtype=torch.float64)
         >>> bool(frame[0] @ frame[1] > 0), bool(frame[0] @ frame[2] < 0)  # the first two are alike
         (True, True)
+
+    Source: this project, docs/answer.md. Learned class vectors that start at class means of features: Qi, Brown and
+    Lowe, "Low-shot learning with imprinted weights", CVPR 2018.
     """
     check_features(means, name="means")
     k = check_num_classes(len(means))
