@@ -11,7 +11,7 @@ BAD_ARGUMENTS = [
     ({"num_classes": 1}, "num_classes must be an integer >= 2, got 1"),
     ({"num_classes": True}, "num_classes must be an integer >= 2, got True"),
     ({"in_features": 0}, "in_features must be an integer >= 1, got 0"),
-    ({"norm": "layer"}, "norm must be one of 'none', 'batch', got 'layer'"),
+    ({"norm": "layer"}, "norm must be one of 'none', 'batch', 'batch-first', got 'layer'"),
     ({"projection": "mpl"}, "projection must be one of 'linear', 'mlp', got 'mpl'; did you mean 'mlp'"),
     ({"drop_rate": 1.0}, r"drop_rate must be a number in \[0, 1\), got 1.0"),
     ({"drop_rate": "half"}, "drop_rate must be a number in .*got 'half'"),
