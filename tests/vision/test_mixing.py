@@ -18,6 +18,7 @@ WEIGHT = eq.simplex_etf(K, D, seed=0)
 ON_LOGITS = {
     "cross-entropy": losses.soft_target_cross_entropy,
     "logit-adjusted": partial(losses.logit_adjusted_cross_entropy, class_counts=COUNTS),
+    "vector scaling": partial(losses.vector_scaling_loss, class_counts=COUNTS),
     "focal": losses.focal_loss,
     "class-balanced": partial(losses.class_balanced_loss, class_counts=COUNTS),
     "LDAM": partial(losses.ldam_loss, class_counts=COUNTS),
