@@ -49,18 +49,19 @@ def logit_adjusted_cross_entropy(
     meta-softmax for long-tailed visual recognition", NeurIPS 2020, eq. 4.
     """
     check_features(logits, name="logits")
-    adjustment = _log_prior(class_counts, logits.shape[1], tau)
-    return _adjusted(logits, target, adjustment, label_smoothing, reduction)
+    adjustment = log_prior(class_counts, logits.shape[1], tau)
+    return adjusted_loss(logits, target, adjustment, label_smoothing, reduction)
 
 
-def _log_prior(class_counts: Any, num_classes: int | None, tau: float) -> Tensor:
+def log_prior(class_counts: Any, num_classes: int | None, tau: float) -> Tensor:
     """The adjustment tau log(counts / sum), (K,) float64."""
     tau = check_non_negative(tau, "tau", hint="0 adjusts nothing, 1 is balanced softmax.")
     counts = check_class_counts(class_counts, num_classes)
     return tau * (counts / counts.sum()).log()
 
 
-def _adjusted(logits: Tensor, target: Target, adjustment: Tensor, smoothing: float, reduction: str) -> Tensor:
+def adjusted_loss(logits: Tensor, target: Target, adjustment: Tensor, smoothing: float, reduction: str) -> Tensor:
+    """Cross-entropy on logits + adjustment (K,), in float32 at least."""
     dtype = torch.promote_types(logits.dtype, torch.float32)
     return soft_target_cross_entropy(
         logits.to(dtype) + adjustment.to(logits.device, dtype), target, label_smoothing=smoothing, reduction=reduction
@@ -96,13 +97,13 @@ class LogitAdjustedCrossEntropyLoss(nn.Module):
         self.tau = tau
         self.label_smoothing = check_smoothing(label_smoothing)
         self.reduction = check_choice(reduction, REDUCTIONS, "reduction")
-        adjustment = _log_prior(class_counts, None, tau).to(torch.get_default_dtype())
+        adjustment = log_prior(class_counts, None, tau).to(torch.get_default_dtype())
         self.register_buffer("adjustment", adjustment, persistent=False)
 
     def forward(self, logits: Tensor, target: Target) -> Tensor:
         """The loss of logits (B, K)."""
         check_features(logits, dim=self.adjustment.shape[0], name="logits")
-        return _adjusted(logits, target, self.adjustment, self.label_smoothing, self.reduction)
+        return adjusted_loss(logits, target, self.adjustment, self.label_smoothing, self.reduction)
 
     def extra_repr(self) -> str:
         """The options, for ``repr``."""

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from equiangular._validate import check_choice, check_class_counts, check_features, check_non_negative
 from equiangular.losses._targets import REDUCTIONS, Target
-from equiangular.losses.cross_entropy import check_smoothing, soft_target_cross_entropy
+from equiangular.losses.cross_entropy import check_smoothing
+from equiangular.losses.logit_adjusted import adjusted_loss, log_prior
 
 
 def vector_scaling_loss(
@@ -63,18 +64,15 @@ def _factors_and_adjustment(
     class_counts: Any, num_classes: int | None, gamma: float, tau: float
 ) -> tuple[Tensor, Tensor]:
     gamma = check_non_negative(gamma, "gamma", hint="0 is logit adjustment.")
-    tau = check_non_negative(tau, "tau", hint="0 adjusts nothing, 1 is balanced softmax.")
     counts = check_class_counts(class_counts, num_classes)
-    return (counts / counts.max()) ** gamma, tau * (counts / counts.sum()).log()
+    return (counts / counts.max()) ** gamma, log_prior(counts, num_classes, tau)
 
 
 def _scaled(
     logits: Tensor, target: Target, factors: Tensor, adjustment: Tensor, smoothing: float, reduction: str
 ) -> Tensor:
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return soft_target_cross_entropy(
-        logits * factors.to(logits) + adjustment.to(logits), target, label_smoothing=smoothing, reduction=reduction
-    )
+    return adjusted_loss(logits * factors.to(logits), target, adjustment, smoothing, reduction)
 
 
 class VectorScalingLoss(nn.Module):
