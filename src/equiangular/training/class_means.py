@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from equiangular.data.stream import stream_batches
+from equiangular.measures.collapse import ClassMoments
 from equiangular.training.methods import Method
 from equiangular.training.split import Split, as_float
 
@@ -33,14 +35,11 @@ def class_means(inputs: Any, labels: Tensor, num_classes: int, prepare: Callable
         [[2.0], [5.0]]
     """
     parts = torch.arange(len(labels)).split(_BATCH)
-    total = None
+    width = math.prod(inputs.shape[1:])
+    moments = ClassMoments.empty(num_classes, width, covariance=False, dtype=torch.float64)
     for part, batch in zip(parts, stream_batches(inputs, iter(parts)), strict=True):
-        rows = prepare(batch).flatten(1).double().cpu()
-        if total is None:
-            total = torch.zeros(num_classes, rows.shape[1], dtype=torch.float64)
-        total.index_add_(0, labels[part].cpu(), rows)
-    counts = torch.bincount(labels.cpu(), minlength=num_classes)
-    return total / counts.clamp(min=1)[:, None]
+        moments.update(prepare(batch).flatten(1).cpu(), labels[part].cpu())
+    return moments.mean
 
 
 def means_for(method: Method, kind: str, split: Split) -> Tensor | None:
