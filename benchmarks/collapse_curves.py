@@ -23,7 +23,7 @@ from equiangular.report.collapse import as_series, write_collapse_page
 from equiangular.report.collapse_figures import side_by_side_figure
 from equiangular.report.figure import save_figure
 from equiangular.training import Budget, Split, build_task, fit, get_method, make_split
-from equiangular.training.collapse import collapse_of
+from equiangular.training.run.collapse import collapse_of
 
 # study -> data set, image size, samples per class at most, imbalance of the cut, backbone, epochs
 STUDIES: dict[str, tuple[str, int | None, int | None, float, str, int]] = {

@@ -36,8 +36,8 @@ from torch.utils.data import DataLoader, Dataset
 from equiangular._files import write_json
 from equiangular._provenance import provenance
 from equiangular.training.augment import Augmentation
-from equiangular.training.batches import batch_bounds
-from equiangular.training.sampling import uniform_order
+from equiangular.training.engine.batches import batch_bounds
+from equiangular.training.engine.sampling import uniform_order
 
 MEAN, STD = torch.tensor([0.49, 0.48, 0.45])[:, None, None], torch.tensor([0.25, 0.24, 0.26])[:, None, None]
 PADDING = 4

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from equiangular.training.batches import batch_bounds, epoch_generator
+from equiangular.training.engine.batches import batch_bounds, epoch_generator
 
 
 def as_inputs(inputs: Tensor, mean: Tensor | None = None, std: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,8 +17,8 @@ import torch
 from equiangular._files import read_json, write_json
 from equiangular._provenance import provenance
 from equiangular.data import dataset_names, load_dataset
-from equiangular.training.run import train
-from equiangular.training.train_config import TrainConfig
+from equiangular.training.run.train import train
+from equiangular.training.config.options import TrainConfig
 
 IMAGES = {"backbone": "resnet8", "batch_size": 128, "epochs": 15, "augment": "crop,flip", "channels_last": True}
 TABLES = {"batch_size": 128, "epochs": 20}

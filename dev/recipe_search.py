@@ -28,8 +28,8 @@ from equiangular.data import load_dataset
 from equiangular.measures import paired_comparison
 from equiangular.studies.tuning import FIRST_TUNING_SEED, validation_dataset
 from equiangular.training import Method
-from equiangular.training.config import Budget
-from equiangular.training.hardware import Hardware
+from equiangular.training.config.budget import Budget
+from equiangular.training.config.hardware import Hardware
 from equiangular.training.methods.second_stage import TwoStageMethod
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from equiangular.longtail import class_groups, long_tail_indices
 from equiangular.training.augment import Augmentation, Mixing
-from equiangular.training.config_files import make_config, read_yaml
+from equiangular.training.config.files import make_config, read_yaml
 from equiangular.training.methods import get_method
-from equiangular.training.train_config import TrainConfig
+from equiangular.training.config.options import TrainConfig
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 
@@ -47,7 +47,7 @@ def test_groups_are_those_of_the_comment(path):
 @pytest.mark.slow
 def test_a_recipe_trains(tmp_path):
     """The CIFAR-10-LT recipe on images made at random, for one epoch."""
-    from equiangular.training.run import train
+    from equiangular.training.run.train import train
 
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (1000, 32, 32, 3), dtype=np.uint8), np.repeat(np.arange(10), 100)

@@ -18,9 +18,9 @@ from equiangular.cli import main
 from equiangular.data import load_dataset
 from equiangular.measures.collapse import ClassMoments, collapse_measures
 from equiangular.training import load_model
-from equiangular.training.run import train
-from equiangular.training.split import make_split
-from equiangular.training.train_config import TrainConfig
+from equiangular.training.run.train import train
+from equiangular.data.split import make_split
+from equiangular.training.config.options import TrainConfig
 
 # What would make a page depend on another file or host.
 SELF_CONTAINED = r"(?:src|href)\s*=\s*[\"'](?!#)|@import|url\((?!#)"

@@ -13,7 +13,7 @@ from PIL import Image
 
 from equiangular.data import EncodedImages, from_arrays, load_dataset, stream_batches
 from equiangular.longtail import long_tail_counts
-from equiangular.training.split import make_split
+from equiangular.data.split import make_split
 
 CLASSES, EACH = ("ant", "bee", "cat", "dog"), 40
 LABELS = np.repeat(np.arange(4), EACH)

@@ -10,7 +10,7 @@ from equiangular.studies.cells import Cell
 from equiangular.studies.registry import screening
 from equiangular.studies.study import Study
 from equiangular.studies.summary import summarise_study
-from equiangular.training.config import Budget
+from equiangular.training.config.budget import Budget
 
 LINEAR_CE = "learnable/free/ce/none/none"
 LINEAR = "learnable/free/scaled-ce/none/none"

@@ -16,8 +16,8 @@ from equiangular.studies.run import run_study
 from equiangular.studies.study import SCALES, Study
 from equiangular.studies.summary import factor_effects, fixed_against_learnable
 from equiangular.studies.tuning import FIRST_TUNING_SEED, Settings, candidates, choose, mean_score, validation_dataset
-from equiangular.training.config import Budget
-from equiangular.training.loop import TrainingDivergedError
+from equiangular.training.config.budget import Budget
+from equiangular.training.engine.loop import TrainingDivergedError
 
 from .synthetic import TINY
 

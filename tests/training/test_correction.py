@@ -17,7 +17,7 @@ from equiangular.training import (
     fit_correction,
     get_method,
 )
-from equiangular.training.correction import own_prior
+from equiangular.training.model.correction import own_prior
 
 COUNTS = (900, 90, 10)
 

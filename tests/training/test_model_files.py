@@ -14,7 +14,7 @@ import equiangular.heads
 from equiangular.heads.describe import describe_head
 from equiangular.training import METHODS, ModelInfo, build_task, get_method, load_model, save_model
 from equiangular.training.methods import Method
-from equiangular.training.task import Task
+from equiangular.training.model.task import Task
 
 NAMES = ("ant", "bee", "cat")
 

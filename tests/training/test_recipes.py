@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from equiangular.training import TrainConfig
-from equiangular.training.config_files import make_config
-from equiangular.training.recipes import RECIPES, recipe_values
+from equiangular.training.config.files import make_config
+from equiangular.training.config.recipes import RECIPES, recipe_values
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -17,9 +17,9 @@ from torch import nn
 
 from equiangular.heads import LinearHead
 from equiangular.training import Stopped, Task, TrainConfig, Training, get_method, load_model, resume, train
-from equiangular.training.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
-from equiangular.training.config import Budget
-from equiangular.training.stopping import SIGNALS
+from equiangular.training.run.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
+from equiangular.training.config.budget import Budget
+from equiangular.training.engine.stopping import SIGNALS
 
 CONFIG = TrainConfig(
     data="digits", method="linear-ce", head={"drop_rate": 0.2}, imbalance=20.0, epochs=2, mix="mixup:1.0", ema=0.5,
@@ -146,7 +146,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on_afterwards(tmp_path: Path, monk
 
 
 def test_a_full_disk_elsewhere_is_said_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from equiangular.training.run_folder import RunFolder
+    from equiangular.training.run.folder import RunFolder
 
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "metrics.csv")

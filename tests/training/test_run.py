@@ -13,8 +13,8 @@ import torch
 
 from equiangular.longtail import SubsetManifest
 from equiangular.training import TrainConfig, get_method, load_model, predict, train
-from equiangular.training.loop import Training
-from equiangular.training.run_folder import RunFolder
+from equiangular.training.engine.loop import Training
+from equiangular.training.run.folder import RunFolder
 
 CONFIG = TrainConfig(data="digits", method="etf-ce-pc", imbalance=20.0, epochs=3, accelerator="cpu", seed=1)
 

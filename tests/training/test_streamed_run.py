@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
-from equiangular.training.run import train
-from equiangular.training.train_config import TrainConfig
+from equiangular.training.run.train import train
+from equiangular.training.config.options import TrainConfig
 
 
 def test_streaming_changes_nothing(tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ def field_help(kind: type) -> dict[str, str]:
     """What the ``Attributes`` sections of a dataclass and of its parents say about each field, as plain text.
 
     Example:
-        >>> from equiangular.training.config import Budget
+        >>> from equiangular.training.config.budget import Budget
         >>> field_help(Budget)["epochs"]
         'passes over the training data.'
     """

@@ -27,9 +27,9 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     """Run, or go on, with a progress bar; then print the scores of the test part and where everything is."""
     from rich.console import Console
 
-    from equiangular.training.run import train
-    from equiangular.training.run_folder import RunFolder
-    from equiangular.training.stopping import Stopped
+    from equiangular.training.engine.stopping import Stopped
+    from equiangular.training.run.folder import RunFolder
+    from equiangular.training.run.train import train
 
     finished = RunFolder(output).results.exists()
     bar = ProgressBar(config.epochs, quiet=quiet)

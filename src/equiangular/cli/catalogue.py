@@ -34,7 +34,7 @@ def _rows(kind: str) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
         rows = [(m.name, m.label, "fixed" if m.fixed else "learnable", m.source) for m in METHODS.values()]
         return rows, ("method", "what it is", "classifier", "source")
     if kind == "recipes":
-        from equiangular.training.recipes import RECIPES
+        from equiangular.training.config.recipes import RECIPES
 
         settings = [", ".join(f"{key}={value}" for key, value in r.values.items()) for r in RECIPES.values()]
         rows = [(name, r.what, text) for (name, r), text in zip(RECIPES.items(), settings, strict=True)]

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from equiangular.cli._fields import options_of
-from equiangular.training.config import Budget
-from equiangular.training.hardware import Hardware
+from equiangular.training.config.budget import Budget
+from equiangular.training.config.hardware import Hardware
 
 PANELS = {"Optimisation, the same for every method": Budget, "Where it runs": Hardware}
 

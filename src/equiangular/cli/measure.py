@@ -134,7 +134,7 @@ def _measure_run(path: Path, options: dict[str, Any], of_run: dict[str, Any]) ->
 
     from equiangular.inference.device import choose_device
     from equiangular.report.collapse import as_series
-    from equiangular.training.collapse import collapse_curve, measure_run, run_of
+    from equiangular.training.run.collapse import collapse_curve, measure_run, run_of
 
     device = choose_device(of_run["accelerator"])
     columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TextColumn("samples"), TimeElapsedColumn())

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from equiangular.cli._fields import options_of
-from equiangular.training.hardware import Hardware
+from equiangular.training.config.hardware import Hardware
 
 
 @options_of(Hardware, leave=("precision", "accumulate", "compile", "channels_last"))
@@ -24,7 +24,7 @@ def resume(
     from dataclasses import replace
 
     from equiangular.cli._run import show_run
-    from equiangular.training.run_folder import RunFolder
+    from equiangular.training.run.folder import RunFolder
 
     changes = {name: value for name, value in fields.items() if value is not None}
     show_run(replace(RunFolder(run).read_config(), **changes), run, quiet=quiet)

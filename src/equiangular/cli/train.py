@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from equiangular.cli._fields import options_of, parse_texts
-from equiangular.training.config import Budget
-from equiangular.training.hardware import Hardware
-from equiangular.training.train_config import DataOptions, TrainConfig
+from equiangular.training.config.budget import Budget
+from equiangular.training.config.hardware import Hardware
+from equiangular.training.config.options import DataOptions, TrainConfig
 
 PANELS = {"Data": DataOptions, "Optimisation, the same for every method": Budget, "Where it runs": Hardware}
 
@@ -36,8 +36,8 @@ def train(
     on with the same command, or with: equiangular resume RUN.
     """
     from equiangular.cli._run import show_run
-    from equiangular.training.config_files import make_config, read_yaml
-    from equiangular.training.recipes import recipe_values
+    from equiangular.training.config.files import make_config, read_yaml
+    from equiangular.training.config.recipes import recipe_values
 
     given = parse_texts(TrainConfig, {"data": data, **fields})
     layers = [recipe_values(recipe)]
@@ -47,7 +47,7 @@ def train(
 
 def make_layer(values: dict[str, Any], where: str) -> dict[str, Any]:
     """The values of a file, checked here so that a message names the file."""
-    from equiangular.training.config_files import make_config
+    from equiangular.training.config.files import make_config
 
     make_config(TrainConfig, values, where=where)
     return values

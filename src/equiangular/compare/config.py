@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from equiangular._checks import check_choice, check_imbalance_factor, check_int
-from equiangular.training.config import Budget, fingerprint
-from equiangular.training.hardware import DECISIVE, Hardware
+from equiangular.training.config.budget import Budget, fingerprint
+from equiangular.training.config.hardware import DECISIVE, Hardware
 
 if TYPE_CHECKING:
     from equiangular.training.methods import Method

@@ -6,8 +6,8 @@ from dataclasses import fields
 from typing import Any
 
 from equiangular.compare.config import DEFAULT_METHODS, CompareConfig
-from equiangular.training.config import Budget
-from equiangular.training.hardware import Hardware
+from equiangular.training.config.budget import Budget
+from equiangular.training.config.hardware import Hardware
 
 # Data set -> common budget, and the head options tuned for each training (dev/tune_digits.py, dev/tune_digits.json).
 # "best" is as it is everywhere.

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from equiangular.compare.config import CompareConfig
 from equiangular.data import Dataset
+from equiangular.data.split import Split, make_split
 from equiangular.measures.collapse import ClassMoments, collapse_measures
 from equiangular.posthoc import calibrate_prior_correction, prior_corrected_logits
 from equiangular.training import Method, Task, backbone_features, build_task, default_backbone, fit, predict
-from equiangular.training.class_means import means_for
-from equiangular.training.outcome import final_head, stored_features
-from equiangular.training.scoring import score
-from equiangular.training.split import Split, make_split
+from equiangular.training.run.class_means import means_for
+from equiangular.training.run.outcome import final_head, stored_features
+from equiangular.training.run.scoring import score
 
 
 def run_split(dataset: Dataset, config: CompareConfig, seed: int) -> Split:

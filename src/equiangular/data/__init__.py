@@ -6,8 +6,21 @@ the loader that needs them.
 
 from equiangular.data.arrays import from_arrays
 from equiangular.data.base import Dataset
+from equiangular.data.digest import content_digest
 from equiangular.data.encoded import EncodedImages
 from equiangular.data.registry import dataset_names, load_dataset
+from equiangular.data.split import Split, make_split
 from equiangular.data.stream import select, stream_batches
 
-__all__ = ["Dataset", "EncodedImages", "dataset_names", "from_arrays", "load_dataset", "select", "stream_batches"]
+__all__ = [
+    "Dataset",
+    "EncodedImages",
+    "Split",
+    "content_digest",
+    "dataset_names",
+    "from_arrays",
+    "load_dataset",
+    "make_split",
+    "select",
+    "stream_batches",
+]

@@ -18,7 +18,7 @@ from equiangular._files import write_atomically
 from equiangular._validate import check_choice, check_positive
 from equiangular.export.onnx_file import onnx_runner, write_onnx
 from equiangular.export.program import program_runner, write_program
-from equiangular.training.classifier import Classifier
+from equiangular.training.model.classifier import Classifier
 
 INPUTS = ("auto", "uint8", "float")
 FORMATS = {".onnx": (write_onnx, onnx_runner), ".pt2": (write_program, program_runner)}

@@ -163,6 +163,13 @@ class Head(nn.Module, ABC):
         """What the inner products are multiplied by, a 0-dim tensor."""
         return self.fixed_scale if self.log_scale is None else self.log_scale.exp()
 
+    @property
+    def kind(self) -> str:
+        """What of the classifier is learned (placeholder until the merge)."""
+        if any(p.requires_grad for n, p in self.named_parameters(recurse=False) if n in ("weight", "bias")):
+            return "learned"
+        return "mapped" if self.projection_kind or any("rotation" in n for n, _ in self.named_parameters()) else "fixed"
+
     def head_parameters(self) -> int:
         """Number of learnable parameters of the head: class vectors if learned, bias, scale, projection, BatchNorm."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)

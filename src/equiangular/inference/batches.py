@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from equiangular.data.images import decode_image, quiet
-from equiangular.training.model_info import ModelInfo
+from equiangular.training.model.info import ModelInfo
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from equiangular._validate import did_you_mean
 from equiangular.data import Dataset, load_dataset
 from equiangular.data.registry import ROOT_VARIABLE
 from equiangular.inference.inputs import list_inputs, read_inputs
-from equiangular.training.classifier import Classifier
-from equiangular.training.correction import own_prior
 from equiangular.training.methods import get_method
-from equiangular.training.model_info import ModelInfo
-from equiangular.training.scoring import Scorer
+from equiangular.training.model.classifier import Classifier
+from equiangular.training.model.correction import own_prior
+from equiangular.training.model.info import ModelInfo
+from equiangular.training.run.scoring import Scorer
 
 BATCH_SIZE = 256
 

@@ -13,7 +13,7 @@ from equiangular._validate import check_int
 from equiangular.data.folder import SUFFIXES as IMAGE_SUFFIXES
 from equiangular.inference.batches import InputBatch, decoded_batch, unreadable
 from equiangular.inference.tables import read_table, text_features
-from equiangular.training.model_info import ModelInfo
+from equiangular.training.model.info import ModelInfo
 
 # What each kind of model reads beside tables of rows.
 FILE_SUFFIXES = {"image": IMAGE_SUFFIXES, "table": (), "text": (".txt",)}

@@ -14,7 +14,7 @@ import torch
 from equiangular._files import write_atomically
 from equiangular._validate import check_int
 from equiangular.inference.inputs import InputBatch
-from equiangular.training.classifier import Classifier
+from equiangular.training.model.classifier import Classifier
 
 SUFFIXES = (".csv", ".json")
 

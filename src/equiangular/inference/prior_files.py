@@ -8,7 +8,7 @@ from typing import Any
 
 from equiangular._extras import require
 from equiangular._validate import did_you_mean
-from equiangular.training.correction import PRIORS
+from equiangular.training.model.correction import PRIORS
 
 
 def read_prior(prior: str | None, class_names: Sequence[str]) -> str | list[float] | None:

@@ -16,7 +16,7 @@ from equiangular._files import check_npz
 from equiangular.data.arrays import _as_inputs
 from equiangular.data.parquet import LABEL, _class_names
 from equiangular.inference.batches import InputBatch, decoded_batch, unreadable
-from equiangular.training.model_info import ModelInfo
+from equiangular.training.model.info import ModelInfo
 
 INPUT_KEYS = ("x", "test_x", "features", "images")
 LABEL_KEYS = ("y", "test_y", "labels")

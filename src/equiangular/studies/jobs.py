@@ -16,9 +16,9 @@ from equiangular.data import Dataset, load_dataset
 from equiangular.studies.cells import Cell
 from equiangular.studies.study import Study
 from equiangular.studies.tuning import FIRST_TUNING_SEED, Settings, validation_dataset
-from equiangular.training.config import Budget, fingerprint
-from equiangular.training.hardware import Hardware
-from equiangular.training.loop import TrainingDivergedError
+from equiangular.training.config.budget import Budget, fingerprint
+from equiangular.training.config.hardware import Hardware
+from equiangular.training.engine.loop import TrainingDivergedError
 
 _FORMAT = 2
 

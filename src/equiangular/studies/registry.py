@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from equiangular._checks import check_choice
 from equiangular.studies.study import Study
-from equiangular.training.config import Budget
+from equiangular.training.config.budget import Budget
 
 
 def screening(*heads: str) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from equiangular._checks import check_choice, check_int
 from equiangular.studies.cells import FACTORS, Cell, all_cells
-from equiangular.training.config import Budget, fingerprint
-from equiangular.training.hardware import ACCELERATORS
+from equiangular.training.config.budget import Budget, fingerprint
+from equiangular.training.config.hardware import ACCELERATORS
 
 # Logit scales tried, by level of the factor "features".
 SCALES = {"normalised": (4.0, 8.0, 16.0, 32.0), "free": (0.25, 0.5, 1.0, 2.0)}

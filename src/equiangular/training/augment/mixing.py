@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_positive
+from equiangular.longtail.class_members import ClassMembers
 from equiangular.training.augment._text import parse_steps, step_text
 from equiangular.training.augment.draws import MixDraws
-from equiangular.training.augment.tail_mixing import BalancedMixup, UniMix
-from equiangular.training.class_members import ClassMembers
 
 
 @dataclass(frozen=True)
@@ -62,16 +61,17 @@ class CutMix:
         return MixDraws(partner, lam, (top, left, bottom, right))
 
 
-KINDS = {"mixup": Mixup, "cutmix": CutMix, "balanced-mixup": BalancedMixup, "unimix": UniMix}
+# What Mixing.parse knows, by name. Others may be added, also such as take partners from all training data: instead of
+# draw they have draw_from(labels, members, random), see experiments/tail_mixing.py.
+KINDS: dict[str, Any] = {"mixup": Mixup, "cutmix": CutMix}
 
 
 @dataclass(frozen=True)
 class Mixing:
-    """Mixing of whole batches, read from a text: ``none``, ``mixup:1.0``, ``cutmix:1.0``, ``unimix``, or several.
+    """Mixing of whole batches, read from a text: ``none``, ``mixup:1.0``, ``cutmix:1.0``, or both with a comma.
 
     Of several, each batch has one, with equal probability. The losses of this library take the mixed target as
-    ``(y, y[partner], lam)``. Mixup and CutMix take their partners from the batch; ``balanced-mixup`` and ``unimix``
-    take them from the whole training data, rare classes more often.
+    ``(y, y[partner], lam)``. Mixup and CutMix take their partners from the batch.
 
     Attributes:
         kinds: pairs of name and kind.

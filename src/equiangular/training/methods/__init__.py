@@ -1,6 +1,6 @@
-"""Training methods, one file each; ``get_method(name)`` finds one."""
+"""Training methods; ``get_method(name)`` finds one."""
 
-from equiangular.training.methods.base import Context, Method
-from equiangular.training.methods.registry import METHODS, get_method
+from equiangular.training.methods.base import Context, Method, StoredFeatures, TwoStageMethod
+from equiangular.training.methods.registry import METHODS, RENAMED, corrected, get_method
 
-__all__ = ["METHODS", "Context", "Method", "get_method"]
+__all__ = ["METHODS", "RENAMED", "Context", "Method", "StoredFeatures", "TwoStageMethod", "corrected", "get_method"]

@@ -1,4 +1,4 @@
-"""What a method is: a head, a criterion on its features, and optionally a correction after training."""
+"""What a method is: a head, a criterion on its features, and what may follow its training."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equiangular._validate import check_features, check_labels
 from equiangular.frames import class_mean_frame
 from equiangular.heads import Head, make_head
 from equiangular.losses import batch_class_counts
 
-# Heads whose class vectors are not learned.
-FIXED_HEADS = ("etf", "best", "random")
+RECOMMENDED = "best"  # the head that the studies recommend, see equiangular.heads.make_head
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class Method:
             see :func:`equiangular.class_mean_frame`; None where they know nothing of the data. Vectors that are learned
             start there.
         similar_for: the kinds of data for which they do.
+        scaled: whether its loss looks at the logit scale.
     """
 
     name: str
@@ -77,16 +78,12 @@ class Method:
     balances: bool = False
     similarity: float | None = None
     similar_for: tuple[str, ...] = ("image", "table", "text")
+    scaled: bool = True
 
     @property
     def training_name(self) -> str:
         """The method whose training run this one needs."""
         return self.trained_as or self.name
-
-    @property
-    def fixed(self) -> bool:
-        """Whether the class vectors are fixed before training."""
-        return self.head in FIXED_HEADS
 
     def build_head(
         self, in_features: int, num_classes: int, *, seed: int, class_means: Tensor | None = None
@@ -103,19 +100,77 @@ class Method:
         Raises:
             ValueError: a simplex ETF of so many classes does not fit.
         """
-        follow = self.similarity is not None and class_means is not None
-        extra: dict[str, Any] = {"class_means": class_means} if follow and self.head == "best" else {}
+        learned = self.head in ("linear", "cosine")
+        extra: dict[str, Any] = {}
         vectors = None
-        if follow and not extra:
-            vectors = class_mean_frame(class_means, in_features, similarity=self.similarity, seed=seed)
-            extra = {"prototypes": vectors} if self.fixed else {}
+        if self.similarity is not None and class_means is not None:
+            if self.head == RECOMMENDED:
+                extra = {"class_means": class_means}
+            else:
+                vectors = class_mean_frame(class_means, in_features, similarity=self.similarity, seed=seed)
+                extra = {} if learned else {"prototypes": vectors}
         try:
             head = make_head(self.head, in_features, num_classes, seed=seed, **self.head_options, **extra)
         except ValueError as error:
             beyond = self.head == "etf" and num_classes > in_features + 1
             hint = " The methods frame-ce, frame-la and frame-dr have such class vectors." if beyond else ""
             raise ValueError(f"method {self.name!r}: {error}{hint}") from error
-        if vectors is not None and not self.fixed:
+        if vectors is not None and learned:
             with torch.no_grad():
                 head.weight.copy_(vectors * head.weight.norm(dim=1).mean())
         return head
+
+
+@dataclass(frozen=True)
+class StoredFeatures:
+    """What the trained backbone makes of the training pool: evaluation mode, no augmentation, all on one device.
+
+    Attributes:
+        features: (N, d) floating point: the backbone's output for the training samples, which the head takes.
+        labels: (N,) int64 in [0, K).
+        held_out: (M, d) the same for samples of the training pool that were not trained on; None if there are none.
+        held_out_labels: (M,) int64 in [0, K).
+
+    Raises:
+        ValueError: wrong shapes or dtypes, NaN values, or numbers of features and labels that differ.
+    """
+
+    features: Tensor
+    labels: Tensor
+    held_out: Tensor | None = None
+    held_out_labels: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        check_features(self.features)
+        _check_pair(self.features, self.labels, "labels")
+        if (self.held_out is None) != (self.held_out_labels is None):
+            raise ValueError("held_out and held_out_labels come together: give both or neither.")
+        if self.held_out is not None:
+            check_features(self.held_out, dim=self.features.shape[1], name="held_out")
+            _check_pair(self.held_out, self.held_out_labels, "held_out_labels")
+
+
+def _check_pair(features: Tensor, labels: Tensor, name: str) -> None:
+    check_labels(labels, 2**31, name=name, batch=features.shape[0])
+
+
+# (trained head, stored features, seed) -> the head of the method; the trained head itself is left alone.
+SecondStage = Callable[[Head, StoredFeatures, int], Head]
+
+
+@dataclass(frozen=True)
+class TwoStageMethod(Method):
+    """A method whose head is worked on after training, the backbone's features held fixed.
+
+    A method with ``trained_as`` shares that method's training, and only its second stage is its own. The stage is a
+    pure function of its arguments, so every process of a distributed run that holds the same features arrives at the
+    same head.
+
+    Attributes:
+        second_stage: ``second_stage(head, stored, seed) -> head``.
+        budget_changes: fields of :class:`equiangular.training.Budget` that belong to the method and not to the
+            comparison, such as a weight decay: ``budget.with_changes(**method.budget_changes)`` trains stage one.
+    """
+
+    second_stage: SecondStage | None = None
+    budget_changes: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,169 @@
+"""Tuning of a head on validation data: a pattern search of a fixed number of trainings, the same for every head."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from equiangular._checks import check_choice
+from equiangular.data import Dataset, select
+from equiangular.longtail import holdout_counts, holdout_indices
+
+Effort = Literal["none", "quick", "full"]
+# Trainings for each head, and seeds of each training.
+EFFORTS: dict[str, tuple[int, int]] = {"none": (0, 0), "quick": (8, 1), "full": (24, 2)}
+FIRST_SEED = 1000  # apart from the seeds of the runs that are reported
+FRACTION = 0.2  # of the training pool, by class
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is tuned for a training.
+
+    Attributes:
+        learning_rate: peak learning rate.
+        scale: logit scale; None where the loss has none, or for the head's own default.
+        norm: where BatchNorm stands, see :class:`equiangular.heads.Head`; None where the method decides.
+        normalize: whether features are brought to unit norm; None where the method decides.
+    """
+
+    learning_rate: float
+    scale: float | None = None
+    norm: str | None = None
+    normalize: bool | None = None
+
+    def head_options(self) -> dict[str, Any]:
+        """The options of the head among them, those that are given."""
+        chosen = {"scale": self.scale, "norm": self.norm, "normalize": self.normalize}
+        return {name: value for name, value in chosen.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where the search starts and along which axes it may go.
+
+    Attributes:
+        start: the settings that the method has by default, its scale as a number.
+        scales: whether the logit scale is an axis.
+        norms: kinds of normalisation to choose from; the start's own among them. Empty: no axis.
+        other_scale: the default scale with features normalised the other way; None: that is no axis.
+    """
+
+    start: Settings
+    scales: bool = True
+    norms: tuple[str, ...] = ()
+    other_scale: float | None = None
+
+
+def next_settings(space: Space, scored: Mapping[Settings, float]) -> Settings:
+    """The next settings to try: the first neighbour of the best ones so far that has no score yet.
+
+    A pattern search (Hooke and Jeeves, J. ACM 8, 1961): neighbours differ along one axis. In this order: the other
+    kinds of normalisation; features normalised the other way; the scale divided and multiplied by 2; the learning rate
+    by 3. Once all of them have a score, steps are the square roots of these, and so on. So the search goes on beyond
+    any grid where the best lies at an edge, and every head has exactly as many trainings as every other.
+
+    Args:
+        space: start and axes.
+        scored: validation scores of what has been tried; NaN where a training diverged.
+
+    Returns:
+        Settings without a score.
+
+    Example:
+        >>> space = Space(Settings(0.1, 1.0, "batch"), norms=("batch", "none"))
+        >>> next_settings(space, {}), next_settings(space, {space.start: 70.0}).norm
+        (Settings(learning_rate=0.1, scale=1.0, norm='batch', normalize=None), 'none')
+    """
+    if not scored:
+        return space.start
+    best = choose(scored) if any(score == score for score in scored.values()) else space.start
+    halvings = 0
+    while True:
+        for neighbour in _neighbours(space, best, halvings):
+            if neighbour not in scored:
+                return neighbour
+        halvings += 1
+
+
+def _neighbours(space: Space, best: Settings, halvings: int) -> Iterator[Settings]:
+    for norm in space.norms:
+        yield replace(best, norm=norm)
+    if space.other_scale is not None and best.normalize is not None:
+        back = best.normalize != space.start.normalize
+        scale = space.start.scale if back else space.other_scale
+        yield replace(best, normalize=not best.normalize, scale=scale)
+    if space.scales and best.scale is not None:
+        for factor in (0.5, 2.0):
+            yield replace(best, scale=_rounded(best.scale * factor ** 0.5**halvings))
+    for factor in (1 / 3, 3.0):
+        yield replace(best, learning_rate=_rounded(best.learning_rate * factor ** 0.5**halvings))
+
+
+def _rounded(value: float) -> float:
+    """Three digits, so that going there and back arrives at the same number."""
+    return float(f"{value:.3g}")
+
+
+def choose(scored: Mapping[Settings, float]) -> Settings:
+    """The settings with the best validation score; the first of equals.
+
+    Raises:
+        ValueError: no settings have a score.
+
+    Example:
+        >>> choose({Settings(0.1): 70.0, Settings(0.3): 71.0}).learning_rate
+        0.3
+    """
+    finished = {settings: score for settings, score in scored.items() if not math.isnan(score)}
+    if not finished:
+        raise ValueError(f"none of the {len(scored)} settings tried has a score: all of their trainings diverged.")
+    return max(finished, key=lambda settings: finished[settings])
+
+
+def validation_dataset(dataset: Dataset, *, fraction: float = FRACTION, seed: int) -> Dataset:
+    """A data set whose test part is a part of the training pool: what tuning is given instead of the data set.
+
+    Args:
+        dataset: only its training pool is read.
+        fraction: share of each class of the pool that becomes the test part.
+        seed: seed of the split.
+
+    Returns:
+        A data set with the rest of the pool for training. Classes too small to give a sample stay whole.
+
+    Raises:
+        ValueError: no class is large enough to give a sample.
+
+    Example:
+        >>> from equiangular.data import load_dataset
+        >>> digits = load_dataset("digits")
+        >>> inner = validation_dataset(digits, fraction=0.2, seed=0)
+        >>> len(inner.train_y) + len(inner.test_y) == len(digits.train_y)
+        True
+    """
+    held = holdout_indices(dataset.train_y, fraction, seed=seed)
+    kept = np.setdiff1d(np.arange(len(dataset.train_y)), held)
+    held, kept = torch.from_numpy(held), torch.from_numpy(kept)
+    return replace(
+        dataset,
+        train_x=select(dataset.train_x, kept),
+        train_y=dataset.train_y[kept],
+        test_x=select(dataset.train_x, held),
+        test_y=dataset.train_y[held],
+    )
+
+
+def without_validation(dataset: Dataset, fraction: float = FRACTION) -> list[int]:
+    """The classes too small to give a sample of the training pool for validation."""
+    return np.flatnonzero(holdout_counts(dataset.train_counts, fraction) == 0).tolist()
+
+
+def check_effort(effort: str) -> str:
+    """Raise unless ``effort`` is one of :data:`EFFORTS`."""
+    return check_choice(effort, EFFORTS, "tune")

@@ -1,0 +1,375 @@
+"""Results as typed records: what commands compute, files keep and reports show. Plain Python, no torch.
+
+A record is a frozen dataclass of JSON-plain values. :func:`to_json` writes any of them, :func:`from_json` reads one
+back. Numbers that are not defined are NaN here and null in a file.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal, TypeVar
+
+FORMAT = 2
+Kind = Literal["fixed", "mapped", "learned"]
+Verdict = Literal["better", "worse", "level", "cannot tell", "none"]
+T = TypeVar("T")
+
+# Columns of the table of a comparison: key of a measure, heading, unit.
+COLUMNS = (
+    ("balanced_accuracy", "balanced", "%"),
+    ("accuracy", "accuracy", "%"),
+    ("many", "many", "%"),
+    ("medium", "medium", "%"),
+    ("few", "few", "%"),
+    ("ece", "ECE", "%"),
+    ("nc1", "NC1", ""),
+    ("nc2_equiangular", "NC2", ""),
+    ("nc3", "NC3", ""),
+    ("head_parameters", "learned", ""),
+    ("seconds", "time", "s"),
+)
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """What one trial of one method came to: the last epoch, measured once on the test part.
+
+    Attributes:
+        method: name of the method.
+        label: its name in tables.
+        kind: what the built head is, see :attr:`equiangular.heads.Head.kind`.
+        fingerprint: hash of everything the result depends on, the content of the data included.
+        seed: training seed.
+        subset_seed: seed of the cut and of the held-out part.
+        subset_sha256: hash of the samples trained on.
+        backbone: name of the backbone.
+        class_counts: K samples that were trained on, by class.
+        head_parameters: learned numbers of the head.
+        total_parameters: learned numbers of the network.
+        seconds: wall-clock time of the training.
+        loss: mean training loss of the last epoch.
+        scores: percent by name: ``balanced_accuracy``, ``accuracy``, ``many``, ``medium``, ``few``, ``ece`` of the
+            calibrated probabilities, ``ece_uncalibrated``; ``nc1``, ``nc2_equinorm``, ``nc2_equiangular``, ``nc3`` of
+            the training features.
+        per_class: K accuracies in percent.
+        validation: balanced accuracy in percent on the held-out part; NaN where there is none.
+        correction: scale and strength fitted on the held-out part; None where nothing was fitted.
+        note: what was left out, and why.
+        correct: which test samples were classified right, see :func:`pack`; empty in files of format 1.
+        curve: measures of collapse over epochs, where they were recorded.
+        weights_sha256: hash of the trained weights.
+        diverged: why there are no scores, where there are none.
+    """
+
+    method: str
+    label: str
+    kind: Kind
+    fingerprint: str
+    seed: int
+    subset_seed: int
+    subset_sha256: str = ""
+    backbone: str = ""
+    class_counts: list[int] = field(default_factory=list)
+    head_parameters: int = 0
+    total_parameters: int = 0
+    seconds: float = math.nan
+    loss: float = math.nan
+    scores: dict[str, float] = field(default_factory=dict)
+    per_class: list[float] = field(default_factory=list)
+    validation: float = math.nan
+    correction: dict[str, float] | None = None
+    note: str = ""
+    correct: str = ""
+    curve: list[dict[str, float]] = field(default_factory=list)
+    weights_sha256: str = ""
+    diverged: str = ""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over runs, the half width of its 95 % interval (NaN for one run), and the values of the runs."""
+
+    mean: float
+    ci95: float
+    values: list[float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method of a comparison: ``measures`` by the keys of :data:`COLUMNS`, ``validation`` in percent."""
+
+    method: str
+    label: str
+    kind: Kind
+    source: str
+    n: int
+    measures: dict[str, Estimate]
+    validation: float = math.nan
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A fixed head against a learned one, paired by run: points of balanced accuracy, fixed minus learned.
+
+    Attributes:
+        fixed: name of the method with fixed class vectors.
+        learned: name of its rival.
+        difference: mean difference in points.
+        low: lower end of the 95 % interval that decides: the wider of the two below.
+        high: its upper end.
+        p_value: two-sided p-value that belongs to it.
+        over_runs: the interval over runs alone (training and subset).
+        over_samples: the interval over runs and test samples.
+        runs: paired runs.
+        samples: test samples; 0 where it is not known which of them were classified right.
+        p_adjusted: p-value after Holm's correction for the number of contrasts.
+        simultaneous: the interval after Bonferroni's correction for the number of contrasts.
+    """
+
+    fixed: str
+    learned: str
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    over_runs: tuple[float, float]
+    over_samples: tuple[float, float]
+    runs: int
+    samples: int
+    p_adjusted: float = math.nan
+    simultaneous: tuple[float, float] = (math.nan, math.nan)
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What would settle an open question: the width of the interval in points, runs, test samples; None: not alone."""
+
+    width: float
+    runs: int | None = None
+    samples: int | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer of a comparison: a verdict, the words for it, and the contrast it rests on."""
+
+    verdict: Verdict
+    word: str
+    effect: str
+    statistics: str
+    margin: float
+    fixed: str | None = None
+    learned: str | None = None
+    contrast: Contrast | None = None
+    needed: Needed | None = None
+
+    @property
+    def sentence(self) -> str:
+        """Word, effect and statistics in one text."""
+        return " ".join(part for part in (self.word, self.effect, self.statistics) if part)
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """The data of a comparison, as they were used: sizes of the parts, the classes, what was noticed."""
+
+    name: str
+    classes: list[str]
+    source: str = ""
+    kind: str = ""
+    shape: list[int] = field(default_factory=list)
+    samples: dict[str, int] = field(default_factory=dict)
+    counts: list[int] = field(default_factory=list)
+    digest: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What tuning chose for one training: settings, their validation score by method, trainings it took."""
+
+    settings: dict[str, Any]
+    validation: dict[str, float]
+    trainings: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A whole comparison, as ``results.json`` has it."""
+
+    config: dict[str, Any]
+    data: DataSummary
+    backbone: str
+    rows: list[Row]
+    contrasts: list[Contrast]
+    answer: Answer | None
+    runs: list[TrialRecord]
+    tuning: dict[str, Tuned] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def row(self, method: str) -> Row:
+        """The row of a method.
+
+        Raises:
+            KeyError: it was not compared.
+        """
+        return {row.method: row for row in self.rows}[method]
+
+
+def pack(correct: Sequence[bool]) -> str:
+    """Truth values as text, eight to a byte, base64.
+
+    Example:
+        >>> pack([True, False, True]), unpack(pack([True, False, True]), 3)
+        ('oA==', [True, False, True])
+    """
+    padded = [*map(bool, correct), *[False] * (-len(correct) % 8)]
+    bits = (sum(bit << 7 - j for j, bit in enumerate(padded[i : i + 8])) for i in range(0, len(padded), 8))
+    return base64.b64encode(bytes(bits)).decode()
+
+
+def unpack(text: str, number: int) -> list[bool]:
+    """The first ``number`` truth values of :func:`pack`.
+
+    Raises:
+        ValueError: there are not so many.
+    """
+    data = base64.b64decode(text)
+    if not 0 <= 8 * len(data) - number < 8:
+        raise ValueError(f"{8 * len(data)} truth values where {number} are expected; the record is damaged.")
+    return [bool(data[i // 8] >> 7 - i % 8 & 1) for i in range(number)]
+
+
+def to_json(record: Any) -> dict[str, Any]:
+    """A record as JSON-plain values with the number of its format; NaN and infinity become None.
+
+    Example:
+        >>> to_json(Needed(4.0, runs=20))
+        {'format': 2, 'width': 4.0, 'runs': 20, 'samples': None}
+    """
+    return {"format": FORMAT, **_plain(record)}
+
+
+def from_json(kind: type[T], values: Mapping[str, Any]) -> T:
+    """The record that :func:`to_json` wrote; a comparison may be of format 1 too.
+
+    Raises:
+        ValueError: another format, a field that is missing, unknown or of the wrong type; the message names it.
+
+    Example:
+        >>> from_json(Needed, to_json(Needed(4.0, runs=20)))
+        Needed(width=4.0, runs=20, samples=None)
+    """
+    values = dict(values) if isinstance(values, Mapping) else {}
+    version = values.pop("format", None)
+    if version == 1 and kind is Comparison:
+        return _from_format_1(values)  # type: ignore[return-value]
+    if version != FORMAT:
+        raise ValueError(
+            f"a {kind.__name__} of format {version!r}, and this version of equiangular reads format {FORMAT}."
+        )
+    return _read(kind, values, kind.__name__)
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _read(hint: Any, value: Any, where: str) -> Any:
+    """``value`` in the type of a field."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if is_dataclass(hint):
+        hints = typing.get_type_hints(hint)
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{where} must be an object, got {type(value).__name__}.")
+        if unknown := sorted(value.keys() - hints.keys()):
+            raise ValueError(f"{where} has an unknown field {unknown[0]!r}.")
+        try:
+            return hint(**{name: _read(hints[name], item, f"{where}.{name}") for name, item in value.items()})
+        except TypeError as error:
+            raise ValueError(f"{where} is incomplete: {error}.") from error
+    if origin in (types.UnionType, typing.Union):
+        kinds = [option for option in inner if option is not type(None)]
+        return None if value is None else _read(kinds[0], value, where)
+    if hint is Any:
+        return value
+    if origin is Literal:
+        if value not in inner:
+            raise ValueError(f"{where} must be one of {', '.join(map(repr, inner))}, got {value!r}.")
+        return value
+    if hint is float and (value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))):
+        return math.nan if value is None else float(value)
+    if origin is list and isinstance(value, list):
+        return [_read(inner[0], item, where) for item in value]
+    if origin is tuple and isinstance(value, list) and len(value) == len(inner):
+        return tuple(_read(h, item, where) for h, item in zip(inner, value, strict=True))
+    if origin is dict and isinstance(value, Mapping):
+        return {key: _read(inner[1], item, f"{where}[{key!r}]") for key, item in value.items()}
+    if origin is None and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+        return value
+    raise ValueError(f"{where} must be {getattr(hint, '__name__', hint)}, got {value!r}.")
+
+
+_ANSWERED_BEFORE = (
+    "Written by an earlier version, whose verdict did not follow from its tests and which told fixed from learned by "
+    "the method's name. Compare again to have both."
+)
+
+
+def _from_format_1(values: Mapping[str, Any]) -> Comparison:
+    """A comparison of format 1: rows, contrasts over runs and records; the verdict, which was not sound, is dropped."""
+    try:
+        keys = [key for key, _, _ in COLUMNS]
+        rows = [
+            Row(
+                name,
+                row["label"],
+                "fixed" if row["fixed"] else "learned",
+                row["source"],
+                row["n"],
+                {key: _read(Estimate, row[key], key) for key in keys},
+            )
+            for name, row in values["table"].items()
+        ]
+        of_row = {row.method: row for row in rows}
+        return Comparison(
+            values["config"],
+            DataSummary(values["data"]["name"], values["data"]["classes"], values["data"]["source"]),
+            values["backbone"],
+            rows,
+            [_contrast_of_format_1(contrast) for contrast in values["comparisons"]],
+            None,
+            [_trial_of_format_1(run, of_row[run["method"]]) for run in values["runs"]],
+            notes=[_ANSWERED_BEFORE],
+            provenance=values["provenance"],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no comparison of format 1: {error!r}.") from error
+
+
+def _contrast_of_format_1(c: Mapping[str, Any]) -> Contrast:
+    interval, unknown = (c["ci_low"], c["ci_high"]), (math.nan, math.nan)
+    place = (c["fixed"], c["learnable"], c["mean_difference"], *interval, c["p_value"], interval, unknown)
+    return Contrast(*place, c["n"], 0, c["p_holm"])
+
+
+def _trial_of_format_1(run: Mapping[str, Any], row: Row) -> TrialRecord:
+    same = {f.name for f in fields(TrialRecord)} & run.keys() - {"scores", "correction"}
+    kept = {name: run[name] for name in same}
+    measures = {key for key, _, _ in COLUMNS if key not in ("head_parameters", "seconds")} | {"nc2_equinorm"}
+    kept |= {"loss": run.get("final_loss"), "scores": {key: run.get(key) for key in sorted(measures)}}
+    return _read(TrialRecord, {"label": row.label, "kind": row.kind, **kept}, "a run")

@@ -1,0 +1,1 @@
+"""What a training is told: plain values, no torch."""

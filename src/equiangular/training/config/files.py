@@ -1,0 +1,90 @@
+"""From YAML files and single settings to a checked configuration."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from equiangular._checks import did_you_mean
+from equiangular._extras import require
+
+Config = TypeVar("Config")
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        ValueError: the file is missing, is not YAML (the line is named), or holds no mapping.
+    """
+    yaml = require("yaml", extra="train", purpose="Reading a configuration")
+    try:
+        values = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read the configuration {str(path)!r}: {error.strerror or error}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{str(path)!r} is not YAML: {' '.join(str(error).split())}.") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ValueError(f"{str(path)!r} must hold 'name: value' lines, got {type(values).__name__}.")
+    return {str(key): value for key, value in values.items()}
+
+
+def write_yaml(values: Mapping[str, Any]) -> str:
+    """Plain values as YAML text, in their order."""
+    yaml = require("yaml", extra="train", purpose="Writing a configuration")
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, default_flow_style=None)
+
+
+def make_config(kind: type[Config], *layers: Mapping[str, Any], where: str = "the configuration") -> Config:
+    """A configuration made of layers of plain values; a later layer wins.
+
+    Args:
+        kind: a dataclass whose fields have defaults.
+        layers: mappings from field names to values; None in a layer leaves the value of the layers before.
+        where: what the values are, for the message.
+
+    Raises:
+        ValueError: an unknown name (the closest one is suggested), a value of the wrong type or out of range.
+
+    Example:
+        >>> from equiangular.training.config.budget import Budget
+        >>> make_config(Budget, {"epochs": 5, "learning_rate": "1e-1"}, {"epochs": 3}).epochs
+        3
+    """
+    known = {f.name: f for f in fields(kind)}
+    hints = typing.get_type_hints(kind)
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            if name not in known:
+                raise ValueError(f"unknown key {name!r} in {where}{did_you_mean(name, list(known))}")
+            if value is not None:
+                merged[name] = _of_type(value, hints[name], f"{name} in {where}")
+    return kind(**merged)
+
+
+def _of_type(value: Any, hint: Any, name: str) -> Any:
+    """``value`` in the type of a field, or an error that names both."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):  # X | None
+        hint = next(option for option in typing.get_args(hint) if option is not type(None))
+    origin = typing.get_origin(hint) or hint
+    if origin is float and isinstance(value, str):  # YAML reads 1e-3 as a text
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if origin is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if origin is tuple and isinstance(value, (list, tuple)) and len(value) == len(typing.get_args(hint)):
+        return tuple(_of_type(v, h, name) for v, h in zip(value, typing.get_args(hint), strict=True))
+    if isinstance(value, origin) and (origin is bool or not isinstance(value, bool)):
+        return value
+    words = {int: "an integer", float: "a number", str: "a text", bool: "true or false", dict: "a mapping"}
+    wanted = words.get(origin, f"a list of {len(typing.get_args(hint))} numbers")
+    raise ValueError(f"{name} must be {wanted}, got {value!r}.")

@@ -1,0 +1,186 @@
+"""The batches of a training run. Every draw is a pure function of (seed, epoch, step) over the whole batch.
+
+So a run can be taken up at any step, and what it sees does not depend on the number of processes: each draws for the
+whole batch and computes its own part.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from equiangular.data.stream import stream_batches
+from equiangular.longtail.class_members import ClassMembers
+from equiangular.training.augment import Augmentation, Mixing
+from equiangular.training.config.budget import Budget, sampler_alpha
+from equiangular.training.config.draws import batch_bounds, derived_seed, even_parts
+from equiangular.training.engine.sampling import class_balanced_order, uniform_order
+
+
+@dataclass
+class Batch:
+    """What one process computes of one optimiser step.
+
+    Attributes:
+        step: number of the step within the epoch.
+        size: samples of the whole batch, over all processes and parts.
+        target: the target of the whole batch, on the device.
+        parts: inputs and target of this process, one pair for each part of gradient accumulation.
+    """
+
+    step: int
+    size: int
+    target: Any
+    parts: list[tuple[Tensor, Any]]
+
+
+@dataclass
+class _Plan:
+    """The draws for one whole batch, and the positions in it that this process computes, ``own``, and needs for it.
+
+    ``index`` has the batch in the training data and then what it is mixed with from outside of it.
+    """
+
+    step: int
+    index: Tensor
+    labels: Tensor
+    partner_labels: Tensor | None
+    augmentation: Any
+    mixing: Any
+    own: list[slice]
+    needed: list[slice] | list[Tensor]
+
+
+class Batches:
+    """All batches of a run.
+
+    Args:
+        inputs: (N, ...) images of bytes or rows of floats: a tensor, or what is indexed like one and decodes on demand.
+        labels: (N,) int64 tensor.
+        budget: batch size, sampler, augmentation and mixing.
+        seed: training seed.
+        prepare: turns a batch of inputs, augmented and on the device, into what the network takes.
+        device: where the batches go.
+        rank: number of this process.
+        world_size: number of processes.
+        accumulate: parts of gradient accumulation.
+        workers: processes that decode.
+
+    Raises:
+        ValueError: augmentation of what is no image, or a text that describes none.
+    """
+
+    def __init__(
+        self,
+        inputs: Any,
+        labels: Tensor,
+        budget: Budget,
+        *,
+        seed: int,
+        prepare: Callable[[Tensor], Tensor],
+        device: torch.device,
+        rank: int = 0,
+        world_size: int = 1,
+        accumulate: int = 1,
+        workers: int = 0,
+    ) -> None:
+        self.inputs, self.labels, self.budget, self.seed = inputs, labels, budget, seed
+        self.prepare, self.device, self.workers = prepare, device, workers
+        self.rank, self.world_size, self.accumulate = rank, world_size, accumulate
+        self.bounds = batch_bounds(len(labels), budget.batch_size)
+        self.augmentation, self.mixing = parse_augmentation(budget, inputs)
+        self.members = ClassMembers(labels) if self.mixing is not None and self.mixing.from_all_data else None
+
+    def __len__(self) -> int:
+        """Steps of an epoch."""
+        return len(self.bounds)
+
+    def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch from step ``start`` on."""
+        order = self._order(epoch)
+        plans: deque[_Plan] = deque()
+
+        def wanted() -> Iterator[Tensor]:
+            for step in range(start, len(self.bounds)):
+                index = order[slice(*self.bounds[step])]
+                plan = self._plan(epoch, step, index)
+                plans.append(plan)
+                yield from (plan.index[needed] for needed in plan.needed)
+
+        loaded = stream_batches(self.inputs, wanted(), self.workers)
+        for _ in range(start, len(self.bounds)):
+            first = next(loaded)
+            plan = plans.popleft()
+            inputs = [first, *(next(loaded) for _ in plan.needed[1:])]
+            yield self._batch(plan, inputs)
+
+    def _order(self, epoch: int) -> Tensor:
+        alpha = sampler_alpha(self.budget.sampler)
+        if alpha:
+            return class_balanced_order(self.labels, self.seed, epoch, alpha)
+        return uniform_order(len(self.labels), self.seed, epoch)
+
+    def _plan(self, epoch: int, step: int, index: Tensor) -> _Plan:
+        num, shape, labels = len(index), tuple(self.inputs.shape[1:]), self.labels[index]
+        draws = mixed = None
+        if self.augmentation is not None or self.mixing is not None:
+            generator = torch.Generator().manual_seed(derived_seed(self.seed, epoch, step, 1))
+            if self.augmentation is not None:
+                draws = self.augmentation.draw(num if self.members is None else 2 * num, shape, generator)
+            if self.mixing is not None:
+                mixed = self.mixing.draw(num, shape, generator, labels=labels, members=self.members)
+        # A part has two samples at least, for the sake of BatchNorm.
+        parts = even_parts(0, num, min(self.accumulate, max(1, num // 2)))
+        own = [slice(*even_parts(*part, self.world_size)[self.rank]) for part in parts]
+        needed: Any = own
+        partner_labels = None
+        if mixed is not None:
+            index = index if mixed.extra is None else torch.cat([index, mixed.extra])
+            partner_labels = self.labels[index[mixed.partner]]
+            needed = [torch.cat([torch.arange(o.start, o.stop), mixed.partner[o]]).unique() for o in own]
+        return _Plan(step, index, labels, partner_labels, draws, mixed, own, needed)
+
+    def _batch(self, plan: _Plan, inputs: list[Tensor]) -> Batch:
+        target = self._target(plan, slice(None))
+        parts = []
+        for x, own, needed in zip(inputs, plan.own, plan.needed, strict=True):
+            x = x.to(self.device, non_blocking=True)
+            if plan.augmentation is not None:
+                draws = {name: values[needed] for name, values in plan.augmentation.items()}  # moved where used
+                x = self.augmentation.apply(x, draws)
+            x = self.prepare(x)
+            if plan.mixing is not None:
+                both = torch.arange(own.start, own.stop), plan.mixing.partner[own]
+                mine, theirs = (torch.searchsorted(needed, i).to(self.device) for i in both)
+                x = self.mixing.apply(x[mine], x[theirs], plan.mixing.rows(own))
+            whole = own == slice(0, len(plan.labels))
+            parts.append((x, target if whole else self._target(plan, own)))
+        return Batch(plan.step, len(plan.labels), target, parts)
+
+    def _target(self, plan: _Plan, rows: slice) -> Any:
+        labels = plan.labels[rows].to(self.device, non_blocking=True)
+        if plan.mixing is None:
+            return labels
+        lam = plan.mixing.rows(rows).lam
+        lam = lam.to(self.device, non_blocking=True) if isinstance(lam, Tensor) else lam
+        return labels, plan.partner_labels[rows].to(self.device, non_blocking=True), lam
+
+
+def parse_augmentation(budget: Budget, inputs: Any) -> tuple[Any, Any]:
+    """The augmentation and the mixing that a budget asks for; None for none."""
+    augmentation = mixing = None
+    if budget.augment != "none":
+        augmentation = Augmentation.parse(budget.augment)
+        if len(inputs.shape) != 4:
+            raise ValueError(
+                f"augment={budget.augment!r} is for images, the inputs have shape {tuple(inputs.shape)}. "
+                "Use augment='none'; mix='mixup:0.2' works on tables too."
+            )
+    if budget.mix != "none":
+        mixing = Mixing.parse(budget.mix)
+    return augmentation, mixing

@@ -1,0 +1,81 @@
+"""The Lightning Fabric of a training: devices, processes and how they share the work."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import inspect
+import logging
+import os
+from typing import Any
+
+import torch
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+
+from equiangular._extras import require
+from equiangular.training.config.hardware import Hardware
+from equiangular.training.engine.sharding import shard
+
+
+def launched_processes() -> tuple[int, int] | None:
+    """Processes on each node and number of nodes, if ``torchrun`` or SLURM started this one; else None."""
+    environment = os.environ
+    if "TORCHELASTIC_RUN_ID" in environment or "GROUP_WORLD_SIZE" in environment:
+        local = int(environment.get("LOCAL_WORLD_SIZE", 1))
+        return local, int(environment.get("WORLD_SIZE", local)) // local
+    if int(environment.get("SLURM_NTASKS", 1)) > 1 and "SLURM_PROCID" in environment:
+        nodes = int(environment.get("SLURM_NNODES", 1))
+        return int(environment["SLURM_NTASKS"]) // nodes, nodes
+    return None
+
+
+def make_fabric(hardware: Hardware) -> Any:
+    """A launched ``lightning_fabric.Fabric``; for several devices it starts the other processes.
+
+    Raises:
+        ValueError: a device or precision that this machine does not have.
+        ImportError: Lightning is missing.
+    """
+    fabric_module = require("lightning_fabric", extra="train", purpose="Training")
+    devices, nodes = launched_processes() or (hardware.devices, hardware.num_nodes)
+    if hardware.accelerator == "cuda" and not torch.cuda.is_available():
+        raise ValueError("accelerator='cuda' needs an NVIDIA GPU that PyTorch can see; there is none. Use 'auto'.")
+    if hardware.threads:
+        torch.set_num_threads(hardware.threads)
+    elif devices > 1:
+        torch.set_num_threads(1)
+    # It announces the precision it was told, for every training of a study anew.
+    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
+    fabric = fabric_module.Fabric(
+        accelerator=hardware.accelerator,
+        devices=devices,
+        num_nodes=nodes,
+        strategy=_strategy(hardware.strategy, devices * nodes),
+        precision=hardware.precision,
+    )
+    fabric.launch()
+    if fabric.world_size > 1:
+        atexit.register(_close_process_group)
+    return fabric
+
+
+def _close_process_group() -> None:
+    """End the threads of the process group before the interpreter goes: those left running abort the process."""
+    gc.collect()  # sharded modules hold the group in cycles
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+    gc.collect()
+
+
+def _strategy(name: str, processes: int) -> Any:
+    """Fabric's strategy; one process needs none."""
+    if processes == 1:
+        return "auto"
+    strategies = require("lightning_fabric.strategies", extra="train", purpose="Training on several devices")
+    if name == "fsdp":
+        return strategies.ModelParallelStrategy(shard, data_parallel_size=processes, tensor_parallel_size=1)
+    # Buffers need no broadcast: BatchNorm is synchronised and the frames are the same everywhere.
+    known = inspect.signature(DistributedDataParallel).parameters
+    option = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    return strategies.DDPStrategy(gradient_as_bucket_view=True, **{option: False})

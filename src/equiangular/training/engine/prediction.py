@@ -1,0 +1,85 @@
+"""A task's outputs for a whole part of a data set: evaluation mode, no augmentation, shared among the processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+
+from equiangular.data.split import as_float
+from equiangular.data.stream import stream_batches
+from equiangular.training.config.draws import even_parts
+from equiangular.training.model.task import Task
+
+Prepare = Callable[[Tensor], Tensor]
+
+
+@torch.no_grad()
+def predict(
+    task: Task,
+    inputs: Any,
+    *,
+    prepare: Prepare = as_float,
+    batch_size: int = 1024,
+    workers: int = 0,
+    fabric: Any = None,
+) -> tuple[Tensor, Tensor]:
+    """Features (N, d) and logits (N, K) of a task, on the CPU; arguments as for :func:`backbone_features`."""
+    outputs = [task(x) for x in _chunks(task, inputs, prepare, batch_size, workers, fabric)]
+    return tuple(_together([o[name] for o in outputs], inputs, fabric) for name in ("features", "logits"))
+
+
+@torch.no_grad()
+def backbone_features(
+    task: Task,
+    inputs: Any,
+    *,
+    prepare: Prepare = as_float,
+    batch_size: int = 1024,
+    workers: int = 0,
+    fabric: Any = None,
+) -> Tensor:
+    """What the backbone makes of the inputs, (N, num_features), on the CPU. The head takes these.
+
+    Args:
+        task: backbone and head; put into evaluation mode.
+        inputs: (N, ...) images of bytes or floats.
+        prepare: turns a batch of them into what the network takes.
+        batch_size: samples at a time.
+        workers: processes that decode images which are not in memory.
+        fabric: of a distributed run: each process computes a part, and all get the whole.
+    """
+    outputs = [task.backbone(x) for x in _chunks(task, inputs, prepare, batch_size, workers, fabric)]
+    return _together(outputs, inputs, fabric)
+
+
+def _chunks(
+    task: Task, inputs: Any, prepare: Prepare, batch_size: int, workers: int, fabric: Any
+) -> Iterator[Tensor]:
+    """Batches of this process's part. Every process has the same number of them, as a sharded model needs."""
+    task.eval()
+    like = next(task.parameters())
+    parts = _parts(inputs, fabric)
+    number = -(-max(1, *(stop - start for start, stop in parts)) // batch_size)
+    bounds = even_parts(*parts[0 if fabric is None else fabric.global_rank], number)
+    for x in stream_batches(inputs, (torch.arange(*b) for b in bounds), workers):
+        yield prepare(x.to(like.device)).to(like.dtype)
+
+
+def _parts(inputs: Any, fabric: Any) -> list[tuple[int, int]]:
+    return even_parts(0, inputs.shape[0], 1 if fabric is None else fabric.world_size)
+
+
+def _together(outputs: list[Tensor], inputs: Any, fabric: Any) -> Tensor:
+    """The outputs of all processes in the order of the inputs, on the CPU."""
+    own = torch.cat(outputs)
+    if fabric is None or fabric.world_size == 1:
+        return own.cpu()
+    sizes = [stop - start for start, stop in _parts(inputs, fabric)]
+    padded = own.new_zeros(max(sizes), *own.shape[1:])
+    padded[: len(own)] = own
+    gathered = [torch.empty_like(padded) for _ in sizes]
+    distributed.all_gather(gathered, padded)
+    return torch.cat([part[:size] for part, size in zip(gathered, sizes, strict=True)]).cpu()

@@ -1,0 +1,88 @@
+"""The criteria of the methods: losses of the samples, (B,), from features, targets, head and context."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from equiangular.heads import Head
+from equiangular.losses import (
+    dot_regression_loss,
+    logit_adjusted_cross_entropy,
+    soft_target_cross_entropy,
+    vector_scaling_loss,
+)
+from equiangular.losses.arb import arb_loss
+from equiangular.losses.class_balanced import class_balanced_loss
+from equiangular.losses.focal import focal_loss
+from equiangular.losses.label_aware_smoothing import label_aware_smoothing_loss
+from equiangular.losses.ldam import deferred_class_weights, ldam_loss
+from equiangular.training.methods.base import Context
+
+# The last fifth of the epochs is re-weighted: from epoch 160 of 200 in Cao et al. 2019.
+DEFERRED_START = 0.8
+GAMMA = 0.15  # of vector scaling
+
+
+def cross_entropy(features: Tensor, target: Any, head: Head, context: Context) -> Tensor:
+    """Cross-entropy on the head's own logits (scaled cosines for a normalised head)."""
+    return soft_target_cross_entropy(head.logits_from_features(features), target, reduction="none")
+
+
+def focal(features: Tensor, target: Any, head: Head, context: Context) -> Tensor:
+    """Softmax focal loss with gamma = 2 on the head's own logits."""
+    return focal_loss(head.logits_from_features(features), target, gamma=2.0, reduction="none")
+
+
+def class_balanced(features: Tensor, target: Any, head: Head, context: Context, *, gamma: float = 0.0) -> Tensor:
+    """Cross-entropy, or focal loss for ``gamma`` above 0, weighted by 1 / E_n with beta = 0.9999."""
+    logits = head.logits_from_features(features)
+    return class_balanced_loss(logits, target, context.class_counts, gamma=gamma, reduction="none")
+
+
+def label_aware_smoothing(features: Tensor, target: Any, head: Head, context: Context) -> Tensor:
+    """Cross-entropy against labels smoothed by up to 0.3 for the largest class and not at all for the smallest."""
+    logits = head.logits_from_features(features)
+    return label_aware_smoothing_loss(logits, target, context.class_counts, reduction="none")
+
+
+def arb(features: Tensor, target: Any, head: Head, context: Context) -> Tensor:
+    """ARB loss on the head's own logits, with the class counts of the whole batch.
+
+    With the counts of the training set it would be logit adjustment.
+    """
+    counts = context.batch_counts(target, head.num_classes)
+    return arb_loss(head.logits_from_features(features), target, counts, reduction="none")
+
+
+def logit_adjusted(features: Tensor, target: Any, head: Head, context: Context) -> Tensor:
+    """Cross-entropy on logits + log prior of the training classes; at test time the prior is left out."""
+    logits = head.logits_from_features(features)
+    return logit_adjusted_cross_entropy(logits, target, context.class_counts, reduction="none")
+
+
+def vector_scaled(features: Tensor, target: Any, head: Head, context: Context, *, gamma: float = GAMMA) -> Tensor:
+    """Cross-entropy on (n_k / n_max)^gamma logits + log prior; at test time the bare logits are used."""
+    logits = head.logits_from_features(features)
+    return vector_scaling_loss(logits, target, context.class_counts, gamma=gamma, reduction="none")
+
+
+def ldam(features: Tensor, target: Any, head: Head, context: Context, *, deferred: bool = False) -> Tensor:
+    """Margins n_k^(-1/4) on the cosines; ``deferred`` weighs the classes from 80 % of the epochs on.
+
+    Like every normalised head of the comparison it has the BatchNorm of Yang et al. (2022) in front, which the source
+    has not; scale 30 and largest margin 0.5 are the source's.
+    """
+    counts, weight = context.class_counts, None
+    if deferred:
+        weight = deferred_class_weights(counts, context.epoch, context.epochs, start=DEFERRED_START)
+    cosines = F.linear(features, head.class_vectors())
+    return ldam_loss(cosines, target, counts, scale=head.scale, class_weight=weight, reduction="none")
+
+
+def dot_regression(features: Tensor, target: Any, head: Head, context: Context, *, balance: str = "none") -> Tensor:
+    """(w_y . h - 1)^2 / 2 on unit-norm features; ``balance="batch"`` averages per class within the batch first."""
+    counts = context.batch_counts(target, head.num_classes) if balance == "batch" else None
+    return dot_regression_loss(features, target, head.weight, balance=balance, batch_counts=counts, reduction="none")

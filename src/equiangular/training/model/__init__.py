@@ -1,0 +1,1 @@
+"""A classifier: backbone and head in one module, its description, its files."""

@@ -1,0 +1,1 @@
+"""Trials: from data and options to a finished classifier and its scores; folders, checkpoints."""

@@ -1,0 +1,184 @@
+"""The whole state of a training in one safetensors file, from which it goes on as if it had never stopped.
+
+Weights, buffers, optimiser and average are tensors; position, losses and the configuration are JSON in the file's
+header. No generator is stored, because every draw is a function of (seed, epoch, step).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from equiangular._extras import require
+from equiangular._files import prepare_folder, write_atomically
+from equiangular.training.engine.loop import Training
+from equiangular.training.engine.sharding import full_tensor, load_sharded
+
+FORMAT = 1
+_KEY = "equiangular-checkpoint"
+
+
+def save_checkpoint(path: str | Path, training: Training, *, config: dict[str, Any], extra: Any = None) -> None:
+    """Write the state of a training; the file that was there is replaced when the new one is complete.
+
+    All processes of a distributed run call this together; the first one writes.
+
+    Args:
+        path: the file.
+        training: what to write.
+        config: JSON-plain values that have to be the same when the training goes on.
+        extra: JSON-plain values to be given back by :func:`load_checkpoint`.
+
+    Raises:
+        ValueError: it cannot be written, a full disk among the reasons; the old file is unharmed.
+    """
+    tensors = {
+        f"{part}.{name}": full_tensor(value)
+        for part, state in _tensor_states(training).items()
+        for name, value in state.items()
+    }
+    total = training.fabric.all_reduce(training.total.clone(), reduce_op="sum")  # it works in place
+    state = {
+        "format": FORMAT,
+        "config": config,
+        "epoch": training.epoch,
+        "step": training.step,
+        "total": float(total),
+        "losses": training.losses,
+        "seconds": training.seconds,
+        "precision": training.fabric.strategy.precision.state_dict(),
+        "extra": extra,
+    }
+    failure = None
+    if training.fabric.is_global_zero:
+        try:
+            _write(Path(path), tensors, state)
+        except (OSError, ValueError) as error:
+            failure = f"cannot write the checkpoint {str(path)!r}: {getattr(error, 'strerror', None) or error}"
+    failure = training.fabric.broadcast(failure)
+    if failure:
+        kept = "The checkpoint before it is unharmed" if Path(path).exists() else "There is none before it"
+        raise ValueError(f"{failure}. {kept}; make room and go on with: equiangular resume {Path(path).parents[1]}")
+
+
+def _write(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    torch_format = require("safetensors.torch", extra="train", purpose="Writing a checkpoint")
+    prepare_folder(path.parent)
+    content = torch_format.save(tensors, metadata={_KEY: json.dumps(state)})
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # complete on the disk before the old one goes
+
+    write_atomically(path, write)
+
+
+def load_checkpoint(path: str | Path, training: Training, *, config: dict[str, Any]) -> Any:
+    """Bring a new training to the state in a file.
+
+    Args:
+        path: the file.
+        training: made from the same configuration; changed in place.
+        config: as for :func:`save_checkpoint`.
+
+    Returns:
+        The ``extra`` values.
+
+    Raises:
+        ValueError: a damaged or foreign file, another format, or another configuration; what differs is named.
+    """
+    tensors, state = read_checkpoint(path)
+    check_same(config, state["config"], path)
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        part, _, rest = name.partition(".")
+        parts.setdefault(part, {})[rest] = value
+    try:
+        _load_module(training.task, parts.get("task", {}))
+        if training.average is not None:
+            _load_module(training.average, parts.get("average", {}))
+        _load_optimizer(training.optimizer.optimizer, parts.get("optimizer", {}))
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise ValueError(f"the checkpoint {str(path)!r} does not fit this network: {error}") from error
+    training.fabric.strategy.precision.load_state_dict(state["precision"])
+    training.epoch, training.step = state["epoch"], state["step"]
+    training.losses, training.seconds = list(state["losses"]), state["seconds"]
+    training.total.fill_(state["total"] if training.fabric.is_global_zero else 0.0)
+    return state["extra"]
+
+
+def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and state in a checkpoint file.
+
+    Raises:
+        ValueError: a damaged or foreign file, or another format.
+    """
+    safetensors = require("safetensors", extra="train", purpose="Reading a checkpoint")
+    advice = "Delete the file to train from the beginning."
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as archive:
+            state = json.loads((archive.metadata() or {})[_KEY])
+            if state["format"] != FORMAT:
+                raise ValueError(
+                    f"the checkpoint {str(path)!r} has format {state['format']!r}, this version of equiangular reads "
+                    f"format {FORMAT}. Go on with the version that wrote it. {advice}"
+                )
+            return {name: archive.get_tensor(name) for name in archive.keys()}, state  # noqa: SIM118 - no mapping
+    except (OSError, safetensors.SafetensorError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{str(path)!r} is no checkpoint of equiangular, or it is damaged ({error!r}). {advice}"
+        ) from error
+
+
+def check_same(config: dict[str, Any], stored: dict[str, Any], path: str | Path) -> None:
+    """Raise if a configuration differs from the stored one, naming every key that does."""
+    names = [*stored, *(name for name in config if name not in stored)]
+    absent = object()
+    changed = [n for n in names if config.get(n, absent) != stored.get(n, absent)]
+    if changed:
+        listed = ", ".join(f"{n}: {stored.get(n, 'nothing')!r} then, {config.get(n, 'nothing')!r} now" for n in changed)
+        raise ValueError(
+            f"the run of {str(path)!r} was started with another configuration ({listed}). Go on with the old one, or "
+            "start a new run in another folder (--output)."
+        )
+
+
+def _tensor_states(training: Training) -> dict[str, dict[str, Tensor]]:
+    optimizer = training.optimizer.optimizer.state_dict()["state"]
+    states = {
+        "task": training.task.state_dict(),
+        "optimizer": {f"{i}.{name}": value for i, values in optimizer.items() for name, value in values.items()},
+    }
+    if training.average is not None:
+        states["average"] = training.average.state_dict()
+    return {
+        part: {n: v for n, v in state.items() if isinstance(v, Tensor)} for part, state in states.items()
+    }
+
+
+@torch.no_grad()
+def _load_module(module: nn.Module, values: dict[str, Tensor]) -> None:
+    own = module.state_dict()
+    if own.keys() != values.keys():
+        raise ValueError(f"its weights have other names, such as {sorted(own.keys() ^ values.keys())[0]!r}")
+    for name, value in values.items():
+        load_sharded(own[name], value)
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, values: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for name, value in values.items():
+        number, _, key = name.partition(".")
+        like = parameters[int(number)]
+        if value.shape == like.shape:
+            value = load_sharded(torch.empty_like(like), value)
+        state.setdefault(int(number), {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

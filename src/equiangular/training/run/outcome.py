@@ -1,0 +1,149 @@
+"""What follows the training of a network: second stage, correction fitted on held-out data, scores of the test part."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from equiangular.data.split import Split
+from equiangular.heads import Head
+from equiangular.measures.collapse import ClassMoments, collapse_measures
+from equiangular.training.config.draws import even_parts
+from equiangular.training.engine.prediction import backbone_features
+from equiangular.training.methods import Method, StoredFeatures, TwoStageMethod
+from equiangular.training.model.correction import corrected_logits, fit_correction
+from equiangular.training.model.info import ModelInfo
+from equiangular.training.model.task import Task
+from equiangular.training.run.scoring import Scorer
+
+
+class Outputs(NamedTuple):
+    """What a trained backbone makes of every part: evaluation mode, no augmentation, on the CPU."""
+
+    stored: StoredFeatures
+    test: Tensor
+    fabric: Any = None
+
+    @classmethod
+    def of(cls, task: Task, split: Split, *, workers: int = 0, fabric: Any = None) -> Outputs:
+        """The backbone's outputs; in a distributed run the processes share the work and all have the whole."""
+        task.to("cpu" if fabric is None else fabric.device)
+        shared = {"prepare": split.standardise, "workers": workers, "fabric": fabric}
+        parts = (split.train_x, split.holdout_x, split.test_x)
+        train, held, test = (backbone_features(task, part, **shared) for part in parts)
+        task.cpu()
+        held_out = (held, split.holdout_y) if len(held) else (None, None)
+        return cls(StoredFeatures(train, split.train_y, *held_out), test, fabric)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished classifier and what the test part says about it.
+
+    Attributes:
+        task: backbone and final head, on the CPU.
+        info: its description, with scale and strength fitted on the held-out part where that was large enough.
+        scores: of the test part, see :meth:`equiangular.training.Scorer.compute`; ``ece_uncalibrated`` is the
+            calibration error of the head's own logits.
+        details: see :meth:`equiangular.training.Scorer.details`.
+        validation: balanced accuracy in percent on the held-out part; None where there is none.
+        correct: (M,) bool: which test samples were classified right.
+        collapse: NC1 to NC3 of the training features, in float64.
+        note: what was left out, and why.
+    """
+
+    task: Task
+    info: ModelInfo
+    scores: dict[str, Any]
+    details: dict[str, Any]
+    validation: float | None
+    correct: Tensor
+    collapse: dict[str, float]
+    note: str = ""
+
+
+def conclude(task: Task, method: Method, split: Split, info: ModelInfo, outputs: Outputs) -> Outcome:
+    """Second stage, calibration on the held-out part, and the one look at the test part.
+
+    Args:
+        task: the trained task; its backbone is used as it is.
+        method: the method.
+        split: the parts of the run.
+        info: the description of the task, without correction.
+        outputs: what its backbone makes of the parts.
+    """
+    stored, fabric = outputs.stored, outputs.fabric
+    head = final_head(method, task.head, stored, info.seed)
+    validation, note = None, ""
+    if stored.held_out is not None:
+        held = head_logits(head, stored.held_out)
+        counts = list(info.class_counts)
+        fitted = fit_correction(held, stored.held_out_labels, counts, method, balance=info.balance)
+        info = replace(info, correction=fitted)
+        note = str((fitted or {}).get("declined", ""))
+        scored = score_together(corrected_logits(held, info), split.holdout_y, info, fabric=fabric)
+        validation = scored.compute()["balanced_accuracy"]
+    logits = head_logits(head, outputs.test)
+    calibrated = corrected_logits(logits, info)
+    scorer = score_together(calibrated, split.test_y, info, fabric=fabric)
+    own = score_together(logits, split.test_y, info, fabric=fabric)
+    return Outcome(
+        Task(task.backbone, head, method),
+        info,
+        {**scorer.compute(), "ece_uncalibrated": own.compute()["ece"]},
+        scorer.details(),
+        validation,
+        calibrated.argmax(1) == split.test_y,
+        final_collapse(head, stored),
+        note,
+    )
+
+
+def final_head(method: Method, head: Head, stored: StoredFeatures, seed: int) -> Head:
+    """The head that a method ends with, in evaluation mode: the trained one, or what its second stage makes of it."""
+    if isinstance(method, TwoStageMethod) and method.second_stage is not None:
+        head = method.second_stage(head, stored, seed)
+    return head.eval()
+
+
+@torch.no_grad()
+def head_logits(head: Head, features: Tensor, *, batch_size: int = 4096) -> Tensor:
+    """Logits (N, K) of stored features (N, in_features)."""
+    return torch.cat([head(part) for part in features.split(batch_size)])
+
+
+@torch.no_grad()
+def final_collapse(head: Head, stored: StoredFeatures) -> dict[str, float]:
+    """NC1 to NC3 of the training features that the head's class vectors meet."""
+    return collapse_numbers(head(stored.features, pre_logits=True), stored.labels, head.class_vectors().detach())
+
+
+def collapse_numbers(features: Tensor, labels: Tensor, weight: Tensor) -> dict[str, float]:
+    """NC1 to NC3 in float64."""
+    moments = ClassMoments.empty(weight.shape[0], features.shape[1]).update(features, labels)
+    measured = collapse_measures(moments, weight=weight)
+    return {key: float(measured[key]) for key in ("nc1", "nc2_equinorm", "nc2_equiangular", "nc3")}
+
+
+def score_together(logits: Tensor, labels: Tensor, info: ModelInfo, *, fabric: Any = None) -> Scorer:
+    """A scorer of samples that every process of a distributed run has, each counting a part of them."""
+    scorer = Scorer(list(info.class_counts), info.thresholds, info.class_names)
+    if fabric is None:
+        scorer.update(logits, labels)
+    else:
+        rows = slice(*even_parts(0, len(labels), fabric.world_size)[fabric.global_rank])
+        scorer.to(fabric.device).update(logits[rows].to(fabric.device), labels[rows].to(fabric.device))
+    return scorer
+
+
+def weights_sha256(module: nn.Module) -> str:
+    """Hash of names, shapes and values of a module's weights and buffers, in the order of their names."""
+    hasher = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        hasher.update(f"{name}{tuple(value.shape)}".encode())
+        hasher.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return hasher.hexdigest()

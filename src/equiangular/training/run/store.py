@@ -1,0 +1,138 @@
+"""Finished trials in a folder, found by their fingerprint: what is there is read, what is not is run and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from equiangular._files import prepare_folder, read_json, write_json
+from equiangular.data import Dataset
+from equiangular.records import TrialRecord, from_json, pack, to_json
+from equiangular.training.config.hardware import Hardware
+from equiangular.training.config.options import Trial
+from equiangular.training.engine.loop import Training, TrainingDivergedError
+from equiangular.training.engine.prediction import predict
+from equiangular.training.methods import Method
+from equiangular.training.run.outcome import Outcome, collapse_numbers, weights_sha256
+from equiangular.training.run.trial import TrialRun, Watcher, run_trial
+
+_SCORES = ("balanced_accuracy", "accuracy", "many", "medium", "few", "ece", "ece_uncalibrated")
+
+
+class TrialStore:
+    """A folder of finished trials, a small JSON file for each training.
+
+    Args:
+        folder: where they are; it is created.
+
+    Raises:
+        ValueError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = prepare_folder(folder)
+
+    def records(
+        self,
+        trial: Trial,
+        dataset: Dataset,
+        content: Mapping[str, str],
+        methods: Sequence[Method],
+        *,
+        hardware: Hardware | None = None,
+        curve: bool = False,
+    ) -> list[TrialRecord]:
+        """The records of methods that share one training: read, or run and written.
+
+        Args:
+            trial: the training.
+            dataset: the data.
+            content: see :func:`equiangular.data.content_digest`.
+            methods: the methods.
+            hardware: what it runs on.
+            curve: whether to record collapse over the epochs.
+
+        Returns:
+            A record for each method. A training that diverges gives records without scores that say so.
+
+        Raises:
+            ValueError: a file that is damaged; the message says which one to delete.
+        """
+        fingerprint = trial.fingerprint(content, methods[0].training_name)
+        name = methods[0].training_name.replace("/", "+")
+        path = self.folder / f"{name}-seed{trial.seed}-{fingerprint}.json"
+        if path.exists():
+            found = {record.method: record for record in self._read(path)}
+            if all(method.name in found for method in methods):
+                return [found[method.name] for method in methods]
+        watcher = _Curve() if curve else None
+        try:
+            run, outcomes = run_trial(trial, dataset, methods, hardware=hardware, watcher=watcher)
+        except TrainingDivergedError as error:
+            records = [diverged_record(method, trial, fingerprint, str(error)) for method in methods]
+        else:
+            points = watcher.points if watcher else []
+            records = [trial_record(run, o, m, fingerprint, points) for m, o in zip(methods, outcomes, strict=True)]
+        write_json(path, {"records": [to_json(record) for record in records]})
+        return self._read(path)
+
+    def _read(self, path: Path) -> list[TrialRecord]:
+        try:
+            return [from_json(TrialRecord, record) for record in read_json(path)["records"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{str(path)!r} is no trial of this version: {error}. Delete it to train anew.") from error
+
+
+def trial_record(
+    run: TrialRun, outcome: Outcome, method: Method, fingerprint: str, curve: list[dict[str, float]]
+) -> TrialRecord:
+    """What is kept of an outcome."""
+    task, scores = outcome.task, outcome.scores
+    return TrialRecord(
+        method=method.name,
+        label=method.label,
+        kind=task.head.kind,
+        fingerprint=fingerprint,
+        seed=run.trial.seed,
+        subset_seed=run.trial.subset_seed,
+        subset_sha256=run.split.manifest.sha256,
+        backbone=run.backbone,
+        class_counts=run.split.class_counts.tolist(),
+        head_parameters=task.head.head_parameters(),
+        total_parameters=sum(p.numel() for p in task.parameters() if p.requires_grad),
+        seconds=run.training.seconds,
+        loss=run.training.losses[-1],
+        scores={**{name: scores[name] for name in _SCORES}, **outcome.collapse},
+        per_class=scores["per_class"],
+        validation=float("nan") if outcome.validation is None else outcome.validation,
+        correction=outcome.correction,
+        note=outcome.note,
+        correct=pack(outcome.correct.tolist()),
+        curve=curve,
+        weights_sha256=weights_sha256(task),
+    )
+
+
+def diverged_record(method: Method, trial: Trial, fingerprint: str, why: str) -> TrialRecord:
+    """The record of a training that has no result."""
+    kind: Any = "learned"  # nothing was built; the row takes the kind of the runs that ended
+    return TrialRecord(method.name, method.label, kind, fingerprint, trial.seed, trial.subset_seed, diverged=why)
+
+
+class _Curve(Watcher):
+    """Collapse on the training data after about a dozen of the epochs, the first and the last among them."""
+
+    def __init__(self) -> None:
+        self.points: list[dict[str, float]] = []
+
+    def start(self, run: TrialRun) -> None:
+        self.run, epochs = run, run.trial.epochs
+        self.recorded = {1, 2, 3, *range(5, epochs + 1, max(1, epochs // 10)), epochs}
+
+    def after_epoch(self, training: Training) -> None:
+        if training.epoch in self.recorded:
+            task, split = training.shown, self.run.split
+            features, _ = predict(task, split.train_x, prepare=split.standardise)
+            measured = collapse_numbers(features, split.train_y, task.head.class_vectors().detach().cpu())
+            self.points.append({"epoch": training.epoch, "loss": training.losses[-1], **measured})

@@ -1,0 +1,231 @@
+"""A trial in a folder, with checkpoints: from the beginning or from where it was interrupted."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from equiangular._files import read_json, write_json
+from equiangular._provenance import provenance
+from equiangular.data import content_digest
+from equiangular.training.config.options import TrainConfig
+from equiangular.training.engine.fabric import make_fabric
+from equiangular.training.engine.loop import Training
+from equiangular.training.engine.prediction import predict
+from equiangular.training.engine.stopping import Stopped, StopSignals
+from equiangular.training.model.files import load_model, save_model
+from equiangular.training.model.info import ModelInfo
+from equiangular.training.model.task import Task
+from equiangular.training.run.check import check_names
+from equiangular.training.run.checkpoint import check_same, load_checkpoint, save_checkpoint
+from equiangular.training.run.collapse import collapse_of
+from equiangular.training.run.folder import RunFolder
+from equiangular.training.run.loggers import make_loggers
+from equiangular.training.run.outcome import Outcome, score_together
+from equiangular.training.run.trial import TrialRun, Watcher, load_data, run_trial
+
+# Called after every step with the training and None, and after every epoch with that epoch's row of metrics.csv.
+Progress = Callable[[Training, "dict[str, Any] | None"], None]
+
+
+def train(config: TrainConfig, output: str | Path, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Train one method on one data set and measure it, or go on with a run that was interrupted.
+
+    Writes into the folder: ``config.yaml``, ``provenance.json``, ``manifest.json`` (which samples were trained on),
+    ``metrics.csv`` (a line for each epoch), ``checkpoint/``, ``model/`` (after the last epoch), ``best/`` (after the
+    epoch that was best on the validation part) and, last, ``results.json``. A folder with a run of the same
+    configuration on the same data is gone on with; a finished run is only read.
+
+    Args:
+        config: what to do.
+        output: the folder of the run.
+        progress: called after every step and epoch.
+
+    Returns:
+        The content of ``results.json``: ``test`` has the scores of the last epoch, ``best`` those of the epoch that was
+        best on the validation part.
+
+    Raises:
+        ValueError: bad configuration, data or folder; a folder that has another run, or a run on other data; a
+            diverging loss; a full disk.
+        Stopped: SIGTERM or Ctrl-C; a checkpoint was left.
+    """
+    check_names(config)
+    folder = RunFolder(output).create()
+    if folder.config.exists():
+        check_same(config.decisive(), folder.read_config().decisive(), folder.path)
+    fabric = make_fabric(config)
+    with fabric.rank_zero_first():
+        dataset = load_data(config)
+    content = content_digest(dataset)
+    if folder.results.exists():
+        results = folder.read_results()
+        check_same_data(content, results.get("content", content), folder)
+        return results
+    watcher = _InFolder(config, folder, content, progress)
+    try:
+        run, (final,) = run_trial(config, dataset, hardware=config, fabric=fabric, watcher=watcher)
+        return watcher.conclude(run, final)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ValueError(
+            f"the disk is full: {error.filename or folder.path} could not be written. What was written before is "
+            f"unharmed; make room and go on with: equiangular resume {folder.path}"
+        ) from error
+
+
+def resume(output: str | Path, *, progress: Progress | None = None, **changes: Any) -> dict[str, Any]:
+    """Go on with the run in a folder.
+
+    Args:
+        output: the folder.
+        progress: as for :func:`train`.
+        changes: fields of the configuration that do not change the result, such as ``devices``.
+
+    Raises:
+        ValueError: no run in the folder, data that have changed, or a change that would change the result; and as for
+            :func:`train`.
+    """
+    return train(replace(RunFolder(output).read_config(), **changes), output, progress=progress)
+
+
+def check_same_data(content: dict[str, str], stored: dict[str, str], folder: RunFolder) -> None:
+    """Raise if the data are not those that a run was started with, naming the parts that differ."""
+    changed = [part for part in stored if content.get(part) != stored[part]]
+    if changed:
+        raise ValueError(
+            f"the data have changed since the run {str(folder.path)!r} was started: its {', '.join(changed)} "
+            f"{'is' if len(changed) == 1 else 'are'} not the same any more. Bring the old data back to go on, or start "
+            "a new run in another folder (--output)."
+        )
+
+
+class _InFolder(Watcher):
+    """What a run adds to a trial: checkpoints, a line for each epoch, the best model so far, loggers, stopping."""
+
+    def __init__(
+        self, config: TrainConfig, folder: RunFolder, content: dict[str, str], progress: Progress | None
+    ) -> None:
+        self.config, self.folder, self.content, self.progress = config, folder, content, progress
+        self.resumes = folder.checkpoint.exists()
+        self.rows: list[dict[str, Any]] = []
+        self.saved = time.monotonic()
+        self.loggers: list[Any] = []
+        self.guard = StopSignals()
+
+    def start(self, run: TrialRun) -> None:
+        """From the last checkpoint, if there is one."""
+        self.run, self.fabric = run, run.fabric
+        if self.resumes:
+            self.rows = load_checkpoint(self.folder.checkpoint, run.training, config=self.identity())
+        if self.fabric.is_global_zero:
+            self.folder.start(self.config, run.split.manifest, self.origin())
+            self.loggers = make_loggers(self.config.loggers, self.folder.path)
+
+    def identity(self) -> dict[str, Any]:
+        """What has to be the same for a checkpoint to fit."""
+        content = {f"data, {part}": digest[:16] for part, digest in self.content.items()}
+        return {**self.config.decisive(), "manifest": self.run.split.manifest.sha256, **content}
+
+    def origin(self) -> dict[str, Any]:
+        """Where the result comes from."""
+        processes = {"processes": self.fabric.world_size, "device": str(self.fabric.device)}
+        seeds = {"seed": self.config.seed, "subset": self.config.subset_seed, "split": self.config.split_seed}
+        return {**provenance(), **processes, "seeds": seeds, "manifest_sha256": self.run.split.manifest.sha256}
+
+    def after_step(self, training: Training) -> None:
+        """Show progress; leave a checkpoint when told to stop or when the time has come."""
+        if self.progress is not None:
+            self.progress(training, None)
+        minutes = self.config.checkpoint_minutes
+        self.obey(due=bool(minutes) and time.monotonic() - self.saved > 60 * minutes)
+
+    def after_epoch(self, training: Training) -> None:
+        """Validate, write the epoch's line, keep the best, leave a checkpoint."""
+        split, config = self.run.split, self.config
+        row = {"epoch": training.epoch, "loss": training.losses[-1], "learning_rate": training.last_rate}
+        if len(split.holdout_y):
+            shared = {"prepare": split.standardise, "workers": config.workers, "fabric": self.fabric}
+            _, logits = predict(training.shown, split.holdout_x, **shared)
+            info = self.run.describe()
+            scores = score_together(logits, split.holdout_y, info, fabric=self.fabric).compute()
+            row |= {f"validation_{k}": scores[k] for k in ("accuracy", "balanced_accuracy")}
+            if all(row["validation_balanced_accuracy"] > r["validation_balanced_accuracy"] for r in self.rows):
+                self.write_model(self.folder.best_so_far, self.run.snapshot(), info)
+        every = config.collapse_epochs
+        if every and (training.epoch % every == 0 or training.epoch == config.epochs):
+            row |= collapse_of(training.shown, split, fabric=self.fabric)
+        row["seconds"] = training.seconds
+        self.rows.append(row)
+        if self.fabric.is_global_zero:
+            self.folder.write_metrics(self.rows)
+            for logger in self.loggers:
+                logger.log_metrics({k: v for k, v in row.items() if k != "epoch"}, step=training.epoch)
+        every = config.checkpoint_epochs
+        if training.epoch == config.epochs or (every and training.epoch % every == 0):
+            self.save()
+        if self.progress is not None:
+            self.progress(training, row)
+        self.obey(due=False)
+
+    def obey(self, *, due: bool) -> None:
+        """Leave a checkpoint if it is due; leave one and raise, if a signal to stop has come."""
+        number, due = self.guard.agreed(self.fabric, due)
+        if number or due:
+            self.save()
+        if number:
+            training = self.run.training
+            where = f"epoch {training.epoch + 1}, step {training.step}"
+            raise Stopped(number, f"stopped in {where}. Go on with: equiangular resume {self.folder.path}")
+
+    def save(self) -> None:
+        """Leave a checkpoint."""
+        save_checkpoint(self.folder.checkpoint, self.run.training, config=self.identity(), extra=self.rows)
+        self.saved = time.monotonic()
+
+    def write_model(self, folder: Path, task: Task, info: ModelInfo) -> None:
+        """Save a model: the first process writes, the others wait for it."""
+        if self.fabric.is_global_zero:
+            save_model(folder, task, info)
+        self.fabric.barrier()
+
+    def conclude(self, run: TrialRun, final: Outcome) -> dict[str, Any]:
+        """Models and scores, for the last epoch and the best."""
+        outcomes = {"test": final}
+        if len(run.split.holdout_y):
+            (outcomes["best"],) = run.conclude(*load_model(self.folder.best_so_far))
+        for name, outcome in outcomes.items():
+            self.write_model(self.folder.model if name == "test" else self.folder.best, outcome.task, outcome.info)
+        scores = {
+            name: {"epoch": o.info.epoch, **o.scores, "correction": o.info.correction, "note": o.note}
+            for name, o in outcomes.items()
+        }
+        data = run.dataset
+        results = {
+            "format": 1,
+            "method": {"name": run.method.name, "label": run.method.label, "source": run.method.source},
+            "config": self.config.as_dict(),
+            "content": self.content,
+            "fingerprint": self.config.fingerprint(self.content, run.method.training_name),
+            "data": {"name": data.name, "source": data.source, "classes": list(data.class_names)},
+            "backbone": run.backbone,
+            "class_counts": run.split.class_counts.tolist(),
+            "parameters": sum(p.numel() for p in final.task.parameters() if p.requires_grad),
+            "head_kind": final.task.head.kind,
+            "head_parameters": final.task.head.head_parameters(),
+            "test": scores["test"],
+            "best": scores.get("best"),
+            "epochs": self.rows,
+            "details": final.details,
+        }
+        if self.fabric.is_global_zero:
+            write_json(self.folder.results, {**results, "provenance": read_json(self.folder.provenance)})
+        self.fabric.barrier()
+        for logger in self.loggers:
+            logger.finalize("success")
+        return self.folder.read_results()
