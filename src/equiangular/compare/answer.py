@@ -25,8 +25,8 @@ def needed(comparison: CrossedDifference, margin: float) -> Needed:
     """How many runs, or how many test samples, would settle the question if the estimate D is as found.
 
     The interval has to leave out 0 or to fit into the margin: half-width h* = max(|D|, margin - |D|). More runs shrink
-    the part of the runs alone, more test samples theirs alone (see ``CrossedDifference.half_width``). The smallest
-    number of two significant digits, above the present one, that reaches h*.
+    what comes from the runs, more test samples what comes from them (``CrossedDifference.half_width``). The smallest
+    number of two significant digits, above the present one, that gets below h*.
 
     Args:
         comparison: as found.

@@ -35,6 +35,7 @@ class CrossedDifference:
         df_run: its degrees of freedom, R - 1.
         se_samples: standard error that comes from the test samples.
         df_samples: its degrees of freedom (Satterthwaite); infinite where it rests on the rule of three alone.
+        se_both: the part that both hold, of the interaction of runs and test samples: more of either shrinks it.
         p_value: two-sided p-value of "no difference" that belongs to the wider interval.
         n_runs: R.
         n_samples: M.
@@ -54,6 +55,7 @@ class CrossedDifference:
     df_run: int
     se_samples: float
     df_samples: float
+    se_both: float
     p_value: float
     n_runs: int
     n_samples: int
@@ -62,19 +64,21 @@ class CrossedDifference:
     def half_width(self, runs: Any = None, samples: Any = None) -> np.ndarray:
         """Half-width of the wider interval had there been other numbers of runs and test samples, all else as found.
 
-        SE_run^2 falls as R / runs, SE_samples^2 as M / samples, the degrees of freedom grow likewise.
+        SE_run^2 falls as R / runs and SE_samples^2 as M / samples; the share SE_both^2 of either falls with the other.
 
         Args:
-            runs: one number of runs or an array of them, at least 2; None for the present number.
-            samples: one number of test samples or an array of them; None for the present number.
+            runs: a number of runs or an array of them, at least 2; None for the present number.
+            samples: a number of test samples or an array of them; None for the present number.
 
         Returns:
-            Half-widths in points, of the shape that ``runs`` and ``samples`` broadcast to; NaN if this is a single run.
+            Half-widths in points, of the shape that both broadcast to; NaN if this is a single run.
         """
         runs = np.asarray(self.n_runs if runs is None else runs, dtype=float)
         more = np.asarray(self.n_samples if samples is None else samples, dtype=float) / self.n_samples
-        run = self.se_run**2 * self.n_runs / runs
-        half = _half_widths(run, runs - 1, self.se_samples**2 / more, self.df_samples * more, self.confidence)
+        again, both = runs / self.n_runs, self.se_both**2
+        run = (self.se_run**2 - both + both / more) / again
+        sample = (self.se_samples**2 - both + both / again) / more
+        half = _half_widths(run, runs - 1, sample, self.df_samples * more, self.confidence)
         return np.maximum(*half)
 
 
@@ -103,13 +107,12 @@ def crossed_difference(correct_a: Any, correct_b: Any, labels: Any, *, confidenc
 
     * A class of fewer than 10 test samples is *rare*: v_c = max(own, pooled over all classes, pooled over the rare
       ones); a single sample has no variance of its own. If no class has two samples, the pooled variance mixes classes.
-    * Rule of three: v_c is at least 1 - 0.05^(1/m), about 3 / m, the 95 % upper limit of the rate of disagreement if
-      m samples show none; that rate bounds the variance. m is M for frequent classes, the number of rare samples for
-      rare ones, which need not be like the frequent. Five samples that agree thus never make an interval of width 0.
+    * Rule of three: v_c is at least 1 - 0.05^(1/m), about 3 / m, the 95 % upper limit of the rate of disagreement,
+      which bounds the variance, if m samples show none. m is M for frequent classes, the number of rare samples for
+      rare ones, which need not be like the frequent. No interval has width 0 because five samples agree.
     * A single run shows no variance of runs: all intervals and the p-value are NaN, ``se_samples`` remains.
 
-    The guards make the interval conservative where rare classes have few samples between them.
-    Bounds are not cut at -100 and 100.
+    The guards are conservative where rare classes have few samples between them. Bounds are not cut at +-100.
 
     Args:
         correct_a: (R, M) booleans or 0 and 1; run r of method a is right on test sample i.
@@ -121,8 +124,7 @@ def crossed_difference(correct_a: Any, correct_b: Any, labels: Any, *, confidenc
         The mean difference, both intervals and their parts.
 
     Raises:
-        ValueError: shapes that do not fit, values that are neither 0 nor 1, labels that are no integers, a level out
-            of range.
+        ValueError: shapes that do not fit, values but 0 and 1, labels that are no integers, a level out of range.
         ImportError: SciPy is missing.
 
     Example:
@@ -139,14 +141,15 @@ def crossed_difference(correct_a: Any, correct_b: Any, labels: Any, *, confidenc
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie strictly between 0 and 1, got {confidence!r}; 0.95 is usual.")
     runs, samples = a.shape
-    sizes = np.bincount(classes)
-    weights = 100 / (len(sizes) * sizes[classes])
+    weights = 100 / (classes.max() + 1) / np.bincount(classes)[classes]
     per_run = (a - b) @ weights
     mean = float(per_run.mean())
     se_run = float(per_run.std(ddof=1) / math.sqrt(runs)) if runs > 1 else math.nan
     variance, df_samples = _sample_part((a - b).mean(axis=0), classes)
-    run_half = crossed_half = p_value = math.nan
+    run_half = crossed_half = p_value = both = math.nan
     if runs > 1:
+        # Neither part can hold more of the interaction than it has.
+        both = min(_interaction(a - b, classes), se_run**2, variance)
         parts = (se_run**2, runs - 1, variance, df_samples)
         run_half, crossed_half = map(float, _half_widths(*parts, confidence))
         p_value = _p_value(mean, *parts)
@@ -165,6 +168,7 @@ def crossed_difference(correct_a: Any, correct_b: Any, labels: Any, *, confidenc
         df_run=runs - 1,
         se_samples=math.sqrt(variance),
         df_samples=df_samples,
+        se_both=math.sqrt(both),
         p_value=p_value,
         n_runs=runs,
         n_samples=samples,
@@ -174,26 +178,20 @@ def crossed_difference(correct_a: Any, correct_b: Any, labels: Any, *, confidenc
 
 def _checked(correct_a: Any, correct_b: Any, labels: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Both (R, M) as float64, and the class of each test sample as 0 ... C-1."""
-    pair = []
-    for name, values in {"correct_a": correct_a, "correct_b": correct_b}.items():
-        array = np.asarray(values)
+    pair = [np.asarray(correct_a), np.asarray(correct_b)]
+    for name, array in zip(("correct_a", "correct_b"), pair, strict=True):
         if array.ndim != 2 or array.size == 0:
             raise ValueError(f"{name} must have shape (runs, test samples), none of them 0, got {array.shape}.")
         if not np.isin(array, (0, 1)).all():
             raise ValueError(f"{name} must hold 0 and 1 (wrong, right) only; pass `predictions == labels`.")
-        pair.append(array.astype(float))
     classes = np.asarray(labels)
     if pair[0].shape != pair[1].shape:
-        raise ValueError(
-            f"correct_a and correct_b must be paired, got shapes {pair[0].shape} and {pair[1].shape}: the same runs "
-            "on the same test samples."
-        )
+        shapes = f"{pair[0].shape} and {pair[1].shape}"
+        raise ValueError(f"correct_a and correct_b must be paired, the same runs on the same samples, got {shapes}.")
     if classes.shape != pair[0].shape[1:] or not np.issubdtype(classes.dtype, np.integer):
-        raise ValueError(
-            f"labels must be {pair[0].shape[1]} integers, one per test sample, got {classes.dtype} of shape "
-            f"{classes.shape}."
-        )
-    return pair[0], pair[1], np.unique(classes, return_inverse=True)[1]
+        got = f"{classes.dtype} of shape {classes.shape}"
+        raise ValueError(f"labels must be {pair[0].shape[1]} integers, one per test sample, got {got}.")
+    return pair[0].astype(float), pair[1].astype(float), np.unique(classes, return_inverse=True)[1]
 
 
 def _sample_part(average: np.ndarray, classes: np.ndarray) -> tuple[float, float]:
@@ -217,8 +215,16 @@ def _sample_part(average: np.ndarray, classes: np.ndarray) -> tuple[float, float
     # A bound is no estimate: it adds variance, and no uncertainty of the variance.
     by_source = np.bincount(source, np.where(estimate > floor, terms, 0.0), minlength=len(df))
     spread = float((by_source**2 / np.maximum(df, 1)).sum())
-    total = float(terms.sum())
-    return total, total**2 / spread if spread > 0 else math.inf
+    return float(terms.sum()), float(terms.sum() ** 2 / spread) if spread > 0 else math.inf
+
+
+def _interaction(difference: np.ndarray, classes: np.ndarray) -> float:
+    """Squared standard error, in squared points, from what is particular to a run on a test sample; unbiased."""
+    sizes, runs = np.bincount(classes), len(difference)
+    of_run = np.stack([np.bincount(classes, row) / sizes for row in difference])[:, classes]
+    rest = difference - difference.mean(axis=0) - of_run + of_run.mean(axis=0)
+    variance = np.bincount(classes, (rest**2).sum(axis=0)) / (np.maximum(sizes - 1, 1) * (runs - 1))
+    return float((100**2 * variance / (len(sizes) ** 2 * sizes * runs)).sum())
 
 
 def _unseen(samples: int) -> float:
@@ -235,16 +241,14 @@ def _both(run: Any, df_run: Any, samples: Any, df_samples: Any) -> tuple[tuple[A
 
 
 def _half_widths(run: Any, df_run: Any, samples: Any, df_samples: Any, confidence: float) -> list[Any]:
-    t = _student()
     both = _both(run, df_run, samples, df_samples)
-    return [t.ppf((1 + confidence) / 2, df) * np.sqrt(square) for square, df in both]
+    return [_student().ppf((1 + confidence) / 2, df) * np.sqrt(square) for square, df in both]
 
 
 def _p_value(mean: float, run: float, df_run: int, samples: float, df_samples: float) -> float:
     """The larger of the two p-values: below 1 - confidence if and only if the wider interval excludes 0."""
     both = _both(run, df_run, samples, df_samples)
-    tails = [2 * _student().sf(abs(mean) / math.sqrt(square), df) for square, df in both if square != 0]
-    return float(max(tails))
+    return float(max(2 * _student().sf(abs(mean) / math.sqrt(square), df) for square, df in both if square))
 
 
 def _student() -> Any:
