@@ -22,23 +22,18 @@ class CrossedDifference:
     """Outcome of :func:`crossed_difference`; differences, bounds and standard errors in points (0 to 100).
 
     Attributes:
-        mean_a: balanced accuracy of a, mean of the runs.
-        mean_b: that of b.
+        mean_a, mean_b: balanced accuracy of either method, mean of the runs.
         mean_difference: their difference, a less b.
-        low: lower end of the wider of the two intervals, on which a verdict rests; NaN for a single run.
-        high: its upper end.
-        run_low: lower end of the interval over runs alone, the one of ``paired_comparison``; NaN for a single run.
-        run_high: its upper end.
-        crossed_low: lower end of the interval over runs and test samples; NaN for a single run.
-        crossed_high: its upper end.
+        low, high: the wider of the two intervals, on which a verdict rests; NaN, as all bounds, for a single run.
+        run_low, run_high: interval over runs alone, the one of ``paired_comparison``.
+        crossed_low, crossed_high: interval over runs and test samples.
         se_run: standard error that comes from the runs.
         df_run: its degrees of freedom, R - 1.
         se_samples: standard error that comes from the test samples.
         df_samples: its degrees of freedom (Satterthwaite); infinite where it rests on the rule of three alone.
         se_both: the part that both hold, of the interaction of runs and test samples: more of either shrinks it.
         p_value: two-sided p-value of "no difference" that belongs to the wider interval.
-        n_runs: R.
-        n_samples: M.
+        n_runs, n_samples: R and M.
         confidence: level of the intervals.
     """
 
@@ -78,8 +73,7 @@ class CrossedDifference:
         again, both = runs / self.n_runs, self.se_both**2
         run = (self.se_run**2 - both + both / more) / again
         sample = (self.se_samples**2 - both + both / again) / more
-        half = _half_widths(run, runs - 1, sample, self.df_samples * more, self.confidence)
-        return np.maximum(*half)
+        return np.maximum(*_half_widths(run, runs - 1, sample, self.df_samples * more, self.confidence))
 
 
 def crossed_difference(correct_a: Any, correct_b: Any, labels: Any, *, confidence: float = 0.95) -> CrossedDifference:
