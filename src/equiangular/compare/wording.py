@@ -1,0 +1,93 @@
+"""The answer in words. It prints figures so that the verdict on what is printed is the verdict on what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from equiangular.compare.verdict import Contrast, Needed, verdict
+
+DIGITS = 6  # to which differences and bounds are kept; enough to print any of them as it was judged
+
+
+def effect_sentence(contrast: Contrast, needed: Needed | None, margin: float, data: str) -> str:
+    """The difference and its interval, in words and digits that the verdict on the printed figures bears out."""
+    decimals = _decimals(contrast, margin)
+    difference = f"{_signed(contrast.difference, decimals)} points of balanced accuracy"
+    if contrast.low is None or contrast.high is None:
+        return (
+            f"On {data} one run of each head decides nothing: {difference}, without an interval. Repeat with more "
+            "seeds, five for example."
+        )
+    low, high = (_signed(bound, decimals) for bound in (contrast.low, contrast.high))
+    figures = f"{difference}, {100 * contrast.confidence:g} % CI [{low}, {high}]"
+    if contrast.verdict == "level":
+        apart = "above 0, by less than" if contrast.low > 0 else "below 0, by less than"
+        side = "inside" if contrast.low <= 0 <= contrast.high else apart
+        opening = f"a fixed classifier does as well as a learned one: {figures}, {side} the margin of {_points(margin)}"
+    elif contrast.verdict == "cannot tell":
+        width = round(contrast.high, decimals) - round(contrast.low, decimals)
+        opening = f"these runs do not decide between a fixed and a learned classifier: {figures}: the interval is "
+        opening += f"{_points(round(width, 0 if width >= 10 else decimals))} wide. {_settle(needed)}"
+    else:
+        opening = f"a {'fixed' if contrast.verdict == 'better' else 'learned'} classifier is better: {figures}"
+    return f"On {data} {opening}."
+
+
+def _settle(needed: Needed | None) -> str:
+    runs, samples = (needed.runs, needed.samples) if needed else (None, None)
+    counts = [f"{n:,} {unit}" for n, unit in ((runs, "runs"), (samples, "test samples")) if n]
+    if not counts:
+        return "Neither more runs alone nor more test samples alone would settle it if the difference is as found"
+    if len(counts) == 2:
+        return f"If the difference is as found, about {counts[0]}, or {counts[1]}, would settle it"
+    other = "runs" if samples else "test samples"
+    return f"If the difference is as found, about {counts[0]} would settle it; more {other} alone would not"
+
+
+def statistics_sentence(contrast: Contrast, margin: float, names: Mapping[str, str], choice: Sequence[str]) -> str:
+    """Both means, runs, test samples, p-value and margin in brackets, and of which kinds the head was a choice."""
+    decimals = _decimals(contrast, margin)
+    pair = (contrast.fixed_mean, contrast.learned_mean)
+    first, second = (round(mean, decimals) for mean in pair)
+    agree = round(first - second, decimals) == round(contrast.difference, decimals)
+    means = (f"{mean:.{decimals + (not agree)}f} %" for mean in pair)
+    heads = ", ".join(f"{names[n]} {mean}" for n, mean in zip((contrast.fixed, contrast.learned), means, strict=True))
+    parts = [f"{contrast.runs} paired run{'s' * (contrast.runs > 1)}, {contrast.samples:,} test samples"]
+    if contrast.p_value is not None:
+        parts.append(_p_text(contrast.p_value, 1 - contrast.confidence))
+    parts.append(f"margin {_points(margin)}")
+    chosen = {0: "one head of either kind", 1: f"the {''.join(choice)} head chosen on validation data"}
+    return f"({heads}; {', '.join(parts)}; {chosen.get(len(choice), 'both heads chosen on validation data')}.)"
+
+
+def _decimals(contrast: Contrast, margin: float) -> int:
+    """Fewest decimals that leave the signs of the bounds and the verdict as they are."""
+    if contrast.low is None or contrast.high is None:
+        return 1
+    bounds = (contrast.low, contrast.high)
+    for decimals in range(1, DIGITS):
+        low, high = (round(bound, decimals) for bound in bounds)
+        same = verdict(round(contrast.difference, decimals), low, high, margin) == contrast.verdict
+        if same and np.array_equal(np.sign((low, high)), np.sign(bounds)):
+            return decimals
+    return DIGITS
+
+
+def _signed(value: float, decimals: int) -> str:
+    shown = round(value, decimals)
+    return f"{shown:+.{decimals}f}".replace("-", "−") if shown else f"{0:.{decimals}f}"
+
+
+def _points(value: float) -> str:
+    text = f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return f"{text} point{'s' * (value != 1)}"
+
+
+def _p_text(p: float, level: float) -> str:
+    """Two significant digits, more if they would move p across the level."""
+    if p < 0.001:
+        return "p < 0.001"
+    digits = next((d for d in range(2, 9) if (float(f"{p:.{d}g}") < level) == (p < level)), 9)
+    return f"p = {p:.{digits}g}"
