@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 
 FORMAT = 2
 Kind = Literal["fixed", "mapped", "learned"]
-Verdict = Literal["better", "worse", "level", "cannot tell", "none"]
+Verdict = Literal["better", "worse", "level", "cannot tell"]
 T = TypeVar("T")
 
 # Columns of the table of a comparison: key of a measure, heading, unit.
@@ -82,7 +82,7 @@ class TrialRecord:
     scores: dict[str, float] = field(default_factory=dict)
     per_class: list[float] = field(default_factory=list)
     validation: float = math.nan
-    correction: dict[str, float] | None = None
+    correction: dict[str, Any] | None = None
     note: str = ""
     correct: str = ""
     curve: list[dict[str, float]] = field(default_factory=list)
@@ -114,65 +114,95 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """A fixed head against a learned one, paired by run: points of balanced accuracy, fixed minus learned.
+class Needed:
+    """What would settle an open question, if the estimate is as found.
 
     Attributes:
-        fixed: name of the method with fixed class vectors.
-        learned: name of its rival.
-        difference: mean difference in points.
-        low: lower end of the 95 % interval that decides: the wider of the two below.
+        width: width of the present interval in points; None for a single run.
+        runs: number of runs that would do on the present test samples; None if no number up to a million does.
+        samples: number of test samples that would do with the present runs; None likewise.
+    """
+
+    width: float | None
+    runs: int | None
+    samples: int | None
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One fixed head against one learned head, in points of balanced accuracy, as JSON holds it.
+
+    Attributes:
+        fixed: name of the fixed head.
+        learned: name of the learned head.
+        role: ``"primary"``, both heads chosen on validation data, or ``"secondary"``, another fixed head.
+        correction: what makes up for the number of contrasts, ``"none"`` or ``"Holm and Bonferroni over m"``.
+        fixed_mean: balanced accuracy of the fixed head in %, mean of the runs.
+        learned_mean: that of the learned head.
+        difference: fixed less learned.
+        low: lower end of the wider interval, over runs or over runs and test samples; None for a single run.
         high: its upper end.
-        p_value: two-sided p-value that belongs to it.
-        over_runs: the interval over runs alone (training and subset).
-        over_samples: the interval over runs and test samples.
-        runs: paired runs.
-        samples: test samples; 0 where it is not known which of them were classified right.
-        p_adjusted: p-value after Holm's correction for the number of contrasts.
-        simultaneous: the interval after Bonferroni's correction for the number of contrasts.
+        run_low: lower end of the interval over runs alone.
+        run_high: its upper end.
+        confidence: level of the intervals, Bonferroni's 1 - (1 - level) / m for secondary ones.
+        p_value: two-sided, of no difference; None for a single run.
+        p_holm: the same after Holm's correction over the secondary contrasts; None for the primary one.
+        runs: number of paired runs.
+        samples: number of test samples.
+        verdict: what the interval says against the margin.
     """
 
     fixed: str
     learned: str
+    role: Literal["primary", "secondary"]
+    correction: str
+    fixed_mean: float
+    learned_mean: float
     difference: float
-    low: float
-    high: float
-    p_value: float
-    over_runs: tuple[float, float]
-    over_samples: tuple[float, float]
+    low: float | None
+    high: float | None
+    run_low: float | None
+    run_high: float | None
+    confidence: float
+    p_value: float | None
+    p_holm: float | None
     runs: int
     samples: int
-    p_adjusted: float = math.nan
-    simultaneous: tuple[float, float] = (math.nan, math.nan)
-
-
-@dataclass(frozen=True)
-class Needed:
-    """What would settle an open question: the width of the interval in points, runs, test samples; None: not alone."""
-
-    width: float
-    runs: int | None = None
-    samples: int | None = None
+    verdict: Verdict
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer of a comparison: a verdict, the words for it, and the contrast it rests on."""
+    """The answer: a word, the effect, the statistics, and what they rest on.
 
-    verdict: Verdict
+    Attributes:
+        verdict: one of the four, of the primary contrast; ``"none"`` if a kind of head is missing.
+        word: the verdict as the sentence opens.
+        effect: sentence of the difference and its interval, and of what would settle an open question.
+        statistics: sentence in brackets: both means, runs, test samples, p-value; empty if there is no contrast.
+        fixed: name of the fixed head that stands for its kind.
+        learned: name of the learned head that stands for its kind.
+        contrast: the one between the two; None if there is none.
+        secondary: the other fixed heads against the same learned one.
+        needed: what would settle it; None unless the verdict is ``"cannot tell"``.
+        margin: half-width of the range of differences that count as level, in points.
+    """
+
+    verdict: Verdict | Literal["none"]
     word: str
     effect: str
     statistics: str
+    fixed: str | None
+    learned: str | None
+    contrast: Contrast | None
+    secondary: list[Contrast]
+    needed: Needed | None
     margin: float
-    fixed: str | None = None
-    learned: str | None = None
-    contrast: Contrast | None = None
-    needed: Needed | None = None
 
     @property
     def sentence(self) -> str:
-        """Word, effect and statistics in one text."""
-        return " ".join(part for part in (self.word, self.effect, self.statistics) if part)
+        """Word, effect and statistics in one line."""
+        return " ".join(part for part in (f"{self.word}.", self.effect, self.statistics) if part)
 
 
 @dataclass(frozen=True)
@@ -208,7 +238,6 @@ class Comparison:
     data: DataSummary
     backbone: str
     rows: list[Row]
-    contrasts: list[Contrast]
     answer: Answer | None
     runs: list[TrialRecord]
     tuning: dict[str, Tuned] = field(default_factory=dict)
@@ -252,7 +281,7 @@ def to_json(record: Any) -> dict[str, Any]:
     """A record as JSON-plain values with the number of its format; NaN and infinity become None.
 
     Example:
-        >>> to_json(Needed(4.0, runs=20))
+        >>> to_json(Needed(4.0, 20, None))
         {'format': 2, 'width': 4.0, 'runs': 20, 'samples': None}
     """
     return {"format": FORMAT, **_plain(record)}
@@ -265,7 +294,7 @@ def from_json(kind: type[T], values: Mapping[str, Any]) -> T:
         ValueError: another format, a field that is missing, unknown or of the wrong type; the message names it.
 
     Example:
-        >>> from_json(Needed, to_json(Needed(4.0, runs=20)))
+        >>> from_json(Needed, to_json(Needed(4.0, 20, None)))
         Needed(width=4.0, runs=20, samples=None)
     """
     values = dict(values) if isinstance(values, Mapping) else {}
@@ -304,6 +333,8 @@ def _read(hint: Any, value: Any, where: str) -> Any:
             raise ValueError(f"{where} is incomplete: {error}.") from error
     if origin in (types.UnionType, typing.Union):
         kinds = [option for option in inner if option is not type(None)]
+        if all(typing.get_origin(kind) is Literal for kind in kinds):
+            return _read(Literal[tuple(v for kind in kinds for v in typing.get_args(kind))], value, where)
         return None if value is None else _read(kinds[0], value, where)
     if hint is Any:
         return value
@@ -331,7 +362,7 @@ _ANSWERED_BEFORE = (
 
 
 def _from_format_1(values: Mapping[str, Any]) -> Comparison:
-    """A comparison of format 1: rows, contrasts over runs and records; the verdict, which was not sound, is dropped."""
+    """A comparison of format 1: rows and records. Its verdict and contrasts were not sound and are dropped."""
     try:
         keys = [key for key, _, _ in COLUMNS]
         rows = [
@@ -351,7 +382,6 @@ def _from_format_1(values: Mapping[str, Any]) -> Comparison:
             DataSummary(values["data"]["name"], values["data"]["classes"], values["data"]["source"]),
             values["backbone"],
             rows,
-            [_contrast_of_format_1(contrast) for contrast in values["comparisons"]],
             None,
             [_trial_of_format_1(run, of_row[run["method"]]) for run in values["runs"]],
             notes=[_ANSWERED_BEFORE],
@@ -359,12 +389,6 @@ def _from_format_1(values: Mapping[str, Any]) -> Comparison:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no comparison of format 1: {error!r}.") from error
-
-
-def _contrast_of_format_1(c: Mapping[str, Any]) -> Contrast:
-    interval, unknown = (c["ci_low"], c["ci_high"]), (math.nan, math.nan)
-    place = (c["fixed"], c["learnable"], c["mean_difference"], *interval, c["p_value"], interval, unknown)
-    return Contrast(*place, c["n"], 0, c["p_holm"])
 
 
 def _trial_of_format_1(run: Mapping[str, Any], row: Row) -> TrialRecord:

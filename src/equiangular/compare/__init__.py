@@ -1,8 +1,9 @@
-"""Compare methods on one data set: paired runs, a table, a test, an answer. Needs the extra ``[train]``."""
+"""Compare methods on one data set: tuning, paired runs, tests, an answer. Needs the extra ``[train]``."""
 
-from equiangular.compare.config import DEFAULT_METHODS, CompareConfig
-from equiangular.compare.presets import configure
-from equiangular.compare.study import planned_runs, run_study
-from equiangular.compare.summary import COLUMNS, summarise
+from equiangular.compare.answer import answer
+from equiangular.compare.config import DEFAULT_METHODS, CompareConfig, configure
+from equiangular.compare.plan import Plan
+from equiangular.compare.run import Comparing, compare
+from equiangular.compare.verdict import verdict
 
-__all__ = ["COLUMNS", "DEFAULT_METHODS", "CompareConfig", "configure", "planned_runs", "run_study", "summarise"]
+__all__ = ["DEFAULT_METHODS", "CompareConfig", "Comparing", "Plan", "answer", "compare", "configure", "verdict"]

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from equiangular.compare.verdict import Answer, Contrast, Needed, Verdict, verdict
+from equiangular.compare.verdict import verdict
 from equiangular.compare.wording import DIGITS, effect_sentence, statistics_sentence
 from equiangular.measures.crossed import CrossedDifference, crossed_difference
 from equiangular.measures.significance import holm
-
-__all__ = ["Answer", "Contrast", "Needed", "Verdict", "answer", "choose", "needed", "verdict"]
+from equiangular.records import Answer, Contrast, Needed
 
 _MOST = 10**6  # runs or test samples; what needs more is not worth planning
 _EXAMPLE = {"fixed": "etf-la", "learned": "linear-la"}
@@ -105,7 +104,7 @@ def answer(
             f"On {data} there is no {' and no '.join(lacking)} head with a validation score to compare: add one, for "
             f"example --methods {','.join(_EXAMPLE.values())}."
         )
-        return Answer("none", "No answer", effect, "", fixed, learned, None, (), None, margin)
+        return Answer("none", "No answer", effect, "", fixed, learned, None, [], None, margin)
     if absent := [name for name in (fixed, learned) if name not in correct]:
         raise ValueError(f"no test results for {absent}, the best on validation data; got results for {list(correct)}.")
     found = crossed_difference(correct[fixed], correct[learned], labels, confidence=confidence)
@@ -114,10 +113,10 @@ def answer(
     level = 1 - (1 - confidence) / max(len(others), 1)
     beside = [crossed_difference(correct[name], correct[learned], labels, confidence=level) for name in others]
     adjusted = holm([d.p_value for d in beside]) if found.n_runs > 1 else [math.nan] * len(beside)
-    secondary = tuple(
+    secondary = [
         _contrast(name, learned, difference, margin, m=len(others), p_holm=p)
         for name, difference, p in zip(others, beside, adjusted, strict=True)
-    )
+    ]
     missing = needed(found, margin) if primary.verdict == "cannot tell" else None
     shown = {name: (names or {}).get(name, name) for name in (fixed, learned)}
     choice = [kind for kind in _EXAMPLE if sum(kinds.get(name) == kind for name in validation) > 1]

@@ -1,16 +1,18 @@
-"""What a comparison is told: data, cut, methods, seeds and budget."""
+"""What a comparison is told: a trial that all methods share, the methods, seeds, tuning and the margin."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
-from equiangular._checks import check_choice, check_imbalance_factor, check_int
-from equiangular.training.config.budget import Budget, fingerprint
-from equiangular.training.config.hardware import DECISIVE, Hardware
-
-if TYPE_CHECKING:
-    from equiangular.training.methods import Method
+from equiangular._checks import check_int, check_positive
+from equiangular.compare.tuning import check_effort
+from equiangular.data import Dataset
+from equiangular.training.config.hardware import Hardware
+from equiangular.training.config.options import Trial
+from equiangular.training.methods import METHODS, Method, get_method
+from equiangular.training.run.check import check_names
 
 # The rows of the main job, in the order of its table.
 DEFAULT_METHODS = (
@@ -24,8 +26,54 @@ DEFAULT_METHODS = (
     "etf-la",
     "etf-dr",
     "etf-dr-pc",
-    "best",
+    "recommended",
 )
+# What of a trial a comparison decides itself, method by method and run by run.
+PER_RUN = ("method", "head", "seed", "subset_seed", "pretrained")
+_SAMPLES_SEEN = 160_000  # by a training whose epochs were not given: 40 epochs of 4,000 samples
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What is tuned already for a data set, on validation data of its training pool.
+
+    Attributes:
+        changes: fields of :class:`CompareConfig` and of :class:`Trial`.
+        head: options of the head by training.
+        validation: balanced accuracy in percent on that validation data by method, of those that were tuned.
+    """
+
+    changes: Mapping[str, Any]
+    head: Mapping[str, dict[str, Any]]
+    validation: Mapping[str, float]
+
+
+PRESETS: dict[str, Preset] = {
+    "digits": Preset(  # experiments/recipe/tune_digits.py, experiments/results/tune_digits.json
+        {"imbalance": 100.0, "seeds": 10, "tune": "none", "weight_decay": 5e-3, "epochs": 40, "batch_size": 64},
+        {
+            "linear-ce": {"norm": "batch", "scale": 0.5},
+            "linear-la": {"norm": "none", "scale": 0.25},
+            "cosine-la": {"norm": "none", "scale": 12.0},
+            "random-la": {"norm": "batch", "normalize": False, "scale": 0.5},
+            "etf-ce": {"norm": "batch", "normalize": False, "scale": 0.25},
+            "etf-la": {"norm": "batch", "normalize": False, "scale": 0.5},
+        },
+        {
+            "linear-ce": 77.0024,
+            "linear-ce-pc": 88.0358,
+            "linear-la": 87.9419,
+            "cosine-la": 86.1410,
+            "random-la": 86.2046,
+            "etf-ce": 78.2321,
+            "etf-ce-pc": 88.4973,
+            "etf-la": 87.5165,
+            "etf-dr": 74.3950,
+            "etf-dr-pc": 84.1574,
+            "recommended": 86.5172,
+        },
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -37,85 +85,121 @@ class CompareConfig:
     choice of the training samples as well; an integer keeps one subset for all runs.
 
     Attributes:
-        data: name of a data set, see :func:`equiangular.data.load_dataset`.
-        root: folder of named data sets; by default the environment variable EQUIANGULAR_DATA.
-        size: pad images to a square and resize them to this height and width, in pixels.
-        memory: ``"auto"``, ``"memory"`` or ``"stream"``: whether images are decoded once or at every use.
-        imbalance: imbalance factor n_max / n_min of the training cut; 1 keeps the data as it is.
-        profile: ``"exp"`` or ``"step"``.
-        protocol: how the samples of the cut are chosen: ``"local"``, or ``"cao2019"`` as for the published CIFAR-LT.
-        methods: names of methods, see :data:`equiangular.training.METHODS`.
+        trial: what all methods share: data, cut, backbone, budget, validation, precision.
+        given: the fields of ``trial`` that were asked for; of the others :func:`fit_to` makes what suits the data.
+        methods: names of methods, see :data:`equiangular.training.METHODS`; empty: those of :data:`DEFAULT_METHODS`,
+            with the best frame that fits where there are too many classes for an ETF.
         seeds: number of paired runs of every method.
         subset_seed: see above.
-        holdout: fraction of each class of the training cut held out to calibrate the prior correction. It is left out
-            of training for every method alike.
-        backbone: name of the backbone, see :func:`equiangular.models.make_backbone`; ``"auto"`` fits the data.
-        width: multiplies the sizes of the backbone's layers.
-        budget: optimisation and augmentation, equal for all.
+        tune: ``"quick"`` (8 trainings for every head), ``"full"`` (24, with two seeds each) or ``"none"``.
+        margin: points of balanced accuracy; a difference smaller than that does not matter.
+        head: options of the head by training, tuned already.
+        validation: scores that belong to them, by method.
         hardware: what the trainings run on; one process each.
-        head_options: options of the head of single methods, such as ``{"etf-la": {"norm": "batch"}}``, beside those of
-            the method itself; tuned on validation data as well.
-        thresholds: few-shot classes have fewer than the first, many-shot ones more than the second (training samples).
 
     Raises:
         ValueError: a value is out of range or a method unknown.
     """
 
-    data: str = "digits"
-    root: str | None = None
-    size: int | None = None
-    memory: str = "auto"
-    imbalance: float = 100.0
-    profile: str = "exp"
-    protocol: str = "local"
-    methods: tuple[str, ...] = DEFAULT_METHODS
-    seeds: int = 10
+    trial: Trial = field(default_factory=Trial)
+    given: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    seeds: int = 5
     subset_seed: int | None = None
-    holdout: float = 0.2
-    backbone: str = "auto"
-    width: float = 1.0
-    budget: Budget = field(default_factory=Budget)
+    tune: str = "quick"
+    margin: float = 1.0
+    head: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    validation: Mapping[str, float] = field(default_factory=dict)
     hardware: Hardware = field(default_factory=lambda: Hardware(accelerator="cpu"))
-    head_options: dict[str, dict[str, Any]] = field(default_factory=dict)
-    thresholds: tuple[int, int] = (20, 100)
 
     def __post_init__(self) -> None:
-        from equiangular.training.augment import Augmentation, Mixing
-        from equiangular.training.methods import get_method
-
-        Augmentation.parse(self.budget.augment)
-        Mixing.parse(self.budget.mix)
-        check_imbalance_factor(self.imbalance)
-        check_choice(self.profile, ("exp", "step"), "profile")
-        check_choice(self.protocol, ("local", "cao2019"), "protocol")
+        check_names(self.trial)
         check_int(self.seeds, "seeds", minimum=2, hint="A confidence interval needs two runs.")
         if self.subset_seed is not None:
             check_int(self.subset_seed, "subset_seed", minimum=0)
-        if not 0 < self.holdout < 1:
-            raise ValueError(f"holdout must lie strictly between 0 and 1, got {self.holdout!r}.")
-        if not self.methods:
-            raise ValueError("no method to compare; name at least one, such as etf-la.")
-        for name in (*self.methods, *self.head_options):
+        check_effort(self.tune)
+        check_positive(self.margin, "margin", hint="In points of balanced accuracy; 1 is usual.")
+        if not 0 < self.trial.validation < 1:
+            raise ValueError(
+                f"validation must lie strictly between 0 and 1, got {self.trial.validation!r}: a comparison calibrates "
+                "and chooses on held-out data."
+            )
+        for name in (*self.methods, *self.head):
             get_method(name)
 
-    def trained_method(self, method: Method) -> Method:
-        """The method with the head options that this comparison gives to its training."""
-        options = self.head_options.get(method.training_name, {})
-        return replace(method, head_options={**method.head_options, **options})
-
-    def subset_seed_of(self, seed: int) -> int:
-        """The subset seed of the run with training seed ``seed``."""
-        return seed if self.subset_seed is None else self.subset_seed
-
     def as_dict(self) -> dict[str, Any]:
-        """JSON-plain values."""
-        return asdict(self)
+        """JSON-plain values: the trial's fields beside those of the comparison."""
+        own = {name: getattr(self, name) for name in ("seeds", "subset_seed", "tune", "margin")}
+        shared = {name: value for name, value in self.trial.as_dict().items() if name not in PER_RUN}
+        return {**shared, **own, "methods": list(self.methods), "head": {k: dict(v) for k, v in self.head.items()}}
 
-    def run_fingerprint(self, training_name: str) -> str:
-        """Hash of everything one training run depends on beside its seed; which other methods run is not among it."""
-        values = self.as_dict()
-        for key in ("methods", "seeds", "head_options", "root", "memory", "hardware"):
-            values.pop(key)
-        values |= {key: getattr(self.hardware, key) for key in DECISIVE}
-        head = self.head_options.get(training_name, {})
-        return fingerprint({**values, "head": head, "training": training_name, "format": 3})
+    def trial_of(self, method: Method, seed: int, head: Mapping[str, Any], **changes: Any) -> Trial:
+        """The trial of a method's training in the run with this training seed."""
+        subset = seed if self.subset_seed is None else self.subset_seed
+        own = {"method": method.training_name, "head": dict(head), "seed": seed, "subset_seed": subset}
+        return replace(self.trial, **own, **changes)
+
+
+def configure(data: str, *, methods: tuple[str, ...] = (), **changes: Any) -> CompareConfig:
+    """The configuration of a comparison: a preset where the data set has one, changed where a value is given.
+
+    Args:
+        data: name of the data set or a path. A path is used as it is; a long-tail cut is made where ``imbalance`` asks
+            for it.
+        methods: names; by default those of the main job.
+        changes: fields of :class:`CompareConfig`, :class:`Trial` and ``Hardware``; None leaves the default.
+
+    Raises:
+        ValueError: a value is out of range or a method unknown.
+
+    Example:
+        >>> configure("digits", epochs=3).trial.epochs, configure("digits").trial.imbalance
+        (3, 100.0)
+        >>> configure("my.csv").trial.imbalance
+        1.0
+    """
+    preset = PRESETS.get(data, Preset({}, {}, {}))
+    given = {**preset.changes, **{name: value for name, value in changes.items() if value is not None}}
+    of_hardware = {f.name: given.pop(f.name) for f in fields(Hardware) if f.name in given and f.name not in _TRIAL}
+    of_trial = {name: given.pop(name) for name in _TRIAL if name in given}
+    return CompareConfig(
+        trial=Trial(data=data, **of_trial),
+        given=tuple(of_trial),
+        methods=methods,
+        hardware=Hardware(**{"accelerator": "cpu", **of_hardware}),
+        head=preset.head,
+        validation=preset.validation,
+        **given,
+    )
+
+
+_TRIAL = tuple(f.name for f in fields(Trial) if f.name not in ("data", *PER_RUN))
+
+
+def fit_to(config: CompareConfig, dataset: Dataset) -> CompareConfig:
+    """The configuration with what was not asked for made to suit the data.
+
+    Epochs: as many as show a training 160,000 samples, between 8 and 40. Batches of 64, of 128 from 5,000 samples on.
+    Width: for an MLP wide enough for an ETF of the classes. Methods: where there are more classes than dimensions allow
+    for an ETF, its place in the default methods is taken by the best frame that fits.
+    """
+    number, classes = len(dataset.train_y), dataset.num_classes
+    suits = {
+        "epochs": min(40, max(8, round(_SAMPLES_SEEN / number))),
+        "batch_size": 64 if number < 5000 else 128,
+        "width": float(-(-classes // 64)) if dataset.kind != "image" else 1.0,
+    }
+    trial = replace(config.trial, **{name: value for name, value in suits.items() if name not in config.given})
+    return replace(config, trial=trial, methods=config.methods or DEFAULT_METHODS)
+
+
+def without_etf(methods: tuple[str, ...]) -> tuple[str, ...]:
+    """Method names with the best frame that fits in the place of an ETF that does not.
+
+    Example:
+        >>> without_etf(("linear-ce", "etf-ce-pc", "etf-la"))
+        ('linear-ce', 'frame-ce-pc', 'frame-la')
+    """
+    swapped = (name.replace("etf-", "frame-") if name.startswith("etf-") else name for name in methods)
+    return tuple(dict.fromkeys(name for name in swapped if name in METHODS))
+

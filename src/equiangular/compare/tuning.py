@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -37,10 +37,9 @@ class Settings:
     norm: str | None = None
     normalize: bool | None = None
 
-    def head_options(self) -> dict[str, Any]:
-        """The options of the head among them, those that are given."""
-        chosen = {"scale": self.scale, "norm": self.norm, "normalize": self.normalize}
-        return {name: value for name, value in chosen.items() if value is not None}
+    def options(self) -> dict[str, Any]:
+        """Those that are given, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)

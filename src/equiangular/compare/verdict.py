@@ -1,104 +1,10 @@
-"""The verdict of a comparison, one rule, and the records that carry it. Pure."""
+"""The verdict of a comparison: one rule. Pure."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
-Verdict = Literal["better", "worse", "level", "cannot tell"]
-
-
-@dataclass(frozen=True)
-class Needed:
-    """What would settle an open question, if the estimate is as found.
-
-    Attributes:
-        width: width of the present interval in points; None for a single run.
-        runs: number of runs that would do on the present test samples; None if no number up to a million does.
-        samples: number of test samples that would do with the present runs; None likewise.
-    """
-
-    width: float | None
-    runs: int | None
-    samples: int | None
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """One fixed head against one learned head, in points of balanced accuracy, as JSON holds it.
-
-    Attributes:
-        fixed: name of the fixed head.
-        learned: name of the learned head.
-        role: ``"primary"``, both heads chosen on validation data, or ``"secondary"``, another fixed head.
-        correction: what makes up for the number of contrasts, ``"none"`` or ``"Holm and Bonferroni over m"``.
-        fixed_mean: balanced accuracy of the fixed head in %, mean of the runs.
-        learned_mean: that of the learned head.
-        difference: fixed less learned.
-        low: lower end of the wider interval, over runs or over runs and test samples; None for a single run.
-        high: its upper end.
-        run_low: lower end of the interval over runs alone.
-        run_high: its upper end.
-        confidence: level of the intervals, Bonferroni's 1 - (1 - level) / m for secondary ones.
-        p_value: two-sided, of no difference; None for a single run.
-        p_holm: the same after Holm's correction over the secondary contrasts; None for the primary one.
-        runs: number of paired runs.
-        samples: number of test samples.
-        verdict: what the interval says against the margin.
-    """
-
-    fixed: str
-    learned: str
-    role: Literal["primary", "secondary"]
-    correction: str
-    fixed_mean: float
-    learned_mean: float
-    difference: float
-    low: float | None
-    high: float | None
-    run_low: float | None
-    run_high: float | None
-    confidence: float
-    p_value: float | None
-    p_holm: float | None
-    runs: int
-    samples: int
-    verdict: Verdict
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The answer: a word, the effect, the statistics, and what they rest on.
-
-    Attributes:
-        verdict: one of the four, of the primary contrast; ``"none"`` if a kind of head is missing.
-        word: the verdict as the sentence opens.
-        effect: sentence of the difference and its interval, and of what would settle an open question.
-        statistics: sentence in brackets: both means, runs, test samples, p-value; empty if there is no contrast.
-        fixed: name of the fixed head that stands for its kind.
-        learned: name of the learned head that stands for its kind.
-        contrast: the one between the two; None if there is none.
-        secondary: the other fixed heads against the same learned one.
-        needed: what would settle it; None unless the verdict is ``"cannot tell"``.
-        margin: half-width of the range of differences that count as level, in points.
-    """
-
-    verdict: Verdict | Literal["none"]
-    word: str
-    effect: str
-    statistics: str
-    fixed: str | None
-    learned: str | None
-    contrast: Contrast | None
-    secondary: tuple[Contrast, ...]
-    needed: Needed | None
-    margin: float
-
-    @property
-    def sentence(self) -> str:
-        """Word, effect and statistics in one line."""
-        return " ".join(part for part in (f"{self.word}.", self.effect, self.statistics) if part)
+from equiangular.records import Verdict
 
 
 def verdict(difference: float, low: float, high: float, margin: float) -> Verdict:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from equiangular.compare.verdict import Contrast, Needed, verdict
+from equiangular.compare.verdict import verdict
+from equiangular.records import Contrast, Needed
 
 DIGITS = 6  # to which differences and bounds are kept; enough to print any of them as it was judged
 

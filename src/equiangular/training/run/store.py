@@ -106,7 +106,7 @@ def trial_record(
         scores={**{name: scores[name] for name in _SCORES}, **outcome.collapse},
         per_class=scores["per_class"],
         validation=float("nan") if outcome.validation is None else outcome.validation,
-        correction=outcome.correction,
+        correction=outcome.info.correction,
         note=outcome.note,
         correct=pack(outcome.correct.tolist()),
         curve=curve,

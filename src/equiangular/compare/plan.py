@@ -1,0 +1,156 @@
+"""What a comparison will do, said before its first epoch: the data as they are used, and how long it may take."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from equiangular.compare.config import CompareConfig
+from equiangular.compare.tuning import EFFORTS, without_validation
+from equiangular.data import Dataset
+from equiangular.records import DataSummary
+from equiangular.training.config.options import Trial
+from equiangular.training.engine.loop import Training
+from equiangular.training.methods import Method
+from equiangular.training.run.trial import TrialRun, Watcher, split_of
+
+_LISTED = 6  # names of classes in a line
+_FEW = 10  # test samples below which a class deserves a word
+_SECONDS = 1.0  # of steps for an estimate
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a comparison will do, known before its first epoch.
+
+    Attributes:
+        config: the comparison, everything in it made to suit the data.
+        data: the parts of the data and what was noticed about them.
+        backbone: name of the backbone.
+        heads: number of trainings of one run, which methods with a correction afterwards share.
+        seconds: an estimate of the time of one training.
+    """
+
+    config: CompareConfig
+    data: DataSummary
+    backbone: str
+    heads: int
+    seconds: float
+
+    @property
+    def tuning(self) -> int:
+        """Trainings that tune one head."""
+        settings, seeds = EFFORTS[self.config.tune]
+        return settings * seeds
+
+    @property
+    def trainings(self) -> int:
+        """Trainings in all."""
+        return self.heads * (self.tuning + self.config.seeds)
+
+    def lines(self) -> list[str]:
+        """The plan for a screen."""
+        data, trial = self.data, self.config.trial
+        counts, names = data.counts, data.classes
+        large, small = (pick(range(len(counts)), key=counts.__getitem__) for pick in (max, min))
+        tuned = f"{self.tuning} to tune" if self.tuning else "tuned already" if self.config.head else "not tuned"
+        each = f"({tuned} + {self.config.seeds} runs)" if self.tuning else f"{self.config.seeds} runs, {tuned},"
+        return [
+            f"{data.name}: {data.kind} data of shape {' x '.join(map(str, data.shape))}, {len(names)} classes; the "
+            f"largest is {names[large]!r} with {counts[large]:,} training samples, the smallest {names[small]!r} with "
+            f"{counts[small]:,}",
+            f"  {', '.join(f'{number:,} {part}' for part, number in data.samples.items())}; {data.source}",
+            *(f"  {note}" for note in data.notes),
+            f"  backbone {self.backbone}, {trial.epochs} epochs, batches of {trial.batch_size}, on "
+            f"{self.config.hardware.accelerator}",
+            f"  {self.heads} trainings x {each} = {self.trainings}, about {duration(self.trainings * self.seconds)}",
+        ]
+
+
+def describe_data(
+    dataset: Dataset, config: CompareConfig, methods: Sequence[Method], content: Mapping[str, str]
+) -> DataSummary:
+    """The parts of the data in the first run, with notes: a cut, classes too rare for validation or for a test."""
+    trial = config.trial_of(methods[0], 0, {})
+    split, names = split_of(trial, dataset), dataset.class_names
+    held, tests = (torch.bincount(y, minlength=len(names)).tolist() for y in (split.holdout_y, split.test_y))
+    notes = []
+    if trial.imbalance != 1:
+        cut = len(split.train_y) + len(split.holdout_y)
+        notes.append(
+            f"cut to imbalance {trial.imbalance:g}: {cut:,} of {len(dataset.train_y):,} training samples are used; "
+            "--imbalance 1 uses all of them"
+        )
+    if rare := [i for i, number in enumerate(held) if not number]:
+        notes.append(f"too few samples to hold one out for calibration: {_listed(rare, names, split.class_counts)}")
+    if config.tune != "none" and (rare := without_validation(dataset)):
+        notes.append(f"too few samples to be validated on while tuning: {_listed(rare, names, dataset.train_counts)}")
+    if few := [i for i, number in enumerate(tests) if number < _FEW]:
+        worth = 100 / len(names) / max(1, max(tests[i] for i in few))
+        what = f"one of them is worth {worth:.1f} points or more"
+        notes.append(f"fewer than {_FEW} test samples, {what}: {_listed(few, names, tests)}")
+    samples = {
+        "to train on": len(split.train_y),
+        "held out of the training part to calibrate on": len(split.holdout_y),
+        "to test on": len(split.test_y),
+    }
+    return DataSummary(
+        name=dataset.name,
+        classes=list(names),
+        source=dataset.source,
+        kind=dataset.kind,
+        shape=list(dataset.input_shape),
+        samples=samples,
+        counts=split.class_counts.tolist(),
+        digest=dict(content),
+        notes=notes,
+    )
+
+
+def _listed(classes: Sequence[int], names: Sequence[str], counts: Any) -> str:
+    shown = ", ".join(f"{names[i]!r} ({counts[i]})" for i in classes[:_LISTED])
+    rest = len(classes) - _LISTED
+    return shown + (f" and {rest} more classes" if rest > 0 else "")
+
+
+class _Enough(Exception):  # noqa: N818 - no error
+    """The estimate has what it needs."""
+
+
+class _Timed(Watcher):
+    """Ends a training after a second of steps."""
+
+    steps = -1  # the first one, which is slower, is not counted
+
+    def after_step(self, training: Training) -> None:
+        self.steps += 1
+        self.now = time.perf_counter()
+        if not self.steps:
+            self.begin = self.now
+        elif self.now - self.begin > _SECONDS:
+            raise _Enough
+
+
+def estimate_seconds(trial: Trial, dataset: Dataset) -> float:
+    """Seconds that one training is likely to take, from a second of its steps on this machine."""
+    watcher, run = _Timed(), TrialRun(trial, dataset)
+    with contextlib.suppress(_Enough):
+        run.training.run(on_step=watcher.after_step)
+    return trial.epochs * len(run.training.batches) * (watcher.now - watcher.begin) / max(1, watcher.steps)
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people.
+
+    Example:
+        >>> duration(7.2), duration(200), duration(9000)
+        ('7 s', '3 min', '2.5 h')
+    """
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

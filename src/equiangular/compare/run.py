@@ -1,0 +1,207 @@
+"""A comparison from data to answer: plan, tuning, paired runs, all of it resumable."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from equiangular._files import prepare_folder, read_json, write_json
+from equiangular._provenance import provenance
+from equiangular.compare.config import CompareConfig, fit_to, without_etf
+from equiangular.compare.plan import Plan, describe_data, estimate_seconds
+from equiangular.compare.summary import answer_of, rows_of
+from equiangular.compare.tuning import (
+    EFFORTS,
+    FIRST_SEED,
+    Settings,
+    Space,
+    choose,
+    next_settings,
+    validation_dataset,
+)
+from equiangular.data import Dataset, content_digest
+from equiangular.heads import Head
+from equiangular.models import make_backbone
+from equiangular.records import Comparison, TrialRecord, Tuned, to_json
+from equiangular.training.methods import Method, get_method
+from equiangular.training.model.build import default_backbone
+from equiangular.training.run.store import TrialStore
+from equiangular.training.run.trial import load_data
+
+# (what is being done, trainings done, trainings planned)
+Progress = Callable[[str, int, int], None]
+
+
+class Comparing:
+    """A comparison in the making: its data loaded, its heads built, nothing trained yet.
+
+    Args:
+        config: the comparison.
+        output: folder for the results; finished trials are kept in its ``trials``.
+
+    Raises:
+        ValueError: bad configuration, unknown data, unwritable folder, or a head that does not fit.
+    """
+
+    def __init__(self, config: CompareConfig, output: str | Path) -> None:
+        self.folder = prepare_folder(output)
+        self.store = TrialStore(self.folder / "trials")
+        self.dataset = load_data(config.trial)
+        self.content = content_digest(self.dataset)
+        self.config = fit_to(config, self.dataset)
+        trial, shape = self.config.trial, self.dataset.input_shape
+        self.backbone = trial.backbone if trial.backbone != "auto" else default_backbone(self.dataset.kind, shape)
+        self.dim = make_backbone(self.backbone, shape, width=trial.width, seed=0).num_features
+        if not config.methods and self.dataset.num_classes > self.dim + 1:
+            self.config = replace(self.config, methods=without_etf(self.config.methods))
+        groups: dict[str, list[Method]] = {}
+        for method in map(get_method, dict.fromkeys(self.config.methods)):
+            groups.setdefault(method.training_name, []).append(method)
+        self.groups = list(groups.values())
+        self.heads = {group[0].training_name: self.head_of(group[0]) for group in self.groups}
+        self.validation_part = cache(self._validation_part)
+
+    def head_of(self, method: Method, **changes: Any) -> Head:
+        """The head that a method builds by default here, or with other options."""
+        options = {**method.head_options, **self.config.head.get(method.training_name, {}), **changes}
+        return replace(method, head_options=options).build_head(self.dim, self.dataset.num_classes, seed=0)
+
+    def plan(self) -> Plan:
+        """What will be done and for how long; nothing is trained but a few steps, to time them."""
+        data = describe_data(self.dataset, self.config, [group[0] for group in self.groups], self.content)
+        before = self.folder / "results.json"
+        old = read_json(before).get("data", {}).get("digest", self.content) if before.exists() else self.content
+        if changed := [part for part, digest in self.content.items() if old.get(part) != digest]:
+            data.notes.append(
+                f"{', '.join(changed)} changed since the results in {self.folder} were made: every training is run "
+                "anew, nothing of the old data is mixed in"
+            )
+        seconds = estimate_seconds(self.config.trial_of(self.groups[0][0], 0, {}), self.dataset)
+        return Plan(self.config, data, self.backbone, len(self.groups), seconds)
+
+    def run(self, plan: Plan, progress: Progress | None = None) -> Comparison:
+        """Tune, run and answer; writes ``results.json``.
+
+        Finished trainings are kept; a killed comparison goes on from them, and a changed configuration or data set
+        trains again exactly what it changes.
+        """
+        self.done, self.planned, self.progress = 0, plan.trainings, progress
+        tuned = {group[0].training_name: self.tune(group) for group in self.groups}
+        records: list[TrialRecord] = []
+        for seed in range(self.config.seeds):  # seed by seed: an early stop leaves whole pairs
+            for group in self.groups:
+                self.tell(group, f"run {seed + 1} of {self.config.seeds}")
+                settings = tuned[group[0].training_name].settings
+                records += self.trained(group, seed, settings, self.dataset, self.content, curve=seed == 0)
+        validation = self.validation_scores(tuned, records)
+        rows = rows_of(records, self.config.methods, validation)
+        comparison = Comparison(
+            config=self.config.as_dict(),
+            data=plan.data,
+            backbone=self.backbone,
+            rows=rows,
+            answer=answer_of(rows, records, self.dataset.test_y, self.config, self.dataset.name),
+            runs=records,
+            tuning={name: one for name, one in tuned.items() if one.trainings},
+            notes=[f"{row.label}: {row.note}" for row in rows if row.note],
+            provenance=provenance(),
+        )
+        write_json(self.folder / "results.json", to_json(comparison))
+        return comparison
+
+    def tell(self, group: list[Method], what: str) -> None:
+        """Say what is trained next, and how far the whole is."""
+        if self.progress is not None:
+            self.progress(f"{group[0].label.partition(' + prior')[0]}, {what}", self.done, self.planned)
+        self.done += 1
+
+    def trained(
+        self,
+        group: list[Method],
+        seed: int,
+        settings: Mapping[str, Any],
+        dataset: Dataset,
+        content: Mapping[str, str],
+        *,
+        curve: bool = False,
+    ) -> list[TrialRecord]:
+        """The records of one training at its settings: ``learning_rate``, and options of the head."""
+        head = {**self.config.head.get(group[0].training_name, {}), **settings}
+        changes = {"learning_rate": head.pop("learning_rate")} if "learning_rate" in head else {}
+        trial = self.config.trial_of(group[0], seed, head, **changes)
+        return self.store.records(trial, dataset, content, group, hardware=self.config.hardware, curve=curve)
+
+    def tune(self, group: list[Method]) -> Tuned:
+        """The settings that validation data of the training pool choose for a training.
+
+        The test part never gets here, see :func:`equiangular.compare.tuning.validation_dataset`. Of methods that share
+        the training the better one counts.
+        """
+        trainings, seeds = EFFORTS[self.config.tune]
+        if not trainings:
+            known = {m.name: self.config.validation[m.name] for m in group if m.name in self.config.validation}
+            return Tuned({}, known, 0, 0.0)
+        start, space = time.perf_counter(), self.space(group[0])
+        scored: dict[Settings, float] = {}
+        by_method: dict[Settings, dict[str, float]] = {}
+        while len(scored) < trainings:
+            settings = next_settings(space, scored)
+            sums = {method.name: 0.0 for method in group}
+            for seed in range(FIRST_SEED, FIRST_SEED + seeds):
+                self.tell(group, f"tuning {len(scored) + 1} of {trainings}")
+                for record in self.trained(group, seed, settings.options(), *self.validation_part(seed)):
+                    sums[record.method] += record.scores.get("balanced_accuracy", math.nan)
+            by_method[settings] = {name: total / seeds for name, total in sums.items()}
+            finished = [value for value in by_method[settings].values() if not math.isnan(value)]
+            scored[settings] = max(finished, default=math.nan)
+        best = choose(scored)
+        return Tuned(best.options(), by_method[best], trainings * seeds, time.perf_counter() - start)
+
+    def space(self, method: Method) -> Space:
+        """Where the search for a training's settings starts: at what the method builds by default."""
+        head, rate = self.heads[method.training_name], self.config.trial.learning_rate
+        norms = ("none", head.norm_kind if head.norm_kind != "none" else "batch")
+        if not method.scaled:
+            return Space(Settings(rate, None, head.norm_kind), scales=False, norms=norms)
+        # Learned heads of both kinds are methods of their own: linear on free features, cosine on normalised ones.
+        either = method.head not in ("linear", "cosine")
+        start = Settings(rate, float(head.scale), head.norm_kind, head.normalize if either else None)
+        other = float(self.head_of(method, normalize=not head.normalize).scale) if either else None
+        return Space(start, norms=norms, other_scale=other)
+
+    def _validation_part(self, seed: int) -> tuple[Dataset, dict[str, str]]:
+        inner = validation_dataset(self.dataset, seed=seed)
+        return inner, content_digest(inner)
+
+    def validation_scores(self, tuned: Mapping[str, Tuned], records: list[TrialRecord]) -> dict[str, float]:
+        """What heads are chosen by: the scores of the tuning; where one has none, those of the runs' held-out parts."""
+        scores = {name: value for one in tuned.values() for name, value in one.validation.items()}
+        if all(method.name in scores for group in self.groups for method in group):
+            return scores
+        of_runs: dict[str, list[float]] = {}
+        for record in records:
+            of_runs.setdefault(record.method, []).append(record.validation)
+        return {name: sum(values) / len(values) for name, values in of_runs.items()}
+
+
+def compare(config: CompareConfig, output: str | Path, *, progress: Progress | None = None) -> Comparison:
+    """Compare methods on one data set: plan, tune, run, answer.
+
+    Args:
+        config: see :func:`equiangular.compare.configure`.
+        output: folder for the results.
+        progress: called before each training with what it is, the trainings done and those planned.
+
+    Returns:
+        The comparison, as ``results.json`` has it.
+
+    Raises:
+        ValueError: bad configuration, unknown data, unwritable folder, or a head that does not fit.
+    """
+    comparing = Comparing(config, output)
+    return comparing.run(comparing.plan(), progress)
