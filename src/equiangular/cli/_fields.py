@@ -6,7 +6,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Annotated, Any
 
@@ -33,13 +33,20 @@ def field_help(kind: type) -> dict[str, str]:
     return found
 
 
-def options_of(kind: type, *, leave: tuple[str, ...] = (), panels: dict[str, type] | None = None) -> Callable:
+def options_of(
+    kind: type,
+    *,
+    leave: tuple[str, ...] = (),
+    panels: dict[str, type] | None = None,
+    defaults: Mapping[str, str] | None = None,
+) -> Callable:
     """Give a command one option for each field of ``kind``; those not given reach it as None, in ``**fields``.
 
     Args:
         kind: a dataclass of numbers, texts, truth values and mappings; mappings are given as ``name=value,...``.
         leave: fields without an option.
         panels: headings in the help, each with the class whose fields stand under it.
+        defaults: what the help says of a default that the command itself decides, by field.
     """
     described, hints = field_help(kind), typing.get_type_hints(kind)
     panel_of = {f.name: title for title, cls in (panels or {}).items() for f in fields(cls)}
@@ -51,7 +58,8 @@ def options_of(kind: type, *, leave: tuple[str, ...] = (), panels: dict[str, typ
             if f.name in leave:
                 continue
             names = [f"--{f.name.replace('_', '-')}", *SHORT.get(f.name, ())]
-            shown = f.default if isinstance(f.default, (int, float, str, bool)) and f.default != "" else None
+            shown: Any = f.default if isinstance(f.default, (int, float, str, bool)) and f.default != "" else None
+            shown = (defaults or {}).get(f.name, shown)
             text = described.get(f.name, "").replace("[", r"\[")
             text = text[:1].upper() + text[1:] + ("" if shown is None else f" Default: {shown}.")
             info = typer.Option(*names, help=text, show_default=False, rich_help_panel=panel_of.get(f.name))

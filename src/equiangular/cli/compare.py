@@ -7,43 +7,60 @@ from typing import Annotated, Any
 
 import typer
 
-from equiangular.cli._fields import options_of
+from equiangular.cli._fields import options_of, parse_texts
 from equiangular.training.config.budget import Budget
 from equiangular.training.config.hardware import Hardware
+from equiangular.training.config.options import DataOptions, TrainConfig, Trial
 
-PANELS = {"Optimisation, the same for every method": Budget, "Where it runs": Hardware}
+PANELS = {"Data": DataOptions, "Optimisation, the same for every method": Budget, "Where it runs": Hardware}
+# Fields of a trial that a comparison decides itself, and of the hardware that are a trial's or need several processes.
+_OWN = ("data", "method", "head", "seed", "subset_seed", "pretrained")
+_NOT_HERE = ("devices", "num_nodes", "strategy", "threads", "precision", "accumulate")
+_DEFAULTS = {
+    "imbalance": "1, the data as they are; 100 for digits",
+    "epochs": "what suits the number of samples, 8 to 40",
+    "batch_size": "64; 128 from 5,000 samples on",
+    "width": "what suits the number of classes",
+    "weight_decay": "0.0005; 0.005 for digits",
+}
 
 
-@options_of(Hardware, leave=("devices", "num_nodes", "strategy", "threads"), panels=PANELS)
-@options_of(Budget, panels=PANELS)
+@options_of(Hardware, leave=_NOT_HERE, panels=PANELS, defaults={"accelerator": "cpu"})
+@options_of(Trial, leave=_OWN, panels=PANELS, defaults=_DEFAULTS)
 def compare(
     data: Annotated[str, typer.Argument(help="Data set: digits, another name, or a path.")] = "digits",
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")] = Path(
         "runs/compare"
     ),
     methods: Annotated[
-        str | None, typer.Option(metavar="NAME,...", help="Methods to compare; default: the ten of the table.")
+        str | None, typer.Option(metavar="NAME,...", help="Methods to compare; default: the eleven of the table.")
     ] = None,
-    imbalance: Annotated[float, typer.Option(help="Imbalance factor n_max/n_min of the cut; 1: as it is.")] = 100,
-    profile: Annotated[str, typer.Option(help="Profile of the class sizes: exp or step.")] = "exp",
-    protocol: Annotated[str, typer.Option(help="Choice of the samples: local, or cao2019 (CIFAR-LT).")] = "local",
-    seeds: Annotated[int, typer.Option(help="Paired runs of every method.")] = 10,
+    seeds: Annotated[
+        int | None, typer.Option(help="Paired runs of every method. Default: 5; 10 for digits.")
+    ] = None,
     subset_seed: Annotated[
         int | None, typer.Option(help="One training subset for all runs; default: a new one for every run.")
     ] = None,
-    root: Annotated[str | None, typer.Option(help="Folder of named data sets; default: EQUIANGULAR_DATA.")] = None,
-    size: Annotated[int | None, typer.Option(help="Height and width to bring images to, in pixels.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="Backbone; default: one that fits the data.")] = None,
-    width: Annotated[float, typer.Option(help="Multiplies the sizes of the backbone's layers.")] = 1.0,
+    tune: Annotated[
+        str | None,
+        typer.Option(
+            help="Tuning of learning rate, scale and norm of every head on validation data: quick (8 trainings a "
+            "head), full (24, two seeds each) or none. Default: quick; digits are tuned already."
+        ),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="Points of balanced accuracy below which a difference does not matter. Default: 1."),
+    ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads; small networks are fastest with one.")] = 1,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
     **fields: Any,
 ) -> None:
     """Train fixed and learnable classifiers on the same data, measure, test, and answer in a sentence.
 
-    On digits the defaults are those tuned for it, elsewhere those shown here. Writes results.json, figure.png and
-    report.html into the output folder. A killed comparison goes on where it stopped when the same command is given
-    again.
+    The data are used as they are; a long-tail cut is made where --imbalance asks for it. Heads are tuned alike on
+    validation data of the training part. Writes results.json, figure.png and report.html into the output folder. A
+    killed comparison goes on where it stopped when the same command is given again.
     """
     from rich.console import Console
     from rich.progress import (
@@ -62,43 +79,25 @@ def compare(
     import torch
 
     torch.set_num_threads(check_int(threads, "threads", minimum=1))
-    from equiangular.compare import COLUMNS, configure, planned_runs, run_study
+    from equiangular.compare import Comparing, configure
     from equiangular.report import comparison_figure, comparison_table, save_figure, write_page
 
-    config = configure(
-        data,
-        imbalance=imbalance,
-        profile=profile,
-        protocol=protocol,
-        methods=tuple(filter(None, (methods or "").replace(" ", "").split(","))),
-        seeds=seeds,
-        subset_seed=subset_seed,
-        root=root,
-        size=size,
-        backbone=backbone,
-        width=width,
-        **fields,
-    )
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bar:
-        trainings = bar.add_task("loading", total=len(planned_runs(config)))
-        started = False
-
-        def advance(description: str) -> None:
-            nonlocal started
-            bar.update(trainings, advance=int(started), description=description or "done")
-            started = True
-
-        results = run_study(config, output, progress=advance)
+    given = {"seeds": seeds, "subset_seed": subset_seed, "tune": tune, "margin": margin, **parse_texts(TrainConfig, fields)}
+    names = tuple(filter(None, (methods or "").replace(" ", "").split(",")))
+    comparing = Comparing(configure(data, methods=names, **given), output)
+    plan = comparing.plan()
+    screen = Console(stderr=True)
+    for line in plan.lines():
+        screen.print(line, highlight=False, markup=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=screen, disable=quiet, transient=True) as bar:
+        task = bar.add_task("training", total=plan.trainings)
+        results = comparing.run(plan, lambda what, done, _: bar.update(task, description=what, completed=done))
     console = Console(width=None if Console().is_terminal else 210)
-    console.print(comparison_table(results, COLUMNS, width=console.width))
-    console.print(results["answer"]["sentence"], style="bold", highlight=False)
+    console.print(comparison_table(results, width=console.width))
+    console.print(results.answer.sentence, style="bold", highlight=False, markup=False)
+    for note in results.notes:
+        console.print(note, highlight=False, markup=False)
     save_figure(comparison_figure(results), output / "figure.png")
-    page = write_page(results, COLUMNS, output / "report.html")
+    page = write_page(results, output / "report.html")
     console.print(f"\nwrote {output / 'results.json'}, {output / 'figure.png'} and {page}", highlight=False)

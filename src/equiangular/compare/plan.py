@@ -60,10 +60,12 @@ class Plan:
         large, small = (pick(range(len(counts)), key=counts.__getitem__) for pick in (max, min))
         tuned = f"{self.tuning} to tune" if self.tuning else "tuned already" if self.config.head else "not tuned"
         each = f"({tuned} + {self.config.seeds} runs)" if self.tuning else f"{self.config.seeds} runs, {tuned},"
+        sizes = f"each with {counts[0]:,} training samples"
+        if counts[large] > counts[small]:
+            sizes = f"the largest is {names[large]!r} with {counts[large]:,} training samples, "
+            sizes += f"the smallest {names[small]!r} with {counts[small]:,}"
         return [
-            f"{data.name}: {data.kind} data of shape {' x '.join(map(str, data.shape))}, {len(names)} classes; the "
-            f"largest is {names[large]!r} with {counts[large]:,} training samples, the smallest {names[small]!r} with "
-            f"{counts[small]:,}",
+            f"{data.name}: {data.kind} data of shape {' x '.join(map(str, data.shape))}, {len(names)} classes, {sizes}",
             f"  {', '.join(f'{number:,} {part}' for part, number in data.samples.items())}; {data.source}",
             *(f"  {note}" for note in data.notes),
             f"  backbone {self.backbone}, {trial.epochs} epochs, batches of {trial.batch_size}, on "
@@ -137,11 +139,14 @@ class _Timed(Watcher):
 
 
 def estimate_seconds(trial: Trial, dataset: Dataset) -> float:
-    """Seconds that one training is likely to take, from a second of its steps on this machine."""
+    """Seconds that one trial is likely to take, from a second of its steps and what follows, on this machine."""
     watcher, run = _Timed(), TrialRun(trial, dataset)
     with contextlib.suppress(_Enough):
         run.training.run(on_step=watcher.after_step)
-    return trial.epochs * len(run.training.batches) * (watcher.now - watcher.begin) / max(1, watcher.steps)
+    training = trial.epochs * len(run.training.batches) * (watcher.now - watcher.begin) / max(1, watcher.steps)
+    start = time.perf_counter()
+    run.conclude(run.snapshot(), run.describe())
+    return training + time.perf_counter() - start
 
 
 def duration(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -154,7 +155,10 @@ class Comparing:
             sums = {method.name: 0.0 for method in group}
             for seed in range(FIRST_SEED, FIRST_SEED + seeds):
                 self.tell(group, f"tuning {len(scored) + 1} of {trainings}")
-                for record in self.trained(group, seed, settings.options(), *self.validation_part(seed)):
+                with warnings.catch_warnings():  # features that cannot reach a frame: here that is tried on purpose
+                    warnings.filterwarnings("ignore", "the features have no negative entry")
+                    found = self.trained(group, seed, settings.options(), *self.validation_part(seed))
+                for record in found:
                     sums[record.method] += record.scores.get("balanced_accuracy", math.nan)
             by_method[settings] = {name: total / seeds for name, total in sums.items()}
             finished = [value for value in by_method[settings].values() if not math.isnan(value)]

@@ -1,4 +1,4 @@
-"""The figure of a comparison: accuracy of every run with mean and interval, and many/medium/few side by side."""
+"""Figures of a comparison: the effect with its margin, accuracy of every run, groups, collapse over epochs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from typing import Any
 
 from equiangular._extras import require
 from equiangular._files import write_atomically
+from equiangular.records import Comparison
 
 # Okabe and Ito's palette: distinguishable with any colour vision.
-LEARNED, FIXED = "#0072B2", "#D55E00"
+LEARNED, FIXED, MAPPED = "#0072B2", "#D55E00", "#CC79A7"
+COLORS = {"learned": LEARNED, "fixed": FIXED, "mapped": MAPPED}
+KINDS = {"learned": "classifier learned", "fixed": "classifier fixed", "mapped": "fixed behind a learned map"}
+_LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#882255", "#44AA99")
 GROUPS = (("many", "#56B4E9"), ("medium", "#009E73"), ("few", "#E69F00"))
 
 
-def comparison_figure(results: dict[str, Any]) -> Any:
-    """Draw ``results.json`` as a matplotlib figure.
+def comparison_figure(results: Comparison) -> Any:
+    """The effect with its margin above; below every run with mean and interval, and many, medium and few side by side.
 
     Args:
-        results: the dictionary that :func:`equiangular.compare.run_study` returns.
+        results: the comparison.
 
     Returns:
         A ``matplotlib.figure.Figure``, made without pyplot: no global state, no window.
@@ -26,50 +30,78 @@ def comparison_figure(results: dict[str, Any]) -> Any:
         ImportError: matplotlib is missing.
     """
     figure_module = require("matplotlib.figure", extra="plot", purpose="Drawing the figure")
-    table = results["table"]
-    names = list(table)[::-1]
-    figure = figure_module.Figure(figsize=(11, 0.46 * len(names) + 1.6), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    for position, name in enumerate(names):
-        row, color = table[name], FIXED if table[name]["fixed"] else LEARNED
-        cell = row["balanced_accuracy"]
-        left.plot(cell["values"], [position] * len(cell["values"]), "o", color=color, alpha=0.3, markersize=4)
-        left.errorbar(cell["mean"], position, xerr=cell["ci95"], fmt="D", color=color, capsize=3, markersize=6)
+    rows = results.rows[::-1]
+    answered = results.answer is not None and results.answer.contrast is not None
+    height = 0.46 * len(rows) + 1.6
+    effect = 0.32 * (1 + len(results.answer.secondary)) + 1.0 if results.answer and answered else 0
+    figure = figure_module.Figure(figsize=(11, height + effect), layout="constrained")
+    if answered:
+        top, bottom = figure.subfigures(2, 1, height_ratios=(effect, height))
+        _draw_effects(top.subplots(), results)
+    else:
+        bottom = figure
+    left, right = bottom.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    for position, row in enumerate(rows):
+        color, cell = COLORS[row.kind], row.measures["balanced_accuracy"]
+        left.plot(cell.values, [position] * len(cell.values), "o", color=color, alpha=0.3, markersize=4)
+        left.errorbar(cell.mean, position, xerr=cell.ci95, fmt="D", color=color, capsize=3, markersize=6)
         for offset, (group, tint) in zip((0.24, 0, -0.24), GROUPS, strict=True):
-            value = row[group]["mean"]
-            if value is not None and value == value:
+            value = row.measures[group].mean
+            if value == value:
                 right.barh(position + offset, value, height=0.22, color=tint)
-    left.set_yticks(range(len(names)), [table[name]["label"] for name in names])
+    left.set_yticks(range(len(rows)), [row.label for row in rows])
     left.set_xlabel("balanced test accuracy, % (dots: runs; diamond: mean with 95 % CI)")
     low, high = left.get_xlim()
     left.set_xlim(max(low, 0), min(high, 101))  # an interval over a few runs may reach beyond what accuracy can be
     left.grid(axis="x", alpha=0.3)
-    left.plot([], [], "D", color=LEARNED, label="classifier learned")
-    left.plot([], [], "D", color=FIXED, label="classifier fixed")
+    for kind in dict.fromkeys(row.kind for row in results.rows):
+        left.plot([], [], "D", color=COLORS[kind], label=KINDS[kind])
     right.set_xlabel("accuracy by group, %")
     right.set_xlim(0, 100)
     right.grid(axis="x", alpha=0.3)
     for group, tint in GROUPS:
         right.barh([0], [0], color=tint, label=f"{group}-shot")
-    figure.legend(loc="outside upper center", ncols=5, frameon=False)
+    bottom.legend(loc="outside upper center", ncols=6, frameon=False)
     return figure
 
 
-def curves_figure(results: dict[str, Any]) -> Any:
+def _draw_effects(axes: Any, results: Comparison) -> None:
+    """Fixed minus learned with its interval and the margin; the other fixed heads below, in grey."""
+    answer = results.answer
+    labels = {row.method: row.label for row in results.rows}
+    contrasts = [answer.contrast, *answer.secondary]
+    axes.axvspan(-answer.margin, answer.margin, color="0.9", zorder=0, label=f"margin of {answer.margin:g}")
+    axes.axvline(0, color="black", linewidth=0.8)
+    for place, contrast in enumerate(contrasts):
+        if contrast.low is None or contrast.high is None:
+            continue
+        color = FIXED if place == 0 else "0.55"
+        error = [[contrast.difference - contrast.low], [contrast.high - contrast.difference]]
+        style = {"fmt": "D" if place == 0 else "o", "markersize": 7 if place == 0 else 4}
+        axes.errorbar([contrast.difference], [place], xerr=error, color=color, capsize=3, **style)
+    axes.set_yticks(range(len(contrasts)), [labels[c.fixed] for c in contrasts])
+    axes.get_yticklabels()[0].set_fontweight("bold")
+    axes.set_ylim(len(contrasts) - 0.4, -0.6)
+    axes.set_xlabel(f"points of balanced accuracy minus {labels[answer.learned]}, interval over runs and test samples")
+    axes.set_title(f"{answer.word}: a fixed classifier minus a learned one", loc="left", fontsize=10)
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend(loc="best", frameon=False, fontsize=8)
+
+
+def curves_figure(results: Comparison) -> Any:
     """NC1, NC2 and NC3 of the training features over the epochs of the first run, one line for each training."""
     figure_module = require("matplotlib.figure", extra="plot", purpose="Drawing the figure")
-    figure = figure_module.Figure(figsize=(11, 3.6), layout="constrained")
+    figure = figure_module.Figure(figsize=(11, 3.9), layout="constrained")
     axes = figure.subplots(1, 3)
-    drawn = [r for r in results["runs"] if r["curve"] and not r["method"].endswith("-pc")]
-    styles = ("-", "--", ":", "-.")
+    drawn = [run for run in results.runs if run.curve and not run.method.endswith("-pc")]
     for axis, key, title in zip(axes, ("nc1", "nc2_equiangular", "nc3"), ("NC1", "NC2", "NC3"), strict=True):
-        count = {True: 0, False: 0}
-        for run in drawn:
-            row = results["table"][run["method"]]
-            points = [(p["epoch"], p[key]) for p in run["curve"] if p[key] is not None and p[key] > 0]
-            color, style = (FIXED if row["fixed"] else LEARNED), styles[count[row["fixed"]] % len(styles)]
-            count[row["fixed"]] += 1
-            axis.plot(*zip(*points, strict=True), style, color=color, label=row["label"])
+        for number, run in enumerate(drawn):
+            points = [(p["epoch"], p[key]) for p in run.curve if p[key] == p[key] and p[key] > 0]
+            if points:
+                # No two methods share a line: the colour says which, the dashes of which kind its head is.
+                style = {"learned": "-", "fixed": "--", "mapped": ":"}[run.kind]
+                color = _LINES[number % len(_LINES)]
+                axis.plot(*zip(*points, strict=True), style, color=color, label=run.label)
         axis.set_yscale("log")
         axis.set_xlabel("epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
