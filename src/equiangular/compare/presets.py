@@ -9,7 +9,7 @@ from equiangular.compare.config import DEFAULT_METHODS, CompareConfig
 from equiangular.training.config import Budget
 from equiangular.training.hardware import Hardware
 
-# Data set -> common budget, and the head options tuned for each training (dev/tune_digits.py, dev/tune_digits.json).
+# Data set -> common budget, and the head options tuned for each training (experiments/recipe/tune_digits.py).
 # "best" is as it is everywhere.
 PRESETS: dict[str, tuple[Budget, dict[str, dict[str, Any]]]] = {
     "digits": (
