@@ -8,6 +8,7 @@ test folds, which share training data: the interval is a guide, not a test.
 """
 
 import warnings
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -20,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 from equiangular import ETFClassifier
 from equiangular.measures import mean_ci
+from experiments.common import command_parser
 
 TABLES = {"iris": load_iris, "wine": load_wine, "breast_cancer": load_breast_cancer, "digits": load_digits}
 MODELS = {
@@ -33,7 +35,8 @@ MODELS = {
 SCORES = {"accuracy": ("accuracy", 100), "log_loss": ("neg_log_loss", -1)}
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    command_parser("questions tables", __doc__).parse_args(arguments)
     warnings.simplefilter("ignore")  # MLPClassifier's, on tables it has not converged on
     print("| model | " + " | ".join(f"{t}: accuracy, % / log loss" for t in TABLES) + " |")
     print("|---" * (len(TABLES) + 1) + "|")

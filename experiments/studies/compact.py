@@ -55,7 +55,7 @@ def read_studies(paths: Iterable[str | Path]) -> list[dict[str, Any]]:
     """
     files = [file for path in paths for file in _files(Path(path))]
     if not files:
-        raise ValueError("no results were given; name the results.json of 'equiangular reproduce', or its folder.")
+        raise ValueError("no results were given; name the results.json of a study, or its folder.")
     found = []
     for file in files:
         results = read_json(file)
@@ -92,7 +92,7 @@ def _files(path: Path) -> list[Path]:
     own = path / "results.json"
     files = [own] if own.exists() else sorted([*path.glob("*.json"), *path.glob("*/results.json")])
     if not files:
-        raise ValueError(f"no results in the folder {str(path)!r}; 'equiangular reproduce' writes a results.json.")
+        raise ValueError(f"no results in the folder {str(path)!r}; a study writes results.json.")
     return files
 
 
@@ -107,5 +107,5 @@ def _check(results: Any, name: str) -> None:
     if lacking:
         raise ValueError(
             f"{name} is not the results of a study: it has no {lacking[0]!r}. Give a results.json of "
-            "'equiangular reproduce'."
+            "'python -m experiments reproduce'."
         )

@@ -63,7 +63,7 @@ _TEXTS = {"tuning_seeds": 1, "tuning_epochs": 4, "short_grid": True, "only": _FI
 _IMAGES = {
     "tuning_seeds": 1, "learning_rates": (0.1, 0.2), "short_grid": True, "precision": "bf16-mixed"
 }  # fmt: skip
-# The published setting at full length, for a GPU: equiangular reproduce cifar10-lt-200 --accelerator cuda -j 6
+# The published setting at full length, for a GPU: reproduce cifar10-lt-200 --accelerator cuda -j 6
 _LONG = Budget(epochs=200, batch_size=128, weight_decay=5e-4, warmup_epochs=5, augment="crop,flip")
 _LONG_RUNS = {
     "backbone": "resnet32", "seeds": 3, "tuning_seeds": 1, "tuning_epochs": 40, "learning_rates": (0.1, 0.2),

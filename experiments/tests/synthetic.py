@@ -59,7 +59,8 @@ def results_of(name: str, *parts: dict[str, Any], data: str | None = None) -> di
         Budget(epochs=3),
         only=tuple(parts[0]["table"]),
     )
-    origin = {"commit": "abc123", "command": f"equiangular reproduce {name}", "time_utc": "2026-01-02T03:04:05+00:00"}
+    command, time = f"python -m experiments reproduce {name}", "2026-01-02T03:04:05+00:00"
+    origin = {"commit": "abc123", "command": command, "time_utc": time}
     return {"format": 1, "study": study.as_dict(), "parts": list(parts), "provenance": origin}
 
 

@@ -37,7 +37,7 @@ def test_results_are_added_by_data_set_and_checked(tmp_path):
     text = page.read_text()
     assert re.findall(r"^## (.*)", text, flags=re.MULTILINE) == ["digits", "digits, imbalance 10"]
     assert "55 training samples in 2 classes, backbone mlp, 3 epochs of batches of" in text
-    assert "Commit abc123, `equiangular reproduce tiny`, 2026-01-02" in text
+    assert "Commit abc123, `python -m experiments reproduce tiny`, 2026-01-02" in text
     rows = [line.split(" | ") for line in text.splitlines() if re.match(r"\| \d", line)]
     assert [row[3] for row in rows[:4]] == ["82.0 ± 12.7", "81.0 ± 12.7", "72.5 ± 19.1", "71.0 ± 12.7"]
     assert rows[0][9] == "best fixed, by validation |"

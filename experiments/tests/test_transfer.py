@@ -121,10 +121,8 @@ def test_a_small_study_runs_and_goes_on(
     monkeypatch.setattr(transfer, "SOURCES", {"first": source})
     monkeypatch.setattr(transfer, "PENALTIES", (0.1, 0.01))
     output = tmp_path / "transfer.json"
-    monkeypatch.setattr(
-        sys, "argv", ["transfer.py", "--output", str(output), "--figures", str(tmp_path), "--seeds", "2"]
-    )
-    transfer.main()
+    arguments = ["--output", str(output), "--figures", str(tmp_path), "--seeds", "2"]
+    transfer.main(arguments)
     results = read_json(output)
     assert (tmp_path / "transfer.svg").exists()
     assert "provenance" in results
@@ -139,12 +137,12 @@ def test_a_small_study_runs_and_goes_on(
     transfer.write_json(output, results)
     again = []
     monkeypatch.setattr(transfer, "run", lambda *args, run=transfer.run: again.append(args[1:3]) or run(*args))
-    transfer.main()
+    transfer.main(arguments)
     assert again == [("ETF + DR", 1)]
     assert read_json(output)["table"] == results["table"]  # the same numbers again
     monkeypatch.setattr(transfer, "SOURCES", {"first": transfer.Source("a", 2, None, 3, True, ("b", "c"))})
     with pytest.raises(SystemExit):
-        transfer.main()
+        transfer.main(arguments)
     assert "made with other settings" in capsys.readouterr().err
 
 
