@@ -36,7 +36,7 @@ from torch.utils.data import DataLoader, Dataset
 from equiangular._files import write_json
 from equiangular._provenance import provenance
 from equiangular.training.augment import Augmentation
-from equiangular.training.engine.batches import batch_bounds
+from equiangular.training.config.draws import batch_bounds
 from equiangular.training.engine.sampling import uniform_order
 
 MEAN, STD = torch.tensor([0.49, 0.48, 0.45])[:, None, None], torch.tensor([0.25, 0.24, 0.26])[:, None, None]

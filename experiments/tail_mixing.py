@@ -1,4 +1,8 @@
-"""Mixing for long tails: the partner comes from the whole training data, rare classes drawn more often."""
+"""Mixing for long tails: the partner comes from the whole training data, rare classes drawn more often.
+
+It helped nowhere (dev/LOG.md, RECIPE.md). Importing this module makes ``balanced-mixup`` and ``unimix`` known to the
+library's ``mix``.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,9 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_positive
-from equiangular.training.augment.draws import MixDraws
 from equiangular.longtail.class_members import ClassMembers
+from equiangular.training.augment.draws import MixDraws
+from equiangular.training.augment.mixing import KINDS
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class BalancedMixup:
     def draw_from(self, labels: Tensor, members: ClassMembers, random: np.random.Generator) -> MixDraws:
         """Draw partners for a batch with these labels, and the share."""
         num = len(labels)
-        extra = members.draw(random.random((num, 2)), power=0.0)
+        extra = torch.from_numpy(members.draw(random.random((num, 2)), power=0.0))
         return MixDraws(num + torch.arange(num), 1 - float(random.beta(self.alpha, 1)), extra=extra)
 
 
@@ -59,7 +64,10 @@ class UniMix:
     def draw_from(self, labels: Tensor, members: ClassMembers, random: np.random.Generator) -> MixDraws:
         """Draw partners for a batch with these labels, and their shares."""
         num = len(labels)
-        extra = members.draw(random.random((num, 2)), power=-1.0)
+        extra = torch.from_numpy(members.draw(random.random((num, 2)), power=-1.0))
         own, other = members.count_of(labels), members.counts_at(extra)
         xi = (random.beta(self.alpha, self.alpha, num) + other / (own + other)) % 1.0
         return MixDraws(num + torch.arange(num), torch.from_numpy(xi).float(), extra=extra)
+
+
+KINDS |= {"balanced-mixup": BalancedMixup, "unimix": UniMix}

@@ -11,8 +11,8 @@ import pytest
 from equiangular.longtail import class_groups, long_tail_indices
 from equiangular.training.augment import Augmentation, Mixing
 from equiangular.training.config.files import make_config, read_yaml
-from equiangular.training.methods import get_method
 from equiangular.training.config.options import TrainConfig
+from equiangular.training.methods import get_method
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 

@@ -81,7 +81,6 @@ _SUBPACKAGES = (
     "measures",
     "models",
     "posthoc",
-    "studies",
     "theory",
     "training",
 )

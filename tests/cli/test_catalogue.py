@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from equiangular.cli import main
-from equiangular.studies import STUDIES
 from equiangular.training.methods import METHODS
 
 
@@ -21,7 +20,6 @@ def run(capsys: pytest.CaptureFixture, *arguments: str) -> tuple[int, str, str]:
         ("recipes", ["best", "rival", "paper"]),
         ("data", ["digits", "hf:NAME"]),
         ("backbones", ["resnet32", "timm:NAME"]),
-        ("studies", list(STUDIES)),
     ],
 )
 def test_every_name_is_listed(capsys, kind, names):
@@ -34,9 +32,3 @@ def test_unknown_kind(capsys):
     code, _, error = run(capsys, "list", "method")
     assert code == 2
     assert "did you mean 'methods'" in error
-
-
-def test_unknown_study(capsys):
-    code, _, error = run(capsys, "reproduce", "digit")
-    assert code == 2
-    assert "did you mean 'digits'" in error

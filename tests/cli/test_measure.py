@@ -16,11 +16,11 @@ from safetensors.torch import save_file
 from equiangular import NeuralCollapse, simplex_etf
 from equiangular.cli import main
 from equiangular.data import load_dataset
+from equiangular.data.split import make_split
 from equiangular.measures.collapse import ClassMoments, collapse_measures
 from equiangular.training import load_model
-from equiangular.training.run.train import train
-from equiangular.data.split import make_split
 from equiangular.training.config.options import TrainConfig
+from equiangular.training.run.train import train
 
 # What would make a page depend on another file or host.
 SELF_CONTAINED = r"(?:src|href)\s*=\s*[\"'](?!#)|@import|url\((?!#)"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from equiangular.compare.protocol import run_split
 
 from equiangular._files import read_json, write_json
 from equiangular.compare import configure, run_study
-from equiangular.compare.protocol import run_split
 from equiangular.data import load_dataset
 
 SMALL = {"imbalance": 20, "seeds": 2, "epochs": 2, "methods": ("linear-ce", "etf-dr", "etf-dr-pc")}

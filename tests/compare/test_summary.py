@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from equiangular.compare.study import planned_runs
 from scipy import stats
 
 from equiangular.compare import CompareConfig, summarise
-from equiangular.compare.study import planned_runs
 from equiangular.compare.summary import COLUMNS
 
 METHODS = ("linear-ce", "cosine-la", "etf-la", "etf-dr-pc")

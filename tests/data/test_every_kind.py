@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from equiangular.data import EncodedImages, from_arrays, load_dataset, stream_batches
-from equiangular.longtail import long_tail_counts
 from equiangular.data.split import make_split
+from equiangular.longtail import long_tail_counts
 
 CLASSES, EACH = ("ant", "bee", "cat", "dog"), 40
 LABELS = np.repeat(np.arange(4), EACH)

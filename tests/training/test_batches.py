@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from equiangular.training.engine.batches import Batches, batch_bounds, derived_seed, even_parts
-from equiangular.training.config.budget import Budget
 from equiangular.data.split import as_float
+from equiangular.training.config.budget import Budget
+from equiangular.training.config.draws import batch_bounds, derived_seed, even_parts
+from equiangular.training.engine.batches import Batches
 
 IMAGES = torch.randint(0, 256, (37, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(37) % 5

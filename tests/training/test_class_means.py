@@ -9,9 +9,9 @@ import torch
 
 from equiangular import best_head, class_mean_frame
 from equiangular.data import load_dataset
+from equiangular.data.split import make_split
 from equiangular.training import TrainConfig, get_method, load_model, train
 from equiangular.training.run.class_means import class_means, means_for
-from equiangular.data.split import make_split
 
 
 def test_means_are_those_of_numpy_over_any_batches() -> None:

@@ -9,7 +9,7 @@ import pytest
 from equiangular.cli._fields import field_help, parse_texts
 from equiangular.training import Hardware, TrainConfig, make_config, read_yaml
 from equiangular.training.config.files import write_yaml
-from equiangular.training.config.hardware import launched_processes
+from equiangular.training.engine.fabric import launched_processes
 
 
 def test_every_field_is_documented() -> None:
@@ -127,7 +127,7 @@ def test_processes_started_by_others(monkeypatch: pytest.MonkeyPatch, environmen
 
 
 def test_hardware_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    from equiangular.training.config.hardware import make_fabric
+    from equiangular.training.engine.fabric import make_fabric
 
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ValueError, match="accelerator='cuda' needs an NVIDIA GPU that PyTorch can see; there is none"):

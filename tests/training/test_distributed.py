@@ -12,8 +12,8 @@ from tests.training import distributed_cases
 from torch import nn
 
 from equiangular.training import TrainConfig, load_model, train
-from equiangular.training.run.checkpoint import load_checkpoint
 from equiangular.training.engine.sync_batch_norm import SyncedBatchNorm, synchronise_batch_norm
+from equiangular.training.run.checkpoint import load_checkpoint
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -17,9 +17,9 @@ from torch import nn
 
 from equiangular.heads import LinearHead
 from equiangular.training import Stopped, Task, TrainConfig, Training, get_method, load_model, resume, train
-from equiangular.training.run.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
 from equiangular.training.config.budget import Budget
 from equiangular.training.engine.stopping import SIGNALS
+from equiangular.training.run.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
 
 CONFIG = TrainConfig(
     data="digits", method="linear-ce", head={"drop_rate": 0.2}, imbalance=20.0, epochs=2, mix="mixup:1.0", ema=0.5,

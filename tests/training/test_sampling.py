@@ -7,7 +7,7 @@ import torch.distributed as dist
 from scipy import stats
 from torch.utils.data import DataLoader, DistributedSampler
 
-from equiangular.training.engine.batches import epoch_generator
+from equiangular.training.config.draws import epoch_generator
 from equiangular.training.engine.sampling import ClassBalancedSampler, class_balanced_order, uniform_order
 
 LABELS = np.repeat(["c", "a", "b"], [80, 16, 4])

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
-from equiangular.training.run.train import train
 from equiangular.training.config.options import TrainConfig
+from equiangular.training.run.train import train
 
 
 def test_streaming_changes_nothing(tmp_path, monkeypatch):

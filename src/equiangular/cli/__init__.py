@@ -7,25 +7,32 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(
+    arguments: Sequence[str] | None = None, *, commands: str = "equiangular.cli.app", program: str = "equiangular"
+) -> None:
     """Run the command line and exit: 0 done, 1 a defect of ours, 2 something the user can mend, 130 interrupted.
 
     ``predict`` exits with 3 where it is done but for inputs that could not be read.
 
     No traceback reaches the user; with ``EQUIANGULAR_DEBUG=1`` in the environment it does.
+
+    Args:
+        arguments: those of the process by default.
+        commands: module whose ``app`` holds the commands.
+        program: what messages call the program.
     """
     try:
         import typer
         from typer.main import get_command
     except ImportError as error:
-        _fail(2, f"the command line needs {error.name!r}. Install it with: pip install 'equiangular[train]'")
-    from equiangular.cli.app import app
-
+        _fail(program, 2, f"the command line needs {error.name!r}. Install it with: pip install 'equiangular[train]'")
     usage_error = typer.BadParameter.__mro__[2]  # ClickException, of click itself or of the copy that typer carries
     try:
-        code = get_command(app).main(args=arguments, prog_name="equiangular", standalone_mode=False)
+        app = import_module(commands).app
+        code = get_command(app).main(args=arguments, prog_name=program, standalone_mode=False)
     except typer.Exit as error:
         code = error.exit_code
     except usage_error as error:
@@ -37,15 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _reraise_if_debugging()
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         hint = ". Make room and give the same command again; what is finished is kept." if full else ""
-        _fail(2, f"{error}{hint}")
+        _fail(program, 2, f"{error}{hint}")
     except Exception as error:
         _reraise_if_debugging()
         if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", str(error)):
-            _fail(2, f"not enough memory ({str(error).partition(chr(10))[0]}). Take smaller batches, data or frames.")
+            first_line = str(error).partition("\n")[0]
+            _fail(program, 2, f"not enough memory ({first_line}). Take smaller batches, data or frames.")
         what = f"internal error, {type(error).__name__}: {error}"
-        _fail(1, f"{what}. Run it again with EQUIANGULAR_DEBUG=1 in the environment for a full report.")
+        _fail(program, 1, f"{what}. Run it again with EQUIANGULAR_DEBUG=1 in the environment for a full report.")
     if code == 130:
-        _fail(130, "interrupted. What is finished is kept; the same command goes on from there.")
+        _fail(program, 130, "interrupted. What is finished is kept; the same command goes on from there.")
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -54,7 +62,7 @@ def _reraise_if_debugging() -> None:
         raise
 
 
-def _fail(code: int, message: str) -> None:
+def _fail(program: str, code: int, message: str) -> None:
     sys.stdout.flush()
-    print(f"equiangular: {message}", file=sys.stderr)
+    print(f"{program}: {message}", file=sys.stderr)
     sys.exit(code)

@@ -16,9 +16,7 @@ from equiangular.cli.export import export
 from equiangular.cli.frame import frame
 from equiangular.cli.measure import measure
 from equiangular.cli.predict import predict
-from equiangular.cli.reproduce import reproduce
 from equiangular.cli.resume import resume
-from equiangular.cli.summarise import summarise
 from equiangular.cli.theory import theory
 from equiangular.cli.train import train
 
@@ -48,11 +46,11 @@ def common(
     """Fixed classifier heads with the best possible geometry: do you need a learnable classifier?"""
 
 
-def _help(command: Callable) -> str:
+def one_line_paragraphs(command: Callable) -> str:
     """The docstring with its paragraphs in one line each: typer would keep the line ends of the source."""
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in inspect.getdoc(command).split("\n\n"))
 
 
-for _command in (compare, train, resume, evaluate, predict, export, frame, measure, theory, reproduce, summarise):
-    app.command(help=_help(_command))(_command)
-app.command("list", help=_help(catalogue))(catalogue)
+for _command in (compare, train, resume, evaluate, predict, export, frame, measure, theory):
+    app.command(help=one_line_paragraphs(_command))(_command)
+app.command("list", help=one_line_paragraphs(catalogue))(catalogue)

@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-KINDS = ("methods", "recipes", "data", "backbones", "studies")
+KINDS = ("methods", "recipes", "data", "backbones")
 
 
 def catalogue(
     kind: Annotated[
-        str, typer.Argument(metavar="WHAT", help="methods, recipes, data, backbones or studies.")
+        str, typer.Argument(metavar="WHAT", help="methods, recipes, data or backbones.")
     ] = "methods",
 ) -> None:
-    """List the methods, recipes, data sets, backbones or studies that can be named."""
+    """List the methods, recipes, data sets or backbones that can be named."""
     from rich.console import Console
     from rich.table import Table
 
@@ -49,16 +49,8 @@ def _rows(kind: str) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
             ("torchvision:NAME", "a data set of torchvision, such as torchvision:CIFAR10"),
         ]
         return rows, ("data", "what it is")
-    if kind == "backbones":
-        from equiangular.models.registry import BACKBONES
+    from equiangular.models.registry import BACKBONES
 
-        rows = [(name, "") for name in BACKBONES]
-        rows += [(f"{library}:NAME", f"an image model of {library}") for library in ("timm", "torchvision", "hf")]
-        return rows, ("backbone", "what it is")
-    from equiangular.studies import STUDIES
-
-    rows = [
-        (s.name, s.data, ", ".join(f"{i:g}" for i in s.imbalances), str(len(s.cells())), str(s.seeds))
-        for s in STUDIES.values()
-    ]
-    return rows, ("study", "data", "imbalance factors", "cells", "seeds")
+    rows = [(name, "") for name in BACKBONES]
+    rows += [(f"{library}:NAME", f"an image model of {library}") for library in ("timm", "torchvision", "hf")]
+    return rows, ("backbone", "what it is")

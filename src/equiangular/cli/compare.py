@@ -82,9 +82,10 @@ def compare(
     from equiangular.compare import Comparing, configure
     from equiangular.report import comparison_figure, comparison_table, save_figure, write_page
 
-    given = {"seeds": seeds, "subset_seed": subset_seed, "tune": tune, "margin": margin, **parse_texts(TrainConfig, fields)}
+    own = {"seeds": seeds, "subset_seed": subset_seed, "tune": tune, "margin": margin}
     names = tuple(filter(None, (methods or "").replace(" ", "").split(",")))
-    comparing = Comparing(configure(data, methods=names, **given), output)
+    config = configure(data, methods=names, **own, **parse_texts(TrainConfig, fields))
+    comparing = Comparing(config, output)
     plan = comparing.plan()
     screen = Console(stderr=True)
     for line in plan.lines():

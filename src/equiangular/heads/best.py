@@ -9,7 +9,7 @@ from torch import Tensor
 from equiangular.frames import class_mean_frame
 from equiangular.heads.etf import ETFHead
 
-# Chosen on validation data, see docs/answer.md and dev/RECIPE.md.
+# Chosen on validation data, see docs/answer.md and experiments/RECIPE.md.
 FREE: dict[str, Any] = {"normalize": False}
 BARE: dict[str, Any] = {"norm": "batch"}
 MAPPED: dict[str, Any] = {"norm": "batch-first", "projection": "linear"}

@@ -13,7 +13,6 @@ from equiangular.measures.accuracy import accuracy, balanced_accuracy, group_acc
 from equiangular.measures.calibration import calibration_bins, expected_calibration_error
 from equiangular.measures.confusion import confusion_matrix
 from equiangular.measures.open_set import OpenSetResult, ood_score, open_set_measures, principal_subspace
-from equiangular.measures.ranking import RankComparison, critical_difference, rank_comparison
 from equiangular.measures.significance import PairedComparison, holm, mean_ci, paired_comparison
 
 _LAZY = {
@@ -29,14 +28,12 @@ __all__ = [
     "NeuralCollapse",
     "OpenSetResult",
     "PairedComparison",
-    "RankComparison",
     "ShotAccuracy",
     "accuracy",
     "balanced_accuracy",
     "calibration_bins",
     "collapse",
     "confusion_matrix",
-    "critical_difference",
     "expected_calibration_error",
     "group_accuracy",
     "holm",
@@ -47,7 +44,6 @@ __all__ = [
     "paired_comparison",
     "per_class_accuracy",
     "principal_subspace",
-    "rank_comparison",
     "watch",
 ]
 

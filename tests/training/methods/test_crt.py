@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from equiangular.training.methods.crt import class_balanced_indices, retrain_classifier
+from equiangular.training.methods.second_stage import StoredFeatures
 
 from equiangular.heads import ETFHead, LinearHead
 from equiangular.training import Budget
 from equiangular.training.methods import crt, get_method
-from equiangular.training.methods.crt import class_balanced_indices, retrain_classifier
-from equiangular.training.methods.second_stage import StoredFeatures
 
 GENERATOR = torch.Generator().manual_seed(0)
 LABELS = torch.repeat_interleave(torch.tensor([2, 0, 3]), torch.tensor([90, 9, 1]))  # class 1 has no samples

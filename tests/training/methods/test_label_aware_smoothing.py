@@ -1,12 +1,12 @@
 """Label-aware smoothing in one stage, and in a retrained classifier."""
 
 import torch
+from equiangular.training.methods.crt import retrain_classifier
+from equiangular.training.methods.second_stage import StoredFeatures
 
 from equiangular.losses.label_aware_smoothing import label_aware_smoothing_loss
 from equiangular.training import Context
 from equiangular.training.methods import get_method, label_aware_smoothing
-from equiangular.training.methods.crt import retrain_classifier
-from equiangular.training.methods.second_stage import StoredFeatures
 
 ONE, TWO = label_aware_smoothing.METHODS
 

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from equiangular.training.methods.second_stage import StoredFeatures
 
 from equiangular.posthoc.tau_norm import choose_tau
 from equiangular.training.methods import get_method, tau_norm
-from equiangular.training.methods.second_stage import StoredFeatures
 
 (METHOD,) = tau_norm.METHODS
 

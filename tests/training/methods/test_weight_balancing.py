@@ -4,13 +4,13 @@ import math
 
 import pytest
 import torch
+from equiangular.training.methods.second_stage import StoredFeatures
+from equiangular.training.methods.weight_balancing import max_norm_
 from hypothesis import given
 from hypothesis import strategies as st
 
 from equiangular.training import Budget
 from equiangular.training.methods import weight_balancing
-from equiangular.training.methods.second_stage import StoredFeatures
-from equiangular.training.methods.weight_balancing import max_norm_
 
 (METHOD,) = weight_balancing.METHODS
 

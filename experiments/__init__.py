@@ -1,0 +1,1 @@
+"""What was asked of the library, and answered: studies, single questions, the search for the recipe."""

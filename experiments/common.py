@@ -1,0 +1,47 @@
+"""Where things are in the checkout, the parser of a command that brings arguments of its own, and trials by parts."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from equiangular.data import Dataset
+from equiangular.records import TrialRecord
+from equiangular.training import Budget, Method, Trial, run_trial
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+RECIPE = RESULTS / "recipe"
+QUESTIONS = RESULTS / "questions"
+DOCS = HERE.parent / "docs"
+FIGURES = DOCS / "figures"
+
+
+def command_parser(command: str, description: str | None) -> argparse.ArgumentParser:
+    """A parser that shows a module's docstring as it is written, under the name by which one runs it."""
+    return argparse.ArgumentParser(
+        prog=f"python -m experiments {command}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def trial_with(budget: Budget, **fields: Any) -> Trial:
+    """A trial with this budget."""
+    return Trial(**asdict(budget), **fields)
+
+
+def balanced_accuracies(trial: Trial, dataset: Dataset, methods: Sequence[Method]) -> list[float]:
+    """Balanced accuracy in percent of methods that share a training, on the test part of ``dataset``; nothing kept."""
+    return [outcome.scores["balanced_accuracy"] for outcome in run_trial(trial, dataset, methods)[1]]
+
+
+def flat(record: TrialRecord) -> dict[str, Any]:
+    """A record as the summaries of studies take it: scores beside the rest; ``diverged`` only where it did."""
+    kept = {name: value for name, value in asdict(record).items() if name not in ("scores", "curve", "correct")}
+    if not record.diverged:
+        del kept["diverged"]
+    return {**kept, "balanced_accuracy": None, **record.scores}

@@ -1,0 +1,1 @@
+"""Tables and figures of factorial studies. Reads what was computed, computes nothing."""

@@ -1,7 +1,0 @@
-"""Factorial studies: which part of a fixed head carries the gain, on which data. Needs the extra ``[train]``."""
-
-from equiangular.studies.cells import Cell, all_cells
-from equiangular.studies.registry import STUDIES, get_study
-from equiangular.studies.study import Study
-
-__all__ = ["STUDIES", "Cell", "Study", "all_cells", "get_study"]
