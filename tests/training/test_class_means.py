@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from equiangular import best_head, class_mean_frame
+from equiangular import class_mean_frame, recommended_head
 from equiangular.data import load_dataset
 from equiangular.data.split import make_split
 from equiangular.training import TrainConfig, get_method, load_model, train
@@ -47,7 +47,7 @@ def test_fixed_heads_have_the_vectors_and_learned_ones_start_there() -> None:
     best = get_method("best").build_head(12, 4, seed=3, class_means=means)
     assert torch.equal(best.weight, expected)
     assert (best.normalize, float(best.scale)) == (True, 4.0)
-    assert torch.equal(best_head(12, 4, class_means=means, seed=3).weight, expected)
+    assert torch.equal(recommended_head(12, 4, class_means=means, seed=3).weight, expected)
     learned = replace(get_method("linear-la"), similarity=1.0).build_head(12, 4, seed=3, class_means=means)
     torch.testing.assert_close(torch.nn.functional.normalize(learned.weight, dim=1), expected)
     assert learned.weight.requires_grad
