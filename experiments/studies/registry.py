@@ -57,7 +57,7 @@ _SIMILAR = tuple(
 )
 _TEXT_RECIPE = "means/normalised/scaled-ce/la/none"
 _FITS = screening("etf", "etf-projected")
-_BEYOND = screening("etf-projected", "best-frame")
+_BEYOND = screening("etf-projected", "spread-frame")
 # Screenings: less effort for the tuning, the same for every cell.
 _TEXTS = {"tuning_seeds": 1, "tuning_epochs": 4, "short_grid": True, "only": _FITS, "also": (*_BEHIND, *_SIMILAR)}
 _IMAGES = {
@@ -71,7 +71,7 @@ _LONG_RUNS = {
 }  # fmt: skip
 
 # Where there are more classes than the backbone has dimensions (plankton, cifar100-lt), the fixed heads are an ETF
-# behind a learned map and the best frame that fits. The backbone of the texts is wide enough for an ETF.
+# behind a learned map and the spread frame. The backbone of the texts is wide enough for an ETF.
 STUDIES: dict[str, Study] = {
     study.name: study
     for study in (

@@ -10,13 +10,17 @@ from equiangular.frames import spread as module
 from equiangular.frames.checks import is_simplex_etf
 from equiangular.frames.code_objectives import cosine_range
 from equiangular.frames.hull_distance import one_vs_rest_distance
-from equiangular.frames.spread import explain_frame, spread_frame
+from equiangular.frames.spread import best_frame, explain_frame, spread_frame
 
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("EQUIANGULAR_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+def both(num_classes: int, dim: int, **options: object) -> tuple[torch.Tensor, dict]:
+    return spread_frame(num_classes, dim, **options), explain_frame(num_classes, dim, **options)
 
 
 # (K, d), name, largest cosine, and whether it is proved optimal.
@@ -44,7 +48,7 @@ def test_construction_by_size(
 ) -> None:
     monkeypatch.setattr(candidates, "_WORK", 0)
     monkeypatch.setattr(candidates, "SMALL_PROBLEM", 0)  # nothing is optimised here: closed forms only
-    weight, report = spread_frame(*size, explain=True, dtype=torch.float64 if size[0] < 5000 else torch.float32)
+    weight, report = both(*size, dtype=torch.float64 if size[0] < 5000 else torch.float32)
     assert weight.shape == size
     assert (weight.norm(dim=1) - 1).abs().max() < 1e-6
     assert report["construction"] == name
@@ -54,7 +58,7 @@ def test_construction_by_size(
 
 
 def test_optimised_code_is_between_bound_and_closed_form() -> None:
-    weight, report = spread_frame(40, 8, explain=True, steps=50, restarts=2)
+    weight, report = both(40, 8, steps=50, restarts=2)
     assert report["construction"] == "optimised spherical code"
     assert report["optimal"] is None
     assert report["bounds"]["levenshtein"] < report["max_cosine"] < 0.5  # 40 of the E8 roots would have 1/2
@@ -109,7 +113,7 @@ def test_a_corrupt_cache_file_is_reported_from_the_callers_line(own_cache: Path)
 
 @pytest.mark.parametrize(("size", "distance"), [((5, 4), 5 / 4), ((8, 4), 1.0), ((12, 3), 1 - 5**-0.5)])
 def test_softmax_objective(size: tuple[int, int], distance: float) -> None:
-    weight, report = spread_frame(*size, objective="softmax", steps=300, restarts=2, explain=True, dtype=torch.float64)
+    weight, report = both(*size, objective="softmax", steps=300, restarts=2, dtype=torch.float64)
     assert report["one_vs_rest_distance"] == pytest.approx(distance, abs=1e-4)
     assert float(one_vs_rest_distance(weight)[1].min()) == pytest.approx(distance, abs=1e-4)
 
@@ -122,7 +126,7 @@ def test_softmax_takes_the_better_of_optimised_and_closed_form() -> None:
 
 
 def test_nonnegative() -> None:
-    weight, report = spread_frame(10, 64, nonnegative=True, explain=True)
+    weight, report = both(10, 64, nonnegative=True)
     assert weight.min() >= 0
     assert report["construction"] == "non-negative orthogonal frame"
     assert report["max_cosine"] == 0
@@ -164,3 +168,13 @@ def test_dtype_and_chunks() -> None:
 def test_impossible_requests(arguments: tuple, options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         spread_frame(*arguments, **options)
+
+
+def test_the_name_of_the_last_release() -> None:
+    with pytest.warns(DeprecationWarning, match="best_frame is written spread_frame now") as caught:
+        assert torch.equal(best_frame(8, 4, seed=1), spread_frame(8, 4, seed=1))
+    assert caught[0].filename == __file__
+    with pytest.warns(DeprecationWarning, match="best_frame is written spread_frame .*explain_frame"):
+        weight, report = best_frame(7, 2, explain=True)
+    assert torch.equal(weight, spread_frame(7, 2))
+    assert report == explain_frame(7, 2)

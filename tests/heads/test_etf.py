@@ -59,7 +59,7 @@ def test_prototypes_from_a_file(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((4, 8), {"basis": "bets"}, "basis must be one of .*'best', got 'bets'; did you mean 'best'"),
+        ((4, 8), {"basis": "spraed"}, "basis must be one of .*'spread', got 'spraed'; did you mean 'spread'"),
         ((4, 8), {}, r'K=8 .* d=4. Pass projection="linear".*basis="spread".*spread_frame\(8, 4\)'),
         ((1, 3), {"basis": "spread"}, "one dimension has two unit vectors"),
     ],

@@ -58,8 +58,8 @@ def test_class_means_give_vectors_with_their_cosines():
 def test_what_is_wrong_is_named():
     with pytest.raises(ValueError, match="num_classes"):
         eq.recommended_head(12, 1)
-    with pytest.raises(ValueError, match="did you mean 'best'"):
-        eq.make_head("bets", 12, 5)
+    with pytest.raises(ValueError, match="did you mean 'recommended'"):
+        eq.make_head("recomended", 12, 5)
     with pytest.raises(ValueError, match="class_means has 4 rows for 5 classes"):
         eq.recommended_head(12, 5, class_means=torch.randn(4, 7))
     with pytest.raises(ValueError, match="unknown option 'class_means' of the head 'etf'"):

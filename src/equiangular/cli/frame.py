@@ -25,15 +25,15 @@ def frame(
     construction: Annotated[
         str,
         typer.Option(
-            help="auto (simplex for K <= D+1, spread beyond), simplex, spread (as far as theory, else measuring, goes), optimised "
-            "(a spherical code), orthoplex, nonnegative (for features after a ReLU), quadratic or hadamard."
+            help="auto (simplex for K <= D+1, spread beyond), simplex, spread (by theory, else by measure), "
+            "optimised (a spherical code), orthoplex, nonnegative (for features after a ReLU), quadratic or hadamard."
         ),
     ] = "auto",
     objective: Annotated[
         str,
         typer.Option(
-            help="Of spread and optimised: max_cosine, the smallest largest cosine, or softmax, the largest distance of "
-            "a vector from the hull of the others."
+            help="Of spread and optimised: max_cosine, the smallest largest cosine, or softmax, the largest distance "
+            "of a vector from the hull of the others."
         ),
     ] = "max_cosine",
     basis: Annotated[

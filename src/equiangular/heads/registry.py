@@ -32,7 +32,7 @@ def make_head(kind: str, in_features: int, num_classes: int, **options: Any) -> 
     """The head called ``kind``: one of :data:`HEADS`, or ``"recommended"``.
 
     Args:
-        kind: ``"etf"``, ``"linear"``, ``"cosine"``, ...; ``"recommended"`` is what :func:`equiangular.recommended_head` makes.
+        kind: its name; ``"recommended"`` is what :func:`equiangular.recommended_head` makes.
         in_features: width of the incoming features.
         num_classes: K.
         options: keyword arguments of the head, see :class:`Head`.
