@@ -28,7 +28,7 @@ HEADS: dict[str, tuple[str, dict[str, Any], str]] = {
     "etf-mapped": ("etf", {"projection": "linear", "norm": "batch-first"}, "ETF behind BatchNorm and a learned map"),
     "means": ("etf", {}, "class means"),
     "learnable-means": ("linear", {}, "learnable, from the class means on"),
-    "best-frame": ("etf", {"basis": "best"}, "best fixed frame"),
+    "spread-frame": ("etf", {"basis": "spread"}, "spread frame"),
 }
 # Heads whose vectors are the class means of the inputs, or start there.
 FROM_MEANS = ("means", "learnable-means")

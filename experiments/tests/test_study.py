@@ -174,7 +174,7 @@ def test_cells_beside_the_levels():
 
 def test_registered_studies_have_cells_and_names():
     assert all(name == study.name and study.cells() for name, study in STUDIES.items())
-    assert all(Cell.parse(name) for name in screening("best-frame"))
+    assert all(Cell.parse(name) for name in screening("spread-frame"))
     with pytest.raises(ValueError, match="did you mean 'digits'"):
         get_study("digit")
     with pytest.raises(ValueError, match="mix must be one of"):

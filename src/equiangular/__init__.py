@@ -15,18 +15,19 @@ _PUBLIC = {
     "simplex_etf": "frames",
     "simplex_equiangular_tight_frame": "frames",
     "is_simplex_etf": "frames",
+    "why_not_simplex_etf": "frames",
     "assert_simplex_etf": "frames",
     "nearest_simplex_etf": "frames",
     "simplex_logits": "frames",
     "frame_report": "frames",
     "save_frame": "frames",
     "load_frame": "frames",
-    "best_frame": "frames",
+    "spread_frame": "frames",
     "class_mean_frame": "frames",
     "explain_frame": "frames",
     "spherical_code": "frames",
     "warn_unreachable": "frames",
-    "best_head": "heads",
+    "recommended_head": "heads",
     "ETFHead": "heads",
     "LinearHead": "heads",
     "CosineHead": "heads",
@@ -68,6 +69,7 @@ _PUBLIC = {
     "CalibrationError": "measures",
     "ETFClassifier": "integrations.sklearn",
 }
+_RENAMED = {"best_frame": "frames", "best_head": "heads"}  # they warn when called
 _SUBPACKAGES = (
     "compare",
     "data",
@@ -90,8 +92,9 @@ __all__ = sorted(["__version__", *_PUBLIC])
 
 def __getattr__(name: str) -> Any:
     """Resolve a public name or a subpackage on first use (PEP 562)."""
-    if name in _PUBLIC:
-        value = getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    home = _PUBLIC.get(name) or _RENAMED.get(name)
+    if home:
+        value = getattr(import_module(f"{__name__}.{home}"), name)
     elif name in _SUBPACKAGES:
         value = import_module(f"{__name__}.{name}")
     else:

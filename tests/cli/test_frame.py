@@ -30,7 +30,7 @@ CASES = [
     (("20", "4"), "optimised spherical code", None),
     (("20", "4", "--objective", "softmax"), "optimised spherical code", None),
     (("6", "8", "--construction", "orthoplex"), "orthoplex", 0.0),
-    (("6", "8", "--construction", "best"), "simplex ETF", -1 / 5),
+    (("6", "8", "--construction", "spread"), "simplex ETF", -1 / 5),
     (("6", "8", "--construction", "nonnegative"), "non-negative orthogonal frame", 0.0),
     (("8", "8", "--construction", "hadamard"), "Hadamard rows", 0.0),
     (("80", "8", "--construction", "quadratic"), "quadratic-form code", 1 / 2),

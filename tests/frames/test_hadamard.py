@@ -45,7 +45,7 @@ def test_random_columns_are_nearly_orthogonal(num_classes: int, dim: int) -> Non
 
 @pytest.mark.parametrize(("num_classes", "dim"), [(9, 3), (200, 8)])
 def test_rows_that_agree_are_refused(num_classes: int, dim: int) -> None:
-    message = rf"two of the {num_classes} rows agree .*Use best_frame\({num_classes}, {dim}\)"
+    message = rf"two of the {num_classes} rows agree .*Use spread_frame\({num_classes}, {dim}\)"
     with pytest.raises(ValueError, match=message):
         hadamard_frame(num_classes, dim)
 

@@ -98,6 +98,6 @@ def test_seed_turns_the_code() -> None:
 
 def test_unknown_size() -> None:
     assert find_known_code(13, 3) is None
-    message = r"no optimal code of 25 vectors in 4 dim.*\(10, 4\), \(24, 4\), \(120, 4\)\). Use best_frame\(25, 4\)"
+    message = r"no optimal code of 25 vectors in 4 dim.*\(10, 4\), \(24, 4\), \(120, 4\)\). Use spread_frame\(25, 4\)"
     with pytest.raises(ValueError, match=message):
         known_code(25, 4)

@@ -32,7 +32,7 @@ def test_cast_last() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((9, 4), r"orthoplex in 4 dimensions has 8 vertices, got num_classes=9. Use best_frame\(9, 4\).*least 5"),
+        ((9, 4), r"orthoplex in 4 dimensions has 8 vertices, got num_classes=9. Use spread_frame\(9, 4\).*least 5"),
         ((1, 4), "num_classes must be an integer >= 2, got 1"),
         ((2, 0), "dim must be an integer >= 1, got 0"),
     ],

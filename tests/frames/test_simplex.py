@@ -173,7 +173,7 @@ def test_dct_vectors_are_not_all_slow_functions_of_the_coordinate() -> None:
         ((1,), {}, "num_classes must be an integer >= 2, got 1"),
         ((0, 5), {}, "num_classes must be an integer >= 2, got 0"),
         ((2.5, 5), {}, "num_classes must be an integer >= 2, got 2.5"),
-        ((100, 64), {}, r"K=100 classes needs d >= K-1 = 99 dimensions, got d=64. best_frame\(100, 64\).*projection"),
+        ((100, 64), {}, r"K=100 classes needs d >= K-1 = 99 dimensions, got d=64. spread_frame\(100, 64\).*projection"),
         ((6, 4), {}, r"K=6 classes needs d >= K-1 = 5 dimensions, got d=4.*spherical_code\(6, 4\)"),
         ((6, 4), {"basis": "canonical"}, r"K=6 classes needs d >= K-1 = 5 dimensions, got d=4"),
         ((5, 0), {}, "dim must be an integer >= 1, got 0"),

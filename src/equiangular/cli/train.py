@@ -25,8 +25,9 @@ def train(
         Path | None, typer.Option("--config", "-c", metavar="FILE", help="YAML file with defaults; options win.")
     ] = None,
     recipe: Annotated[
-        str, typer.Option(help="Starting point: best, rival or paper, see equiangular list recipes; all else wins.")
-    ] = "best",
+        str,
+        typer.Option(help="Starting point: recommended, rival or paper, see equiangular list recipes; all else wins."),
+    ] = "recommended",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
     **fields: Any,
 ) -> None:

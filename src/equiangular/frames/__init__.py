@@ -2,7 +2,7 @@
 
 # The simplex ETF (K <= d + 1), and what is true of any frame.
 from equiangular.frames.bounds import rankin_bound, welch_bound
-from equiangular.frames.checks import assert_simplex_etf, is_simplex_etf
+from equiangular.frames.checks import assert_simplex_etf, is_simplex_etf, why_not_simplex_etf
 from equiangular.frames.document import simplex_equiangular_tight_frame
 from equiangular.frames.haar import haar_orthonormal
 from equiangular.frames.io import load_frame, save_frame
@@ -14,7 +14,6 @@ from equiangular.frames.simplex import BASES, simplex_etf
 
 # isort: split
 # More classes than d + 1, features that are never negative, cosines of one's own.
-from equiangular.frames.best import best_frame, explain_frame
 from equiangular.frames.class_means import class_mean_frame
 from equiangular.frames.gram import frame_from_gram
 from equiangular.frames.hadamard import hadamard_frame
@@ -28,6 +27,8 @@ from equiangular.frames.orthoplex import orthoplex
 from equiangular.frames.quadratic_code import quadratic_code, quadratic_code_rows
 from equiangular.frames.quadratic_search import quadratic_nearest
 from equiangular.frames.spherical_code import spherical_code
+from equiangular.frames.spread import best_frame as best_frame
+from equiangular.frames.spread import explain_frame, spread_frame
 
 __all__ = [
     "BASES",
@@ -46,10 +47,10 @@ __all__ = [
     "simplex_etf",
     "simplex_logits",
     "welch_bound",
+    "why_not_simplex_etf",
 ]
 
 __all__ += [
-    "best_frame",
     "class_mean_frame",
     "explain_frame",
     "find_known_code",
@@ -68,5 +69,6 @@ __all__ += [
     "quadratic_nearest",
     "reachable_cosine",
     "spherical_code",
+    "spread_frame",
     "warn_unreachable",
 ]

@@ -51,7 +51,7 @@ class Candidate:
     max_cosine: float | None = None
 
 
-def best_candidate(
+def spread_candidate(
     num_classes: int,
     dim: int,
     *,
@@ -66,13 +66,13 @@ def best_candidate(
     device: torch.device | str | None = None,
     stacklevel: int = 1,
 ) -> Candidate:
-    """What :func:`equiangular.best_frame` takes, which documents the arguments, with its name and not yet measured.
+    """What :func:`equiangular.spread_frame` takes, which documents the arguments, with its name and not yet measured.
 
     Raises:
-        ValueError: as ``best_frame``.
+        ValueError: as ``spread_frame``.
 
     Example:
-        >>> best_candidate(100, 64).construction
+        >>> spread_candidate(100, 64).construction
         'orthoplex'
     """
     k = check_num_classes(num_classes)

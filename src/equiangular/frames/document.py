@@ -45,7 +45,7 @@ def simplex_equiangular_tight_frame(k: int, d: int, *, seed: int | None = None) 
     if k > d + 1:
         raise ValueError(
             f"a simplex equiangular tight frame of k={k} vectors needs d >= k-1 = {k - 1} dimensions, got d={d}. "
-            f"equiangular.best_frame({k}, {d}) gives the best-separated vectors there are."
+            f"equiangular.spread_frame({k}, {d}) gives the best-separated vectors there are."
         )
     if seed is not None:
         seed = check_int(seed, "seed", minimum=0, hint="None draws a fresh orientation.")

@@ -23,7 +23,7 @@ def hadamard_frame(
     - Otherwise: d columns of the n x n matrix, n = 2^ceil(log2 max(K, d)), drawn at random. Columns in a row would be
       much worse: the first 513 columns leave rows 0 and 512 with cosine .996, and the first 512 leave them equal.
       Random columns leave cosines of about +-sqrt((n - d) / (n d)), the largest some five times that: for K > d
-      :func:`equiangular.frames.best_frame` is the better frame.
+      :func:`equiangular.frames.spread_frame` is the better frame.
 
     Args:
         num_classes: K >= 2.
@@ -62,7 +62,7 @@ def hadamard_frame(
     if k > 2**d or len(torch.unique(signs, dim=0)) < k:
         raise ValueError(
             f"two of the {k} rows agree on all of the {d} columns drawn with seed={seed}. "
-            f"Use best_frame({k}, {d}), another seed, or more dimensions (at least {(k - 1).bit_length()})."
+            f"Use spread_frame({k}, {d}), another seed, or more dimensions (at least {(k - 1).bit_length()})."
         )
     return (signs.to(dtype) / d**0.5).to(device)
 

@@ -142,7 +142,7 @@ def known_code(
         close = ", ".join(f"({k}, {d})" for k, d in KNOWN_CODES if d == dim) or "none"
         raise ValueError(
             f"no optimal code of {num_classes} vectors in {dim} dimensions is known in closed form "
-            f"(known in {dim} dimensions: {close}). Use best_frame({num_classes}, {dim})."
+            f"(known in {dim} dimensions: {close}). Use spread_frame({num_classes}, {dim})."
         )
     weight = torch.from_numpy(code.build()).to(working_dtype(num_classes, dim))
     if seed is not None:

@@ -53,7 +53,7 @@ def nonnegative_orthogonal_frame(
         raise ValueError(
             f"{k} non-negative vectors cannot be orthogonal in {d} dimensions: each needs a coordinate of its own. "
             f"Use dim >= {k}, or features of either sign (a BatchNorm or a linear layer before the head) "
-            f"with best_frame({k}, {d})."
+            f"with spread_frame({k}, {d})."
         )
     place = torch.empty(0).device if device is None else device  # the default device, whatever PyTorch
     with torch.device("cpu"):

@@ -53,7 +53,7 @@ def orthoplex(
     if k > 2 * d:
         raise ValueError(
             f"an orthoplex in {d} dimensions has {2 * d} vertices, got num_classes={k}. "
-            f"Use best_frame({k}, {d}), or at least {(k + 1) // 2} dimensions."
+            f"Use spread_frame({k}, {d}), or at least {(k + 1) // 2} dimensions."
         )
     axes = torch.eye(d, dtype=torch.float64) if basis == "canonical" else haar_orthonormal(d, d, seed=seed).T
     weight = torch.cat([axes[: min(k, d)], -axes[: max(0, k - d)]])

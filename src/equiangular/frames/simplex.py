@@ -78,7 +78,7 @@ def simplex_etf(
     if d < k - 1:
         raise ValueError(
             f"a simplex ETF of K={k} classes needs d >= K-1 = {k - 1} dimensions, got d={d}. "
-            f"best_frame({k}, {d}) and spherical_code({k}, {d}) give the best-separated vectors there are; "
+            f"spread_frame({k}, {d}) and spherical_code({k}, {d}) give the best-separated vectors there are; "
             f'or let a head learn a map to {k - 1} dimensions: ETFHead({d}, {k}, projection="linear").'
         )
     if d < smallest:

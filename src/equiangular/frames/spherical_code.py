@@ -53,9 +53,9 @@ def spherical_code(
     - beyond: the same, but in every step the classes are split at random into groups of ``chunk_size`` and only
       pairs within a group count: O(K chunk_size d) time. Most pairs are looked at rarely or never, so that the result
       is an approximation whose largest cosine stays well above what a code of that size can have:
-      :func:`equiangular.frames.best_frame` has closed forms for such sizes.
+      :func:`equiangular.frames.spread_frame` has closed forms for such sizes.
 
-    Measure what came out with :func:`equiangular.frames.frame_report` or ``best_frame(..., explain=True)``.
+    Measure what came out with :func:`equiangular.frames.frame_report` or :func:`equiangular.frames.explain_frame`.
 
     Args:
         num_classes: K >= 2.

@@ -40,7 +40,7 @@ def attach(
     Args:
         model: the classifier network.
         num_classes: K; by default the number of outputs of the old classifier.
-        head: ``"etf"``, ``"best"``, ``"linear"``, ``"cosine"`` or ``"random"``, see :func:`make_head`.
+        head: ``"etf"``, ``"recommended"``, ``"linear"``, ``"cosine"`` or ``"random"``, see :func:`make_head`.
         path: dotted name of the linear layer to replace, such as ``"head.fc"``, where it cannot be found.
         example_input: one input of the model (a tensor, a tuple of arguments or a mapping of keyword arguments). With
             it the model is run once, in evaluation mode, before and after, and the new output's shape is checked.

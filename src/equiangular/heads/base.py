@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from equiangular.heads.normalize import unit_normalize
 from equiangular.heads.projection import PROJECTIONS, make_projection
 from equiangular.heads.scale import DEFAULT_PROBABILITY, scale_for_probability
 
+Kind = Literal["fixed", "mapped", "learned"]
 NORMS = ("none", "batch", "batch-first")
 
 
@@ -59,6 +60,7 @@ class Head(nn.Module, ABC):
     bias: Tensor | None
     fixed_scale: Tensor | None
     log_scale: Tensor | None
+    _map_parameters: tuple[str, ...] = ("projection.",)  # beginnings of the names of a learned map's parameters
 
     def __init__(
         self,
@@ -164,11 +166,20 @@ class Head(nn.Module, ABC):
         return self.fixed_scale if self.log_scale is None else self.log_scale.exp()
 
     @property
-    def kind(self) -> str:
-        """What of the classifier is learned (placeholder until the merge)."""
-        if any(p.requires_grad for n, p in self.named_parameters(recurse=False) if n in ("weight", "bias")):
-            return "learned"
-        return "mapped" if self.projection_kind or any("rotation" in n for n, _ in self.named_parameters()) else "fixed"
+    def kind(self) -> Kind:
+        """What of the classifier is learned, by the parameters that the built head has and that require a gradient.
+
+        - ``"learned"``: class vectors, or a bias.
+        - ``"mapped"``: fixed vectors behind a learned map: a projection, or a rotation of the frame.
+        - ``"fixed"``: neither. BatchNorm and a learned scale do not change that.
+
+        Frozen parameters count as fixed. A parameter of a subclass that is none of the above counts as class vectors.
+        """
+        names = [name for name, p in self.named_parameters() if p.requires_grad and p.numel()]
+        names = [name for name in names if name != "log_scale" and not name.startswith("norm.")]
+        if not names:
+            return "fixed"
+        return "mapped" if all(name.startswith(self._map_parameters) for name in names) else "learned"
 
     def head_parameters(self) -> int:
         """Number of learnable parameters of the head: class vectors if learned, bias, scale, projection, BatchNorm."""

@@ -68,6 +68,8 @@ def build_described(description: dict[str, Any], in_features: int, num_classes: 
         kind, options = description["kind"], dict(description["options"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"a head is described by its kind and options, got {description!r}.") from error
+    if options.get("basis") == "best":  # as the last release wrote it
+        options["basis"] = "spread"
     if options.get("basis") == "given":
         del options["basis"]
         options["prototypes"] = state.get("frame", state.get("weight"))

@@ -72,6 +72,7 @@ class RotatedETFHead(ETFHead):
 
     frame: Tensor
     skew: Tensor | None
+    _map_parameters = ("projection.", "skew")
 
     @property
     def weight(self) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from equiangular._checks import check_choice
+from equiangular._renamed import warn_renamed
 
 
 @dataclass(frozen=True)
@@ -57,4 +58,7 @@ def recipe_values(name: str) -> dict[str, Any]:
         >>> recipe_values("recommended")
         {'method': 'recommended'}
     """
+    if name == "best":
+        warn_renamed("the recipe 'best'", "'recommended'")
+        name = "recommended"
     return dict(RECIPES[check_choice(name, RECIPES, "recipe")].values)

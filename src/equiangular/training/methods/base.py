@@ -14,7 +14,7 @@ from equiangular.frames import class_mean_frame
 from equiangular.heads import Head, make_head
 from equiangular.losses import batch_class_counts
 
-RECOMMENDED = "best"  # the head that the studies recommend, see equiangular.heads.make_head
+RECOMMENDED = "recommended"  # the head that the studies recommend, see equiangular.heads.make_head
 
 
 @dataclass(frozen=True)

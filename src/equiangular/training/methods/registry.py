@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from functools import partial
 
+from equiangular._renamed import warn_renamed
 from equiangular._validate import check_choice
-from equiangular.heads.best import SIMILAR
+from equiangular.heads.recommended import SIMILAR
 from equiangular.training.methods import criteria, retraining
 from equiangular.training.methods.base import RECOMMENDED, Method, TwoStageMethod
 
 _BATCH = {"norm": "batch"}
 _LDAM = {"norm": "batch", "scale": 30.0}
-_FRAME = {"norm": "batch", "basis": "best"}
+_FRAME = {"norm": "batch", "basis": "spread"}
 _LA = "Menon et al. 2021; Ren et al. 2020"
 _CB, _LAS = "Cui et al. 2019", "Zhong et al. 2021 (MiSLAS)"
 _OURS = "this project, docs/answer.md"
@@ -120,10 +120,10 @@ _TRAINED = (
         balances=True,
     ),
     # For more classes than an ETF has room for; for K <= d + 1 the same as those called etf.
-    Method("frame-ce", "best frame + CE", "etf", criteria.cross_entropy, "Jiang et al. 2024", _FRAME),
+    Method("frame-ce", "spread frame + CE", "etf", criteria.cross_entropy, "Jiang et al. 2024", _FRAME),
     Method(
         "frame-la",
-        "best frame + logit adjustment",
+        "spread frame + logit adjustment",
         "etf",
         criteria.logit_adjusted,
         "Jiang et al. 2024; Menon et al. 2021",
@@ -132,7 +132,7 @@ _TRAINED = (
     ),
     Method(
         "frame-dr",
-        "best frame + DR",
+        "spread frame + DR",
         "etf",
         criteria.dot_regression,
         "Jiang et al. 2024; Yang et al. 2022",
@@ -206,10 +206,6 @@ def get_method(name: str) -> Method:
         'ETF + DR'
     """
     if name in RENAMED:
-        warnings.warn(
-            f"the method {name!r} is called {RENAMED[name]!r} now; the old name goes with the next release.",
-            DeprecationWarning,
-            stacklevel=2,
-        )
+        warn_renamed(f"the method {name!r}", repr(RENAMED[name]))
         name = RENAMED[name]
     return METHODS[check_choice(name, METHODS, "method")]

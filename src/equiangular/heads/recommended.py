@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from equiangular._renamed import warn_renamed
 from equiangular.frames import class_mean_frame
 from equiangular.heads.etf import ETFHead
 
@@ -28,7 +29,7 @@ def needs_projection(in_features: int, num_classes: int) -> bool:
     return in_features < DIMENSIONS_PER_CLASS * num_classes
 
 
-def best_head(
+def recommended_head(
     in_features: int, num_classes: int, *, class_means: Tensor | None = None, **options: Any
 ) -> ETFHead:
     """A simplex ETF on features that are not normalised: logits = BatchNorm(x) M^T, M fixed.
@@ -61,13 +62,13 @@ def best_head(
     Example:
         >>> import torch
         >>> from equiangular.losses import logit_adjusted_cross_entropy
-        >>> head = best_head(64, 10)
+        >>> head = recommended_head(64, 10)
         >>> logits = head(torch.randn(8, 64))
         >>> counts = [90, 50, 30, 20, 9, 9, 5, 4, 3, 1]
         >>> loss = logit_adjusted_cross_entropy(logits, torch.arange(8), counts)
-        >>> logits.shape, head.head_parameters(), best_head(64, 100).dim
+        >>> logits.shape, head.head_parameters(), recommended_head(64, 100).dim
         (torch.Size([8, 10]), 128, 99)
-        >>> best_head(64, 100, class_means=torch.randn(100, 300)).head_parameters()
+        >>> recommended_head(64, 100, class_means=torch.randn(100, 300)).head_parameters()
         128
 
     Source: studies of this project, docs/answer.md. A learned map in front of the ETF: Li et al., "No fear of
@@ -81,3 +82,9 @@ def best_head(
     default = "linear" if needs_projection(in_features, num_classes) else None
     chosen = BARE if options.get("projection", default) is None else MAPPED
     return ETFHead(in_features, num_classes, **{**FREE, **chosen, **options})
+
+
+def best_head(in_features: int, num_classes: int, **options: Any) -> ETFHead:
+    """The name of :func:`recommended_head` in the last release."""
+    warn_renamed("best_head", "recommended_head")
+    return recommended_head(in_features, num_classes, **options)

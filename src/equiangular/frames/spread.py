@@ -1,4 +1,4 @@
-"""The best class vectors known to this library for any number of classes in any dimension."""
+"""Class vectors spread as far as this library can, for any number of classes in any dimension."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from equiangular._random import make_generator
+from equiangular._renamed import warn_renamed
 from equiangular.frames.bounds import rankin_bound, welch_bound
-from equiangular.frames.candidates import HULL_CLASSES, best_candidate
+from equiangular.frames.candidates import HULL_CLASSES, spread_candidate
 from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range
 from equiangular.frames.hull_distance import one_vs_rest_distance
 from equiangular.frames.levenshtein import levenshtein_bound
@@ -20,7 +21,7 @@ from equiangular.frames.spherical_code import Progress
 _MEASURED_WORK = 2e13  # operations up to which every pair is measured, and not a sample of classes against all
 
 
-def best_frame(
+def spread_frame(
     num_classes: int,
     dim: int,
     *,
@@ -30,12 +31,11 @@ def best_frame(
     steps: int | None = None,
     restarts: int | None = None,
     cache: bool | str | Path = True,
-    explain: bool = False,
     chunk_size: int = CHUNK_SIZE,
     progress: Progress | None = None,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
-) -> Tensor | tuple[Tensor, dict[str, Any]]:
+) -> Tensor:
     """K unit vectors in d dimensions, spread as well as theory or an optimisation can, in a random orientation.
 
     In this order:
@@ -45,7 +45,7 @@ def best_frame(
     3. Otherwise the best of: an optimised code (:func:`equiangular.frames.spherical_code`) where that takes minutes
        on one core at most, the effort being a fixed number of steps by size; vectors taken from a larger known code;
        a quadratic-form code (:func:`equiangular.frames.quadratic_code`), which costs nothing at any K. Nothing is
-       claimed for these: ``explain=True`` measures them and puts the bounds beside.
+       claimed for these: :func:`explain_frame` measures them and puts the bounds beside.
 
     Args:
         num_classes: K >= 2.
@@ -58,40 +58,85 @@ def best_frame(
         restarts: of the optimisation; by size if None.
         cache: keep optimised codes on disk: True for ``$EQUIANGULAR_CACHE`` (``off``: nowhere) or the user's cache
             folder, a folder, or False.
-        explain: also return what was built and how good it is.
         chunk_size: rows of a tile of the Gram matrix, which is never held whole.
         progress: see :func:`equiangular.frames.spherical_code`.
         device: where to optimise, and device of the result.
         dtype: dtype of the result, torch's default if None.
 
     Returns:
-        (K, d) with unit rows; with ``explain`` the pair of it and a JSON-plain dictionary:
-        ``construction``; ``optimal``, the source of a proof or None; ``max_cosine``, ``min_cosine`` and ``coherence``
-        as measured; ``pairs_measured``, the fraction of the pairs that was looked at, 1 but for huge K;
-        ``proved_max_cosine`` where the construction has a guarantee; ``bounds``, which no K vectors in d dimensions
-        can beat: ``rankin`` and ``levenshtein`` on max_cosine, ``welch`` on coherence; for the softmax objective
-        ``one_vs_rest_distance`` (K <= 1024), the smallest, as certified; and the arguments.
+        (K, d) with unit rows.
 
     Raises:
         ValueError: K < 2, d < 1, K > 2 in one dimension, K > d with ``nonnegative``, or an unknown objective.
 
     Example:
-        >>> best_frame(1000, 512).shape, best_frame(5, 4, dtype=torch.float64).shape
+        >>> spread_frame(1000, 512).shape, spread_frame(5, 4, dtype=torch.float64).shape
         (torch.Size([1000, 512]), torch.Size([5, 4]))
-        >>> weight, report = best_frame(12, 3, explain=True)
-        >>> report["construction"], round(report["max_cosine"], 4), round(report["bounds"]["levenshtein"], 4)
-        ('icosahedron', 0.4472, 0.4472)
 
     Source:
         Rankin 1955; Cohn and Kumar 2007; for the softmax objective Jiang et al., "Generalized neural collapse for a
         large number of classes", ICML 2024 (K <= 2d, and d = 2), and Alcala et al. 2026, arXiv:2603.20587 (K <= 2d).
     """
-    options = {"objective": objective, "nonnegative": nonnegative, "seed": seed, "steps": steps, "restarts": restarts}
-    options |= {"cache": cache, "chunk_size": chunk_size, "progress": progress, "device": device}
-    found = best_candidate(num_classes, dim, **options, stacklevel=2)
+    found = spread_candidate(
+        num_classes,
+        dim,
+        objective=objective,
+        nonnegative=nonnegative,
+        seed=seed,
+        steps=steps,
+        restarts=restarts,
+        cache=cache,
+        chunk_size=chunk_size,
+        progress=progress,
+        device=device,
+        stacklevel=2,
+    )
+    return found.weight.to(device=device, dtype=dtype or torch.get_default_dtype())
+
+
+def explain_frame(
+    num_classes: int,
+    dim: int,
+    *,
+    objective: str = "max_cosine",
+    nonnegative: bool = False,
+    seed: int = 0,
+    chunk_size: int = CHUNK_SIZE,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """What :func:`spread_frame` builds for the same arguments, and how good it is beside the bounds.
+
+    Args:
+        num_classes: K >= 2.
+        dim: d >= 1.
+        objective: as for :func:`spread_frame`, and so are those that follow.
+        nonnegative: ask for vectors without negative entries.
+        seed: orientation of a closed form, random starts of an optimisation.
+        chunk_size: rows of a tile of the Gram matrix.
+        device: where to build and to measure.
+        dtype: dtype of the vectors that are measured, torch's default if None.
+        options: ``steps``, ``restarts``, ``cache`` and ``progress``.
+
+    Returns:
+        A JSON-plain dictionary: ``construction``; ``optimal``, the source of a proof or None; ``max_cosine``,
+        ``min_cosine`` and ``coherence`` as measured; ``pairs_measured``, the fraction of the pairs that was looked at,
+        1 but for huge K; ``proved_max_cosine`` where the construction has a guarantee; ``bounds``, which no K vectors
+        in d dimensions can beat: ``rankin`` and ``levenshtein`` on max_cosine, ``welch`` on coherence; for the softmax
+        objective ``one_vs_rest_distance`` (K <= 1024), the smallest, as certified; and the arguments.
+
+    Raises:
+        ValueError: as :func:`spread_frame`.
+
+    Example:
+        >>> report = explain_frame(12, 3)
+        >>> report["construction"], round(report["max_cosine"], 4), round(report["bounds"]["levenshtein"], 4)
+        ('icosahedron', 0.4472, 0.4472)
+    """
+    options |= {"objective": objective, "nonnegative": nonnegative, "seed": seed, "chunk_size": chunk_size}
+    found = spread_candidate(num_classes, dim, **options, device=device, stacklevel=2)
     weight = found.weight.to(device=device, dtype=dtype or torch.get_default_dtype())
-    if not explain:
-        return weight
     k, d = weight.shape
     report = {"num_classes": k, "dim": d, "objective": objective, "nonnegative": nonnegative, "seed": seed}
     report |= {"construction": found.construction, "optimal": found.optimal, **_measure(weight, seed, chunk_size)}
@@ -103,26 +148,16 @@ def best_frame(
     }
     if objective == "softmax" and k <= HULL_CLASSES:
         report["one_vs_rest_distance"] = float(one_vs_rest_distance(weight)[0].min())
-    return weight, report
+    return report
 
 
-def explain_frame(num_classes: int, dim: int, **options: Any) -> dict[str, Any]:
-    """What :func:`best_frame` builds for this size, and how good it is beside the bounds.
-
-    Args:
-        num_classes: K >= 2.
-        dim: d >= 1.
-        options: as for :func:`best_frame`.
-
-    Returns:
-        The dictionary that ``best_frame(..., explain=True)`` describes.
-
-    Example:
-        >>> report = explain_frame(100, 64)
-        >>> report["construction"], report["optimal"], round(report["max_cosine"], 6), report["bounds"]["rankin"]
-        ('orthoplex', 'Rankin 1955', 0.0, 0.0)
-    """
-    return best_frame(num_classes, dim, **{**options, "explain": True})[1]
+def best_frame(
+    num_classes: int, dim: int, *, explain: bool = False, **options: Any
+) -> Tensor | tuple[Tensor, dict[str, Any]]:
+    """The name of :func:`spread_frame` in the last release; with ``explain`` also what :func:`explain_frame` gives."""
+    warn_renamed("best_frame", "spread_frame (and explain=True explain_frame)" if explain else "spread_frame")
+    weight = spread_frame(num_classes, dim, **options)
+    return (weight, explain_frame(num_classes, dim, **options)) if explain else weight
 
 
 def _measure(weight: Tensor, seed: int, chunk_size: int) -> dict[str, float]:
