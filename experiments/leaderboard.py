@@ -14,8 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from equiangular._files import read_json, write_json, write_text
-from equiangular.report.table import format_cell
-from experiments.common import HERE, command_parser
+from experiments.common import HERE, cell_text, command_parser
 from experiments.report.across import Grid
 from experiments.studies.across import contrasts
 from experiments.studies.compact import compact, read_studies
@@ -108,7 +107,7 @@ def ranked(table: dict, notes: dict[str, str]) -> Iterator[tuple[str, ...]]:
     order = sorted(finished, key=lambda name: (-finished[name]["balanced_accuracy"]["mean"], name))
     for place, name in enumerate(order, 1):
         row = finished[name]
-        scores = (format_cell(row[key], key) for key in ("balanced_accuracy", *(key for key, _ in COLUMNS)))
+        scores = (cell_text(row[key], key) for key in ("balanced_accuracy", *(key for key, _ in COLUMNS)))
         seconds = row.get("seconds", {}).get("mean")
         facts = (str(row["n"]), "-" if seconds is None else f"{seconds:.1f}")
         kind = "fixed" if row["fixed"] else "learned"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from equiangular._extras import require
-from equiangular.report.table import format_cell
+from experiments.common import cell_text
 from experiments.studies.summary import CONTRASTS
 
 _PAIRS = (("balanced_accuracy", "balanced"), ("many", "many"), ("medium", "medium"), ("few", "few"), ("ece", "ECE"))
@@ -147,7 +147,7 @@ def _title(contrast: str) -> str:
 
 
 def _points(mean: dict[str, Any]) -> str:
-    text = format_cell({"mean": mean["mean_difference"], "ci95": mean["ci95"]}, "points")
+    text = cell_text({"mean": mean["mean_difference"], "ci95": mean["ci95"]}, "points")
     return text if text.startswith("-") else f"+{text}"
 
 

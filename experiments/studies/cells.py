@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from typing import Any
 
@@ -111,8 +111,13 @@ class Cell:
         return " + ".join(parts + (["mixup"] if self.mix == "mixup" else []))
 
     @property
+    def kind(self) -> str:
+        """What the built head is: ``"fixed"``, ``"mapped"`` or ``"learned"``, see ``Head.kind``."""
+        return _kind(self)
+
+    @property
     def fixed(self) -> bool:
-        """Whether the class vectors are fixed; those of a learned rotation are not."""
+        """Whether the class vectors are fixed, with a learned map before them or not; a learned rotation is no map."""
         return HEADS[self.head][0] in ("etf", "random")
 
     @property
@@ -171,6 +176,11 @@ class Cell:
             trained_as=self.training.name,
             similarity=1.0 if self.head in FROM_MEANS else None,
         )
+
+
+@cache
+def _kind(cell: Cell) -> str:
+    return cell.method().build_head(8, 4, seed=0).kind
 
 
 def defined(features: str, loss: str, correction: str) -> bool:

@@ -24,10 +24,10 @@ REFERENCES = {
 }
 # Fixed against learnable: which fixed cell, and which learnable one.
 CONTRASTS = {
-    "validation": "fixed − learnable, both chosen on validation data",
-    "test": "fixed, chosen on validation data − learnable, best on the test part",
-    "linear": "fixed, chosen on validation data − learnable linear + CE",
-    "bare": "fixed without a learned projection − learnable, both chosen on validation data",
+    "validation": "fixed or mapped − learnable, both chosen on validation data",
+    "test": "fixed or mapped, chosen on validation data − learnable, best on the test part",
+    "linear": "fixed or mapped, chosen on validation data − learnable linear + CE",
+    "bare": "fixed − learnable, both chosen on validation data",
     "recipe": "recipe − learnable, chosen on validation data",
     "recipe-test": "recipe − learnable, best on the test part",
     "recipe-linear": "recipe − learnable linear + CE",
@@ -157,7 +157,7 @@ def fixed_against_learnable(
 
 
 def _row(cell: Cell, records: list[dict[str, Any]]) -> dict[str, Any]:
-    row: dict[str, Any] = {"label": cell.label, "fixed": cell.fixed, "n": len(records)}
+    row: dict[str, Any] = {"label": cell.label, "fixed": cell.fixed, "kind": cell.kind, "n": len(records)}
     for key in SCORES:
         values = [_number(r.get(key)) for r in records]
         mean, half = mean_ci(values)

@@ -31,7 +31,7 @@ def _rows(kind: str) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
     if kind == "methods":
         from equiangular.training.methods import METHODS
 
-        rows = [(m.name, m.label, "fixed" if m.fixed else "learnable", m.source) for m in METHODS.values()]
+        rows = [(m.name, m.label, m.build_head(64, 10, seed=0).kind, m.source) for m in METHODS.values()]
         return rows, ("method", "what it is", "classifier", "source")
     if kind == "recipes":
         from equiangular.training.config.recipes import RECIPES

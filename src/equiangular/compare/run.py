@@ -135,7 +135,9 @@ class Comparing:
         head = {**self.config.head.get(group[0].training_name, {}), **settings}
         changes = {"learning_rate": head.pop("learning_rate")} if "learning_rate" in head else {}
         trial = self.config.trial_of(group[0], seed, head, **changes)
-        return self.store.records(trial, dataset, content, group, hardware=self.config.hardware, curve=curve)
+        with warnings.catch_warnings():  # features that cannot reach a frame: tuning tries that on purpose
+            warnings.filterwarnings("ignore", "the features have no negative entry")
+            return self.store.records(trial, dataset, content, group, hardware=self.config.hardware, curve=curve)
 
     def tune(self, group: list[Method]) -> Tuned:
         """The settings that validation data of the training pool choose for a training.
@@ -155,10 +157,7 @@ class Comparing:
             sums = {method.name: 0.0 for method in group}
             for seed in range(FIRST_SEED, FIRST_SEED + seeds):
                 self.tell(group, f"tuning {len(scored) + 1} of {trainings}")
-                with warnings.catch_warnings():  # features that cannot reach a frame: here that is tried on purpose
-                    warnings.filterwarnings("ignore", "the features have no negative entry")
-                    found = self.trained(group, seed, settings.options(), *self.validation_part(seed))
-                for record in found:
+                for record in self.trained(group, seed, settings.options(), *self.validation_part(seed)):
                     sums[record.method] += record.scores.get("balanced_accuracy", math.nan)
             by_method[settings] = {name: total / seeds for name, total in sums.items()}
             finished = [value for value in by_method[settings].values() if not math.isnan(value)]

@@ -85,10 +85,10 @@ def conclude(task: Task, method: Method, split: Split, info: ModelInfo, outputs:
         fitted = fit_correction(held, stored.held_out_labels, counts, method, balance=info.balance)
         info = replace(info, correction=fitted)
         note = str((fitted or {}).get("declined", ""))
-        scored = score_together(corrected_logits(held, info), split.holdout_y, info, fabric=fabric)
+        scored = score_together(corrected_logits(held, info, method=method), split.holdout_y, info, fabric=fabric)
         validation = scored.compute()["balanced_accuracy"]
     logits = head_logits(head, outputs.test)
-    calibrated = corrected_logits(logits, info)
+    calibrated = corrected_logits(logits, info, method=method)
     scorer = score_together(calibrated, split.test_y, info, fabric=fabric)
     own = score_together(logits, split.test_y, info, fabric=fabric)
     return Outcome(

@@ -17,7 +17,8 @@ from equiangular.training.methods import Method
 from equiangular.training.run.outcome import Outcome, collapse_numbers, weights_sha256
 from equiangular.training.run.trial import TrialRun, Watcher, run_trial
 
-_SCORES = ("balanced_accuracy", "accuracy", "many", "medium", "few", "ece", "ece_uncalibrated")
+_ECE = ("ece", "ece_many", "ece_medium", "ece_few", "ece_uncalibrated")
+_SCORES = ("balanced_accuracy", "accuracy", "many", "medium", "few", *_ECE)
 
 
 class TrialStore:

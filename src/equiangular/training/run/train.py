@@ -25,7 +25,7 @@ from equiangular.training.run.checkpoint import check_same, load_checkpoint, sav
 from equiangular.training.run.collapse import collapse_of
 from equiangular.training.run.folder import RunFolder
 from equiangular.training.run.loggers import make_loggers
-from equiangular.training.run.outcome import Outcome, score_together
+from equiangular.training.run.outcome import Outcome, score_together, weights_sha256
 from equiangular.training.run.trial import TrialRun, Watcher, load_data, run_trial
 
 # Called after every step with the training and None, and after every epoch with that epoch's row of metrics.csv.
@@ -216,6 +216,7 @@ class _InFolder(Watcher):
             "backbone": run.backbone,
             "class_counts": run.split.class_counts.tolist(),
             "parameters": sum(p.numel() for p in final.task.parameters() if p.requires_grad),
+            "weights_sha256": weights_sha256(final.task),
             "head_kind": final.task.head.kind,
             "head_parameters": final.task.head.head_parameters(),
             "test": scores["test"],
