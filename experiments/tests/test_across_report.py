@@ -63,7 +63,7 @@ def test_ranks(summary: dict, single: dict) -> None:
 
 
 def test_a_single_data_set_has_tables_without_intervals_over_data_sets(single: dict) -> None:
-    assert [grid.title.split()[0] for grid in grids(single)] == ["Is", "Fixed", "Fixed,", "Fixed", "Effect"]
+    assert [grid.title.split()[0] for grid in grids(single)] == ["Is", "Fixed", "Fixed", "Fixed", "Effect"]
     assert verdicts_grid(single).rows[0][-2:] == ("-3.0", "-")
     assert effects_grid(single).rows[0][3] == "-3.0"
 
