@@ -74,3 +74,10 @@ def test_the_target_is_checked_before_the_work(capsys: pytest.CaptureFixture, tm
     assert "exists" in capsys.readouterr().err
     assert path.read_bytes() == b"kept"
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_construction_by_the_name_of_the_last_release(tmp_path: Path) -> None:
+    with pytest.warns(DeprecationWarning, match="--construction best is written spread now"):
+        assert run("6", "8", "-o", str(tmp_path / "old.npy"), "--construction", "best") == 0
+    assert run("6", "8", "-o", str(tmp_path / "new.npy"), "--construction", "spread") == 0
+    assert (tmp_path / "old.npy").read_bytes() == (tmp_path / "new.npy").read_bytes()

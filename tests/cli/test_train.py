@@ -33,7 +33,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture) -> None:
 def test_train_then_train_again(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     code, out, err = run(capsys, "train", "digits", "-o", tmp_path / "r", *QUICK)
     assert code == 0
-    assert "best fixed head + logit adjustment on digits" in out
+    assert "recommended head + logit adjustment on digits" in out
     assert "2 (last)" in out
     assert "epoch 2/2, loss" in err
     assert {"results.json", "metrics.csv", "curves.png", "model", "best"} <= set(os.listdir(tmp_path / "r"))
@@ -91,13 +91,13 @@ def test_stopped_and_resumed(
     [
         (["train", "digitz"], "did you mean 'digits'"),
         (["train", "digits", "--method", "etf-rd"], "did you mean 'etf-dr'"),
-        (["train", "digits", "--recipe", "bets"], "did you mean 'best'"),
+        (["train", "digits", "--recipe", "recomended"], "did you mean 'recommended'"),
         (["train", "digits", "--epoch", "3"], "--epochs"),
         (["train", "digits", "--epochs", "0"], "epochs must be an integer >= 1, got 0"),
         (["train", "digits", "--config", "none.yaml"], "cannot read the configuration 'none.yaml'"),
         (["train", "digits", "--config", "bad.yaml"], "unknown key 'lerning_rate' in bad.yaml; did you mean"),
         (["train", "digits", "--head", "batch"], "--head must be name=value"),
-        (["train", "digits", "--head", "nrm=batch"], "unknown option 'nrm' of the head 'best'; did you mean 'norm'"),
+        (["train", "digits", "--head", "nrm=batch"], "unknown option 'nrm' of the head 'recommended'; did"),
         (["train", "digits", "--augment", "crop,flipp"], "did you mean 'flip'"),
         (["train", "wine", "--augment", "crop"], "is for images, the inputs have shape"),
         (["train", "digits", "--validation", "0.001"], "hold-out of 0.001 is empty"),
