@@ -151,7 +151,7 @@ def contrasts_figure(summary: dict[str, Any]) -> Any:
         for word, color in _VERDICTS.items():
             axes.plot([], [], "o", color=color, label=word)
     handles = grid[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper right", ncols=len(_VERDICTS), frameon=False, fontsize=8)
+    figure.legend(*handles, loc="outside lower right", ncols=len(_VERDICTS), frameon=False, fontsize=8)
     figure.suptitle(f"A fixed classifier minus a learnable one. {RULE} (band: the margin)", fontsize=10)
     figure.supxlabel("points of balanced accuracy, paired by run, 95 % CI over runs", fontsize=9)
     return figure

@@ -104,7 +104,8 @@ def ranking(results: Sequence[dict[str, Any]], cells: Sequence[str] = screening(
             ``etf-projected`` is taken: see :data:`STANDS_FOR`.
 
     Returns:
-        ``methods``, best first, with ``name``, ``label``, ``kind``, ``mean_rank`` and ``scores``, one for each of ``data_sets``;
+        ``methods``, best first, with ``name``, ``label``, ``kind``, ``mean_rank`` and ``scores``, one for each of
+        ``data_sets``;
         ``p_value``, ``critical_difference`` and ``cliques``, groups of places in ``methods``: see
         :class:`equiangular.measures.RankComparison`; ``left_out``, names of cells; ``stand_ins``, the data sets where
         another head took the place of one that was not run.
