@@ -25,6 +25,7 @@ from experiments.studies.data_sets import cut_name, data_sets
 TOP = 12
 COLUMNS = (("accuracy", "accuracy"), ("few", "few-shot"), ("ece", "ECE"))
 ROLES = {  # of the cells that a contrast names
+    ("bare", "fixed"): "best fixed, by validation",
     ("validation", "fixed"): "best fixed or mapped, by validation",
     ("validation", "learnable"): "best learnable, by validation",
     ("test", "learnable"): "best learnable, by test",

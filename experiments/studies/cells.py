@@ -126,11 +126,6 @@ class Cell:
         return HEADS[self.head][0] == "linear"
 
     @property
-    def projected(self) -> bool:
-        """Whether a learned map stands between the backbone and the class vectors."""
-        return "projection" in HEADS[self.head][1]
-
-    @property
     def training(self) -> Cell:
         """The cell whose trained network this one uses: correction after training needs no training of its own."""
         return replace(self, correction="none") if self.correction == "pc" else self

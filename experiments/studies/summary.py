@@ -24,10 +24,10 @@ REFERENCES = {
 }
 # Fixed against learnable: which fixed cell, and which learnable one.
 CONTRASTS = {
+    "bare": "fixed − learnable, both chosen on validation data",
     "validation": "fixed or mapped − learnable, both chosen on validation data",
     "test": "fixed or mapped, chosen on validation data − learnable, best on the test part",
     "linear": "fixed or mapped, chosen on validation data − learnable linear + CE",
-    "bare": "fixed − learnable, both chosen on validation data",
     "recipe": "recipe − learnable, chosen on validation data",
     "recipe-test": "recipe − learnable, best on the test part",
     "recipe-linear": "recipe − learnable linear + CE",
@@ -117,11 +117,11 @@ def fixed_against_learnable(
         scores: balanced accuracy in percent of every run by cell, in the order of the seeds.
         cells: the cells by name.
         validation: the validation score of every cell.
-        contrast: a key of :data:`CONTRASTS`. The fixed cell is the one that validation data chose, among those without
-            a learned projection for ``"bare"``, or the recipe. The learnable one is what validation data chose,
-            the same rule for both sides; or (``"test"``) the one with the best mean on the test part, a choice that
-            favours the learnable side; or (``"linear"``) the first of :data:`LINEAR` that was run.
-
+        contrast: a key of :data:`CONTRASTS`. The fixed cell is the one that validation data chose, among those whose
+            built head is of kind ``"fixed"`` for ``"bare"``, those behind a learned map too for the others; or the
+            recipe. The learnable one is what validation data chose, the same rule for both sides; or (``"test"``) the
+            one with the best mean on the test part, a choice that favours the learnable side; or (``"linear"``) the
+            first of :data:`LINEAR` that was run.
         recipe: the cell that is the recommended head.
 
     Returns:
@@ -135,7 +135,7 @@ def fixed_against_learnable(
     fixed = [n for n in complete if cells[n].fixed]
     learnable = [n for n in complete if not cells[n].fixed]
     if contrast == "bare":
-        fixed = [n for n in fixed if not cells[n].projected]
+        fixed = [n for n in fixed if cells[n].kind == "fixed"]
     elif contrast.startswith("recipe"):
         fixed = [n for n in fixed if n == recipe]
     if contrast.endswith("linear"):
