@@ -1,123 +1,156 @@
-"""The tables of CONTRIBUTING.md hold: imports go up in them, never down, and nowhere in a circle."""
+"""The table of CONTRIBUTING.md holds: a package imports those above it and the private modules, never those below."""
 
 import ast
 import re
-from graphlib import CycleError, TopologicalSorter
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "equiangular"
-TABLES = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-ORDER = re.findall(r"^\| `(\w+)/` \|", TABLES, flags=re.MULTILINE)
-ROOMS = re.findall(r"^\| `training/(\w+)/` \|", TABLES, flags=re.MULTILINE)
+ORDER = re.findall(r"^\| `(\w+)/` \|", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
 
 
-def imported(source: str, *, types: bool) -> set[str]:
-    """Every name that a source text imports, wherever in it; with ``types`` also what only a type checker reads."""
-    names: set[str] = set()
-    nodes: list[ast.AST] = [ast.parse(source)]
-    while nodes:
-        node = nodes.pop()
-        if not types and isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            nodes += node.orelse
-            continue
-        nodes += ast.iter_child_nodes(node)
+def imported_packages(path: Path) -> set[str]:
+    """Names of our packages that a file imports, wherever in it."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, "imports are absolute here"
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return names
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == "equiangular":
+            names += [f"equiangular.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.append(node.module)
+    ours = {name.split(".")[1] for name in names if name.startswith("equiangular.")}
+    return {name for name in ours if (SOURCE / name).is_dir()}
 
 
-def graph(folder: Path, *, types: bool = False) -> dict[str, set[str]]:
-    """The modules of a package and what each imports of it; of ``from package import module`` the module alone."""
-    files = {path: path.relative_to(folder.parent).with_suffix("").parts for path in folder.rglob("*.py")}
-    modules = {".".join(parts).removesuffix(".__init__"): path for path, parts in files.items()}
-    edges: dict[str, set[str]] = {}
-    for module, path in modules.items():
-        names = imported(path.read_text(encoding="utf-8"), types=types)
-        edges[module] = {name if name in modules else name.rpartition(".")[0] for name in names} & set(modules)
-        edges[module].discard(module)
-    return edges
-
-
-IMPORTS = graph(SOURCE, types=True)
-
-
-def circle(edges: dict[str, set[str]]) -> list[str]:
-    """The modules of a circle, or none."""
-    try:
-        TopologicalSorter(edges).prepare()
-    except CycleError as error:
-        return error.args[1]
-    return []
-
-
-def inside(package: str) -> list[str]:
-    """The modules of a package, itself among them."""
-    return [name for name in IMPORTS if f"{name}.".startswith(f"equiangular.{package}.")]
-
-
-def below(module: str, order: list[str], depth: int) -> set[str]:
-    """What a module imports from lower rows of a table; the name of the row is at ``depth`` in that of a module."""
-    own = module.split(".")[depth]
-    places = {name: (name.split(".") + [""] * depth)[depth] for name in IMPORTS[module]}
-    shared = module.split(".")[:depth]
-    return {
-        name
-        for name, place in places.items()
-        if name.split(".")[:depth] == shared and place in order and order.index(place) > order.index(own)
-    }
-
-
-def test_every_package_and_every_room_has_a_row() -> None:
-    for folder, order in ((SOURCE, ORDER), (SOURCE / "training", ROOMS)):
-        packages = {path.parent.name for path in folder.glob("*/__init__.py")}
-        assert packages == set(order), "CONTRIBUTING.md says what each holds and may import: add or drop a row"
+def test_every_package_has_a_row() -> None:
+    packages = {path.parent.name for path in SOURCE.glob("*/__init__.py")}
+    assert packages == set(ORDER), "CONTRIBUTING.md says what each package holds and may import: add or drop a row"
 
 
 @pytest.mark.parametrize("package", ORDER)
 def test_a_package_imports_only_those_above_it(package: str) -> None:
-    assert {name: low for name in inside(package) if (low := below(name, ORDER, 1))} == {}
+    allowed = set(ORDER[: ORDER.index(package) + 1])
+    wrong = {
+        str(path.relative_to(SOURCE)): below
+        for path in (SOURCE / package).rglob("*.py")
+        if (below := imported_packages(path) - allowed)
+    }
+    assert not wrong
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the library by its dotted name."""
+    names = {}
+    for path in SOURCE.rglob("*.py"):
+        parts = ("equiangular", *path.relative_to(SOURCE).with_suffix("").parts)
+        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return names
+
+
+def imported_modules(path: Path, known: dict[str, Path]) -> set[str]:
+    """Modules of ours that a file imports, inside functions too; what only a type checker sees does not count."""
+    found: set[str] = set()
+
+    def look(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for other in node.orelse:
+                look(other)
+            return
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom) and node.module in known:
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            found.update(name if name in known else node.module for name in names)
+        for child in ast.iter_child_nodes(node):
+            look(child)
+
+    look(ast.parse(path.read_text(encoding="utf-8")))
+    return found
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    known = modules()
+    graph = {name: imported_modules(path, known) - {name, "equiangular"} for name, path in known.items()}
+    done: set[str] = set()
+    circles: list[list[str]] = []
+
+    def visit(name: str, way: list[str]) -> None:
+        if name in way:
+            circles.append([*way[way.index(name) :], name])
+            return
+        if name in done:
+            return
+        for other in sorted(graph[name]):
+            visit(other, [*way, name])
+        done.add(name)
+
+    for name in sorted(graph):
+        visit(name, [])
+    assert not circles
+
+
+ROOMS = ("run", "engine", "model", "methods", "augment", "config")
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_a_room_of_training_imports_only_those_above_it(room: str) -> None:
-    assert {name: low for name in inside(f"training.{room}") if (low := below(name, ROOMS, 2))} == {}
+def test_the_rooms_of_training_import_rightwards_only(room: str) -> None:
+    allowed = set(ROOMS[ROOMS.index(room) :]) - ({"config"} if room == "augment" else set())
+    known = modules()
+    wrong = {
+        name: others
+        for name, path in known.items()
+        if name.startswith(f"equiangular.training.{room}")
+        and (others := {o for o in imported_modules(path, known) if o.startswith("equiangular.training.")})
+        and (others := {o for o in others if o.split(".")[2] not in allowed})
+    }
+    assert not wrong
 
 
-def test_config_and_augment_know_nothing_of_each_other() -> None:
-    for one, other in (("config", "augment"), ("augment", "config")):
-        names = set().union(*(IMPORTS[name] for name in inside(f"training.{one}")))
-        assert not names & set(inside(f"training.{other}"))
+def test_reports_read_records_and_compute_nothing() -> None:
+    known = modules()
+    private = ("equiangular._files", "equiangular._extras", "equiangular._checks")
+    allowed = ("equiangular.report", "equiangular.records", *private)
+    wrong = {
+        name: others
+        for name, path in known.items()
+        if name.startswith("equiangular.report")
+        and (others := {o for o in imported_modules(path, known) if not o.startswith(allowed)})
+    }
+    assert not wrong
+    text = "".join(path.read_text(encoding="utf-8") for path in (SOURCE / "report").glob("*.py"))
+    assert not re.search(r"^\s*(import|from) (torch|numpy|scipy)", text, flags=re.MULTILINE)
 
 
-def test_reports_import_records_and_nothing_that_computes() -> None:
-    names = set().union(*(IMPORTS[name] for name in inside("report"))) - set(inside("report"))
-    assert names <= {"equiangular.records", "equiangular._extras", "equiangular._files"}
-
-
-def test_no_circle() -> None:
-    assert circle(graph(SOURCE)) == []
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("from pack.a import f", True),
-        ("from pack import a", True),
-        ("def f():\n    import pack.a", True),
-        ("if typing.TYPE_CHECKING:\n    import pack.a\nelse:\n    from pack.a import f", True),
-        ("if TYPE_CHECKING:\n    from pack.a import f", False),
-        ("from pack import b", False),
-    ],
-)
-def test_a_circle_is_seen(tmp_path: Path, text: str, found: bool) -> None:
-    folder = tmp_path / "pack"
-    folder.mkdir()
-    for name, source in {"__init__": "from pack.a import f", "a": "import pack.b", "b": text}.items():
-        (folder / f"{name}.py").write_text(source)
-    assert ("pack.a" in circle(graph(folder))) == found
+def test_a_run_reaches_its_step_through_few_files(tmp_path: Path) -> None:
+    """Files of ours on the call stack from the command line to the criterion of the first step: at most 12."""
+    code = f"""
+import sys
+from pathlib import Path
+passed = []
+def watch(frame, event, argument):
+    if event == "call" and frame.f_code.co_filename.endswith("criteria.py"):
+        while frame is not None:
+            if "/src/equiangular/" in frame.f_code.co_filename:
+                passed.append(frame.f_code.co_filename)
+            frame = frame.f_back
+        if any(name.endswith("loop.py") for name in passed):
+            sys.setprofile(None)
+        else:
+            passed.clear()
+from equiangular.cli import main
+sys.setprofile(watch)
+try:
+    main(["train", "digits", "--epochs", "1", "-q", "-o", {str(tmp_path / "run")!r}])
+except SystemExit as end:
+    assert not end.code
+print(len(set(passed)), [Path(name).name for name in dict.fromkeys(passed)])
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    number, files = run.stdout.strip().splitlines()[-1].split(" ", 1)
+    assert files.startswith("['criteria.py', 'task.py', 'loop.py', ")
+    assert int(number) <= 12, files
