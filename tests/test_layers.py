@@ -134,11 +134,13 @@ from pathlib import Path
 passed = []
 def watch(frame, event, argument):
     if event == "call" and frame.f_code.co_filename.endswith("criteria.py"):
+        steps = 0
         while frame is not None:
+            steps += frame.f_code.co_name == "_take_step"
             if "/src/equiangular/" in frame.f_code.co_filename:
                 passed.append(frame.f_code.co_filename)
             frame = frame.f_back
-        if any(name.endswith("loop.py") for name in passed):
+        if steps:
             sys.setprofile(None)
         else:
             passed.clear()
