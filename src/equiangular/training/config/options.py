@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from equiangular._checks import check_choice, check_imbalance_factor, check_int, check_positive
-from equiangular.training.config.budget import Budget, fingerprint
+from equiangular.training.config.budget import Budget, check_share, fingerprint
 from equiangular.training.config.hardware import Hardware, Numerics
 
 _FORMAT = 1  # of what a trial comes to: a new number makes every stored trial run again
@@ -52,8 +52,7 @@ class DataOptions:
             check_int(self.size, "size", minimum=1)
         for name in ("split_seed", "subset_seed"):
             check_int(getattr(self, name), name, minimum=0)
-        if isinstance(self.validation, bool) or not 0 <= self.validation < 1:
-            raise ValueError(f"validation must lie in [0, 1), got {self.validation!r}. 0.2 holds out a fifth.")
+        check_share(self.validation, "validation", hint="0.2 holds out a fifth.")
 
 
 @dataclass(frozen=True)

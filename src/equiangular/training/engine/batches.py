@@ -16,7 +16,7 @@ from torch import Tensor
 
 from equiangular.data.stream import stream_batches
 from equiangular.longtail.class_members import ClassMembers
-from equiangular.training.augment import Augmentation, Mixing
+from equiangular.training.augment import Augmentation, Mixing, take_draws
 from equiangular.training.config.budget import Budget, sampler_alpha
 from equiangular.training.config.draws import batch_bounds, derived_seed, even_parts
 from equiangular.training.engine.sampling import class_balanced_order, uniform_order
@@ -151,8 +151,7 @@ class Batches:
         for x, own, needed in zip(inputs, plan.own, plan.needed, strict=True):
             x = x.to(self.device, non_blocking=True)
             if plan.augmentation is not None:
-                draws = {name: values[needed] for name, values in plan.augmentation.items()}  # moved where used
-                x = self.augmentation.apply(x, draws)
+                x = self.augmentation.apply(x, take_draws(plan.augmentation, needed))  # moved where used
             x = self.prepare(x)
             if plan.mixing is not None:
                 both = torch.arange(own.start, own.stop), plan.mixing.partner[own]

@@ -14,10 +14,9 @@ from torch import Tensor
 from equiangular._random import isolated_rng, seed_everything
 from equiangular._validate import NonFiniteError
 from equiangular.data.split import as_float
-from equiangular.training.config.budget import Budget
+from equiangular.training.config.budget import Budget, learning_rate_factor
 from equiangular.training.config.draws import derived_seed
 from equiangular.training.config.hardware import Hardware
-from equiangular.training.config.schedule import learning_rate_factor
 from equiangular.training.engine.batches import Batch, Batches
 from equiangular.training.engine.fabric import make_fabric
 from equiangular.training.engine.optimizers import make_average, make_optimizer

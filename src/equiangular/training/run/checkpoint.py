@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from equiangular._extras import require
 from equiangular._files import prepare_folder, write_atomically
+from equiangular.training.engine.fabric import full_tensor, load_sharded
 from equiangular.training.engine.loop import Training
-from equiangular.training.engine.sharding import full_tensor, load_sharded
 
 FORMAT = 1
 _KEY = "equiangular-checkpoint"

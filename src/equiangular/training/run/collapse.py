@@ -17,8 +17,8 @@ from equiangular.longtail import SubsetManifest, class_groups
 from equiangular.measures import measure_collapse
 from equiangular.measures.collapse import ClassMoments, classifier_agreement, collapse_measures
 from equiangular.training.config.options import TrainConfig
+from equiangular.training.engine.fabric import full_tensor
 from equiangular.training.engine.prediction import predict
-from equiangular.training.engine.sharding import full_tensor
 from equiangular.training.model.files import find_model, load_model
 from equiangular.training.model.task import Task
 from equiangular.training.run.folder import RunFolder

@@ -13,8 +13,8 @@ from equiangular.data.split import Split, make_split
 from equiangular.training.config.budget import sampler_alpha
 from equiangular.training.config.hardware import Hardware
 from equiangular.training.config.options import DataOptions, Trial
+from equiangular.training.engine.fabric import full_tensor
 from equiangular.training.engine.loop import Training
-from equiangular.training.engine.sharding import full_tensor
 from equiangular.training.methods import Method, TrainingDivergedError, get_method
 from equiangular.training.model.build import build_task, default_backbone
 from equiangular.training.model.info import ModelInfo

@@ -1,7 +1,6 @@
 import pytest
 
-from equiangular.training.config.budget import Budget, fingerprint
-from equiangular.training.config.schedule import learning_rate_factor
+from equiangular.training.config.budget import Budget, fingerprint, learning_rate_factor
 
 
 def factors(budget: Budget, steps: int = 3) -> list[float]:
@@ -35,7 +34,7 @@ def test_constant() -> None:
         ({"batch_size": 1}, "batch_size must be an integer >= 2"),
         ({"learning_rate": -0.1}, "learning_rate must be a finite number above 0"),
         ({"momentum": 1.0}, r"momentum must lie in \[0, 1\)"),
-        ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
+        ({"weight_decay": -1.0}, "weight_decay must be a finite number of at least 0"),
         ({"warmup_epochs": -1}, "warmup_epochs must be an integer >= 0"),
         ({"schedule": "cosin"}, "did you mean 'cosine'"),
     ],
