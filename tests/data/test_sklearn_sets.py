@@ -9,7 +9,7 @@ import torch
 from sklearn import datasets
 
 from equiangular.data import load_dataset
-from equiangular.data.sklearn_sets import SKLEARN_SETS, load_sklearn
+from equiangular.data.libraries import SKLEARN_SETS, load_sklearn
 
 
 @pytest.mark.parametrize("name", SKLEARN_SETS)

@@ -9,9 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from equiangular.training import Budget, Hardware, Training, build_task, get_method
-from equiangular.training.engine.fabric import make_fabric
+from equiangular.training.engine.fabric import full_tensor, make_fabric
 from equiangular.training.engine.prediction import predict
-from equiangular.training.engine.sharding import full_tensor
 from equiangular.training.run.checkpoint import load_checkpoint, save_checkpoint
 
 # 46 samples in batches of 16: the last has 14, or, cut in parts, is uneven; 4 classes, the rarest with 3 samples.

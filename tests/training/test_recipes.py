@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from equiangular.training import TrainConfig
-from equiangular.training.config.files import make_config
-from equiangular.training.config.recipes import RECIPES, recipe_values
+from equiangular.training.config.files import RECIPES, make_config, recipe_values
 
 
 @pytest.mark.parametrize("name", RECIPES)

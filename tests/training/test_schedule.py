@@ -1,7 +1,6 @@
 import pytest
 
-from equiangular.training.config.budget import Budget, fingerprint
-from equiangular.training.config.schedule import learning_rate_factor
+from equiangular.training.config.budget import Budget, fingerprint, learning_rate_factor
 
 
 def factors(budget: Budget, steps: int = 3) -> list[float]:

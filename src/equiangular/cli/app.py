@@ -11,14 +11,11 @@ import typer
 from equiangular import __version__
 from equiangular.cli.catalogue import catalogue
 from equiangular.cli.compare import compare
-from equiangular.cli.evaluate import evaluate
-from equiangular.cli.export import export
+from equiangular.cli.export import evaluate, export, predict
 from equiangular.cli.frame import frame
 from equiangular.cli.measure import measure
-from equiangular.cli.predict import predict
-from equiangular.cli.resume import resume
 from equiangular.cli.theory import theory
-from equiangular.cli.train import train
+from equiangular.cli.train import resume, train
 
 app = typer.Typer(
     name="equiangular",

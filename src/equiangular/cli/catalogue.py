@@ -6,16 +6,15 @@ from typing import Annotated
 
 import typer
 
+from equiangular.cli._fields import screen
+
 KINDS = ("methods", "recipes", "data", "backbones")
 
 
 def catalogue(
-    kind: Annotated[
-        str, typer.Argument(metavar="WHAT", help="methods, recipes, data or backbones.")
-    ] = "methods",
+    kind: Annotated[str, typer.Argument(metavar="WHAT", help="methods, recipes, data or backbones.")] = "methods",
 ) -> None:
     """List the methods, recipes, data sets or backbones that can be named."""
-    from rich.console import Console
     from rich.table import Table
 
     from equiangular._checks import check_choice
@@ -24,7 +23,7 @@ def catalogue(
     table = Table(*headings)
     for row in rows:
         table.add_row(*row)
-    Console(width=None if Console().is_terminal else 150).print(table)
+    screen().print(table)
 
 
 def _rows(kind: str) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
@@ -34,7 +33,7 @@ def _rows(kind: str) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
         rows = [(m.name, m.label, m.build_head(64, 10, seed=0).kind, m.source) for m in METHODS.values()]
         return rows, ("method", "what it is", "classifier", "source")
     if kind == "recipes":
-        from equiangular.training.config.recipes import RECIPES
+        from equiangular.training.config.files import RECIPES
 
         settings = [", ".join(f"{key}={value}" for key, value in r.values.items()) for r in RECIPES.values()]
         rows = [(name, r.what, text) for (name, r), text in zip(RECIPES.items(), settings, strict=True)]

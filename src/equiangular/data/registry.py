@@ -11,7 +11,7 @@ from equiangular.data.arrays import load_npz
 from equiangular.data.base import Dataset
 from equiangular.data.encoded import MEMORY
 from equiangular.data.folder import is_image_folder, load_folder
-from equiangular.data.sklearn_sets import SKLEARN_SETS, load_sklearn
+from equiangular.data.libraries import SKLEARN_SETS, load_sklearn
 
 ROOT_VARIABLE = "EQUIANGULAR_DATA"
 
@@ -40,12 +40,12 @@ def load_dataset(
 
     In this order: a bundled name (``digits``, ``wine``, ``breast_cancer``, ``iris``); ``hf:NAME`` for the Hugging Face
     hub, see :func:`equiangular.data.hugging_face.load_hugging_face`; ``torchvision:NAME``, see
-    :func:`equiangular.data.torchvision_sets.load_torchvision`; a path; the name of a folder under ``root``. A path is
+    :func:`equiangular.data.libraries.load_torchvision`; a path; the name of a folder under ``root``. A path is
     one of
 
     - an ``.npz`` file, see :func:`equiangular.data.arrays.load_npz`;
     - a ``.parquet`` file, or a folder with ``train.parquet`` and, if there is one, ``test.parquet``: images, tables or
-      texts in the layout of Hugging Face ``datasets``, see :func:`equiangular.data.parquet.load_parquet`;
+      texts in the layout of Hugging Face ``datasets``, see :func:`equiangular.data.folder.load_parquet`;
     - an image folder ``CLASS/*.png``, or ``train/CLASS/*.png`` and, if there is one, ``test/CLASS/*.png``, see
       :func:`equiangular.data.folder.load_folder`.
 
@@ -82,7 +82,7 @@ def load_dataset(
 
         return load_hugging_face(name[3:], split_seed=split_seed, size=size, memory=memory)
     if name.startswith("torchvision:"):
-        from equiangular.data.torchvision_sets import load_torchvision
+        from equiangular.data.libraries import load_torchvision
 
         place = (_root(root) or user_folder()) / "torchvision"
         return load_torchvision(name[12:], root=place, split_seed=split_seed, size=size, memory=memory)
@@ -105,7 +105,7 @@ def _load_path(path: Path, split_seed: int, size: int | None, memory: str) -> Da
     if layout == "npz":
         return load_npz(path, split_seed=split_seed)
     if layout == "parquet":
-        from equiangular.data.parquet import load_parquet
+        from equiangular.data.folder import load_parquet
 
         return load_parquet(path, split_seed=split_seed, size=size, memory=memory)
     if layout == "folder":

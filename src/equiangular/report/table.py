@@ -1,11 +1,15 @@
-"""The table of a comparison on a terminal, by rich."""
+"""The table of a comparison on a terminal, and its self-contained HTML page, which works offline, light and dark."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from equiangular._extras import require
+from equiangular._files import write_text
 from equiangular.records import COLUMNS, Comparison, Estimate, Row
+from equiangular.report._template import template
+from equiangular.report.figure import comparison_figure, curves_figure, figure_svg
 
 _DIGITS = {"nc1": 3, "nc2_equiangular": 3, "nc3": 3, "head_parameters": 0, "seconds": 2}
 
@@ -56,3 +60,22 @@ def comparison_table(results: Comparison, *, width: int = 210) -> Any:
         cells = [cell.replace(" ± ", "\n±") if narrow else cell for cell in cells]
         table.add_row(row.label, row.kind, *cells, style="bold" if row is best else None)
     return table
+
+
+def comparison_page(results: Comparison) -> str:
+    """Render a comparison as HTML; the text refers to no other file and no host."""
+    return template("comparison.html").render(
+        results=results,
+        columns=COLUMNS,
+        labels={row.method: row.label for row in results.rows},
+        best=best_row(results),
+        figure=figure_svg(comparison_figure(results)),
+        curves=figure_svg(curves_figure(results)),
+        cell=format_cell,
+        provenance=results.provenance,
+    )
+
+
+def write_page(results: Comparison, path: str | Path) -> Path:
+    """Write the page atomically."""
+    return write_text(path, comparison_page(results))

@@ -16,13 +16,7 @@ LOSSES = ("dr", "dot", "ce")
 
 
 def descend(
-    loss: str,
-    start: Tensor,
-    frame: Tensor,
-    *,
-    learning_rate: float = 0.5,
-    steps: int = 2000,
-    scale: float = 1.0,
+    loss: str, start: Tensor, frame: Tensor, *, learning_rate: float = 0.5, steps: int = 2000, scale: float = 1.0
 ) -> Tensor:
     """Gradient descent of one unit-norm feature a class, each step followed by normalisation.
 

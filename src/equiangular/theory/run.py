@@ -7,10 +7,9 @@ from functools import partial
 from typing import Any
 
 from equiangular._provenance import provenance
-from equiangular.theory.class_sizes import compare_classifiers
 from equiangular.theory.convergence import convergence_study
-from equiangular.theory.minority import RATIOS, minority_collapse
-from equiangular.theory.optimum import common_optimum
+from equiangular.theory.layer_peeled import common_optimum
+from equiangular.theory.minority import RATIOS, compare_classifiers, minority_collapse
 from equiangular.theory.pull_push import gradient_parts
 from equiangular.theory.tetrahedron import BALANCED, IMBALANCED, watch_collapse
 

@@ -9,20 +9,40 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from equiangular._random import isolated_rng, seed_everything
 from equiangular.data.split import as_float
-from equiangular.training.config.budget import Budget
+from equiangular.training.config.budget import Budget, learning_rate_factor
 from equiangular.training.config.draws import derived_seed
-from equiangular.training.config.hardware import Hardware
-from equiangular.training.config.schedule import learning_rate_factor
+from equiangular.training.config.options import Hardware
 from equiangular.training.engine.batches import Batch, Batches
 from equiangular.training.engine.fabric import make_fabric
-from equiangular.training.engine.optimizers import make_average, make_optimizer
 from equiangular.training.engine.sync_batch_norm import synchronise_batch_norm
 from equiangular.training.methods import Context
 from equiangular.training.model.task import Task
+
+
+def make_optimizer(module: nn.Module, budget: Budget) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, or AdamW, over the parameters that learn.
+
+    Example:
+        >>> type(make_optimizer(nn.Linear(2, 2), Budget(optimizer="adamw", learning_rate=1e-3))).__name__
+        'AdamW'
+    """
+    learned = [p for p in module.parameters() if p.requires_grad]
+    common = {"lr": budget.learning_rate, "weight_decay": budget.weight_decay}
+    if budget.optimizer == "adamw":
+        return torch.optim.AdamW(learned, betas=(budget.momentum, 0.999), **common)
+    return torch.optim.SGD(learned, momentum=budget.momentum, nesterov=budget.momentum > 0, **common)
+
+
+def make_average(module: nn.Module, decay: float) -> AveragedModel | None:
+    """A copy of ``module`` that follows its weights and buffers as an exponential moving average; None for decay 0."""
+    if not decay:
+        return None
+    return AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
 class TrainingDivergedError(ValueError):
@@ -120,10 +140,7 @@ class Training:
         return self.task if self.average is None else self.average.module
 
     def run(
-        self,
-        *,
-        on_step: Callable[[Training], None] | None = None,
-        on_epoch: Callable[[Training], None] | None = None,
+        self, *, on_step: Callable[[Training], None] | None = None, on_epoch: Callable[[Training], None] | None = None
     ) -> None:
         """Train from the present position to the end.
 
@@ -223,8 +240,6 @@ def fit(
     Raises:
         TrainingDivergedError: the loss became NaN or infinite, naming the epoch and the likely remedies.
     """
-    training = Training(
-        task, inputs, labels, budget, seed=seed, prepare=prepare, hardware=hardware, fabric=fabric
-    )
+    training = Training(task, inputs, labels, budget, seed=seed, prepare=prepare, hardware=hardware, fabric=fabric)
     training.run(on_epoch=on_epoch and (lambda t: on_epoch(t.epoch - 1, t.losses[-1])))
     return Fitted(training.shown, training.losses, training.seconds)

@@ -55,9 +55,7 @@ def backbone_features(
     return _together(outputs, inputs, fabric)
 
 
-def _chunks(
-    task: Task, inputs: Any, prepare: Prepare, batch_size: int, workers: int, fabric: Any
-) -> Iterator[Tensor]:
+def _chunks(task: Task, inputs: Any, prepare: Prepare, batch_size: int, workers: int, fabric: Any) -> Iterator[Tensor]:
     """Batches of this process's part. Every process has the same number of them, as a sharded model needs."""
     task.eval()
     like = next(task.parameters())

@@ -12,9 +12,8 @@ from equiangular._random import isolated_rng
 from equiangular._validate import check_features, check_labels, check_positive
 from equiangular.heads import Head
 from equiangular.posthoc.tau_norm import choose_tau, tau_normalized_weight
-from equiangular.training.config.budget import Budget
+from equiangular.training.config.budget import Budget, learning_rate_factor
 from equiangular.training.config.draws import batch_bounds, epoch_generator
-from equiangular.training.config.schedule import learning_rate_factor
 from equiangular.training.methods import criteria
 from equiangular.training.methods.base import Context, Criterion, StoredFeatures
 

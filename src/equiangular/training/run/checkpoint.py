@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from equiangular._extras import require
 from equiangular._files import prepare_folder, write_atomically
+from equiangular.training.engine.fabric import full_tensor, load_sharded
 from equiangular.training.engine.loop import Training
-from equiangular.training.engine.sharding import full_tensor, load_sharded
 
 FORMAT = 1
 _KEY = "equiangular-checkpoint"
@@ -158,9 +158,7 @@ def _tensor_states(training: Training) -> dict[str, dict[str, Tensor]]:
     }
     if training.average is not None:
         states["average"] = training.average.state_dict()
-    return {
-        part: {n: v for n, v in state.items() if isinstance(v, Tensor)} for part, state in states.items()
-    }
+    return {part: {n: v for n, v in state.items() if isinstance(v, Tensor)} for part, state in states.items()}
 
 
 @torch.no_grad()

@@ -17,8 +17,8 @@ from equiangular.longtail import SubsetManifest, class_groups
 from equiangular.measures import measure_collapse
 from equiangular.measures.collapse import ClassMoments, classifier_agreement, collapse_measures
 from equiangular.training.config.options import TrainConfig
+from equiangular.training.engine.fabric import full_tensor
 from equiangular.training.engine.prediction import predict
-from equiangular.training.engine.sharding import full_tensor
 from equiangular.training.model.files import find_model, load_model
 from equiangular.training.model.task import Task
 from equiangular.training.run.folder import RunFolder
@@ -157,11 +157,7 @@ def training_split(folder: RunFolder, config: TrainConfig, *, root: str | None =
         ValueError: the data cannot be found, or are not those that the run's manifest names.
     """
     dataset = load_dataset(
-        config.data,
-        root=root or config.root,
-        split_seed=config.split_seed,
-        size=config.size,
-        memory=config.memory,
+        config.data, root=root or config.root, split_seed=config.split_seed, size=config.size, memory=config.memory
     )
     split = make_split(
         dataset,

@@ -9,8 +9,7 @@ from typing import Any
 from equiangular._files import prepare_folder, read_json, write_json
 from equiangular.data import Dataset
 from equiangular.records import TrialRecord, from_json, pack, to_json
-from equiangular.training.config.hardware import Hardware
-from equiangular.training.config.options import Trial
+from equiangular.training.config.options import Hardware, Trial
 from equiangular.training.engine.loop import Training, TrainingDivergedError
 from equiangular.training.engine.prediction import predict
 from equiangular.training.methods import Method
