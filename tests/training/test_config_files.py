@@ -51,7 +51,7 @@ def test_numbers_that_yaml_reads_as_texts(tmp_path: Path) -> None:
         ({"imbalance": 0.01}, "at least 1, got 0.01: 0.01 looks like the reciprocal; use 100"),
         ({"validation": 1.0}, r"validation must lie in \[0, 1\), got 1.0"),
         ({"ema": 1.0}, r"ema must lie in \[0, 1\), got 1.0"),
-        ({"clip_norm": -1.0}, "clip_norm must be at least 0, got -1.0"),
+        ({"clip_norm": -1.0}, "clip_norm must be a finite number of at least 0, got -1.0"),
         ({"sampler": "balanced"}, "did you mean 'class-balanced'"),
         ({"sampler": "class-balanced:2"}, r"must lie in \[0, 1\]"),
         ({"optimizer": "sdg"}, "did you mean 'sgd'"),

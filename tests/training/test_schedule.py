@@ -34,7 +34,7 @@ def test_constant() -> None:
         ({"batch_size": 1}, "batch_size must be an integer >= 2"),
         ({"learning_rate": -0.1}, "learning_rate must be a finite number above 0"),
         ({"momentum": 1.0}, r"momentum must lie in \[0, 1\)"),
-        ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
+        ({"weight_decay": -1.0}, "weight_decay must be a finite number of at least 0"),
         ({"warmup_epochs": -1}, "warmup_epochs must be an integer >= 0"),
         ({"schedule": "cosin"}, "did you mean 'cosine'"),
     ],

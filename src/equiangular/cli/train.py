@@ -14,7 +14,7 @@ from equiangular.training.config.budget import Budget
 from equiangular.training.config.options import DataOptions, Hardware, TrainConfig
 
 if TYPE_CHECKING:
-    from equiangular.training import TrainConfig, Training
+    from equiangular.training import Training
 
 # Keys of the scores and their headings, in the order of the table.
 SCORES = (
@@ -107,13 +107,11 @@ class ProgressBar:
 
 def scores_table(results: dict[str, Any]) -> Any:
     """The scores of the last epoch, and of the epoch that was best on the validation part."""
-    from rich.table import Table
+    from equiangular.report.table import new_table
 
     names = results["method"]["label"], results["data"]["name"]
-    table = Table(title=f"{names[0]} on {names[1]}, test part, %", title_justify="left")
-    table.add_column("epoch", no_wrap=True)
-    for _, heading in SCORES:
-        table.add_column(heading, justify="right")
+    title = f"{names[0]} on {names[1]}, test part, %"
+    table = new_table(title, "epoch", numbers=[heading for _, heading in SCORES])
     for key, meaning in (("test", "last"), ("best", "best")):
         scores = results[key]
         if scores is not None:

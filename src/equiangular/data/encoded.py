@@ -102,14 +102,7 @@ class EncodedImages:
 def streams(memory: str, num_images: int, first: Source, size: int | None) -> bool:
     """Whether to stream: as told, or with ``"auto"`` if the pixels would take more than ``AUTO_LIMIT`` bytes.
 
-    Args:
-        memory: ``"auto"``, ``"memory"`` or ``"stream"``.
-        num_images: how many images there are.
-        first: the first of them, which speaks for all where ``size`` is None.
-        size: height and width to which they are brought.
-
-    Raises:
-        ValueError: another ``memory``.
+    Where ``size`` is None the first image speaks for all.
     """
     check_choice(memory, MEMORY, "memory")
     if memory != "auto":

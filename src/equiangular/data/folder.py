@@ -27,19 +27,11 @@ def load_folder(path: str | Path, *, split_seed: int = 0, size: int | None = Non
     The test part is ``test`` (or ``val``, or ``validation``) beside ``train``, with the same class names; without one a
     seeded fifth of every class is taken.
 
-    Args:
-        path: folder that holds ``train``, or the class folders.
-        split_seed: seed of the test split, if one is made.
-        size: pad images to a square and resize them to this height and width; required where they differ in size.
-        memory: see :func:`equiangular.data.load_dataset`.
-
-    Returns:
-        A data set of kind ``"image"``.
+    ``split_seed``, ``size`` and ``memory`` are those of :func:`equiangular.data.load_dataset`.
 
     Raises:
         ValueError: no or one class, a class folder without images, an unknown class in the test part, an image that
             cannot be read (its file is named).
-        ImportError: Pillow is missing.
     """
     folder = Path(path)
     split = (folder / "train").is_dir()
@@ -112,15 +104,10 @@ def load_parquet(path: str | Path, *, split_seed: int = 0, size: int | None = No
     Without a test file a seeded fifth of every class is taken for testing. A ``validation.parquet`` is not read:
     validation data is taken from the training part.
 
-    Args:
-        path: a folder or a ``.parquet`` file.
-        split_seed: seed of the test split, if one is made.
-        size: pad images to a square and resize them to this height and width.
-        memory: see :func:`equiangular.data.load_dataset`.
+    ``split_seed``, ``size`` and ``memory`` are those of :func:`equiangular.data.load_dataset`.
 
     Raises:
         ValueError: a file that cannot be read, a missing column, a corrupt image (with its row), a label out of range.
-        ImportError: pyarrow, Pillow or scikit-learn is missing.
     """
     given = Path(path)
     files = [given] if given.is_file() else [given / "train.parquet", given / "test.parquet"]

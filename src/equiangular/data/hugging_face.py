@@ -25,9 +25,7 @@ def load_hugging_face(text: str, *, split_seed: int = 0, size: int | None = None
     Args:
         text: ``NAME``, ``NAME:CONFIGURATION``, each with ``#COLUMN`` where several columns could be the labels, such as
             ``uoft-cs/cifar100#fine_label``.
-        split_seed: seed of the test split, if one is made.
-        size: pad images to a square and resize them to this height and width.
-        memory: see :func:`equiangular.data.load_dataset`.
+        split_seed, size, memory: see :func:`equiangular.data.load_dataset`.
 
     Raises:
         ValueError: nothing of that name, no connection, or columns that cannot be told.

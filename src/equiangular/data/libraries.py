@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._validate import check_int, did_you_mean
+from equiangular._validate import check_choice, check_int, did_you_mean
 from equiangular.data.arrays import from_arrays
 from equiangular.data.base import Dataset, balanced_test_split
 from equiangular.data.tables import Part, from_tables
@@ -38,14 +38,6 @@ def load_sklearn(name: str, *, split_seed: int = 0) -> Dataset:
     - ``wine`` (13 features, 3 classes, 15 test samples each), ``breast_cancer`` (30, 2, 60), ``iris`` (4, 3, 15):
       float32 tables as they are, not standardised.
 
-    Args:
-        name: one of the four.
-        split_seed: seed of the test split; keep it while subsets and trainings vary.
-
-    Raises:
-        ValueError: another name.
-        ImportError: scikit-learn is missing.
-
     Example:
         >>> data = load_sklearn("digits")
         >>> tuple(data.train_x.shape), tuple(data.test_x.shape), int(data.train_counts.min())
@@ -54,10 +46,8 @@ def load_sklearn(name: str, *, split_seed: int = 0) -> Dataset:
     Source: Alpaydin and Kaynak, Optical recognition of handwritten digits, UCI Machine Learning Repository, 1998
     (CC BY 4.0), and the other sets' pages there.
     """
-    if name not in SKLEARN_SETS:
-        raise ValueError(f"no scikit-learn set {name!r}; there are: {', '.join(SKLEARN_SETS)}.")
+    per_class, title = SKLEARN_SETS[check_choice(name, SKLEARN_SETS, "scikit-learn set")]
     check_int(split_seed, "split_seed", minimum=0)
-    per_class, title = SKLEARN_SETS[name]
     datasets = require("sklearn.datasets", extra="train", purpose=f"The data set {name!r}")
     bunch = getattr(datasets, f"load_{name}")()
     labels = bunch.target.astype(np.int64)
@@ -67,12 +57,10 @@ def load_sklearn(name: str, *, split_seed: int = 0) -> Dataset:
         inputs = torch.from_numpy(bunch.data.astype(np.float32))
     train, test = (torch.from_numpy(part) for part in balanced_test_split(labels, per_class, seed=split_seed))
     target = torch.from_numpy(labels)
+    parts = inputs[train], target[train], inputs[test], target[test]
     return Dataset(
         name,
-        inputs[train],
-        target[train],
-        inputs[test],
-        target[test],
+        *parts,
         tuple(str(c) for c in bunch.target_names),
         "image" if name == "digits" else "table",
         f"{title}, bundled with scikit-learn; test: {per_class} per class, split seed {split_seed}",
@@ -94,9 +82,7 @@ def load_torchvision(
     Args:
         name: name of the class in ``torchvision.datasets``, such as ``"CIFAR10"``.
         root: folder for the data.
-        split_seed: seed of the test split, where the set has no test part.
-        size: pad images to a square and resize them to this height and width.
-        memory: see :func:`equiangular.data.load_dataset`.
+        split_seed, size, memory: see :func:`equiangular.data.load_dataset`.
 
     Raises:
         ValueError: torchvision has no such set, or cannot read or download it.

@@ -10,7 +10,7 @@ from equiangular._validate import check_choice, check_int, did_you_mean
 from equiangular.data.arrays import load_npz
 from equiangular.data.base import Dataset
 from equiangular.data.encoded import MEMORY
-from equiangular.data.folder import is_image_folder, load_folder
+from equiangular.data.folder import is_image_folder, load_folder, load_parquet
 from equiangular.data.libraries import SKLEARN_SETS, load_sklearn
 
 ROOT_VARIABLE = "EQUIANGULAR_DATA"
@@ -104,12 +104,9 @@ def _load_path(path: Path, split_seed: int, size: int | None, memory: str) -> Da
     layout = _layout(path)
     if layout == "npz":
         return load_npz(path, split_seed=split_seed)
-    if layout == "parquet":
-        from equiangular.data.folder import load_parquet
-
-        return load_parquet(path, split_seed=split_seed, size=size, memory=memory)
-    if layout == "folder":
-        return load_folder(path, split_seed=split_seed, size=size, memory=memory)
+    if layout is not None:
+        load = load_parquet if layout == "parquet" else load_folder
+        return load(path, split_seed=split_seed, size=size, memory=memory)
     raise ValueError(
         f"no data set found in {str(path)!r}. Expected an .npz or .parquet file, a folder with train.parquet, or an "
         "image folder CLASS/*.png or train/CLASS/*.png."

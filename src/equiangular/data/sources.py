@@ -17,13 +17,7 @@ from equiangular.data.images import Source, cached_images
 
 @dataclass(frozen=True, eq=False)
 class ImageSource:
-    """Encoded images that belong together: a file of them, or a folder.
-
-    Attributes:
-        sources: N encoded images, as bytes or as files.
-        where: what they belong to, for messages.
-        names: N names for messages; row numbers if None.
-    """
+    """Encoded images that belong together, a file of them or a folder; fields as for :class:`EncodedImages`."""
 
     sources: Sequence[Source]
     where: str
@@ -64,9 +58,6 @@ def image_inputs(
 
     Returns:
         For each part (n, C, H, W) uint8: a tensor with C = 1 if all images are grey, else 3, or encoded images.
-
-    Raises:
-        ValueError: as :func:`equiangular.data.images.decode_images`.
     """
     groups = list({id(images): images for images, _ in parts}.values())
     first = next((images.sources[0] for images in groups if len(images.sources)), None)

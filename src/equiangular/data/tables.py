@@ -60,11 +60,8 @@ def from_tables(
 
     Args:
         parts: training part, and test part; without one a seeded fifth of every class is taken for testing.
-        name: short name.
-        source: where the data comes from.
-        split_seed: seed of the test split, if one is made.
-        size: pad images to a square and resize them to this height and width.
-        memory: see :func:`equiangular.data.load_dataset`.
+        name, source: of the data set.
+        split_seed, size, memory: see :func:`equiangular.data.load_dataset`.
 
     Raises:
         ValueError: tables that do not fit together, a missing value, a corrupt image (with its row), a label out of
@@ -85,23 +82,22 @@ def from_tables(
     else:
         rows = [np.arange(len(part.labels)) for part in parts]
     kind = "image" if IMAGE in columns else "text" if TEXT in columns else "table"
+    pairs = list(zip(parts, rows, strict=True))
     inputs: Sequence[Tensor | EncodedImages]
     vocabulary = None
     if kind == "image":
         groups = {id(p): ImageSource(ArrowImages(p.table.column(IMAGE)), p.where) for p in parts}
-        inputs = image_inputs(
-            [(groups[id(p)], chosen) for p, chosen in zip(parts, rows, strict=True)], size=size, memory=memory
-        )
+        inputs = image_inputs([(groups[id(p)], chosen) for p, chosen in pairs], size=size, memory=memory)
     elif kind == "text":
-        texts = [_texts(part, chosen) for part, chosen in zip(parts, rows, strict=True)]
+        texts = [_texts(part, chosen) for part, chosen in pairs]
         vocabulary = fit_vocabulary(texts[0])
         inputs = [torch.from_numpy(vocabulary_features(part, vocabulary)) for part in texts]
     else:
-        inputs = [torch.from_numpy(_numbers(part, columns)[chosen]) for part, chosen in zip(parts, rows, strict=True)]
-    targets = [torch.from_numpy(y) for y in labels]
-    parts_of_it = (inputs[0], targets[0], inputs[1], targets[1])
+        inputs = [torch.from_numpy(_numbers(part, columns)[chosen]) for part, chosen in pairs]
+    train_y, test_y = (torch.from_numpy(y) for y in labels)
     named = tuple(columns) if kind == "table" else None
-    return Dataset(name, *parts_of_it, names, kind, source, columns=named, vocabulary=vocabulary)
+    parted = (inputs[0], train_y, inputs[1], test_y)
+    return Dataset(name, *parted, names, kind, source, columns=named, vocabulary=vocabulary)
 
 
 def _labels(parts: Sequence[Part]) -> tuple[list[np.ndarray], tuple[str, ...]]:

@@ -24,14 +24,10 @@ def tfidf_features(
     Args:
         train: n training texts.
         test: m test texts.
-        max_features: size of the vocabulary at most, the most frequent terms.
+        max_features: see :func:`fit_vocabulary`.
 
     Returns:
         float32 arrays (n, d) and (m, d).
-
-    Raises:
-        ValueError: no training text, or none that contains a word.
-        ImportError: scikit-learn is missing.
 
     Example:
         >>> a, b = tfidf_features(["pay the bill", "lost card"], ["pay by card"])
@@ -81,7 +77,6 @@ def vocabulary_features(texts: Sequence[str], vocabulary: dict[str, Any]) -> np.
 
     Raises:
         ValueError: the vocabulary is not one, or its lists differ in length.
-        ImportError: scikit-learn is missing.
 
     Example:
         >>> vocabulary_features(["my card"], fit_vocabulary(["lost card", "card"]))

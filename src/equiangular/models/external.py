@@ -19,17 +19,7 @@ _TORCHVISION_HEADS = ("fc", "classifier", "heads.head", "head")
 
 
 def timm_backbone(name: str, input_shape: tuple[int, ...], *, pretrained: bool = False) -> nn.Module:
-    """A timm model with ``num_classes=0``.
-
-    Args:
-        name: timm's name, such as ``"resnet18"``.
-        input_shape: (C, H, W).
-        pretrained: download timm's weights; otherwise they are random.
-
-    Raises:
-        ImportError: timm is not installed.
-        ValueError: timm does not know the name, or the model does not take such inputs.
-    """
+    """A timm model with ``num_classes=0``; arguments as for :func:`equiangular.models.make_backbone`."""
     timm = _library("timm")
     try:
         model = timm.create_model(name, pretrained=pretrained, num_classes=0, in_chans=input_shape[0])
@@ -39,17 +29,7 @@ def timm_backbone(name: str, input_shape: tuple[int, ...], *, pretrained: bool =
 
 
 def torchvision_backbone(name: str, input_shape: tuple[int, ...], *, pretrained: bool = False) -> nn.Module:
-    """A torchvision classification model with its last linear layer replaced by the identity.
-
-    Args:
-        name: torchvision's name, such as ``"resnet18"``.
-        input_shape: (3, H, W).
-        pretrained: download torchvision's best weights; otherwise they are random.
-
-    Raises:
-        ImportError: torchvision is not installed.
-        ValueError: torchvision does not know the name, or the model does not take such inputs.
-    """
+    """A torchvision classification model with its last linear layer replaced by the identity."""
     models = _library("torchvision").models
     if input_shape[0] != 3:
         raise ValueError(f"torchvision models take 3 channels, got {input_shape[0]}. Use a timm model instead.")

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from equiangular._extras import require
 from equiangular._files import write_text
 from equiangular.report._template import template
-from equiangular.report.figure import figure_svg
+from equiangular.report.figure import figure_svg, new_figure
+from equiangular.report.table import new_table
 
 # What each measure says: key -> (name, meaning, value at collapse).
 MEANINGS = {
@@ -46,15 +46,7 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 
 def collapse_figure(rows: Sequence[Mapping[str, float]], epochs: Sequence[float]) -> Any:
-    """Curves of the measures of one training over epochs, on logarithmic axes; a single epoch is a point.
-
-    Args:
-        rows: measures by name, one mapping for each epoch.
-        epochs: their epochs.
-
-    Returns:
-        A ``matplotlib.figure.Figure``.
-    """
+    """Curves of the measures by name of one training over epochs, on logarithmic axes; a single epoch is a point."""
     figure, axes = _figure(3)
     for axis, keys, title in zip(axes, _CURVES, ("NC1", "NC2", "NC3"), strict=True):
         for key, color in zip(keys, _COLORS, strict=False):
@@ -64,14 +56,7 @@ def collapse_figure(rows: Sequence[Mapping[str, float]], epochs: Sequence[float]
 
 
 def side_by_side_figure(series: Mapping[str, tuple[Sequence[float], Sequence[Mapping[str, float]]]]) -> Any:
-    """NC1 to NC4 of several trainings over epochs, one line for each.
-
-    Args:
-        series: label -> (epochs, measures by name for each of them).
-
-    Returns:
-        A ``matplotlib.figure.Figure``.
-    """
+    """NC1 to NC4 of several trainings over epochs, one line for each: label -> (epochs, measures of each by name)."""
     shown = [(k, t) for k, t in _PANELS if any(k in row for _, rows in series.values() for row in rows)]
     figure, axes = _figure(len(shown), legend=True)
     for axis, (key, title) in zip(axes, shown, strict=True):
@@ -87,14 +72,7 @@ def side_by_side_figure(series: Mapping[str, tuple[Sequence[float], Sequence[Map
 
 
 def depth_figure(layers: Mapping[str, Mapping[str, float]]) -> Any:
-    """Collapse through the depth of one network.
-
-    Args:
-        layers: name of a layer -> measures by name, in the order of the network.
-
-    Returns:
-        A ``matplotlib.figure.Figure``.
-    """
+    """Collapse through the depth of one network: name of a layer -> measures by name, in the network's order."""
     figure, (axis,) = _figure(1, width=max(6.0, 0.7 * len(layers) + 2))
     places = list(range(len(layers)))
     for key, color in zip(_DEPTH, _COLORS, strict=False):
@@ -105,8 +83,7 @@ def depth_figure(layers: Mapping[str, Mapping[str, float]]) -> Any:
 
 
 def _figure(columns: int, *, width: float = 11, legend: bool = False) -> tuple[Any, list[Any]]:
-    figure_class = require("matplotlib.figure", extra="plot", purpose="Drawing the curves").Figure
-    figure = figure_class(figsize=(width, 3.8 if legend else 3.4), layout="constrained")
+    figure = new_figure(width, 3.8 if legend else 3.4)
     return figure, list(figure.subplots(1, columns, squeeze=False)[0]) if columns else []
 
 
@@ -121,12 +98,9 @@ def _line(
 
 
 def _finish(axis: Any, title: str, x: str, *, log: bool = True, legend: bool = True) -> None:
-    if log:
-        axis.set_yscale("log")
-    axis.set_xlabel(x)
+    axis.set(xlabel=x, title=title, yscale="log" if log else "linear")
     if x == "epoch":
         axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.set_title(title)
     axis.grid(alpha=0.3)
     if legend and axis.lines:
         axis.legend(frameon=False, fontsize=8)
@@ -143,8 +117,7 @@ def collapse_table(measured: Mapping[str, float], title: str) -> Any:
 
 def comparison_table(columns: Mapping[str, Mapping[str, float]], title: str) -> Any:
     """A ``rich.table.Table``: one row for each measure, a column for each heading with its measures by name."""
-    table = _table(title)
-    table.add_column("measure", no_wrap=True)
+    table = new_table(title, "measure")
     for heading in (*columns, "at collapse"):
         table.add_column(heading, justify="right", no_wrap=heading == "at collapse")
     table.add_column("what it is", style="dim")
@@ -157,11 +130,8 @@ def comparison_table(columns: Mapping[str, Mapping[str, float]], title: str) -> 
 
 def rows_table(rows: Mapping[Any, Mapping[str, float]], heading: str, title: str) -> Any:
     """A ``rich.table.Table`` of the main measures: a row for each epoch, or for each layer."""
-    table = _table(title)
-    table.add_column(heading, no_wrap=True)
     keys = [key for key in SHORT if any(key in row for row in rows.values())]
-    for key in keys:
-        table.add_column(MEANINGS[key][0], justify="right")
+    table = new_table(title, heading, numbers=[MEANINGS[key][0] for key in keys])
     for name, row in rows.items():
         table.add_row(str(name), *(number(row.get(key)) for key in keys))
     return table
@@ -214,11 +184,6 @@ def number(value: float | None) -> str:
     return "-" if value is None or value != value else f"{value:.4g}"
 
 
-def _table(title: str) -> Any:
-    table_class = require("rich.table", extra="train", purpose="Printing the table").Table
-    return table_class(title=title, title_justify="left")
-
-
 def as_series(
     name: str,
     rows: Sequence[Mapping[str, float]],
@@ -228,12 +193,8 @@ def as_series(
 ) -> dict[str, Any]:
     """One series of measurements, JSON-plain, as :func:`write_collapse_page` reads it.
 
-    Args:
-        name: heading.
-        rows: measures by name, one mapping for each epoch; the last is the one shown in tables.
-        epochs: their epochs.
-        about: what was measured: lines below the table, by name.
-        layers: measures of layers by name of the layer, in the order of the network.
+    ``rows`` are the measures at each of ``epochs``, the last shown in tables; ``about`` has lines below the table by
+    name; ``layers`` the measures of layers by name of the layer, in the order of the network.
     """
     return {
         "name": name,

@@ -8,7 +8,8 @@ from typing import Any
 from equiangular._extras import require
 from equiangular._files import write_text
 from equiangular.report._template import template
-from equiangular.report.figure import GROUPS, LEARNED, figure_svg
+from equiangular.report.figure import GROUPS, LEARNED, figure_svg, new_figure
+from equiangular.report.table import new_table
 
 # Names and numbers are written into a confusion matrix up to these many classes.
 _NAMED, _NUMBERED = 60, 20
@@ -21,19 +22,14 @@ def confusion_figure(results: dict[str, Any]) -> Any:
     Classes stand in the order of their training samples, the largest first, so that many-, medium- and few-shot classes
     are blocks; lines part them. Few-shot classes taken for many-shot ones lie below the diagonal.
 
-    Args:
-        results: what :func:`equiangular.inference.evaluate` returns.
-
-    Returns:
-        A ``matplotlib.figure.Figure``.
+    ``results`` is what :func:`equiangular.inference.evaluate` returns.
     """
-    figure_class = require("matplotlib.figure", extra="plot", purpose="Drawing the confusion matrix").Figure
     classes, counts = results["classes"], results["confusion"]
     order = sorted(range(len(classes)), key=lambda i: -classes[i]["train"])
     names = [classes[i]["name"].replace("$", r"\$") for i in order]  # not mathematics
     shares = [[counts[i][j] / max(1, sum(counts[i])) for j in order] for i in order]
     size = 7.0 if len(order) > _NAMED else min(14.0, max(4.6, 0.3 * len(order) + 2.2))
-    figure = figure_class(figsize=(size + 0.7, size), layout="constrained")
+    figure = new_figure(size + 0.7, size)
     axis = figure.subplots()
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     if len(order) <= _NAMED:
@@ -54,8 +50,7 @@ def confusion_figure(results: dict[str, Any]) -> Any:
             for line in (axis.axhline, axis.axvline):
                 line(place - 0.5, color="#D55E00", linewidth=1)
     suffix = "" if len(order) <= _NAMED else ", from most to fewest training samples"
-    axis.set_xlabel(f"predicted class{suffix}")
-    axis.set_ylabel(f"true class{suffix}")
+    axis.set(xlabel=f"predicted class{suffix}", ylabel=f"true class{suffix}")
     figure.colorbar(image, ax=axis, label="share of the true class's samples", shrink=0.8)
     return figure
 
@@ -63,15 +58,9 @@ def confusion_figure(results: dict[str, Any]) -> Any:
 def reliability_figure(results: dict[str, Any]) -> Any:
     """Accuracy against confidence by bin: all samples with and without calibration, then each group.
 
-    Args:
-        results: what :func:`equiangular.inference.evaluate` returns.
-
-    Returns:
-        A ``matplotlib.figure.Figure``: on the diagonal, a confidence of 80 % is right 80 % of the time. Bars below show
-        where the samples are.
+    On the diagonal, a confidence of 80 % is right 80 % of the time. Bars below show where the samples are.
     """
-    figure_class = require("matplotlib.figure", extra="plot", purpose="Drawing the reliability diagram").Figure
-    figure = figure_class(figsize=(10, 4.8), layout="constrained")
+    figure = new_figure(10, 4.8)
     (left, right), (under_left, under_right) = figure.subplots(2, 2, sharex=True, height_ratios=(4, 1))
     tints = dict(GROUPS)
     pairs = [
@@ -99,9 +88,7 @@ def reliability_figure(results: dict[str, Any]) -> Any:
             step = 0.84 * width / len(curves)
             centres = [(b + 0.08) * width + (place + 0.5) * step for b in range(len(share))]
             under.bar(centres, share, width=step, color=color)
-        axis.set_title(title)
-        axis.set_xlim(0, 100)
-        axis.set_ylim(0, 102)
+        axis.set(title=title, xlim=(0, 100), ylim=(0, 102))
         axis.grid(alpha=0.3)
         axis.legend(frameon=False, fontsize=8, loc="upper left")
         under.set_xlabel("confidence, %")
@@ -143,13 +130,9 @@ def score_rows(results: dict[str, Any]) -> list[tuple[str, str, str, str]]:
 
 def score_table(results: dict[str, Any]) -> Any:
     """A ``rich.table.Table`` of the scores."""
-    table_class = require("rich.table", extra="train", purpose="Printing the table").Table
     escape = require("rich.markup", extra="train", purpose="Printing the table").escape  # no name is markup
     title = f"{results['method']} on {escape(results['data'])}\nclass prior of the predictions: {prior_text(results)}"
-    table = table_class(title=title, title_justify="left", title_style="bold")
-    table.add_column("measure, %", no_wrap=True)
-    table.add_column("as predicted", justify="right", no_wrap=True)
-    table.add_column("raw logits", justify="right", no_wrap=True)
+    table = new_table(title, "measure, %", numbers=("as predicted", "raw logits"))
     table.add_column("", style="dim")
     for row in score_rows(results):
         table.add_row(*row)
@@ -158,17 +141,14 @@ def score_table(results: dict[str, Any]) -> Any:
 
 def class_table(results: dict[str, Any]) -> Any:
     """A ``rich.table.Table`` of the classes; of very many, those with the lowest accuracy."""
-    table_class = require("rich.table", extra="train", purpose="Printing the table").Table
     escape = require("rich.markup", extra="train", purpose="Printing the table").escape  # no name is markup
     rows = results["classes"]
     title = "classes"
     if len(rows) > SHOWN_CLASSES:
         rows = sorted(rows, key=lambda row: (not _is_number(row["accuracy"]), row["accuracy"] or 0))[:SHOWN_CLASSES]
         title = f"the {SHOWN_CLASSES} classes of lowest accuracy, of {len(results['classes'])}"
-    table = table_class(title=title, title_justify="left", title_style="bold")
-    table.add_column("class")
-    for heading in ("group", "train", "test", "accuracy, %", "precision, %"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    numbers = ("group", "train", "test", "accuracy, %", "precision, %")
+    table = new_table(title, "class", numbers=numbers, wrap=True)
     table.add_column("most often taken for")
     for row in rows:
         sizes = (f"{row['train']:,}", f"{row['test']:,}")

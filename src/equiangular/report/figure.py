@@ -17,6 +17,12 @@ _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 GROUPS = (("many", "#56B4E9"), ("medium", "#009E73"), ("few", "#E69F00"))
 
 
+def new_figure(width: float, height: float) -> Any:
+    """An empty ``matplotlib.figure.Figure`` of so many inches, made without pyplot: no global state, no window."""
+    figure_class = require("matplotlib.figure", extra="plot", purpose="Drawing a figure").Figure
+    return figure_class(figsize=(width, height), layout="constrained")
+
+
 def comparison_figure(results: Comparison) -> Any:
     """The effect with its margin above; below every run with mean and interval, and many, medium and few side by side.
 
@@ -29,12 +35,11 @@ def comparison_figure(results: Comparison) -> Any:
     Raises:
         ImportError: matplotlib is missing.
     """
-    figure_module = require("matplotlib.figure", extra="plot", purpose="Drawing the figure")
     rows = results.rows[::-1]
     answered = results.answer is not None and results.answer.contrast is not None
     height = 0.46 * len(rows) + 1.6
     effect = 0.32 * (1 + len(results.answer.secondary)) + 1.0 if results.answer and answered else 0
-    figure = figure_module.Figure(figsize=(11, height + effect), layout="constrained")
+    figure = new_figure(11, height + effect)
     if answered:
         top, bottom = figure.subfigures(2, 1, height_ratios=(effect, height))
         _draw_effects(top.subplots(), results)
@@ -90,8 +95,7 @@ def _draw_effects(axes: Any, results: Comparison) -> None:
 
 def curves_figure(results: Comparison) -> Any:
     """NC1, NC2 and NC3 of the training features over the epochs of the first run, one line for each training."""
-    figure_module = require("matplotlib.figure", extra="plot", purpose="Drawing the figure")
-    figure = figure_module.Figure(figsize=(11, 3.9), layout="constrained")
+    figure = new_figure(11, 3.9)
     axes = figure.subplots(1, 3)
     drawn = [run for run in results.runs if run.curve and not run.method.endswith("-pc")]
     for axis, key, title in zip(axes, ("nc1", "nc2_equiangular", "nc3"), ("NC1", "NC2", "NC3"), strict=True):
@@ -102,10 +106,8 @@ def curves_figure(results: Comparison) -> Any:
                 style = {"learned": "-", "fixed": "--", "mapped": ":"}[run.kind]
                 color = _LINES[number % len(_LINES)]
                 axis.plot(*zip(*points, strict=True), style, color=color, label=run.label)
-        axis.set_yscale("log")
-        axis.set_xlabel("epoch")
+        axis.set(yscale="log", xlabel="epoch", title=title)
         axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.set_title(title)
         axis.grid(alpha=0.3)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
@@ -131,25 +133,13 @@ def figure_svg(figure: Any) -> str:
 
 
 def training_figure(results: dict[str, Any]) -> Any:
-    """Draw the epochs of a run's ``results.json`` as a matplotlib figure.
-
-    Args:
-        results: the dictionary that :func:`equiangular.training.train` returns.
-
-    Returns:
-        A ``matplotlib.figure.Figure``, made without pyplot.
-
-    Raises:
-        ImportError: matplotlib is missing.
-    """
-    figure_module = require("matplotlib.figure", extra="plot", purpose="Drawing the figure")
+    """The epochs of what :func:`equiangular.training.train` returns, as a matplotlib figure."""
     rows = results["epochs"]
     epochs = [row["epoch"] for row in rows]
-    figure = figure_module.Figure(figsize=(9, 3.4), layout="constrained")
+    figure = new_figure(9, 3.4)
     left, right = figure.subplots(1, 2)
     left.plot(epochs, [row["loss"] for row in rows], color=LEARNED)
-    left.set(xlabel="epoch", ylabel="training loss")
-    left.set_ylim(bottom=0)
+    left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
     names = (("validation_balanced_accuracy", FIXED, "balanced"), ("validation_accuracy", LEARNED, "all samples"))
     for name, color, label in names:
         if name in rows[0]:

@@ -17,14 +17,8 @@ def gather_pixels(images: Tensor, rows: Tensor, columns: Tensor, *, outside: str
 
     out[b, :, i, j] = images[b, :, rows[b, i, j], columns[b, i, j]]
 
-    Args:
-        images: (B, C, H, W), any dtype.
-        rows: int64, (B, H', W') or a shape that broadcasts to it, such as (B, H', 1).
-        columns: int64, the same, such as (B, 1, W').
-        outside: what lies outside the image: ``"zero"``, or ``"edge"``, the closest pixel.
-
-    Returns:
-        (B, C, H', W') in the dtype of the images.
+    Images (B, C, H, W) of any dtype give (B, C, H', W'); rows and columns are int64 of shapes that broadcast to
+    (B, H', W'). Outside the image lies ``"zero"``, or ``"edge"``, the closest pixel.
 
     Example:
         >>> image = torch.tensor([[[[1, 2], [3, 4]]]])
@@ -47,12 +41,7 @@ def affine(images: Tensor, matrix: Tensor) -> Tensor:
     The pixel at column x and row y comes from column floor(a (x + 1/2) + b (y + 1/2) + c) and row
     floor(d (x + 1/2) + e (y + 1/2) + f), Pillow's convention.
 
-    Args:
-        images: (B, C, H, W) uint8.
-        matrix: (B, 6) float64: a, b, c, d, e, f for each image.
-
-    Returns:
-        (B, C, H, W) uint8.
+    ``matrix`` (B, 6) float64 has a, b, c, d, e, f for each image of (B, C, H, W) uint8.
     """
     a, b, c, d, e, f = matrix.T
     centred = torch.stack([a, b, c + (a + b) / 2, d, e, f + (d + e) / 2])
@@ -137,13 +126,8 @@ BLENDS = {"contrast", "color", "brightness", "sharpness"}
 def apply_operations(images: Tensor, drawn: Tensor) -> Tensor:
     """Apply to each image its operations, one after the other; images with the same one are treated together.
 
-    Args:
-        images: (B, C, H, W) uint8.
-        drawn: (B, S, 2) float64: position in ``NAMES`` and strength, for S operations in a row. Best on the CPU, where
-            looking at them stalls no device.
-
-    Returns:
-        (B, C, H, W) uint8; the input is not changed.
+    ``drawn`` (B, S, 2) float64 has the position in ``NAMES`` and the strength, for S operations in a row, best on the
+    CPU, where looking at them stalls no device. Images (B, C, H, W) uint8 are not changed.
     """
     images = images.clone()
     for step in drawn.cpu().unbind(1):

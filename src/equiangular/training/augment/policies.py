@@ -79,13 +79,8 @@ class AutoAugment:
 
     def draw(self, num: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Operation (the identity where it is not done) and signed strength, (num, 2, 2) float64."""
-        table = torch.tensor(
-            [
-                [(NAMES.index(name), probability, _strength(name, m)) for name, probability, m in pair]
-                for pair in POLICIES[self.policy]
-            ],
-            dtype=torch.float64,
-        )
+        pairs = [[(NAMES.index(n), p, _strength(n, m)) for n, p, m in pair] for pair in POLICIES[self.policy]]
+        table = torch.tensor(pairs, dtype=torch.float64)
         chosen, probability, strength = table[torch.randint(len(table), (num,), generator=generator)].unbind(-1)
         done = torch.rand(num, 2, generator=generator, dtype=torch.float64) < probability
         sign = 1 - 2 * torch.randint(2, (num, 2), generator=generator)

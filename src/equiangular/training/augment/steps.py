@@ -18,13 +18,7 @@ from equiangular.training.augment.operations import gather_pixels
 def parse_steps(text: str, steps: Mapping[str, Callable[..., Any]], *, what: str) -> tuple[tuple[str, Any], ...]:
     """Read ``"name:1:2,other"`` with the given dataclasses; their fields say what the parameters are.
 
-    Args:
-        text: the text; ``"none"`` or empty for no step.
-        steps: dataclass by name.
-        what: what a step is called in messages.
-
-    Raises:
-        ValueError: an unknown or repeated name, or a parameter that does not fit.
+    ``"none"`` and an empty text are no step; ``what`` is what a step is called in messages.
     """
     words = [word.strip() for word in str(text).split(",")]
     if words in (["none"], [""]):
@@ -47,10 +41,7 @@ def parse_steps(text: str, steps: Mapping[str, Callable[..., Any]], *, what: str
 
 
 def step_text(name: str, step: Any) -> str:
-    """The shortest text that gives this step.
-
-    Trailing parameters at their defaults are left out.
-    """
+    """The shortest text that gives this step: trailing parameters at their defaults are left out."""
     values = [(getattr(step, field.name), field.default) for field in fields(step)]
     while values and values[-1][0] == values[-1][1]:
         values.pop()

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from equiangular._checks import check_choice, check_int, check_positive, did_you_mean
+from equiangular._checks import check_choice, check_int, check_non_negative, check_positive, did_you_mean
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("cosine", "constant", "step")
@@ -65,10 +65,10 @@ class Budget:
         check_choice(self.optimizer, OPTIMIZERS, "optimizer")
         check_positive(self.learning_rate, "learning_rate", hint="Typical values: 0.01 to 0.2.")
         check_share(self.momentum, "momentum")
-        check_not_negative(self.weight_decay, "weight_decay")
+        check_non_negative(self.weight_decay, "weight_decay")
         check_int(self.warmup_epochs, "warmup_epochs", minimum=0)
         check_choice(self.schedule, SCHEDULES, "schedule")
-        check_not_negative(self.clip_norm, "clip_norm", hint="0 does not clip.")
+        check_non_negative(self.clip_norm, "clip_norm", hint="0 does not clip.")
         check_share(self.ema, "ema", hint="Typical: 0.999; 0 keeps no average.")
         sampler_alpha(self.sampler)
 
@@ -113,12 +113,6 @@ def check_share(value: Any, name: str, *, hint: str = "") -> None:
     """Raise unless ``value`` is a number in [0, 1)."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
         raise ValueError(f"{name} must lie in [0, 1), got {value!r}.{' ' + hint if hint else ''}")
-
-
-def check_not_negative(value: Any, name: str, *, hint: str = "") -> None:
-    """Raise unless ``value`` is a finite number of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-        raise ValueError(f"{name} must be at least 0, got {value!r}.{' ' + hint if hint else ''}")
 
 
 def fingerprint(values: dict[str, Any]) -> str:

@@ -21,12 +21,7 @@ _SMALLEST_SHARD = 100_000
 
 
 def shard(task: nn.Module, mesh: Any) -> nn.Module:
-    """Spread the parameters of a task over the processes of ``mesh``, block by block.
-
-    Args:
-        task: the module, on the CPU or the device.
-        mesh: a device mesh with a dimension ``"data_parallel"``.
-    """
+    """Spread the parameters of a task over the dimension ``"data_parallel"`` of a device mesh, block by block."""
     try:
         from torch.distributed.fsdp import fully_shard
     except ImportError:  # torch 2.4 and 2.5
@@ -51,11 +46,7 @@ def full_tensor(value: Tensor) -> Tensor:
 
 @torch.no_grad()
 def load_sharded(target: Tensor, value: Tensor) -> Tensor:
-    """Copy a whole tensor into ``target``, or this process's shard of it.
-
-    Raises:
-        ValueError: another shape.
-    """
+    """Copy a whole tensor into ``target``, or this process's shard of it."""
     if target.shape != value.shape:
         raise ValueError(f"it has a tensor of shape {tuple(value.shape)} where {tuple(target.shape)} is needed")
     if hasattr(target, "full_tensor"):
@@ -81,12 +72,7 @@ def launched_processes() -> tuple[int, int] | None:
 
 
 def make_fabric(hardware: Hardware) -> Any:
-    """A launched ``lightning_fabric.Fabric``; for several devices it starts the other processes.
-
-    Raises:
-        ValueError: a device or precision that this machine does not have.
-        ImportError: Lightning is missing.
-    """
+    """A launched ``lightning_fabric.Fabric``; for several devices it starts the other processes."""
     fabric_module = require("lightning_fabric", extra="train", purpose="Training")
     devices, nodes = launched_processes() or (hardware.devices, hardware.num_nodes)
     if hardware.accelerator == "cuda" and not torch.cuda.is_available():

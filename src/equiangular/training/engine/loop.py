@@ -226,20 +226,13 @@ def fit(
     labels: Tensor,
     budget: Budget,
     *,
-    seed: int,
-    prepare: Callable[[Tensor], Tensor] = as_float,
-    hardware: Hardware | None = None,
-    fabric: Any = None,
     on_epoch: Callable[[int, float], None] | None = None,
+    **options: Any,
 ) -> Fitted:
-    """Train ``task`` from beginning to end; the arguments are those of :class:`Training`.
+    """Train ``task`` from beginning to end; arguments and errors are those of :class:`Training` and its ``run``.
 
-    Args:
-        on_epoch: called with (epoch, mean loss) after every epoch.
-
-    Raises:
-        TrainingDivergedError: the loss became NaN or infinite, naming the epoch and the likely remedies.
+    After every epoch ``on_epoch`` is called with (epoch, mean loss).
     """
-    training = Training(task, inputs, labels, budget, seed=seed, prepare=prepare, hardware=hardware, fabric=fabric)
+    training = Training(task, inputs, labels, budget, **options)
     training.run(on_epoch=on_epoch and (lambda t: on_epoch(t.epoch - 1, t.losses[-1])))
     return Fitted(training.shown, training.losses, training.seconds)

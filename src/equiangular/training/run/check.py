@@ -26,10 +26,7 @@ _LOGGERS = {
 
 
 def logger_names(text: str) -> list[str]:
-    """The names in a text such as ``"tensorboard,wandb"``.
-
-    Raises:
-        ValueError: an unknown name; the closest one is suggested.
+    """The names in a text such as ``"tensorboard,wandb"``, each of them known.
 
     Example:
         >>> logger_names("tensorboard, wandb")
@@ -39,12 +36,7 @@ def logger_names(text: str) -> list[str]:
 
 
 def make_loggers(text: str, folder: Path) -> list[Any]:
-    """One logger for each name.
-
-    Raises:
-        ValueError: an unknown name.
-        ImportError: Lightning, or the library that a logger writes for, is missing.
-    """
+    """One logger for each name; ImportError says which library is missing."""
     loggers = []
     for name in logger_names(text):
         module, kind, options = _LOGGERS[name]

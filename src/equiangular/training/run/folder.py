@@ -7,22 +7,14 @@ import io
 from pathlib import Path
 from typing import Any
 
-from equiangular._files import prepare_folder, read_json, write_json, write_text
+from equiangular._files import read_json, write_json, write_text
 from equiangular.longtail import SubsetManifest
 from equiangular.training.config.files import make_config, read_yaml, write_yaml
 from equiangular.training.config.options import TrainConfig
 
 
 class RunFolder:
-    """A run's folder.
-
-    Attributes:
-        path: the folder.
-        model: the model after the last epoch, see :func:`equiangular.training.save_model`.
-        best: the model that was best on the validation part.
-        best_so_far: the same while training, before a second stage and calibration.
-        checkpoint: what an interrupted run goes on from.
-        results: scores of the test part, written last: a folder that has it is finished.
+    """A run's folder ``path``, and its files as attributes.
 
     Example:
         >>> RunFolder("runs/mine").results.name
@@ -35,20 +27,11 @@ class RunFolder:
         self.provenance = self.path / "provenance.json"
         self.manifest = self.path / "manifest.json"
         self.metrics = self.path / "metrics.csv"
-        self.checkpoint = self.path / "checkpoint" / "state.safetensors"
-        self.model = self.path / "model"
-        self.best = self.path / "best"
-        self.best_so_far = self.path / "checkpoint" / "best"
-        self.results = self.path / "results.json"
-
-    def create(self) -> RunFolder:
-        """Make sure that it exists and can be written to.
-
-        Raises:
-            ValueError: it cannot; the message says why.
-        """
-        prepare_folder(self.path)
-        return self
+        self.checkpoint = self.path / "checkpoint" / "state.safetensors"  # what an interrupted run goes on from
+        self.model = self.path / "model"  # after the last epoch
+        self.best = self.path / "best"  # the best on the validation part
+        self.best_so_far = self.path / "checkpoint" / "best"  # the same before a second stage and calibration
+        self.results = self.path / "results.json"  # written last: a folder that has it is finished
 
     def start(self, config: TrainConfig, manifest: SubsetManifest, origin: dict[str, Any]) -> None:
         """Write what is known before training; of a run gone on with, add where that happens to its provenance."""
@@ -62,11 +45,7 @@ class RunFolder:
         write_json(self.provenance, {**(before or origin), **again})
 
     def read_config(self) -> TrainConfig:
-        """The configuration the run was started with.
-
-        Raises:
-            ValueError: there is no run in this folder, or its configuration cannot be read.
-        """
+        """The configuration the run was started with."""
         if not self.config.is_file():
             raise ValueError(
                 f"no run in {str(self.path)!r}: it has no config.yaml. "

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from equiangular._files import read_json, write_json
+from equiangular._files import prepare_folder, read_json, write_json
 from equiangular._provenance import provenance
 from equiangular.data import content_digest
 from equiangular.training.config.options import TrainConfig
@@ -54,7 +54,7 @@ def train(config: TrainConfig, output: str | Path, *, progress: Progress | None 
         Stopped: SIGTERM or Ctrl-C; a checkpoint was left.
     """
     check_names(config)
-    folder = RunFolder(output).create()
+    folder = RunFolder(prepare_folder(output))
     if folder.config.exists():
         check_same(config.decisive(), folder.read_config().decisive(), folder.path)
     fabric = make_fabric(config)

@@ -57,11 +57,6 @@ def means_for(method: Method, kind: str, split: Split) -> Tensor | None:
 
     Texts and images are taken as they are, which keeps the weights of their terms; columns of tables are standardised,
     since each has a unit of its own.
-
-    Args:
-        method: the method.
-        kind: ``"image"``, ``"text"`` or ``"table"``.
-        split: the parts of the run.
     """
     if method.similarity is None or kind not in method.similar_for:
         return None
@@ -91,18 +86,10 @@ class Watcher:
 
 
 class TrialRun:
-    """A trial in the making: the parts of its data, and its network in training.
+    """A trial in the making: the parts of its data, and its network in training. Arguments as for :func:`run_trial`.
 
-    Args:
-        trial: what to do.
-        dataset: the data, of which the trial's cut is taken.
-        method: the method, where it is none of :data:`equiangular.training.METHODS`.
-        hardware: devices; the default is one CPU process. Precision and accumulation are the trial's.
-        fabric: a launched Fabric to use instead.
-        pretrained: whether to load published weights; by default what the trial says.
-
-    Raises:
-        ValueError: an unknown name, a cut that the data do not have, or a head that does not fit.
+    ``method`` is for one that is none of :data:`equiangular.training.METHODS`; ``pretrained`` says whether to load
+    published weights, by default what the trial says.
     """
 
     def __init__(
@@ -230,7 +217,7 @@ def run_trial(
         trial: what to do.
         dataset: the data.
         methods: methods that share this training, see :attr:`Method.training_name`; by default the trial's.
-        hardware: devices; the default is one CPU process.
+        hardware: devices; the default is one CPU process. Precision and accumulation are the trial's.
         fabric: a launched Fabric to use instead.
         watcher: looks on, keeps checkpoints, draws curves.
 
