@@ -33,7 +33,7 @@ class Dataset:
         source: where the data comes from, and how the test part was chosen.
         licence: as far as the source states one.
         columns: of a table: d names of its columns, in order, where the source names them.
-        vocabulary: of texts: what made features of them, see :func:`equiangular.data.text.fit_vocabulary`.
+        vocabulary: of texts: what made features of them, see :func:`equiangular.data.tables.fit_vocabulary`.
 
     Raises:
         ValueError: a shape or dtype that does not fit, a label out of range, or a class without training samples.

@@ -12,7 +12,7 @@ from equiangular._extras import require
 from equiangular._validate import did_you_mean
 from equiangular.data.arrays import TEST_FRACTION
 from equiangular.data.base import Dataset
-from equiangular.data.sources import ImageSource, image_inputs
+from equiangular.data.encoded import ImageSource, image_inputs
 from equiangular.data.tables import LABEL, Part, from_tables
 from equiangular.longtail import holdout_indices
 
@@ -98,7 +98,7 @@ def load_parquet(path: str | Path, *, split_seed: int = 0, size: int | None = No
     - ``image``: structs of ``bytes`` (and ``path``), any format Pillow reads -> uint8 (N, C, H, W). Decoded once and
       cached, see :func:`equiangular.data.images.cached_images`, or streamed.
     - ``text``: strings -> TF-IDF features, the vocabulary from the training pool alone, see
-      :func:`equiangular.data.text.tfidf_features`.
+      :func:`equiangular.data.tables.tfidf_features`.
     - numbers only: a table -> float32 (N, d), columns in the order of the training file.
 
     Without a test file a seeded fifth of every class is taken for testing. A ``validation.parquet`` is not read:

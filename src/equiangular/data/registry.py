@@ -39,7 +39,7 @@ def load_dataset(
     """Load a data set by name or from a path.
 
     In this order: a bundled name (``digits``, ``wine``, ``breast_cancer``, ``iris``); ``hf:NAME`` for the Hugging Face
-    hub, see :func:`equiangular.data.hugging_face.load_hugging_face`; ``torchvision:NAME``, see
+    hub, see :func:`equiangular.data.libraries.load_hugging_face`; ``torchvision:NAME``, see
     :func:`equiangular.data.libraries.load_torchvision`; a path; the name of a folder under ``root``. A path is
     one of
 
@@ -78,7 +78,7 @@ def load_dataset(
     if name in SKLEARN_SETS:
         return load_sklearn(name, split_seed=split_seed)
     if name.startswith("hf:"):
-        from equiangular.data.hugging_face import load_hugging_face
+        from equiangular.data.libraries import load_hugging_face
 
         return load_hugging_face(name[3:], split_seed=split_seed, size=size, memory=memory)
     if name.startswith("torchvision:"):

@@ -189,7 +189,7 @@ def text_features(texts: list[str], info: ModelInfo) -> Tensor:
     """
     if info.vocabulary is None:
         raise ValueError("the model was stored without a vocabulary, so it cannot read texts. Give it their features.")
-    from equiangular.data.text import vocabulary_features
+    from equiangular.data.tables import vocabulary_features
 
     return torch.from_numpy(vocabulary_features(texts, info.vocabulary))
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from equiangular._files import write_text
-from equiangular.report._template import template
-from equiangular.report.figure import figure_svg, new_figure
+from equiangular.report.figure import figure_svg, new_figure, template
 from equiangular.report.table import new_table
 
 # What each measure says: key -> (name, meaning, value at collapse).

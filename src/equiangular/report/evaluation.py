@@ -7,8 +7,7 @@ from typing import Any
 
 from equiangular._extras import require
 from equiangular._files import write_text
-from equiangular.report._template import template
-from equiangular.report.figure import GROUPS, LEARNED, figure_svg, new_figure
+from equiangular.report.figure import GROUPS, LEARNED, figure_svg, new_figure, template
 from equiangular.report.table import new_table
 
 # Names and numbers are written into a confusion matrix up to these many classes.

@@ -9,6 +9,24 @@ from equiangular._extras import require
 from equiangular._files import write_atomically
 from equiangular.records import Comparison
 
+
+def template(name: str) -> Any:
+    """A template by name, which escapes what it is given and refuses what it is not given.
+
+    Raises:
+        ImportError: jinja2 is missing.
+    """
+    jinja2 = require("jinja2", extra="plot", purpose="Writing the page")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template(name)
+
+
 # Okabe and Ito's palette: distinguishable with any colour vision.
 LEARNED, FIXED, MAPPED = "#0072B2", "#D55E00", "#CC79A7"
 COLORS = {"learned": LEARNED, "fixed": FIXED, "mapped": MAPPED}

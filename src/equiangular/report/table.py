@@ -9,8 +9,7 @@ from typing import Any
 from equiangular._extras import require
 from equiangular._files import write_text
 from equiangular.records import COLUMNS, Comparison, Estimate, Row
-from equiangular.report._template import template
-from equiangular.report.figure import comparison_figure, curves_figure, figure_svg
+from equiangular.report.figure import comparison_figure, curves_figure, figure_svg, template
 
 _DIGITS = {"nc1": 3, "nc2_equiangular": 3, "nc3": 3, "head_parameters": 0, "seconds": 2}
 

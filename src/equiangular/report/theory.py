@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from equiangular._files import write_text
-from equiangular.report._template import template
-from equiangular.report.figure import FIXED, LEARNED, figure_svg, new_figure
+from equiangular.report.figure import FIXED, LEARNED, figure_svg, new_figure, template
 from equiangular.report.table import new_table
 
 _STYLES = {

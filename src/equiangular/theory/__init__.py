@@ -10,7 +10,7 @@ from equiangular.theory.pull_push import (
     feature_gradient,
     gradient_parts,
 )
-from equiangular.theory.tetrahedron import watch_collapse
+from equiangular.theory.run import watch_collapse
 
 __all__ = [
     "PeeledModel",

@@ -20,10 +20,9 @@ from equiangular.training.engine.stopping import Stopped, StopSignals
 from equiangular.training.model.files import load_model, save_model
 from equiangular.training.model.info import ModelInfo
 from equiangular.training.model.task import Task
-from equiangular.training.run.check import check_names, make_loggers
 from equiangular.training.run.checkpoint import check_same, load_checkpoint, save_checkpoint
 from equiangular.training.run.collapse import collapse_of
-from equiangular.training.run.folder import RunFolder
+from equiangular.training.run.folder import RunFolder, check_names, make_loggers
 from equiangular.training.run.outcome import Outcome, score_together, weights_sha256
 from equiangular.training.run.trial import TrialRun, Watcher, load_data, run_trial
 
