@@ -67,12 +67,7 @@ def draw(results: dict[str, Any], output: Path) -> list[str]:
 
 
 class ProgressBar:
-    """Epochs and steps on standard error; without a terminal, one line for each epoch.
-
-    Args:
-        epochs: epochs of the run.
-        quiet: show nothing.
-    """
+    """Epochs and steps on standard error; without a terminal, one line for each epoch."""
 
     def __init__(self, epochs: int, *, quiet: bool) -> None:
         from rich.console import Console

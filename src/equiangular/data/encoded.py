@@ -157,10 +157,8 @@ def image_inputs(
 ) -> list[Tensor | EncodedImages]:
     """The inputs of each part.
 
-    Args:
-        parts: images and the rows of them that make the part; parts may share their images.
-        size: pad to a square and resize to this height and width.
-        memory: ``"memory"``, ``"stream"`` or ``"auto"``, for all parts alike.
+    A part is images and the rows of them that make it; parts may share their images. ``size`` and ``memory``, for all
+    parts alike, are those of :func:`equiangular.data.load_dataset`.
 
     Returns:
         For each part (n, C, H, W) uint8: a tensor with C = 1 if all images are grey, else 3, or encoded images.

@@ -48,16 +48,12 @@ def tfidf_features(
 def fit_vocabulary(texts: Sequence[str], *, max_features: int = MAX_FEATURES) -> dict[str, Any]:
     """The terms of training texts and their inverse document frequencies, JSON-plain: all that new texts need.
 
-    Args:
-        texts: n training texts.
-        max_features: size of the vocabulary at most, the most frequent terms.
-
     Returns:
-        ``{"terms": d strings, "idf": d numbers 1 + ln((1 + n) / (1 + df))}``.
+        ``{"terms": d strings, "idf": d numbers 1 + ln((1 + n) / (1 + df))}``, of the ``max_features`` most frequent
+        terms at most.
 
     Raises:
         ValueError: no text, or none that contains a word.
-        ImportError: scikit-learn is missing.
 
     Example:
         >>> fit_vocabulary(["lost card", "card"])["terms"]
@@ -73,14 +69,9 @@ def fit_vocabulary(texts: Sequence[str], *, max_features: int = MAX_FEATURES) ->
 
 
 def vocabulary_features(texts: Sequence[str], vocabulary: dict[str, Any]) -> np.ndarray:
-    """TF-IDF features of texts by a vocabulary of :func:`fit_vocabulary`.
+    """TF-IDF features (n, d) float32 of n texts by a vocabulary of :func:`fit_vocabulary`.
 
-    Args:
-        texts: n texts; one without a known term has zeros.
-        vocabulary: its terms and inverse document frequencies.
-
-    Returns:
-        (n, d) float32, rows of length 1 or 0.
+    Rows have length 1, or 0 for a text without a known term.
 
     Raises:
         ValueError: the vocabulary is not one, or its lists differ in length.
@@ -110,27 +101,16 @@ LABEL, IMAGE, TEXT = "label", "image", "text"
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One table of a data set.
+    """One table of a data set."""
 
-    Attributes:
-        where: where it comes from, for messages.
-        table: a ``pyarrow.Table`` with a column ``label``.
-        labels: (N,) labels as they stand in it.
-        class_names: the class names it states, if any; then integer labels are indices into them.
-    """
-
-    where: str
-    table: Any
-    labels: np.ndarray
-    class_names: tuple[str, ...] | None
+    where: str  # it comes from, for messages
+    table: Any  # a pyarrow.Table with a column "label"
+    labels: np.ndarray  # (N,) as they stand in it
+    class_names: tuple[str, ...] | None  # those it states; then integer labels are indices into them
 
     @classmethod
     def of(cls, where: str, table: Any, class_names: Sequence[str] | None) -> Part:
-        """Read the labels of a table.
-
-        Raises:
-            ValueError: no column ``label``, or a row without a label.
-        """
+        """Read the labels of a table; none may be missing."""
         if LABEL not in table.column_names:
             raise ValueError(f"{where!r} has no column {LABEL!r}; its columns are {', '.join(table.column_names)}.")
         column = table.column(LABEL)

@@ -28,9 +28,6 @@ def write_onnx(module: nn.Module, x: Tensor, path: Path, metadata: dict[str, str
 
     The exporter is the one over ``torch.export``, or where PyTorch is older than 2.6 or onnxscript is missing, the one
     over TorchScript.
-
-    Raises:
-        ImportError: onnx is missing.
     """
     onnx = require("onnx", extra="onnx", purpose="Writing ONNX")
     require("onnxruntime", extra="onnx", purpose="Checking an ONNX file")  # before the work, not after

@@ -135,11 +135,7 @@ def evaluate(
 def labelled_batches(
     info: ModelInfo, data: str | Path | None, batch_size: int
 ) -> tuple[Iterator[tuple[Tensor, Tensor]], str]:
-    """Batches of inputs and labels to evaluate on, and what they come from.
-
-    Raises:
-        ValueError: as :func:`evaluate`, some of it while the batches are read.
-    """
+    """Batches of inputs and labels to evaluate on, and what they come from."""
     if data is None:
         if not info.data:
             raise ValueError("the model does not say what data it was trained on. Name some with --data.")
@@ -190,11 +186,7 @@ def _file_batches(files: list[Path], info: ModelInfo, batch_size: int) -> Iterat
 
 
 def class_index(name: str, info: ModelInfo) -> int:
-    """The label of a class by its name.
-
-    Raises:
-        ValueError: the model has no such class; the closest one is suggested.
-    """
+    """The label of a class by its name."""
     if name not in info.class_names:
         raise ValueError(
             f"the model has no class {name!r}{did_you_mean(name, info.class_names)} "

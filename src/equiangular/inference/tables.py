@@ -18,7 +18,7 @@ from equiangular._files import check_npz
 from equiangular.data.arrays import _as_inputs
 from equiangular.data.folder import stated_class_names
 from equiangular.data.images import decode_image, quiet
-from equiangular.data.tables import LABEL
+from equiangular.data.tables import LABEL, vocabulary_features
 from equiangular.training.model.info import ModelInfo
 
 
@@ -57,8 +57,7 @@ def decoded_batch(
     positions = range(len(sources))
     with quiet():
         images = list(map(decode, positions) if pool is None else pool.map(decode, positions))
-    good = [i for i in positions if isinstance(images[i], Tensor)]
-    bad = [i for i in positions if not isinstance(images[i], Tensor)]
+    good, bad = ([i for i in positions if isinstance(images[i], Tensor) == kind] for kind in (True, False))
     return InputBatch(
         [names[i] for i in good],
         torch.stack([images[i] for i in good]) if good else torch.empty(0, *info.input_shape, dtype=torch.uint8),
@@ -68,11 +67,7 @@ def decoded_batch(
 
 
 def decode_for(source: bytes | Path | None, info: ModelInfo, name: str) -> Tensor:
-    """One encoded image as the model takes it: (C, H, W) uint8.
-
-    Raises:
-        ValueError: it cannot be decoded, or brought to the model's shape.
-    """
+    """One encoded image as the model takes it: (C, H, W) uint8."""
     channels, height, width = info.input_shape
     array = decode_image(source, size=height if height == width else None, label=name)
     if array.shape[:2] != (height, width):
@@ -182,15 +177,9 @@ def _numbers(batch: Any, info: ModelInfo) -> Tensor:
 
 
 def text_features(texts: list[str], info: ModelInfo) -> Tensor:
-    """TF-IDF features of texts by the vocabulary that the model was trained with.
-
-    Raises:
-        ValueError: the model is none of texts, or was stored without its vocabulary.
-    """
+    """TF-IDF features of texts by the vocabulary that the model was trained with."""
     if info.vocabulary is None:
         raise ValueError("the model was stored without a vocabulary, so it cannot read texts. Give it their features.")
-    from equiangular.data.tables import vocabulary_features
-
     return torch.from_numpy(vocabulary_features(texts, info.vocabulary))
 
 

@@ -116,10 +116,9 @@ def hugging_face_backbone(name: str, input_shape: tuple[int, ...], *, pretrained
         ImportError: transformers is not installed.
         ValueError: nothing of that name, no image classifier, or a model that does not take such inputs.
     """
-    library = require("transformers", extra="transformers", purpose="A backbone of Hugging Face")
-    types = require(
-        "transformers.models.auto.modeling_auto", extra="transformers", purpose="A backbone of Hugging Face"
-    )
+    needed = {"extra": "transformers", "purpose": "A backbone of Hugging Face"}
+    library = require("transformers", **needed)
+    types = require("transformers.models.auto.modeling_auto", **needed)
     known = list(types.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES)
     folder = Path(name).is_dir()
     if not folder and "/" not in name and name not in known:
@@ -134,9 +133,8 @@ def hugging_face_backbone(name: str, input_shape: tuple[int, ...], *, pretrained
         if pretrained:
             model = maker.from_pretrained(name, use_safetensors=True)
         else:
-            model = maker.from_config(
-                _configuration(library.AutoConfig, name, name in known and not folder, input_shape)
-            )
+            is_type = name in known and not folder
+            model = maker.from_config(_configuration(library.AutoConfig, name, is_type, input_shape))
     except (OSError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"transformers cannot make an image classifier of {name!r}: {reason}") from error

@@ -101,21 +101,13 @@ def _convolution(before: int, after: int) -> tuple[nn.Module, ...]:
 Shape = tuple[int, ...]
 
 
-def _mlp(shape: Shape, width: float) -> nn.Module:
-    return MLP(prod(shape), hidden=tuple(max(1, round(size * width)) for size in (128, 64)))
-
-
-def _digits(shape: Shape, width: float) -> nn.Module:
-    return DigitsNet(shape[0], width=width)
-
-
 def _resnet(depth: int) -> Callable[[Shape, float], nn.Module]:
     return lambda shape, width: CifarResNet(depth, width=width, in_channels=shape[0])
 
 
 BACKBONES: dict[str, Callable[[Shape, float], nn.Module]] = {
-    "digits": _digits,
-    "mlp": _mlp,
+    "digits": lambda shape, width: DigitsNet(shape[0], width=width),
+    "mlp": lambda shape, width: MLP(prod(shape), hidden=tuple(max(1, round(size * width)) for size in (128, 64))),
     **{f"resnet{depth}": _resnet(depth) for depth in (8, 20, 32, 44, 56)},
 }
 _EXTERNAL = {"timm": timm_backbone, "torchvision": torchvision_backbone, "hf": hugging_face_backbone}

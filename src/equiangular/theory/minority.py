@@ -12,7 +12,7 @@ from equiangular._validate import check_class_counts, check_int
 from equiangular.frames import etf_distance, simplex_etf
 from equiangular.measures.collapse import equiangular, mean_cosine
 from equiangular.measures.collapse.means import directions
-from equiangular.theory.layer_peeled import LOSSES, solve_layer_peeled
+from equiangular.theory.layer_peeled import LOSSES, PeeledModel, solve_layer_peeled
 
 
 def compare_classifiers(
@@ -52,18 +52,11 @@ def compare_classifiers(
     for loss in LOSSES:
         for name, weight in (("learned", None), ("fixed", frame)):
             solved = solve_layer_peeled(counts, d, loss=loss, weight=weight, e_h=e_h, seed=seed, max_steps=max_steps)
-            whole = bool((solved.features.norm(dim=1) > 0).all())
+            of = {"features": solved.features, "weight": solved.weight}
             rows.append(
-                {
-                    "loss": loss,
-                    "classifier": name,
-                    "objective": solved.loss,
-                    "features_cosine": float(equiangular(solved.features)["max_cosine"]),
-                    "weight_cosine": float(equiangular(solved.weight)["max_cosine"]),
-                    "etf_distance": float(etf_distance(solved.features)) if whole else math.nan,
-                    "residual": solved.residual,
-                    "steps": solved.steps,
-                }
+                {"loss": loss, "classifier": name, "objective": solved.loss}
+                | {f"{part}_cosine": float(equiangular(vectors)["max_cosine"]) for part, vectors in of.items()}
+                | {"etf_distance": _distance(solved), "residual": solved.residual, "steps": solved.steps}
             )
     return rows
 
@@ -108,9 +101,14 @@ def minority_collapse(
                 unit = directions(vectors)
                 row[f"{name}_{part}_minority_cosine"] = float(mean_cosine(unit[k // 2 :]))
                 row[f"{name}_{part}_majority_cosine"] = float(mean_cosine(unit[: k // 2]))
-            norms = solved.features.norm(dim=1)
-            row[f"{name}_etf_distance"] = float(etf_distance(solved.features)) if bool((norms > 0).all()) else math.nan
+            row[f"{name}_etf_distance"] = _distance(solved)
             row[f"{name}_residual"] = solved.residual
             row[f"{name}_steps"] = solved.steps
         rows.append(row)
     return rows
+
+
+def _distance(solved: PeeledModel) -> float:
+    """Distance of the features to an ETF; NaN where one is zero."""
+    whole = bool((solved.features.norm(dim=1) > 0).all())
+    return float(etf_distance(solved.features)) if whole else math.nan

@@ -79,13 +79,13 @@ def _rounded(points: Tensor) -> list[list[float]]:
 
 
 # What is computed, in order: key of the result and description of the step.
-PARTS = (
-    ("minority", "minority collapse over imbalance ratios"),
-    ("optimum", "the common optimum of CE and DR"),
-    ("gradients", "pull and push of the gradient"),
-    ("convergence", "convergence of DR, dot and CE"),
-    ("tetrahedron", "four classes in three dimensions"),
-)
+PARTS = {
+    "minority": "minority collapse over imbalance ratios",
+    "optimum": "the common optimum of CE and DR",
+    "gradients": "pull and push of the gradient",
+    "convergence": "convergence of DR, dot and CE",
+    "tetrahedron": "four classes in three dimensions",
+}
 
 
 def compute_theory(
@@ -101,8 +101,7 @@ def compute_theory(
     Args:
         seed: seed of starting points and frames.
         quick: fewer ratios, steps and learning rates: seconds instead of half a minute.
-        class_counts: (K,) class sizes of one's own, to solve the layer-peeled model for as well.
-        dim: d for them, K-1 by default.
+        class_counts, dim: of one's own, to solve the layer-peeled model for as well, see :func:`compare_classifiers`.
         progress: called with a description before each part.
 
     Returns:
@@ -129,7 +128,7 @@ def compute_theory(
             for head in ("learned", "fixed")
         },
     }
-    parts = dict(PARTS)
+    parts = PARTS
     if class_counts is not None:
         solve = partial(compare_classifiers, class_counts, dim, seed=seed, max_steps=2_000 if quick else 20_000)
         tasks["own"] = lambda: {"class_counts": list(class_counts), "rows": solve()}

@@ -109,7 +109,7 @@ OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "translate_y": translate_y,
     "rotate": rotate,
     "autocontrast": lambda images, strength: tone.autocontrast(images),
-    "invert": lambda images, strength: tone.invert(images),
+    "invert": lambda images, strength: 255 - images,
     "equalize": lambda images, strength: tone.equalize(images),
     "solarize": lambda images, strength: tone.solarize(images, (SOLARIZE * (1 - strength)).round().clamp(min=0)),
     "posterize": lambda images, strength: tone.posterize(images, (8 - (POSTERIZE * strength).round()).long().clamp(1)),

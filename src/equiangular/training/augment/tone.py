@@ -16,11 +16,6 @@ def apply_table(images: Tensor, table: Tensor) -> Tensor:
     return table.gather(2, images.flatten(2).long()).view(images.shape)
 
 
-def invert(images: Tensor) -> Tensor:
-    """255 - v."""
-    return 255 - images
-
-
 def solarize(images: Tensor, threshold: Tensor) -> Tensor:
     """Invert values from ``threshold`` (B,) on."""
     values = torch.arange(256, device=images.device)

@@ -16,15 +16,10 @@ from equiangular._renamed import warn_renamed
 
 @dataclass(frozen=True)
 class Recipe:
-    """A starting point.
+    """A starting point."""
 
-    Attributes:
-        what: what it is, for a list.
-        values: fields of :class:`equiangular.training.TrainConfig`.
-    """
-
-    what: str
-    values: Mapping[str, Any]
+    what: str  # it is, for a list
+    values: Mapping[str, Any]  # fields of equiangular.training.TrainConfig
 
 
 RECIPES: dict[str, Recipe] = {
@@ -36,26 +31,14 @@ RECIPES: dict[str, Recipe] = {
     ),
     "paper": Recipe(
         "Yang et al. 2022: ETF + dot-regression as released, mixup, 200 epochs with steps",
-        {
-            "method": "etf-dr-batch",
-            "epochs": 200,
-            "batch_size": 128,
-            "learning_rate": 0.1,
-            "momentum": 0.9,
-            "weight_decay": 2e-4,
-            "warmup_epochs": 5,
-            "schedule": "step",
-            "mix": "mixup:1.0",
-        },
+        {"method": "etf-dr-batch", "epochs": 200, "batch_size": 128, "learning_rate": 0.1, "momentum": 0.9}
+        | {"weight_decay": 2e-4, "warmup_epochs": 5, "schedule": "step", "mix": "mixup:1.0"},
     ),
 }
 
 
 def recipe_values(name: str) -> dict[str, Any]:
-    """The settings of the recipe called ``name``.
-
-    Raises:
-        ValueError: no such recipe; the closest name is suggested.
+    """The settings of the recipe called ``name``; for another one the closest is suggested.
 
     Example:
         >>> recipe_values("recommended")

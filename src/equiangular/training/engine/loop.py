@@ -38,13 +38,6 @@ def make_optimizer(module: nn.Module, budget: Budget) -> torch.optim.Optimizer:
     return torch.optim.SGD(learned, momentum=budget.momentum, nesterov=budget.momentum > 0, **common)
 
 
-def make_average(module: nn.Module, decay: float) -> AveragedModel | None:
-    """A copy of ``module`` that follows its weights and buffers as an exponential moving average; None for decay 0."""
-    if not decay:
-        return None
-    return AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-
-
 class TrainingDivergedError(ValueError):
     """The loss became NaN or infinite: this training has no result."""
 
@@ -103,21 +96,24 @@ class Training:
         self.task, self.budget, self.seed = task, budget, seed
         if self.fabric.world_size > 1:
             synchronise_batch_norm(task)
-        images = len(inputs.shape) == 4
-        if hardware.channels_last and images:
+        prepared = prepare
+        if hardware.channels_last and len(inputs.shape) == 4:
             task.to(memory_format=torch.channels_last)
+            prepared = lambda x: prepare(x).contiguous(memory_format=torch.channels_last)  # noqa: E731
         if hardware.compile:
             task.backbone.compile()
         self.module = self.fabric.setup_module(task)  # before the optimiser: sharding replaces the parameters
         self.optimizer = self.fabric.setup_optimizers(make_optimizer(task, budget))
-        self.average = make_average(task, budget.ema)
+        self.average = None
+        if budget.ema:
+            self.average = AveragedModel(task, multi_avg_fn=get_ema_multi_avg_fn(budget.ema), use_buffers=True)
         device = self.fabric.device
         self.batches = Batches(
             inputs,
             labels,
             budget,
             seed=seed,
-            prepare=_channels_last(prepare) if hardware.channels_last and images else prepare,
+            prepare=prepared,
             device=device,
             rank=self.fabric.global_rank,
             world_size=self.fabric.world_size,
@@ -214,10 +210,6 @@ class Training:
         self.losses.append(loss)
         self.total.zero_()
         self.epoch, self.step = self.epoch + 1, 0
-
-
-def _channels_last(prepare: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    return lambda x: prepare(x).contiguous(memory_format=torch.channels_last)
 
 
 def fit(

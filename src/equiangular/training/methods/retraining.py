@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -101,11 +100,14 @@ def retrain_classifier(
     common = {"lr": budget.learning_rate, "weight_decay": budget.weight_decay}
     optimizer = torch.optim.SGD(learned, momentum=budget.momentum, nesterov=budget.momentum > 0, **common)
     bounds, step, number = batch_bounds(len(labels), budget.batch_size), 0, len(labels)
-    draw = partial(class_balanced_indices, labels, number) if balanced else partial(torch.randperm, number)
     with isolated_rng(seed):
         for epoch in range(budget.epochs):
             context = Context(counts, epoch, budget.epochs)
-            order = draw(epoch_generator(seed, epoch)).to(labels.device)
+            draws = epoch_generator(seed, epoch)
+            order = (
+                class_balanced_indices(labels, number, draws) if balanced else torch.randperm(number, generator=draws)
+            )
+            order = order.to(labels.device)
             for start, stop in bounds:
                 for group in optimizer.param_groups:
                     group["lr"] = budget.learning_rate * learning_rate_factor(step, len(bounds), budget)

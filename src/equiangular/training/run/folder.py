@@ -72,12 +72,9 @@ class RunFolder:
 
 
 # Name -> module and class of the logger, and the arguments that make it write below the run's folder.
+_TENSORBOARD = {"root_dir": "tensorboard", "name": "", "version": ""}
 _LOGGERS = {
-    "tensorboard": (
-        "lightning_fabric.loggers",
-        "TensorBoardLogger",
-        {"root_dir": "tensorboard", "name": "", "version": ""},
-    ),
+    "tensorboard": ("lightning_fabric.loggers", "TensorBoardLogger", _TENSORBOARD),
     "wandb": ("lightning.pytorch.loggers", "WandbLogger", {"save_dir": ".", "project": "equiangular"}),
     "mlflow": ("lightning.pytorch.loggers", "MLFlowLogger", {"save_dir": "mlflow", "experiment_name": "equiangular"}),
     "comet": ("lightning.pytorch.loggers", "CometLogger", {}),

@@ -44,26 +44,18 @@ class Outputs(NamedTuple):
 class Outcome:
     """A finished classifier and what the test part says about it.
 
-    Attributes:
-        task: backbone and final head, on the CPU.
-        info: its description, with scale and strength fitted on the held-out part where that was large enough.
-        scores: of the test part, see :meth:`equiangular.training.Scorer.compute`; ``ece_uncalibrated`` is the
-            calibration error of the head's own logits.
-        details: see :meth:`equiangular.training.Scorer.details`.
-        validation: balanced accuracy in percent on the held-out part; None where there is none.
-        correct: (M,) bool: which test samples were classified right.
-        collapse: NC1 to NC3 of the training features, in float64.
-        note: what was left out, and why.
+    ``scores`` and ``details`` are those of :class:`equiangular.training.Scorer`; ``ece_uncalibrated`` is the
+    calibration error of the head's own logits.
     """
 
-    task: Task
-    info: ModelInfo
+    task: Task  # backbone and final head, on the CPU
+    info: ModelInfo  # with scale and strength fitted on the held-out part where that was large enough
     scores: dict[str, Any]
     details: dict[str, Any]
-    validation: float | None
-    correct: Tensor
-    collapse: dict[str, float]
-    note: str = ""
+    validation: float | None  # balanced accuracy in percent on the held-out part, if there is one
+    correct: Tensor  # (M,) bool: which test samples were classified right
+    collapse: dict[str, float]  # NC1 to NC3 of the training features, in float64
+    note: str = ""  # what was left out, and why
 
 
 def conclude(task: Task, method: Method, split: Split, info: ModelInfo, outputs: Outputs) -> Outcome:

@@ -159,20 +159,13 @@ class TrialRun:
         return ModelInfo(
             method=self.method.name,
             backbone=self.backbone,
-            input_shape=data.input_shape,
-            class_names=data.class_names,
             class_counts=split.class_counts,
             mean=split.mean.flatten(),
             std=split.std.flatten(),
-            kind=data.kind,
-            width=trial.width,
-            size=trial.size,
-            seed=trial.seed,
             balance=sampler_alpha(trial.sampler),
-            vocabulary=data.vocabulary,
-            columns=data.columns,
+            **{name: getattr(data, name) for name in ("input_shape", "class_names", "kind", "vocabulary", "columns")},
+            **{name: getattr(trial, name) for name in ("width", "size", "seed", "thresholds")},
             data={"name_or_path": trial.data, "root": trial.root, "split_seed": trial.split_seed, "size": trial.size},
-            thresholds=trial.thresholds,
             epoch=self.training.epoch,
         )
 
