@@ -7,7 +7,7 @@ from typing import Any
 
 from equiangular._checks import check_choice, check_int
 from equiangular.training.config.budget import Budget
-from equiangular.training.config.hardware import ACCELERATORS
+from equiangular.training.config.options import ACCELERATORS
 from experiments.studies.cells import FACTORS, Cell, all_cells
 
 # Logit scales tried, by level of the factor "features".

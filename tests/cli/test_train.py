@@ -69,7 +69,7 @@ def test_a_file_sets_the_defaults_and_the_command_line_wins(capsys: pytest.Captu
 def test_stopped_and_resumed(
     capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from equiangular.cli._run import ProgressBar
+    from equiangular.cli.train import ProgressBar
 
     def interrupt(self: ProgressBar, training: Any, row: Any) -> None:
         if training.step == 3:
@@ -121,7 +121,7 @@ def test_a_full_disk_anywhere(
 ) -> None:
     import errno
 
-    from equiangular.cli import _run
+    from equiangular.cli import train as _run
 
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

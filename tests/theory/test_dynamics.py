@@ -17,7 +17,7 @@ from equiangular.theory import (
     watch_collapse,
 )
 from equiangular.theory.convergence import random_start
-from equiangular.theory.tetrahedron import IMBALANCED
+from equiangular.theory.run import IMBALANCED
 
 
 def randn(*shape: int, seed: int = 0) -> torch.Tensor:

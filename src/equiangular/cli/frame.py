@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
+from equiangular.cli._fields import progress_bar
 
+if TYPE_CHECKING:
     from equiangular.frames.candidates import Candidate
     from equiangular.frames.spherical_code import Progress
 
@@ -73,7 +73,7 @@ def frame(
         construction = "simplex" if num_classes <= dim + 1 else "spread"
     if construction != "simplex" and basis != "haar":
         raise ValueError(f"--basis {basis} is an orientation of a simplex ETF, got the construction {construction!r}.")
-    with _bar(quiet) as bar:
+    with progress_bar(quiet=quiet) as bar:  # optimising takes minutes, and so does measuring 10^10 pairs
         work = bar.add_task("building", total=None)
 
         def advance(done: int, total: int, value: float) -> None:
@@ -121,12 +121,3 @@ def _build(
         return Candidate(frames.hadamard_frame(k, d, **exact), "Hadamard rows")
     rows = frames.implicit_rows(torch.arange(k), d, construction="quadratic", num_classes=k, **exact)
     return Candidate(rows, "quadratic-form code")
-
-
-def _bar(quiet: bool) -> Bar:
-    """A progress bar on standard error: optimising takes minutes, and so does measuring 10^10 pairs."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True)

@@ -9,10 +9,9 @@ from typing import Any
 from equiangular._checks import check_int, check_positive
 from equiangular.compare.tuning import check_effort
 from equiangular.data import Dataset
-from equiangular.training.config.hardware import Hardware
-from equiangular.training.config.options import Trial
+from equiangular.training.config.options import Hardware, Trial
 from equiangular.training.methods import METHODS, Method, get_method
-from equiangular.training.run.check import check_names
+from equiangular.training.run.folder import check_names
 
 # The rows of the main job, in the order of its table.
 DEFAULT_METHODS = (

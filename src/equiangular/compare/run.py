@@ -30,7 +30,7 @@ from equiangular.heads import Head
 from equiangular.models import make_backbone
 from equiangular.records import Comparison, TrialRecord, Tuned, to_json
 from equiangular.training.methods import Method, get_method
-from equiangular.training.model.build import default_backbone
+from equiangular.training.model.task import default_backbone
 from equiangular.training.run.store import TrialStore
 from equiangular.training.run.trial import load_data
 

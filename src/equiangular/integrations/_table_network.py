@@ -24,14 +24,6 @@ class TableNetwork(nn.Module):
 
     One dimension more than the K - 1 that the simplex spans: a sample that belongs nowhere can point there, where in
     K - 1 dimensions every unit vector leans towards some class (and for K = 2 there would be two of them only).
-
-    Args:
-        in_features: width of the table.
-        hidden: sizes of the hidden layers, possibly none.
-        num_classes: K.
-        normalize: whether features are brought to unit norm.
-        seed: seed of the initial weights and of the frame's orientation.
-        dtype: dtype of everything.
     """
 
     def __init__(
@@ -104,11 +96,8 @@ def train(
         criterion: ``criterion(x, y) -> (B,)`` losses of samples.
         validation: x, y and weights of held-out samples; training then stops once their loss has not fallen for
             ``patience`` epochs, and the best weights are put back.
-        epochs: passes over the data, at most.
-        batch_size: samples per step.
-        learning_rate: peak learning rate.
-        weight_decay: decoupled weight decay.
-        patience: epochs.
+        epochs, batch_size, learning_rate, weight_decay: as of :class:`ETFClassifier`.
+        patience: its ``n_iter_no_change``.
         seed: seed of the order of samples.
 
     Returns:

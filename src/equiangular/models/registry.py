@@ -1,29 +1,104 @@
-"""From the name of a backbone to a module with freshly initialised weights."""
+"""Small backbones of our own, and all backbones by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import prod
 
-from torch import nn
+from torch import Tensor, nn
 
 from equiangular._random import isolated_rng
-from equiangular._validate import check_positive, did_you_mean
-from equiangular.models.digits import DigitsNet
-from equiangular.models.external import timm_backbone, torchvision_backbone
-from equiangular.models.hugging_face import hugging_face_backbone
-from equiangular.models.mlp import MLP
+from equiangular._validate import check_int, check_positive, did_you_mean
+from equiangular.models.external import hugging_face_backbone, timm_backbone, torchvision_backbone
 from equiangular.models.resnet_cifar import CifarResNet
 
+
+class MLP(nn.Module):
+    """Linear, batch normalisation and ReLU for each hidden layer; the last hidden layer is the features.
+
+    Args:
+        in_features: number of inputs; images are flattened.
+        hidden: sizes of the hidden layers, at least one.
+
+    Attributes:
+        num_features: size of the features.
+
+    Shapes:
+        (B, in_features) or (B, ...) with that many entries, floating point, to (B, num_features), not negative.
+
+    Raises:
+        ValueError: a size below 1, or no hidden layer.
+
+    Example:
+        >>> import torch
+        >>> MLP(4, hidden=(16, 8))(torch.zeros(2, 4)).shape
+        torch.Size([2, 8])
+    """
+
+    def __init__(self, in_features: int, hidden: Sequence[int] = (128, 64)) -> None:
+        super().__init__()
+        if len(hidden) == 0:
+            raise ValueError("hidden must name at least one layer, got none; (128, 64) is the default.")
+        sizes = [check_int(size, "the size of a layer", minimum=1) for size in (in_features, *hidden)]
+        layers: list[nn.Module] = [nn.Flatten()]
+        for before, after in pairwise(sizes):
+            layers += [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after), nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+        self.num_features = sizes[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Inputs (B, ...) to features (B, num_features)."""
+        return self.layers(x)
+
+
+class DigitsNet(nn.Module):
+    """Three 3 x 3 convolutions with batch normalisation and ReLU; the features are the maxima over all positions.
+
+    Channels 16, 32, 64, with 2 x 2 max pooling after the first. 23,408 parameters at width 1 and one input channel.
+
+    Args:
+        in_channels: channels of the images.
+        width: multiplies the channels.
+
+    Attributes:
+        num_features: 64 * width.
+
+    Shapes:
+        (B, in_channels, H, W) float to (B, num_features), not negative. Any H and W from 2 on.
+
+    Raises:
+        ValueError: a bad argument.
+
+    Example:
+        >>> import torch
+        >>> DigitsNet()(torch.zeros(2, 1, 8, 8)).shape
+        torch.Size([2, 64])
+    """
+
+    def __init__(self, in_channels: int = 1, *, width: float = 1.0) -> None:
+        super().__init__()
+        check_int(in_channels, "in_channels", minimum=1)
+        check_positive(width, "width")
+        first, second, third = (max(1, round(c * width)) for c in (16, 32, 64))
+        self.layers = nn.Sequential(
+            *_convolution(in_channels, first),
+            nn.MaxPool2d(2),
+            *_convolution(first, second),
+            *_convolution(second, third),
+        )
+        self.num_features = third
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (B, C, H, W) to features (B, num_features)."""
+        return self.layers(x).amax((2, 3))
+
+
+def _convolution(before: int, after: int) -> tuple[nn.Module, ...]:
+    return nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)
+
+
 Shape = tuple[int, ...]
-
-
-def _mlp(shape: Shape, width: float) -> nn.Module:
-    return MLP(prod(shape), hidden=tuple(max(1, round(size * width)) for size in (128, 64)))
-
-
-def _digits(shape: Shape, width: float) -> nn.Module:
-    return DigitsNet(shape[0], width=width)
 
 
 def _resnet(depth: int) -> Callable[[Shape, float], nn.Module]:
@@ -31,8 +106,8 @@ def _resnet(depth: int) -> Callable[[Shape, float], nn.Module]:
 
 
 BACKBONES: dict[str, Callable[[Shape, float], nn.Module]] = {
-    "digits": _digits,
-    "mlp": _mlp,
+    "digits": lambda shape, width: DigitsNet(shape[0], width=width),
+    "mlp": lambda shape, width: MLP(prod(shape), hidden=tuple(max(1, round(size * width)) for size in (128, 64))),
     **{f"resnet{depth}": _resnet(depth) for depth in (8, 20, 32, 44, 56)},
 }
 _EXTERNAL = {"timm": timm_backbone, "torchvision": torchvision_backbone, "hf": hugging_face_backbone}
@@ -47,7 +122,7 @@ def make_backbone(
         name: ``"digits"``, ``"mlp"``, ``"resnet8"``, ``"resnet20"``, ``"resnet32"``, ``"resnet44"``, ``"resnet56"``, or
             ``"timm:NAME"``, ``"torchvision:NAME"`` or ``"hf:NAME"`` for any image model of these libraries without its
             classifier; the last is ``transformers``, see
-            :func:`equiangular.models.hugging_face.hugging_face_backbone`.
+            :func:`equiangular.models.external.hugging_face_backbone`.
         input_shape: shape of one input, (C, H, W) or (d,). ``"mlp"`` takes either, the others images.
         width: multiplies the sizes of the layers; 1 for models of other libraries.
         seed: seed of the initialisation. The global generators are put back afterwards.

@@ -1,10 +1,8 @@
 """The theory, runnable: the layer-peeled model, minority collapse, gradients in parts, convergence. torch only."""
 
-from equiangular.theory.class_sizes import compare_classifiers
 from equiangular.theory.convergence import convergence_study, descend
-from equiangular.theory.layer_peeled import PeeledModel, solve_layer_peeled
-from equiangular.theory.minority import minority_collapse
-from equiangular.theory.optimum import common_optimum
+from equiangular.theory.layer_peeled import PeeledModel, common_optimum, solve_layer_peeled
+from equiangular.theory.minority import compare_classifiers, minority_collapse
 from equiangular.theory.pull_push import (
     classifier_gradient,
     dot_regression_classifier_gradient,
@@ -12,7 +10,7 @@ from equiangular.theory.pull_push import (
     feature_gradient,
     gradient_parts,
 )
-from equiangular.theory.tetrahedron import watch_collapse
+from equiangular.theory.run import watch_collapse
 
 __all__ = [
     "PeeledModel",

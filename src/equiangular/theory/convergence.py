@@ -16,13 +16,7 @@ LOSSES = ("dr", "dot", "ce")
 
 
 def descend(
-    loss: str,
-    start: Tensor,
-    frame: Tensor,
-    *,
-    learning_rate: float = 0.5,
-    steps: int = 2000,
-    scale: float = 1.0,
+    loss: str, start: Tensor, frame: Tensor, *, learning_rate: float = 0.5, steps: int = 2000, scale: float = 1.0
 ) -> Tensor:
     """Gradient descent of one unit-norm feature a class, each step followed by normalisation.
 
@@ -100,18 +94,10 @@ def convergence_study(
                 angles = descend(loss, start, frame, learning_rate=rate, steps=steps, scale=scale)
                 gap = (2 * torch.sin(angles / 2).square()).mean(1)  # 1 - cos
                 gaps[where, loss, rate] = gap
-                curves.append(
-                    {
-                        "start": where,
-                        "loss": loss,
-                        "scale": scale,
-                        "learning_rate": rate,
-                        "steps": marks,
-                        "one_minus_cos": [float(gap[m]) for m in marks],
-                        "steps_to": {f"{level:g}": _first_below(gap, level) for level in (0.1, 0.01, 1e-3, 1e-6)},
-                        "tail_exponent": _tail_exponent(gap),
-                    }
-                )
+                curve = {"start": where, "loss": loss, "scale": scale, "learning_rate": rate, "steps": marks}
+                curve["one_minus_cos"] = [float(gap[m]) for m in marks]
+                curve["steps_to"] = {f"{level:g}": _first_below(gap, level) for level in (0.1, 0.01, 1e-3, 1e-6)}
+                curves.append({**curve, "tail_exponent": _tail_exponent(gap)})
     leads = [
         {"start": where, "learning_rate": rate, **_lead(gaps[where, "dr", rate], gaps[where, "dot", rate])}
         for where in ("random", "opposite")

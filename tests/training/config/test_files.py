@@ -10,7 +10,7 @@ from equiangular.cli._fields import field_help, parse_texts
 from equiangular.training import Hardware, TrainConfig, make_config, read_yaml
 from equiangular.training.config.files import write_yaml
 from equiangular.training.engine.fabric import launched_processes
-from equiangular.training.run.check import check_names
+from equiangular.training.run.folder import check_names
 
 
 def test_every_field_is_documented() -> None:

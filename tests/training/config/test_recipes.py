@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 
 from equiangular.training import TrainConfig
-from equiangular.training.config.files import make_config
-from equiangular.training.config.recipes import RECIPES, recipe_values
-from equiangular.training.run.check import check_names
+from equiangular.training.config.files import RECIPES, make_config, recipe_values
+from equiangular.training.run.folder import check_names
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -11,7 +11,7 @@ from equiangular import class_mean_frame, recommended_head
 from equiangular.data import load_dataset
 from equiangular.data.split import make_split
 from equiangular.training import TrainConfig, get_method, load_model, train
-from equiangular.training.run.class_means import class_means, means_for
+from equiangular.training.run.trial import class_means, means_for
 
 
 def test_means_are_those_of_numpy_over_any_batches() -> None:

@@ -9,12 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equiangular.training.augment._text import parse_steps, step_text
-from equiangular.training.augment.autoaugment import AutoAugment
-from equiangular.training.augment.crop import Crop, ResizedCrop
-from equiangular.training.augment.cutout import Cutout
-from equiangular.training.augment.flip import Flip
-from equiangular.training.augment.randaugment import RandAugment
+from equiangular.training.augment.policies import AutoAugment, RandAugment
+from equiangular.training.augment.steps import Crop, Cutout, Flip, ResizedCrop, parse_steps, step_text
 
 Draws = dict[str, Tensor]
 

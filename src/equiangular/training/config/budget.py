@@ -1,4 +1,4 @@
-"""The optimisation budget: what every method of a comparison gets alike."""
+"""The optimisation budget, what every method of a comparison gets alike, and its learning-rate schedule."""
 
 from __future__ import annotations
 

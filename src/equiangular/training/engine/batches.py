@@ -24,19 +24,12 @@ from equiangular.training.engine.sampling import class_balanced_order, uniform_o
 
 @dataclass
 class Batch:
-    """What one process computes of one optimiser step.
+    """What one process computes of one optimiser step."""
 
-    Attributes:
-        step: number of the step within the epoch.
-        size: samples of the whole batch, over all processes and parts.
-        target: the target of the whole batch, on the device.
-        parts: inputs and target of this process, one pair for each part of gradient accumulation.
-    """
-
-    step: int
-    size: int
-    target: Any
-    parts: list[tuple[Tensor, Any]]
+    step: int  # within the epoch
+    size: int  # samples of the whole batch, over all processes and parts
+    target: Any  # of the whole batch, on the device
+    parts: list[tuple[Tensor, Any]]  # inputs and target of this process, for each part of gradient accumulation
 
 
 @dataclass
@@ -57,22 +50,10 @@ class _Plan:
 
 
 class Batches:
-    """All batches of a run.
+    """All batches of a run, for process ``rank`` of ``world_size``; arguments as for :class:`Training`.
 
-    Args:
-        inputs: (N, ...) images of bytes or rows of floats: a tensor, or what is indexed like one and decodes on demand.
-        labels: (N,) int64 tensor.
-        budget: batch size, sampler, augmentation and mixing.
-        seed: training seed.
-        prepare: turns a batch of inputs, augmented and on the device, into what the network takes.
-        device: where the batches go.
-        rank: number of this process.
-        world_size: number of processes.
-        accumulate: parts of gradient accumulation.
-        workers: processes that decode.
-
-    Raises:
-        ValueError: augmentation of what is no image, or a text that describes none.
+    ``prepare`` is given a batch of inputs augmented and on the device; ``accumulate`` is the number of parts of
+    gradient accumulation, ``workers`` that of processes that decode.
     """
 
     def __init__(
@@ -107,17 +88,14 @@ class Batches:
 
         def wanted() -> Iterator[Tensor]:
             for step in range(start, len(self.bounds)):
-                index = order[slice(*self.bounds[step])]
-                plan = self._plan(epoch, step, index)
+                plan = self._plan(epoch, step, order[slice(*self.bounds[step])])
                 plans.append(plan)
                 yield from (plan.index[needed] for needed in plan.needed)
 
         loaded = stream_batches(self.inputs, wanted(), self.workers)
-        for _ in range(start, len(self.bounds)):
-            first = next(loaded)
+        for first in loaded:
             plan = plans.popleft()
-            inputs = [first, *(next(loaded) for _ in plan.needed[1:])]
-            yield self._batch(plan, inputs)
+            yield self._batch(plan, [first, *(next(loaded) for _ in plan.needed[1:])])
 
     def _order(self, epoch: int) -> Tensor:
         alpha = sampler_alpha(self.budget.sampler)

@@ -14,7 +14,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from equiangular._extras import require
-from equiangular.training.config.hardware import Hardware
+from equiangular.training.config.options import Hardware
 
 # Smaller modules are kept with their parent: a gather of few numbers costs as much as one of many.
 _SMALLEST_SHARD = 100_000
@@ -33,12 +33,7 @@ def launched_processes() -> tuple[int, int] | None:
 
 
 def make_fabric(hardware: Hardware) -> Any:
-    """A launched ``lightning_fabric.Fabric``; for several devices it starts the other processes.
-
-    Raises:
-        ValueError: a device or precision that this machine does not have.
-        ImportError: Lightning is missing.
-    """
+    """A launched ``lightning_fabric.Fabric``; for several devices it starts the other processes."""
     fabric_module = require("lightning_fabric", extra="train", purpose="Training")
     devices, nodes = launched_processes() or (hardware.devices, hardware.num_nodes)
     if hardware.accelerator == "cuda" and not torch.cuda.is_available():

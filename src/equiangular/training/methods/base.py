@@ -89,9 +89,7 @@ class Method:
         """The method whose training run this one needs."""
         return self.trained_as or self.name
 
-    def build_head(
-        self, in_features: int, num_classes: int, *, seed: int, class_means: Tensor | None = None
-    ) -> Head:
+    def build_head(self, in_features: int, num_classes: int, *, seed: int, class_means: Tensor | None = None) -> Head:
         """The head of this method for a backbone of width ``in_features``.
 
         Args:

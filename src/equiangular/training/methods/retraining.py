@@ -28,16 +28,7 @@ RADIUS_POSITION = 0.1  # of the radius between the smallest and the largest norm
 def class_balanced_indices(labels: Tensor, num_samples: int, generator: torch.Generator) -> Tensor:
     """Indices of samples drawn with replacement: first a class, all being equally likely, then one of its samples.
 
-    Args:
-        labels: (N,) integers; classes without samples are never drawn.
-        num_samples: how many to draw.
-        generator: CPU generator.
-
-    Returns:
-        (num_samples,) int64 on the CPU.
-
-    Raises:
-        ValueError: no labels.
+    The indices are (num_samples,) int64 on the CPU; classes without samples are never drawn.
 
     Example:
         >>> labels = torch.tensor([0] * 98 + [1] * 2)
@@ -75,12 +66,9 @@ def retrain_classifier(
         features: (N, in_features) floating point: what the head takes, on its device.
         labels: (N,) integers in [0, K).
         head: the head to start from; it is copied, not changed.
-        seed: seed of the order of the samples and of dropout.
-        budget: epochs, batch size, SGD and schedule of the retraining.
+        seed, budget, balanced: as above; of the budget, epochs, batch size, SGD and schedule.
         criterion: see :class:`Method`; its context has the class counts of ``labels``.
-        balanced: whether classes are drawn with equal probability.
-        after_step: called with the head after each optimiser step, without gradients; a constraint may be put on the
-            weights there.
+        after_step: called with the head after each optimiser step, without gradients: the place for a constraint.
 
     Returns:
         The trained copy, in evaluation mode.
@@ -109,18 +97,17 @@ def retrain_classifier(
             f"{len(labels)} samples. A fixed head cannot be retrained: use a 'linear' or 'cosine' one."
         )
     counts = torch.bincount(labels, minlength=head.num_classes).to(features.dtype)
-    optimizer = torch.optim.SGD(
-        learned,
-        lr=budget.learning_rate,
-        momentum=budget.momentum,
-        weight_decay=budget.weight_decay,
-        nesterov=budget.momentum > 0,
-    )
-    bounds, step = batch_bounds(len(labels), budget.batch_size), 0
+    common = {"lr": budget.learning_rate, "weight_decay": budget.weight_decay}
+    optimizer = torch.optim.SGD(learned, momentum=budget.momentum, nesterov=budget.momentum > 0, **common)
+    bounds, step, number = batch_bounds(len(labels), budget.batch_size), 0, len(labels)
     with isolated_rng(seed):
         for epoch in range(budget.epochs):
             context = Context(counts, epoch, budget.epochs)
-            order = _epoch_order(labels, balanced, epoch_generator(seed, epoch)).to(labels.device)
+            draws = epoch_generator(seed, epoch)
+            order = (
+                class_balanced_indices(labels, number, draws) if balanced else torch.randperm(number, generator=draws)
+            )
+            order = order.to(labels.device)
             for start, stop in bounds:
                 for group in optimizer.param_groups:
                     group["lr"] = budget.learning_rate * learning_rate_factor(step, len(bounds), budget)
@@ -139,12 +126,6 @@ def retrain_classifier(
                     f"rate (now {budget.learning_rate}) or look for very large features."
                 )
     return head.eval()
-
-
-def _epoch_order(labels: Tensor, balanced: bool, generator: torch.Generator) -> Tensor:
-    if balanced:
-        return class_balanced_indices(labels, len(labels), generator)
-    return torch.randperm(len(labels), generator=generator)
 
 
 def reinitialized(head: Head) -> Head:
@@ -190,16 +171,6 @@ def tau_normalized(head: Head, stored: StoredFeatures, seed: int) -> Head:
 @torch.no_grad()
 def max_norm_(weight: Tensor, radius: float) -> Tensor:
     """Bring class vectors longer than ``radius`` back to it, in place: w_k <- w_k min(1, radius / ||w_k||).
-
-    Args:
-        weight: (K, d) floating point; changed.
-        radius: the largest norm allowed, above 0.
-
-    Returns:
-        ``weight``.
-
-    Raises:
-        ValueError: another shape or dtype, NaN values, or a radius that is not above 0.
 
     Example:
         >>> max_norm_(torch.tensor([[3.0, 4.0], [0.0, 0.5]]), 1.0)

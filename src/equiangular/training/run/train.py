@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from equiangular._files import read_json, write_json
+from equiangular._files import prepare_folder, read_json, write_json
 from equiangular._provenance import provenance
 from equiangular.data import content_digest
 from equiangular.training.config.options import TrainConfig
@@ -20,11 +20,9 @@ from equiangular.training.engine.stopping import Stopped, StopSignals
 from equiangular.training.model.files import load_model, save_model
 from equiangular.training.model.info import ModelInfo
 from equiangular.training.model.task import Task
-from equiangular.training.run.check import check_names
 from equiangular.training.run.checkpoint import check_same, load_checkpoint, save_checkpoint
 from equiangular.training.run.collapse import collapse_of
-from equiangular.training.run.folder import RunFolder
-from equiangular.training.run.loggers import make_loggers
+from equiangular.training.run.folder import RunFolder, check_names, make_loggers
 from equiangular.training.run.outcome import Outcome, score_together, weights_sha256
 from equiangular.training.run.trial import TrialRun, Watcher, load_data, run_trial
 
@@ -55,7 +53,7 @@ def train(config: TrainConfig, output: str | Path, *, progress: Progress | None 
         Stopped: SIGTERM or Ctrl-C; a checkpoint was left.
     """
     check_names(config)
-    folder = RunFolder(output).create()
+    folder = RunFolder(prepare_folder(output))
     if folder.config.exists():
         check_same(config.decisive(), folder.read_config().decisive(), folder.path)
     fabric = make_fabric(config)
