@@ -1,0 +1,85 @@
+"""What a type checker and an editor see of the package."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import equiangular
+import equiangular.training
+
+SOURCE = Path(equiangular.__file__).parents[1]
+
+
+def names_for_a_checker(module: ModuleType) -> dict[str, str]:
+    """Name → module of the imports under ``if TYPE_CHECKING``."""
+    (block,) = (
+        node
+        for node in ast.parse(Path(module.__file__).read_text(encoding="utf-8")).body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    assert all(isinstance(node, ast.ImportFrom) and node.level == 0 for node in block.body)
+    assert all(alias.asname == alias.name for node in block.body for alias in node.names)  # else it is not exported
+    return {alias.name: node.module for node in block.body for alias in node.names}
+
+
+@pytest.mark.parametrize("module", [equiangular, equiangular.training], ids=lambda module: module.__name__)
+def test_a_checker_sees_the_names_that_there_are(module: ModuleType) -> None:
+    seen = names_for_a_checker(module)
+    places = dict(zip(module.__getattr__.__code__.co_freevars, module.__getattr__.__closure__, strict=True))
+    found = {
+        name: f"{module.__name__}{place}" if place.startswith(".") else place
+        for name, place in places["places"].cell_contents.items()
+        if name != "__version__"
+    }
+    subpackages = places["subpackages"].cell_contents.split()
+    assert seen == found | dict.fromkeys(subpackages, module.__name__)
+
+
+def mypy(path: Path) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--no-error-summary", path.name],
+        cwd=path.parent,
+        env={"MYPYPATH": str(SOURCE), "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert not done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.slow
+def test_a_checker_reports_a_wrong_name_and_a_wrong_argument(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text(
+        "import equiangular as eq\n\n"
+        "eq.dot_regression_lossy()\n"
+        'eq.simplex_etf("nonsense", nothing=3)\n'
+        "eq.training.Trail()\n"
+    )
+    text = "\n".join(mypy(wrong))
+    assert 'wrong.py:3: error: Module has no attribute "dot_regression_lossy"' in text
+    assert "wrong.py:4: error: " in text
+    assert "nothing" in text
+    assert "nonsense" in text or '"str"' in text
+    assert 'wrong.py:5: error: Module has no attribute "Trail"' in text
+
+    right = tmp_path / "right.py"
+    right.write_text(
+        "import equiangular as eq\n\n"
+        "frame = eq.simplex_etf(10, 64)\n"
+        "head = eq.ETFHead(64, 10)\n"
+        "reveal_type(frame)\n"
+        "reveal_type(head)\n"
+        "reveal_type(eq.simplex_etf)\n"
+        "reveal_type(eq.training.run_trial)\n"
+    )
+    lines = mypy(right)
+    assert not [line for line in lines if ": error: " in line]
+    assert [line.split('"')[1].split("(")[0] for line in lines] == [
+        "torch._tensor.Tensor", "equiangular.heads.etf.ETFHead", "def ", "def ",
+    ]  # fmt: skip
