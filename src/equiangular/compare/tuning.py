@@ -146,9 +146,9 @@ def validation_dataset(dataset: Dataset, *, fraction: float = FRACTION, seed: in
         >>> len(inner.train_y) + len(inner.test_y) == len(digits.train_y)
         True
     """
-    held = holdout_indices(dataset.train_y, fraction, seed=seed)
-    kept = np.setdiff1d(np.arange(len(dataset.train_y)), held)
-    held, kept = torch.from_numpy(held), torch.from_numpy(kept)
+    rows = holdout_indices(dataset.train_y, fraction, seed=seed)
+    kept = torch.from_numpy(np.setdiff1d(np.arange(len(dataset.train_y)), rows))
+    held = torch.from_numpy(rows)
     return replace(
         dataset,
         train_x=select(dataset.train_x, kept),
@@ -160,7 +160,7 @@ def validation_dataset(dataset: Dataset, *, fraction: float = FRACTION, seed: in
 
 def without_validation(dataset: Dataset, fraction: float = FRACTION) -> list[int]:
     """The classes too small to give a sample of the training pool for validation."""
-    return np.flatnonzero(holdout_counts(dataset.train_counts, fraction) == 0).tolist()
+    return [int(k) for k in np.flatnonzero(holdout_counts(dataset.train_counts, fraction) == 0)]
 
 
 def check_effort(effort: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -95,7 +96,7 @@ def spread_candidate(
     steps = usual_steps if steps is None else steps
     if steps == 0 and closed is not None:
         return closed
-    settings = {
+    settings: dict[str, Any] = {
         "objective": objective,
         "steps": steps or _FEW_STEPS,
         "restarts": usual_restarts if restarts is None else restarts,
@@ -115,16 +116,16 @@ def spread_candidate(
     if closed is None or (objective == "softmax" and k > HULL_CLASSES):
         return optimised
     if objective == "softmax":
-        better = one_vs_rest_distance(closed.weight)[0].min() > one_vs_rest_distance(weight)[0].min()
+        better = bool(one_vs_rest_distance(closed.weight)[0].min() > one_vs_rest_distance(weight)[0].min())
     else:
-        better = closed.max_cosine < cosine_range(weight, chunk_size=chunk_size)[1]
+        better = cast("float", closed.max_cosine) < cosine_range(weight, chunk_size=chunk_size)[1]
     return closed if better else optimised
 
 
 def _decided_by_theory(k: int, d: int, objective: str, seed: int) -> Candidate | None:
     """The optimum for this size, if one is known. Closed forms in float64, the largest in float32."""
     by = "Rankin 1955" if objective == "max_cosine" else "Jiang et al. 2024"
-    exact = {"seed": seed, "dtype": torch.float64}
+    exact: dict[str, Any] = {"seed": seed, "dtype": torch.float64}
     if k <= d + 1:
         return Candidate(simplex_etf(k, d, **exact), "simplex ETF", by)
     if k <= 2 * d:

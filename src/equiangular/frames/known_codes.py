@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from equiangular._validate import check_int, check_num_classes
 from equiangular.frames import lattice_codes, polytopes
 from equiangular.frames.haar import haar_orthonormal
-from equiangular.frames.quadratic_code import quadratic_code, quadratic_code_rows
+from equiangular.frames.quadratic_code import QuadraticCode, quadratic_code, quadratic_code_rows
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ _GRAPHS = "Cohn, de Laat and Leijenhorst 2024, arXiv:2403.16874"
 
 
 def _kerdock(num_classes: int, dim: int) -> np.ndarray:
-    code = quadratic_code(num_classes, dim)
+    code = cast("QuadraticCode", quadratic_code(num_classes, dim))  # there is one for every size in the table
     parts = torch.arange(num_classes).split(8192)  # the entries are powers of two: float32 holds them exactly
     return torch.cat([quadratic_code_rows(code, part, dtype=torch.float32) for part in parts]).numpy()
 

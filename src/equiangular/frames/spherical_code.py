@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -104,7 +104,8 @@ def spherical_code(
     compute = torch.float64 if small and device.type != "mps" else torch.float32
     generator = make_generator(seed)
     total = restarts * (len(_LADDER) if small else steps)
-    best, best_value, done = None, math.inf, 0
+    best: Tensor
+    best_value, done = math.inf, 0
     for restart in range(restarts):
         start = normalize(torch.randn(k, d, generator=generator, dtype=torch.float64), dim=1).to(device, compute)
         x = start[None] if objective == "max_cosine" else torch.stack([start, start])
@@ -120,7 +121,7 @@ def spherical_code(
             best = x[0]
             break
         value = _measure(x, chunk_size)
-        if value < best_value:
+        if restart == 0 or value < best_value:
             best, best_value = x[0], value
         if objective == "max_cosine" and best_value <= max(levenshtein_bound(k, d), rankin_bound(k, d)) + tolerance:
             break
@@ -190,7 +191,7 @@ def _momentum(
         temperature = 0.35 * scale * coldest**progress
         size = 0.25 * reach * (1 + math.cos(math.pi * progress))
         exact = -math.inf
-        groups = [slice(None)]
+        groups: Sequence[slice | Tensor] = [slice(None)]
         if generator is not None:
             groups = torch.randperm(k, generator=generator).to(x.device).split(chunk_size)
         for group in groups:

@@ -113,8 +113,8 @@ def align_head(head: Head, means: Tensor, counts: Any | None = None, *, move: st
 def _stored_vectors(head: Head) -> Tensor:
     """The buffer that holds the class vectors and, after them, reserved vertices."""
     for name in ("frame", "weight"):
-        if head._buffers.get(name) is not None:
-            return head._buffers[name]
+        if (stored := head._buffers.get(name)) is not None:
+            return stored
     what = "has no classes" if head.weight is None else "learns its class vectors, which move by themselves"
     raise ValueError(f"{type(head).__name__} cannot be aligned: it {what}. Use a fixed head, such as ETFHead.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -76,7 +76,7 @@ def attach(
             raise
     _update_class_counts(model, path, new)
     if callable(getattr(model, "reset_classifier", None)):
-        model.reset_classifier = partial(_reset_classifier, model, path)
+        cast("Any", model).reset_classifier = partial(_reset_classifier, model, path)
     return model
 
 
@@ -150,7 +150,7 @@ def _reset_classifier(model: nn.Module, path: str, num_classes: int, *args: Any,
     head = find_head(model)
     head.reset(num_classes)
     try:
-        type(model).reset_classifier(model, num_classes, *args, **kwargs)
+        cast("Any", type(model)).reset_classifier(model, num_classes, *args, **kwargs)
     finally:
         put_module(model, path, head)
     _update_class_counts(model, path, head)
@@ -165,7 +165,7 @@ def _update_class_counts(model: nn.Module, path: str, head: Head) -> None:
         for name in ("num_classes", "num_labels"):
             if isinstance(getattr(module, name, None), int):
                 setattr(module, name, num_classes)
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     if not isinstance(getattr(config, "num_labels", None), int):
         return
     config.equiangular_head = {"path": path, **describe_head(head)}

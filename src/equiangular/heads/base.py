@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.jit import is_tracing  # type: ignore[attr-defined]  # torch's stubs leave it out
 from torch.nn import functional as F
 
 from equiangular._random import make_generator
@@ -56,10 +57,13 @@ class Head(nn.Module, ABC):
         ValueError: an argument out of its range, or a ``dim`` that neither the features nor a projection have.
     """
 
-    weight: Tensor | None
+    weight: Tensor  # None for 0 classes
     bias: Tensor | None
-    fixed_scale: Tensor | None
+    fixed_scale: Tensor  # None where the scale is learned
     log_scale: Tensor | None
+    dim: int
+    projection: nn.Module
+    norm: nn.Module
     _map_parameters: tuple[str, ...] = ("projection.",)  # beginnings of the names of a learned map's parameters
 
     def __init__(
@@ -144,7 +148,7 @@ class Head(nn.Module, ABC):
         return self.class_vectors()[check_labels(labels, self.num_classes)]
 
     def _features(self, x: Tensor) -> Tensor:
-        tracing = torch.jit.is_tracing()  # sizes are tensors there
+        tracing = is_tracing()  # sizes are tensors there
         if not isinstance(x, Tensor) or x.ndim == 0 or (not tracing and x.shape[-1] != self.in_features):
             received = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
             raise ValueError(
@@ -158,7 +162,8 @@ class Head(nn.Module, ABC):
             if self.zero_norm == "error":
                 check_features(h, allow_zero=False)
             h = unit_normalize(h)
-        return self.feature_tap(h if x.ndim == 2 else h.reshape(*x.shape[:-1], self.dim))
+        tapped: Tensor = self.feature_tap(h if x.ndim == 2 else h.reshape(*x.shape[:-1], self.dim))
+        return tapped
 
     @property
     def scale(self) -> Tensor:

@@ -79,8 +79,9 @@ class ETFHead(Head):
                 f"d={self.dim}. Pass projection=\"linear\" (or \"mlp\") to learn a map to width {num_classes - 1}, or "
                 f"basis=\"spread\" for the class vectors of spread_frame({num_classes}, {self.dim})."
             )
-        place = {"device": like.device, "dtype": like.dtype}
-        return simplex_etf(num_classes, self.dim, basis=self.basis, seed=self.seed, **place)
+        return simplex_etf(
+            num_classes, self.dim, basis=self.basis, seed=self.seed, device=like.device, dtype=like.dtype
+        )
 
     def _features(self, x: Tensor) -> Tensor:
         h = super()._features(x)

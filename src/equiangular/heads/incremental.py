@@ -62,7 +62,7 @@ class IncrementalETFHead(ETFHead):
         self._set_count(count)
 
     @property
-    def weight(self) -> Tensor:
+    def weight(self) -> Tensor:  # type: ignore[override]  # a part of the frame, not stored
         """The class vectors of the classes so far, (K, dim)."""
         if self._buffers.get("frame") is None:
             raise AttributeError("weight")  # nn.Module then looks among its buffers: None for 0 classes

@@ -37,7 +37,7 @@ def linear_init(rows: int, columns: int, generator: torch.Generator) -> tuple[Te
 
 
 def _linear(in_features: int, out_features: int, generator: torch.Generator, like: Tensor) -> nn.Linear:
-    layer = skip_init(nn.Linear, in_features, out_features, device=like.device, dtype=like.dtype)
+    layer: nn.Linear = skip_init(nn.Linear, in_features, out_features, device=like.device, dtype=like.dtype)
     weight, bias = linear_init(out_features, in_features, generator)
     with torch.no_grad():
         layer.weight.copy_(weight)

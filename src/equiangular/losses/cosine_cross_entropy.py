@@ -88,7 +88,8 @@ def cosine_cross_entropy(
 def _log_sum_exp(scaled: Tensor, weight: Tensor, bias: Tensor | None, size: int) -> Tensor:
     """Logsumexp over the classes, (B,)."""
     if size < weight.shape[0]:
-        return ChunkedLogSumExp.apply(scaled, weight, bias, size)
+        result: Tensor = ChunkedLogSumExp.apply(scaled, weight, bias, size)  # type: ignore[no-untyped-call]  # torch's
+        return result
     logits = scaled @ unit_normalize(weight.to(scaled.dtype)).T
     return (logits if bias is None else logits + bias).logsumexp(1)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from equiangular.longtail import class_groups
@@ -32,7 +34,7 @@ def measure_file(
         0.0
     """
     classes = max(2, data.num_classes)
-    options = {"weight": data.weight, "global_mean": global_mean, "covariance": covariance}
+    options: dict[str, Any] = {"weight": data.weight, "global_mean": global_mean, "covariance": covariance}
     if groups:
         options["groups"] = class_groups(torch.bincount(data.labels, minlength=classes).numpy())
     metric = NeuralCollapse(classes, data.features.shape[1], **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -147,10 +147,11 @@ def _with_covariance(moments: ClassMoments, global_mean: str, classes: Tensor | 
     means = centred_means(moments, global_mean, classes)
     if len(means) < 2:
         return dict.fromkeys(("nc1", "vci"), means.new_tensor(math.nan))
+    scatter = cast("Tensor", moments.scatter)
     if classes is None:
-        within, rank = moments.scatter.sum(0) / moments.count.sum(), None
+        within, rank = scatter.sum(0) / moments.count.sum(), None
     else:
-        within = moments.scatter[moments.slot[classes[0]]] / moments.count[classes].sum()
+        within = scatter[moments.slot[classes[0]]] / moments.count[classes].sum()
         rank = min(len(means), int(moments.seen.sum()) - 1)
     return {
         "nc1": nc1_pinv(within, means, rank=rank),
