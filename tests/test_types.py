@@ -1,15 +1,21 @@
 """What a type checker and an editor see of the package."""
 
 import ast
+import inspect
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 import equiangular
 import equiangular.training
+from equiangular import ETFHead, LinearHead, recommended_head
+from equiangular.heads import HEADS, Head
+from equiangular.heads.options import AnyHeadOptions, CommonOptions, ETFHeadOptions, HeadOptions
 
 SOURCE = Path(equiangular.__file__).parents[1]
 
@@ -83,3 +89,17 @@ def test_a_checker_reports_a_wrong_name_and_a_wrong_argument(tmp_path: Path) -> 
     assert [line.split('"')[1].split("(")[0] for line in lines] == [
         "torch._tensor.Tensor", "equiangular.heads.etf.ETFHead", "def ", "def ",
     ]  # fmt: skip
+
+
+def keyword_arguments(function: Callable[..., Any]) -> set[str]:
+    return {name for name, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
+
+
+def test_the_typed_options_of_heads_are_their_keyword_arguments() -> None:
+    common = keyword_arguments(Head.__init__)
+    assert set(HeadOptions.__annotations__) == common
+    assert set(CommonOptions.__annotations__) == common - keyword_arguments(LinearHead.__init__)
+    assert set(ETFHeadOptions.__annotations__) == common | keyword_arguments(ETFHead.__init__)
+    special = [keyword_arguments(head.__init__) for head in HEADS.values()]
+    everything = common.union(*special, keyword_arguments(recommended_head))
+    assert set(AnyHeadOptions.__annotations__) == everything

@@ -23,6 +23,7 @@ from equiangular.frames.spherical_code import (
     DENSE_WORK,
     OBJECTIVES,
     SMALL_PROBLEM,
+    Objective,
     Progress,
     spherical_code,
     work_of_a_step,
@@ -56,7 +57,7 @@ def spread_candidate(
     num_classes: int,
     dim: int,
     *,
-    objective: str = "max_cosine",
+    objective: Objective = "max_cosine",
     nonnegative: bool = False,
     seed: int = 0,
     steps: int | None = None,
@@ -122,7 +123,7 @@ def spread_candidate(
     return closed if better else optimised
 
 
-def _decided_by_theory(k: int, d: int, objective: str, seed: int) -> Candidate | None:
+def _decided_by_theory(k: int, d: int, objective: Objective, seed: int) -> Candidate | None:
     """The optimum for this size, if one is known. Closed forms in float64, the largest in float32."""
     by = "Rankin 1955" if objective == "max_cosine" else "Jiang et al. 2024"
     exact: dict[str, Any] = {"seed": seed, "dtype": torch.float64}
@@ -137,7 +138,7 @@ def _decided_by_theory(k: int, d: int, objective: str, seed: int) -> Candidate |
     return Candidate(weight, code.name, code.source if objective == "max_cosine" else by, code.max_cosine)
 
 
-def _effort(k: int, d: int, objective: str) -> tuple[int, int]:
+def _effort(k: int, d: int, objective: Objective) -> tuple[int, int]:
     """Steps and restarts of the optimisation, 0 steps where it would take too long."""
     size = k * k * d
     if size <= SMALL_PROBLEM:

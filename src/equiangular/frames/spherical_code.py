@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -15,7 +16,8 @@ from equiangular.frames.bounds import rankin_bound
 from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range, smooth_max_cosine, smooth_softmax_margin
 from equiangular.frames.levenshtein import levenshtein_bound
 
-OBJECTIVES = ("max_cosine", "softmax")
+Objective = Literal["max_cosine", "softmax"]
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 _LADDER = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6)  # temperatures of the quasi-Newton method
 _STARTS = (0, 3, 4, 2)  # where on the ladder restart 0, 1, 2, 3, 4 = 0, ... begins: different basins are found
 SMALL_PROBLEM = 10**8  # K^2 d up to which the quasi-Newton method in float64 is used
@@ -28,7 +30,7 @@ def spherical_code(
     num_classes: int,
     dim: int,
     *,
-    objective: str = "max_cosine",
+    objective: Objective = "max_cosine",
     steps: int | None = None,
     restarts: int = 1,
     seed: int = 0,

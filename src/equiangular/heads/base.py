@@ -20,11 +20,11 @@ from equiangular._validate import (
     check_positive,
 )
 from equiangular.heads.normalize import unit_normalize
-from equiangular.heads.projection import PROJECTIONS, make_projection
+from equiangular.heads.options import NORMS, SCALE_NAMES, ZERO_NORMS, Norm, ScaleName, ZeroNorm
+from equiangular.heads.projection import PROJECTIONS, Projection, make_projection
 from equiangular.heads.scale import DEFAULT_PROBABILITY, scale_for_probability
 
 Kind = Literal["fixed", "mapped", "learned"]
-NORMS = ("none", "batch", "batch-first")
 
 
 class Head(nn.Module, ABC):
@@ -71,13 +71,13 @@ class Head(nn.Module, ABC):
         in_features: int,
         num_classes: int,
         *,
-        norm: str = "none",
+        norm: Norm = "none",
         normalize: bool = True,
-        scale: float | str = "auto",
+        scale: float | ScaleName = "auto",
         drop_rate: float = 0.0,
-        projection: str | None = None,
+        projection: Projection | None = None,
         dim: int | None = None,
-        zero_norm: str = "keep",
+        zero_norm: ZeroNorm = "keep",
         seed: int = 0,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -89,7 +89,7 @@ class Head(nn.Module, ABC):
         self.normalize = bool(normalize)
         self.scale_option = _check_scale(scale)
         self.projection_kind = None if projection is None else check_choice(projection, PROJECTIONS, "projection")
-        self.zero_norm = check_choice(zero_norm, ("keep", "error"), "zero_norm")
+        self.zero_norm = check_choice(zero_norm, ZERO_NORMS, "zero_norm")
         make_generator(seed)  # checks the seed
         self.seed = int(seed)
         self._dim_option = dim
@@ -271,7 +271,7 @@ def _check_classes(num_classes: Any) -> int:
     return 0 if num_classes == 0 and not isinstance(num_classes, bool) else check_num_classes(num_classes)
 
 
-def _check_scale(scale: Any) -> float | str:
+def _check_scale(scale: Any) -> float | ScaleName:
     if isinstance(scale, str):
-        return check_choice(scale, ("auto", "learned"), "scale")
+        return check_choice(scale, SCALE_NAMES, "scale")
     return check_positive(scale, "scale", hint="Or pass 'auto' or 'learned'.")

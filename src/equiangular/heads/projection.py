@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-PROJECTIONS = ("linear", "mlp")
+Projection = Literal["linear", "mlp"]
+PROJECTIONS: tuple[Projection, ...] = get_args(Projection)
 
 
-def make_projection(kind: str, in_features: int, dim: int, *, generator: torch.Generator, like: Tensor) -> nn.Module:
+def make_projection(
+    kind: Projection, in_features: int, dim: int, *, generator: torch.Generator, like: Tensor
+) -> nn.Module:
     """``"linear"``: one affine map; ``"mlp"``: affine, ReLU, affine, with a hidden layer of width ``in_features``.
 
     Args:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 from equiangular._checks import check_choice, check_imbalance_factor, check_int
 from equiangular._validate import check_num_classes
 
-KINDS = ("exp", "step")
+Profile = Literal["exp", "step"]
+KINDS: tuple[Profile, ...] = get_args(Profile)
 
 
-def profile_shares(num_classes: int, imbalance_factor: float, *, kind: str = "exp") -> list[float]:
+def profile_shares(num_classes: int, imbalance_factor: float, *, kind: Profile = "exp") -> list[float]:
     """Sizes of the classes as shares of the largest one, n_c / n_max, before truncation.
 
     With imbalance factor f and K classes: exponential f^(-c/(K-1)); step 1 for the first ceil(K/2) classes and 1/f for
@@ -37,7 +38,7 @@ def profile_shares(num_classes: int, imbalance_factor: float, *, kind: str = "ex
     return [smallest ** (c / (classes - 1.0)) for c in range(classes)]
 
 
-def long_tail_counts(n_max: Any, num_classes: int, imbalance_factor: float, *, kind: str = "exp") -> list[int]:
+def long_tail_counts(n_max: Any, num_classes: int, imbalance_factor: float, *, kind: Profile = "exp") -> list[int]:
     """Samples per class of a long-tailed set, the largest class first.
 
     Exponential profile (Cui et al., CVPR 2019; Cao et al., NeurIPS 2019): n_c = floor(n_max f^(-c/(K-1))).

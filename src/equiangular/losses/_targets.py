@@ -8,7 +8,7 @@ which is B x K itself, has m = K.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Union
+from typing import Any, Literal, NamedTuple, Union, get_args
 
 import torch
 from torch import Tensor
@@ -18,7 +18,8 @@ from equiangular._validate import check_choice, check_features, check_labels, ch
 
 Target = Union[Tensor, tuple[Tensor, Tensor, Union[float, Tensor]]]  # noqa: UP007 - evaluated at run time on 3.10
 
-REDUCTIONS = ("mean", "sum", "none")
+Reduction = Literal["mean", "sum", "none"]
+REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
 
 
 class ClassShares(NamedTuple):
@@ -174,7 +175,7 @@ def _as_tensor(values: Any, name: str) -> Tensor:
         raise ValueError(f"{name} must hold numbers, got {values!r}.") from error
 
 
-def reduce_losses(losses: Tensor, reduction: str) -> Tensor:
+def reduce_losses(losses: Tensor, reduction: Reduction) -> Tensor:
     """Mean, sum or nothing over losses (B,)."""
     check_choice(reduction, REDUCTIONS, "reduction")
     if reduction == "none":

@@ -12,6 +12,7 @@ from equiangular.losses._chunked import ChunkedLogSumExp
 from equiangular.losses._targets import (
     REDUCTIONS,
     ClassShares,
+    Reduction,
     Target,
     check_scale,
     check_table,
@@ -29,7 +30,7 @@ def cosine_cross_entropy(
     scale: float | Tensor,
     bias: Tensor | None = None,
     label_smoothing: float = 0.0,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     chunk_size: int | None = None,
 ) -> Tensor:
     """Cross-entropy of the logits z_k = scale cos(h, w_k) + b_k.
@@ -134,7 +135,7 @@ class CosineCrossEntropyLoss(nn.Module):
         *,
         scale: float,
         label_smoothing: float = 0.0,
-        reduction: str = "mean",
+        reduction: Reduction = "mean",
         chunk_size: int | None = None,
     ) -> None:
         super().__init__()

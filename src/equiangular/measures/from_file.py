@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from equiangular.longtail import class_groups
+from equiangular.measures.collapse.means import GlobalMean
 from equiangular.measures.feature_files import FeatureFile
 from equiangular.measures.neural_collapse import NeuralCollapse
 
@@ -14,7 +15,7 @@ from equiangular.measures.neural_collapse import NeuralCollapse
 def measure_file(
     data: FeatureFile,
     *,
-    global_mean: str = "class",
+    global_mean: GlobalMean = "class",
     groups: bool = False,
     covariance: bool = True,
     batch_size: int = 8192,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_features, check_int
 from equiangular.longtail import class_groups
-from equiangular.measures.collapse.means import GLOBAL_MEANS, seen_classes
+from equiangular.measures.collapse.means import GLOBAL_MEANS, GlobalMean, seen_classes
 from equiangular.measures.collapse.moments import ClassMoments, accumulation_dtype
 from equiangular.measures.collapse.nc4 import nearest_mean
 from equiangular.measures.collapse.open_set import ood_orthogonality
@@ -78,7 +78,7 @@ class NeuralCollapse(Metric):
         dim: int,
         *,
         weight: Tensor | nn.Module | None = None,
-        global_mean: str = "class",
+        global_mean: GlobalMean = "class",
         class_counts: Sequence[int] | None = None,
         thresholds: tuple[int, int] = (20, 100),
         groups: Mapping[str, Any] | None = None,

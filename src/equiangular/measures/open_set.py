@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -13,12 +13,13 @@ from equiangular._validate import check_choice, check_features, check_int
 from equiangular.heads import Head
 from equiangular.heads.normalize import unit_normalize
 
-SCORES = ("neco", "vertex", "max_cosine", "msp", "energy")
+Score = Literal["neco", "vertex", "max_cosine", "msp", "energy"]
+SCORES: tuple[Score, ...] = get_args(Score)
 
 
 @torch.no_grad()
 def ood_score(
-    features: Tensor, head_or_weight: Head | Tensor, method: str = "neco", *, subspace: Tensor | None = None
+    features: Tensor, head_or_weight: Head | Tensor, method: Score = "neco", *, subspace: Tensor | None = None
 ) -> Tensor:
     """How far a sample is from the known classes: the larger, the more likely it belongs to none of them.
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from equiangular.measures.collapse.cdnv import cdnv
-from equiangular.measures.collapse.means import centred_means, directions, seen_classes
+from equiangular.measures.collapse.means import GlobalMean, centred_means, directions, seen_classes
 from equiangular.measures.collapse.minority import mean_cosine
 from equiangular.measures.collapse.moments import ClassMoments
 from equiangular.measures.collapse.nc1 import nc1_pinv, nc1_quotient
@@ -24,7 +24,7 @@ def collapse_measures(
     moments: ClassMoments,
     *,
     weight: Tensor | None = None,
-    global_mean: str = "class",
+    global_mean: GlobalMean = "class",
     groups: Mapping[str, Any] | None = None,
 ) -> dict[str, Tensor]:
     """Neural-collapse measures of the features that ``moments`` has seen.
@@ -105,7 +105,7 @@ def _has_own_slot(moments: ClassMoments, classes: Tensor) -> bool:
 
 
 def _of_classes(
-    moments: ClassMoments, weight: Tensor | None, global_mean: str, classes: Tensor | None
+    moments: ClassMoments, weight: Tensor | None, global_mean: GlobalMean, classes: Tensor | None
 ) -> dict[str, Tensor]:
     """Everything that needs no covariance matrix, for some classes seen from the global mean of all."""
     index = seen_classes(moments, classes)
@@ -142,7 +142,7 @@ def _of_classes(
     return results
 
 
-def _with_covariance(moments: ClassMoments, global_mean: str, classes: Tensor | None) -> dict[str, Tensor]:
+def _with_covariance(moments: ClassMoments, global_mean: GlobalMean, classes: Tensor | None) -> dict[str, Tensor]:
     """NC1 and VCI, of all classes or of a group that has a scatter matrix of its own."""
     means = centred_means(moments, global_mean, classes)
     if len(means) < 2:
