@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import equiangular
+import equiangular.measures
 import equiangular.training
 from equiangular import ETFHead, LinearHead, recommended_head
 from equiangular.heads import HEADS, Head
@@ -32,7 +33,10 @@ def names_for_a_checker(module: ModuleType) -> dict[str, str]:
     return {alias.name: node.module for node in block.body for alias in node.names}
 
 
-@pytest.mark.parametrize("module", [equiangular, equiangular.training], ids=lambda module: module.__name__)
+LAZY = [equiangular, equiangular.measures, equiangular.training]
+
+
+@pytest.mark.parametrize("module", LAZY, ids=lambda module: module.__name__)
 def test_a_checker_sees_the_names_that_there_are(module: ModuleType) -> None:
     seen = names_for_a_checker(module)
     places = dict(zip(module.__getattr__.__code__.co_freevars, module.__getattr__.__closure__, strict=True))
@@ -83,11 +87,14 @@ def test_a_checker_reports_a_wrong_name_and_a_wrong_argument(tmp_path: Path) -> 
         "reveal_type(head)\n"
         "reveal_type(eq.simplex_etf)\n"
         "reveal_type(eq.training.run_trial)\n"
+        "reveal_type(eq.measures.collapse.self_duality)\n"
+        "reveal_type(eq.NeuralCollapse(10, 64))\n"
     )
     lines = mypy(right)
     assert not [line for line in lines if ": error: " in line]
     assert [line.split('"')[1].split("(")[0] for line in lines] == [
-        "torch._tensor.Tensor", "equiangular.heads.etf.ETFHead", "def ", "def ",
+        "torch._tensor.Tensor", "equiangular.heads.etf.ETFHead", "def ", "def ", "def ",
+        "equiangular.measures.neural_collapse.NeuralCollapse",
     ]  # fmt: skip
 
 

@@ -31,7 +31,8 @@ def lazy_names(
         elif name in subpackages.split():
             value = import_module(f".{name}", package)
         else:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}; it has: {', '.join(public)}")
+            listed = ", ".join(modules[package].__all__)
+            raise AttributeError(f"module {package!r} has no attribute {name!r}; it has: {listed}")
         setattr(modules[package], name, value)
         return value
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular._choices import MEMORIES, Memory
 from equiangular._extras import require
 from equiangular._validate import check_choice
 from equiangular.data.images import Source, check_size, decode_image, quiet, read_source
 
-MEMORY = ("auto", "memory", "stream")
 AUTO_LIMIT = 4 * 2**30  # bytes of pixels above which "auto" streams
 
 
@@ -99,7 +99,7 @@ class EncodedImages:
         return f"{self.where}: " + (f"row {row}" if self.names is None else self.names[row])
 
 
-def streams(memory: str, num_images: int, first: Source, size: int | None) -> bool:
+def streams(memory: Memory, num_images: int, first: Source, size: int | None) -> bool:
     """Whether to stream: as told, or with ``"auto"`` if the pixels would take more than ``AUTO_LIMIT`` bytes.
 
     Args:
@@ -111,7 +111,7 @@ def streams(memory: str, num_images: int, first: Source, size: int | None) -> bo
     Raises:
         ValueError: another ``memory``.
     """
-    check_choice(memory, MEMORY, "memory")
+    check_choice(memory, MEMORIES, "memory")
     if memory != "auto":
         return memory == "stream"
     return 3 * num_images * (_pixels(first) if size is None else size * size) > AUTO_LIMIT

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from equiangular._choices import Memory
 from equiangular._extras import require
 from equiangular._validate import did_you_mean
 from equiangular.data.base import Dataset
@@ -14,7 +15,7 @@ _TRAIN = "train"
 _TEST = ("test", "validation", "valid", "val", "dev")
 
 
-def load_hugging_face(text: str, *, split_seed: int = 0, size: int | None = None, memory: str = "auto") -> Dataset:
+def load_hugging_face(text: str, *, split_seed: int = 0, size: int | None = None, memory: Memory = "auto") -> Dataset:
     """Read a data set through ``datasets.load_dataset``: from the hub (downloaded once), or a local folder.
 
     The split ``train`` is the training pool; the test part is ``test`` if it has labels, else ``validation``; without

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from equiangular._choices import Memory
 from equiangular._extras import require
 from equiangular.data.base import Dataset
 from equiangular.data.tables import LABEL, Part, from_tables
 
 
-def load_parquet(path: str | Path, *, split_seed: int = 0, size: int | None = None, memory: str = "auto") -> Dataset:
+def load_parquet(path: str | Path, *, split_seed: int = 0, size: int | None = None, memory: Memory = "auto") -> Dataset:
     """Read ``train.parquet`` and ``test.parquet`` of a folder, or a single file.
 
     The column ``label`` holds class indices, with names in the metadata that ``datasets`` writes (without names, or as

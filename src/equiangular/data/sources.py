@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular._choices import Memory
 from equiangular.data.encoded import EncodedImages, streams
 from equiangular.data.images import Source, cached_images
 
@@ -53,7 +54,7 @@ class ArrowImages(Sequence[Source]):
 
 
 def image_inputs(
-    parts: Sequence[tuple[ImageSource, np.ndarray]], *, size: int | None, memory: str
+    parts: Sequence[tuple[ImageSource, np.ndarray]], *, size: int | None, memory: Memory
 ) -> list[Tensor | EncodedImages]:
     """The inputs of each part.
 

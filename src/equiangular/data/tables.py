@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular._choices import Memory
 from equiangular.data.arrays import TEST_FRACTION
 from equiangular.data.base import Dataset, relabel
 from equiangular.data.encoded import EncodedImages
@@ -52,7 +53,7 @@ class Part:
 
 
 def from_tables(
-    parts: Sequence[Part], *, name: str, source: str, split_seed: int, size: int | None, memory: str
+    parts: Sequence[Part], *, name: str, source: str, split_seed: int, size: int | None, memory: Memory
 ) -> Dataset:
     """Make a data set of a training table and, if there is one, a test table.
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from equiangular._choices import Memory
 from equiangular._extras import require
 from equiangular._validate import did_you_mean
 from equiangular.data.arrays import from_arrays
@@ -21,7 +22,7 @@ _TEST = ("test", "val", "valid")
 
 
 def load_torchvision(
-    name: str, *, root: str | Path, split_seed: int = 0, size: int | None = None, memory: str = "auto"
+    name: str, *, root: str | Path, split_seed: int = 0, size: int | None = None, memory: Memory = "auto"
 ) -> Dataset:
     """Read a classification set of torchvision, which downloads it on the first use where it can.
 

@@ -139,7 +139,8 @@ def explain_frame(
     weight = found.weight.to(device=device, dtype=dtype or torch.get_default_dtype())
     k, d = weight.shape
     report: dict[str, Any] = {"num_classes": k, "dim": d, "objective": objective, "seed": seed}
-    report |= {"nonnegative": nonnegative, "construction": found.construction, "optimal": found.optimal, **_measure(weight, seed, chunk_size)}
+    report |= {"nonnegative": nonnegative, "construction": found.construction, "optimal": found.optimal}
+    report |= _measure(weight, seed, chunk_size)
     report["proved_max_cosine"] = found.max_cosine
     report["bounds"] = {
         "rankin": rankin_bound(k, d),

@@ -7,11 +7,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from equiangular._checks import check_choice, check_imbalance_factor, check_int
+from equiangular._choices import PROFILES, PROTOCOLS, Profile, Protocol
 from equiangular.longtail._labels import label_array
-from equiangular.longtail.profiles import KINDS, Profile, counts_from_shares, profile_shares
+from equiangular.longtail.profiles import counts_from_shares, profile_shares
 
-Protocol = Literal["local", "cao2019"]
-PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 Order = Literal["label", "size"]
 ORDERS: tuple[Order, ...] = get_args(Order)
 
@@ -66,7 +65,7 @@ def long_tail_indices(
     """
     labels = label_array(targets)
     check_imbalance_factor(imbalance_factor)
-    check_choice(kind, KINDS, "kind")
+    check_choice(kind, PROFILES, "kind")
     check_choice(protocol, PROTOCOLS, "protocol")
     check_choice(order, ORDERS, "order")
     check_int(seed, "seed", minimum=0)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any
 
 from equiangular._checks import check_choice, check_imbalance_factor, check_int
+from equiangular._choices import PROFILES, Profile
 from equiangular._validate import check_num_classes
-
-Profile = Literal["exp", "step"]
-KINDS: tuple[Profile, ...] = get_args(Profile)
 
 
 def profile_shares(num_classes: int, imbalance_factor: float, *, kind: Profile = "exp") -> list[float]:
@@ -31,7 +29,7 @@ def profile_shares(num_classes: int, imbalance_factor: float, *, kind: Profile =
     """
     classes = check_num_classes(num_classes)
     smallest = 1 / check_imbalance_factor(imbalance_factor)  # 1 / 100 is the very double 0.01 of the published code
-    check_choice(kind, KINDS, "kind")
+    check_choice(kind, PROFILES, "kind")
     if kind == "step":
         majority = classes - classes // 2
         return [1.0] * majority + [smallest] * (classes - majority)

@@ -6,12 +6,14 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 from equiangular._checks import check_choice, check_int, check_positive, did_you_mean
 
-OPTIMIZERS = ("sgd", "adamw")
-SCHEDULES = ("cosine", "constant", "step")
+Optimizer = Literal["sgd", "adamw"]
+OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
+Schedule = Literal["cosine", "constant", "step"]
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,12 @@ class Budget:
 
     epochs: int = 40
     batch_size: int = 64
-    optimizer: str = "sgd"
+    optimizer: Optimizer = "sgd"
     learning_rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
     warmup_epochs: int = 2
-    schedule: str = "cosine"
+    schedule: Schedule = "cosine"
     clip_norm: float = 0.0
     ema: float = 0.0
     sampler: str = "uniform"

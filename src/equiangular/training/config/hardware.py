@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from equiangular._checks import check_choice, check_int
 
-ACCELERATORS = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
-STRATEGIES = ("auto", "ddp", "fsdp")
+Accelerator = Literal["auto", "cpu", "cuda", "mps"]
+ACCELERATORS: tuple[Accelerator, ...] = get_args(Accelerator)
+Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+Strategy = Literal["auto", "ddp", "fsdp"]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class Numerics:
         accumulate: parts that a batch is computed in, one after the other, to save memory. BatchNorm sees the parts.
     """
 
-    precision: str = "32-true"
+    precision: Precision = "32-true"
     accumulate: int = 1
 
     def __post_init__(self) -> None:
@@ -50,10 +54,10 @@ class Hardware(Numerics):
         'auto'
     """
 
-    accelerator: str = "auto"
+    accelerator: Accelerator = "auto"
     devices: int = 1
     num_nodes: int = 1
-    strategy: str = "auto"
+    strategy: Strategy = "auto"
     compile: bool = False
     channels_last: bool = False
     workers: int = 0

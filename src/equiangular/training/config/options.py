@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from equiangular._checks import check_choice, check_imbalance_factor, check_int, check_positive
+from equiangular._choices import MEMORIES, PROFILES, PROTOCOLS, Memory, Profile, Protocol
 from equiangular.training.config.budget import Budget, fingerprint
 from equiangular.training.config.hardware import Hardware, Numerics
 
@@ -34,20 +35,20 @@ class DataOptions:
     data: str = "digits"
     root: str | None = None
     size: int | None = None
-    memory: str = "auto"
+    memory: Memory = "auto"
     split_seed: int = 0
     imbalance: float = 1.0
-    profile: str = "exp"
-    protocol: str = "local"
+    profile: Profile = "exp"
+    protocol: Protocol = "local"
     subset_seed: int = 0
     validation: float = 0.2
     thresholds: tuple[int, int] = (20, 100)
 
     def __post_init__(self) -> None:
         check_imbalance_factor(self.imbalance)
-        check_choice(self.profile, ("exp", "step"), "profile")
-        check_choice(self.protocol, ("local", "cao2019"), "protocol")
-        check_choice(self.memory, ("auto", "memory", "stream"), "memory")
+        check_choice(self.profile, PROFILES, "profile")
+        check_choice(self.protocol, PROTOCOLS, "protocol")
+        check_choice(self.memory, MEMORIES, "memory")
         if self.size is not None:
             check_int(self.size, "size", minimum=1)
         for name in ("split_seed", "subset_seed"):
