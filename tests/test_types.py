@@ -1,6 +1,7 @@
 """What a type checker and an editor see of the package."""
 
 import ast
+import importlib.util
 import inspect
 import subprocess
 import sys
@@ -96,6 +97,31 @@ def test_a_checker_reports_a_wrong_name_and_a_wrong_argument(tmp_path: Path) -> 
         "torch._tensor.Tensor", "equiangular.heads.etf.ETFHead", "def ", "def ", "def ",
         "equiangular.measures.neural_collapse.NeuralCollapse",
     ]  # fmt: skip
+
+
+def test_the_ratchet_lets_numbers_fall_and_not_rise() -> None:
+    spec = importlib.util.spec_from_file_location("ratchet", SOURCE.parent / "dev" / "ratchet.py")
+    ratchet = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(ratchet)
+    allowed = {"cli": 2, "compare": 1, "compare/answer.py": 0}
+    report = "\n".join(
+        f"src/equiangular/{path}:{line}: {what}"
+        for path, line, what in [
+            ("cli/app.py", 3, "error: one"),
+            ("cli/app.py", 3, "note: no error"),
+            ("compare/answer.py", 4, "error: two"),
+            ("compare/run.py", 5, "error: three"),
+            ("frames/gram.py", 6, "error: four"),
+        ]
+    )
+    found = ratchet.errors_by_package(report, allowed)
+    assert {key: len(lines) for key, lines in found.items()} == dict.fromkeys([*allowed, "frames"], 1)
+    wrong, lower = ratchet.judge(found, allowed)
+    assert [line for line in wrong if "allowed are" in line] == [
+        "compare/answer.py: 1 errors, allowed are 0",
+        "frames: 1 errors, allowed are 0",
+    ]
+    assert lower == {"cli": 1, "compare": 1, "compare/answer.py": 0}
 
 
 def keyword_arguments(function: Callable[..., Any]) -> set[str]:

@@ -28,6 +28,7 @@ def catalogue(
 
 
 def _rows(kind: str) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+    rows: list[tuple[str, ...]]
     if kind == "methods":
         from equiangular.training.methods import METHODS
 

@@ -39,6 +39,7 @@ def describe_head(head: Head) -> dict[str, Any]:
         ValueError: a head of another class.
 
     Example:
+        >>> from equiangular import ETFHead
         >>> describe_head(ETFHead(8, 4, norm="batch"))["kind"]
         'etf'
     """

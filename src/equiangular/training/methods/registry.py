@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from equiangular._renamed import warn_renamed
 from equiangular._validate import check_choice
@@ -19,7 +20,7 @@ _CB, _LAS = "Cui et al. 2019", "Zhong et al. 2021 (MiSLAS)"
 _OURS = "this project, docs/answer.md"
 
 
-def _two_stages(name: str, label: str, source: str, **options: object) -> TwoStageMethod:
+def _two_stages(name: str, label: str, source: str, **options: Any) -> TwoStageMethod:
     """A learnable linear classifier trained with cross-entropy, worked on afterwards."""
     label = f"learnable linear + {label}"
     return TwoStageMethod(name, label, "linear", criteria.cross_entropy, source, balances=True, **options)
