@@ -23,7 +23,7 @@ others=("numpy<2.3" typing-extensions scipy scikit-learn torchmetrics safetensor
 if $pip download -q --no-deps --no-cache-dir -d "$venv/wheel" "torch==$version+cpu" 2>"$venv/log"; then
   torch="torch==$version+cpu"
 elif [ "$(uname -sm)" = "Linux x86_64" ] && [ -z "${OLDEST_CUDA:-}" ]; then
-  skip "no CPU build of torch $version in the registry ($(tail -n 1 "$venv/log")), and the CUDA build takes 2.7 GB"
+  skip "the registry has no CPU build of torch $version, and the CUDA build takes 2.7 GB (OLDEST_CUDA=1 takes it)"
 else
   torch="torch==$version"
 fi
