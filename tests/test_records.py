@@ -29,7 +29,7 @@ from equiangular.records import (
     unpack,
 )
 
-DIGITS = Path(__file__).parents[1] / "experiments" / "results" / "digits.json"
+DIGITS = Path(__file__).parent / "golden" / "digits_format_1.json"
 NAN = math.nan
 
 

@@ -10,7 +10,7 @@ import torch
 from equiangular.compare.tuning import validation_dataset
 from equiangular.data import load_dataset
 from equiangular.training.config.budget import Budget
-from equiangular.training.engine.loop import TrainingDivergedError
+from equiangular.training.methods import TrainingDivergedError
 from equiangular.training.run import store as store_module
 from experiments.studies import jobs as jobs_module
 from experiments.studies.cells import Cell

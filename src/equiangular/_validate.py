@@ -48,6 +48,10 @@ def check_num_classes(num_classes: Any) -> int:
     return check_int(num_classes, "num_classes", minimum=2, hint="A classifier separates at least two classes.")
 
 
+class NonFiniteError(ValueError):
+    """A tensor has NaN or infinite values: bad input, or a training that diverged."""
+
+
 def check_features(features: Any, *, dim: int | None = None, name: str = "features", allow_zero: bool = True) -> Tensor:
     """Check a (B, d) floating-point tensor: rank, width, finite values and, on request, no zero row."""
     if not isinstance(features, Tensor):
@@ -65,7 +69,7 @@ def check_features(features: Any, *, dim: int | None = None, name: str = "featur
         # One cheap reduction tells almost always; a sum that overflows is looked at again, entry by entry.
         if not torch.isfinite(value.sum(dtype=torch.float64)) and not torch.isfinite(value).all():
             row = int((~torch.isfinite(value)).any(dim=1).nonzero()[0])
-            raise ValueError(
+            raise NonFiniteError(
                 f"{name} has NaN or infinite values, first in row {row}. "
                 "Look for a learning rate that is too high, or bad values in the input."
             )

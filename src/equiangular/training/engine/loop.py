@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from equiangular._random import isolated_rng, seed_everything
+from equiangular._validate import NonFiniteError
 from equiangular.data.split import as_float
 from equiangular.training.config.budget import Budget
 from equiangular.training.config.draws import derived_seed
@@ -21,12 +22,8 @@ from equiangular.training.engine.batches import Batch, Batches
 from equiangular.training.engine.fabric import make_fabric
 from equiangular.training.engine.optimizers import make_average, make_optimizer
 from equiangular.training.engine.sync_batch_norm import synchronise_batch_norm
-from equiangular.training.methods import Context
+from equiangular.training.methods import Context, TrainingDivergedError
 from equiangular.training.model.task import Task
-
-
-class TrainingDivergedError(ValueError):
-    """The loss became NaN or infinite: this training has no result."""
 
 
 @dataclass(frozen=True)
@@ -178,8 +175,8 @@ class Training:
         """The losses of the samples; where the CPU's checks find NaN features in them, training has diverged."""
         try:
             return self.module(x, target)["losses"]
-        except ValueError as error:
-            if "NaN or infinite" in str(error) and torch.isfinite(x).all():
+        except NonFiniteError as error:
+            if torch.isfinite(x).all():
                 raise self._diverged("infinite") from error
             raise
 

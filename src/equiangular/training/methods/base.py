@@ -17,6 +17,10 @@ from equiangular.losses import batch_class_counts
 RECOMMENDED = "recommended"  # the head that the studies recommend, see equiangular.heads.make_head
 
 
+class TrainingDivergedError(ValueError):
+    """The loss, or what the network makes of its data, became NaN or infinite: this training has no result."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What a criterion may know beside the samples it is given.

@@ -16,7 +16,7 @@ from equiangular.training.config.budget import Budget
 from equiangular.training.config.draws import batch_bounds, epoch_generator
 from equiangular.training.config.schedule import learning_rate_factor
 from equiangular.training.methods import criteria
-from equiangular.training.methods.base import Context, Criterion, StoredFeatures
+from equiangular.training.methods.base import Context, Criterion, StoredFeatures, TrainingDivergedError
 
 # Ten epochs of the classifier alone; they cost little beside those of the network.
 RETRAINING = Budget(epochs=10, batch_size=128, learning_rate=0.1, weight_decay=5e-4, warmup_epochs=0)
@@ -87,8 +87,8 @@ def retrain_classifier(
         The trained copy, in evaluation mode.
 
     Raises:
-        ValueError: wrong shapes or dtypes, labels out of range, NaN features, a head that has nothing to learn, or a
-            loss that became NaN or infinite.
+        ValueError: wrong shapes or dtypes, labels out of range, NaN features, a head that has nothing to learn.
+        TrainingDivergedError: the loss became NaN or infinite.
 
     Example:
         >>> from equiangular.heads import LinearHead
@@ -135,7 +135,7 @@ def retrain_classifier(
                     with torch.no_grad():
                         after_step(head)
             if not torch.isfinite(loss.detach()):
-                raise ValueError(
+                raise TrainingDivergedError(
                     f"the loss of the retraining became {float(loss.detach())} in epoch {epoch}. Lower its learning "
                     f"rate (now {budget.learning_rate}) or look for very large features."
                 )

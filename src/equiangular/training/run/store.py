@@ -11,9 +11,9 @@ from equiangular.data import Dataset
 from equiangular.records import TrialRecord, from_json, pack, to_json
 from equiangular.training.config.hardware import Hardware
 from equiangular.training.config.options import Trial
-from equiangular.training.engine.loop import Training, TrainingDivergedError
+from equiangular.training.engine.loop import Training
 from equiangular.training.engine.prediction import predict
-from equiangular.training.methods import Method
+from equiangular.training.methods import Method, TrainingDivergedError
 from equiangular.training.run.outcome import Outcome, collapse_numbers, weights_sha256
 from equiangular.training.run.trial import TrialRun, Watcher, run_trial
 

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
+from equiangular._validate import NonFiniteError
 from equiangular.data import Dataset, load_dataset
 from equiangular.data.split import Split, make_split
 from equiangular.training.config.budget import sampler_alpha
@@ -14,7 +15,7 @@ from equiangular.training.config.hardware import Hardware
 from equiangular.training.config.options import DataOptions, Trial
 from equiangular.training.engine.loop import Training
 from equiangular.training.engine.sharding import full_tensor
-from equiangular.training.methods import Method, get_method
+from equiangular.training.methods import Method, TrainingDivergedError, get_method
 from equiangular.training.model.build import build_task, default_backbone
 from equiangular.training.model.info import ModelInfo
 from equiangular.training.model.task import Task
@@ -212,4 +213,7 @@ def run_trial(
     watcher.start(run)
     with watcher.guard:
         run.training.run(on_step=watcher.after_step, on_epoch=watcher.after_epoch)
-    return run, run.conclude(run.snapshot(), run.describe(), methods)
+    try:
+        return run, run.conclude(run.snapshot(), run.describe(), methods)
+    except NonFiniteError as error:  # after the very last step
+        raise TrainingDivergedError(f"the network diverged in its last epoch: {error}") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.training import distributed_cases
+from tests.training.engine import distributed_cases
 from torch import nn
 
 from equiangular.training import TrainConfig, load_model, train
@@ -16,7 +16,9 @@ from equiangular.training.engine.sync_batch_norm import SyncedBatchNorm, synchro
 from equiangular.training.run.checkpoint import load_checkpoint
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+# The cases import from tests/.
+PATH = os.pathsep.join([str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")])
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": PATH}
 
 
 def launch(folder: Path, processes: int, strategy: str) -> dict[str, torch.Tensor]:

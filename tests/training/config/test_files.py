@@ -10,6 +10,7 @@ from equiangular.cli._fields import field_help, parse_texts
 from equiangular.training import Hardware, TrainConfig, make_config, read_yaml
 from equiangular.training.config.files import write_yaml
 from equiangular.training.engine.fabric import launched_processes
+from equiangular.training.run.check import check_names
 
 
 def test_every_field_is_documented() -> None:
@@ -70,7 +71,7 @@ def test_numbers_that_yaml_reads_as_texts(tmp_path: Path) -> None:
 )
 def test_mistakes(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        make_config(TrainConfig, values).check()
+        check_names(make_config(TrainConfig, values))
 
 
 @pytest.mark.parametrize(

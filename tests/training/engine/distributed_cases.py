@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import tests.training.partners  # noqa: F401 - adds the mixing 'from-all'
 import torch
 from safetensors.torch import save_file
 
@@ -24,8 +25,8 @@ CASES: dict[str, tuple[str, str, dict[str, Any], int]] = {
     "last batch of two": ("linear-ce", "mlp", {"batch_size": 11, "clip_norm": 0.5}, 2),
     "DR balanced in the batch, mixup": ("etf-dr-batch", "digits", {"mix": "mixup:1.0"}, 1),
     "ARB, augmentation, CutMix": ("etf-arb", "digits", {"augment": "crop,flip", "mix": "cutmix:1.0"}, 1),
-    "vector scaling, UniMix, augmentation": ("linear-vs", "digits", {"augment": "crop", "mix": "unimix:0.5"}, 1),
-    "balanced mixup in parts": ("etf-dr-batch", "mlp", {"mix": "balanced-mixup:0.2"}, 2),
+    "vector scaling, all partners, augmentation": ("linear-vs", "digits", {"augment": "crop", "mix": "from-all"}, 1),
+    "partners from all, in parts": ("etf-dr-batch", "mlp", {"mix": "from-all:2.0"}, 2),
     "ARB in parts": ("linear-arb", "mlp", {}, 2),
     "class weights, average": ("linear-cb-focal", "digits", {"ema": 0.8}, 1),
     "deferred weights, balanced sampler": ("cosine-ldam-drw", "mlp", {"sampler": "class-balanced"}, 1),

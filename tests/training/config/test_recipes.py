@@ -5,11 +5,12 @@ import pytest
 from equiangular.training import TrainConfig
 from equiangular.training.config.files import make_config
 from equiangular.training.config.recipes import RECIPES, recipe_values
+from equiangular.training.run.check import check_names
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_is_a_configuration_that_can_be_run(name):
-    config = make_config(TrainConfig, recipe_values(name))
+    config = check_names(make_config(TrainConfig, recipe_values(name)))
     assert config.method == RECIPES[name].values["method"]
 
 
