@@ -130,12 +130,7 @@ def ranking(results: Sequence[dict[str, Any]], cells: Sequence[str] = screening(
     order = sorted(range(len(names)), key=lambda i: compared.mean_ranks[i])
     return {
         "methods": [
-            {
-                "name": names[i],
-                **_about(names[i]),
-                "mean_rank": compared.mean_ranks[i],
-                "scores": columns[names[i]],
-            }
+            {"name": names[i], **_about(names[i]), "mean_rank": compared.mean_ranks[i], "scores": columns[names[i]]}
             for i in order
         ],
         "data_sets": [one["name"] for one in kept],

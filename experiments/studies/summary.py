@@ -15,13 +15,7 @@ from experiments.studies.cells import FACTORS, Cell
 # What is kept of every run: percent, NC1, and how long its training took.
 SCORES = ("balanced_accuracy", "accuracy", "many", "medium", "few", "ece", "nc1", "seconds")
 # What the levels of a factor are compared with.
-REFERENCES = {
-    "head": "learnable",
-    "features": "normalised",
-    "loss": "scaled-ce",
-    "correction": "none",
-    "mix": "none",
-}
+REFERENCES = {"head": "learnable", "features": "normalised", "loss": "scaled-ce", "correction": "none", "mix": "none"}
 # Fixed against learnable: which fixed cell, and which learnable one.
 CONTRASTS = {
     "bare": "fixed − learnable, both chosen on validation data",

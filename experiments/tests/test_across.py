@@ -5,15 +5,7 @@ import pytest
 from scipy import stats
 
 from equiangular.compare.verdict import verdict
-from experiments.studies.across import (
-    MARGIN,
-    VERDICTS,
-    contrasts,
-    effects_across,
-    ranking,
-    summarise_across,
-    verdicts,
-)
+from experiments.studies.across import MARGIN, VERDICTS, contrasts, effects_across, ranking, summarise_across, verdicts
 from experiments.studies.data_sets import data_sets
 from experiments.studies.registry import screening
 from experiments.tests.synthetic import COSINE, ETF, ETF_PC, LINEAR, LINEAR_CE, drawn, part_of, results_of

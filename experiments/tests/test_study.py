@@ -98,10 +98,7 @@ def test_a_diverged_training_is_a_record_without_a_score(tmp_path, monkeypatch):
     monkeypatch.setattr(store_module, "run_trial", diverge)
     job = Job(TINY, 50.0, ETF, Settings(0.1, 8.0), 0, tuning=False)
     records = run_job(job, tmp_path)
-    assert [r["method"] for r in records] == [
-        "etf/normalised/scaled-ce/none/none",
-        "etf/normalised/scaled-ce/pc/none",
-    ]
+    assert [r["method"] for r in records] == ["etf/normalised/scaled-ce/none/none", "etf/normalised/scaled-ce/pc/none"]
     assert np.isnan(mean_score([records], "etf/normalised/scaled-ce/none/none"))
 
 

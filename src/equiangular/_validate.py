@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.jit import is_tracing  # type: ignore[attr-defined]  # torch's stubs leave it out
 
 from equiangular._checks import check_choice, check_int, check_non_negative, check_positive, did_you_mean
 
@@ -31,7 +32,7 @@ __all__ = [
 
 def have_values(*tensors: Tensor) -> bool:
     """Whether these are plain tensors with values: no compilation, tracing, ``torch.func`` transform or meta device."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if torch.compiler.is_compiling() or is_tracing():
         return False
     wrapped = torch._C._functorch.is_functorch_wrapped_tensor
     return all(type(t) in (Tensor, torch.nn.Parameter) and not t.is_meta and not wrapped(t) for t in tensors)
@@ -61,7 +62,7 @@ def check_features(features: Any, *, dim: int | None = None, name: str = "featur
         )
     if not features.is_floating_point():
         raise ValueError(f"{name} must be floating point, got {features.dtype}. Convert it with .float().")
-    if dim is not None and not torch.jit.is_tracing() and features.shape[1] != dim:  # sizes are tensors in a trace
+    if dim is not None and not is_tracing() and features.shape[1] != dim:  # sizes are tensors in a trace
         raise ValueError(f"{name} must have width {dim}, got shape {tuple(features.shape)}.")
     if values_are_readable(features):
         value = features.detach()

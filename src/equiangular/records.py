@@ -305,7 +305,8 @@ def from_json(kind: type[T], values: Mapping[str, Any]) -> T:
         raise ValueError(
             f"a {kind.__name__} of format {version!r}, and this version of equiangular reads format {FORMAT}."
         )
-    return _read(kind, values, kind.__name__)
+    record: T = _read(kind, values, kind.__name__)
+    return record
 
 
 def _plain(value: Any) -> Any:
@@ -321,7 +322,7 @@ def _plain(value: Any) -> Any:
 def _read(hint: Any, value: Any, where: str) -> Any:
     """``value`` in the type of a field."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         hints = typing.get_type_hints(hint)
         if not isinstance(value, Mapping):
             raise ValueError(f"{where} must be an object, got {type(value).__name__}.")
@@ -396,4 +397,5 @@ def _trial_of_format_1(run: Mapping[str, Any], row: Row) -> TrialRecord:
     kept = {name: run[name] for name in same}
     measures = {key for key, _, _ in COLUMNS if key not in ("head_parameters", "seconds")} | {"nc2_equinorm"}
     kept |= {"loss": run.get("final_loss"), "scores": {key: run.get(key) for key in sorted(measures)}}
-    return _read(TrialRecord, {"label": row.label, "kind": row.kind, **kept}, "a run")
+    record: TrialRecord = _read(TrialRecord, {"label": row.label, "kind": row.kind, **kept}, "a run")
+    return record

@@ -66,9 +66,7 @@ def test_a_file_sets_the_defaults_and_the_command_line_wins(capsys: pytest.Captu
     assert "head: {norm: batch, drop_rate: 0.1}\n" in text
 
 
-def test_stopped_and_resumed(
-    capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stopped_and_resumed(capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from equiangular.cli.train import ProgressBar
 
     def interrupt(self: ProgressBar, training: Any, row: Any) -> None:
@@ -116,9 +114,7 @@ def test_errors_teach_and_show_no_traceback(
     assert "Traceback" not in out + err
 
 
-def test_a_full_disk_anywhere(
-    capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_anywhere(capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
     from equiangular.cli import train as _run

@@ -89,9 +89,7 @@ def test_every_head(
         assert task.head.skew is not None  # the network itself was left as it was
 
 
-def test_the_exporter_over_torchscript(
-    digits_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_exporter_over_torchscript(digits_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("equiangular.export.write.find_spec", lambda _: None)  # as without onnxscript
     classifier = Classifier.load(digits_run)
     export_model(classifier, tmp_path / "m.onnx")

@@ -28,8 +28,7 @@ def test_exactly_orthogonal_up_to_the_power_of_two_below(dim: int, data: st.Data
 
 
 @pytest.mark.parametrize(
-    ("num_classes", "dim"),
-    [(100, 65), (600, 513), (2000, 512), pytest.param(9000, 128, marks=pytest.mark.slow)],
+    ("num_classes", "dim"), [(100, 65), (600, 513), (2000, 512), pytest.param(9000, 128, marks=pytest.mark.slow)]
 )
 def test_random_columns_are_nearly_orthogonal(num_classes: int, dim: int) -> None:
     weight = hadamard_frame(num_classes, dim, seed=1, dtype=torch.float64)

@@ -117,10 +117,10 @@ def options_of(
 
 
 def _option_type(hint: Any) -> type:
-    """What typer parses for a field's type: mappings and lists are read from a text."""
+    """What typer parses for a field's type: mappings and lists are read from a text; a choice is checked later."""
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         hint = next(option for option in typing.get_args(hint) if option is not type(None))
-    return str if typing.get_origin(hint) in (dict, tuple) or hint is dict else hint
+    return str if typing.get_origin(hint) in (dict, tuple, typing.Literal) or hint is dict else hint
 
 
 def parse_texts(kind: type, given: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -104,13 +104,13 @@ def _build(
     from equiangular import frames
     from equiangular.frames.candidates import Candidate, spread_candidate
 
-    exact = {"seed": seed, "dtype": torch.float64}
+    exact: dict[str, Any] = {"seed": seed, "dtype": torch.float64}
     if construction == "spread":
         return spread_candidate(k, d, objective=objective, restarts=restarts, seed=seed, progress=progress)
     if construction == "simplex":
         return Candidate(frames.simplex_etf(k, d, basis=basis, **exact), "simplex ETF", "Rankin 1955")
     if construction == "optimised":
-        options = {"objective": objective, "restarts": restarts or 1, "progress": progress}
+        options: dict[str, Any] = {"objective": objective, "restarts": restarts or 1, "progress": progress}
         return Candidate(frames.spherical_code(k, d, **options, **exact), "optimised spherical code")
     if construction == "orthoplex":
         optimal = "Rankin 1955" if d + 1 < k else None  # for fewer classes a simplex is better

@@ -16,15 +16,7 @@ from equiangular._provenance import provenance
 from equiangular.compare.config import CompareConfig, fit_to, without_etf
 from equiangular.compare.plan import Plan, describe_data, estimate_seconds
 from equiangular.compare.summary import answer_of, rows_of
-from equiangular.compare.tuning import (
-    EFFORTS,
-    FIRST_SEED,
-    Settings,
-    Space,
-    choose,
-    next_settings,
-    validation_dataset,
-)
+from equiangular.compare.tuning import EFFORTS, FIRST_SEED, Settings, Space, choose, next_settings, validation_dataset
 from equiangular.data import Dataset, content_digest
 from equiangular.heads import Head
 from equiangular.models import make_backbone

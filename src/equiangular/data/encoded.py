@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular._choices import MEMORIES, Memory
 from equiangular._extras import require
 from equiangular._validate import check_choice
 from equiangular.data.images import Source, cached_images, check_size, decode_image, quiet, read_source
 
-MEMORY = ("auto", "memory", "stream")
 AUTO_LIMIT = 4 * 2**30  # bytes of pixels above which "auto" streams
 
 
@@ -101,12 +101,12 @@ class EncodedImages:
         return f"{self.where}: " + (f"row {row}" if self.names is None else self.names[row])
 
 
-def streams(memory: str, num_images: int, first: Source, size: int | None) -> bool:
+def streams(memory: Memory, num_images: int, first: Source, size: int | None) -> bool:
     """Whether to stream: as told, or with ``"auto"`` if the pixels would take more than ``AUTO_LIMIT`` bytes.
 
     Where ``size`` is None the first image speaks for all.
     """
-    check_choice(memory, MEMORY, "memory")
+    check_choice(memory, MEMORIES, "memory")
     if memory != "auto":
         return memory == "stream"
     return 3 * num_images * (_pixels(first) if size is None else size * size) > AUTO_LIMIT

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from equiangular._choices import Memory
 from equiangular._extras import require
 from equiangular._validate import did_you_mean
 from equiangular.data.arrays import TEST_FRACTION
@@ -20,7 +21,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".t
 _TEST_NAMES = ("test", "val", "validation")
 
 
-def load_folder(path: str | Path, *, split_seed: int = 0, size: int | None = None, memory: str = "auto") -> Dataset:
+def load_folder(path: str | Path, *, split_seed: int = 0, size: int | None = None, memory: Memory = "auto") -> Dataset:
     """Read an image folder.
 
     Classes are the folders under ``train``, in alphabetical order, or those of the folder itself if there is none.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from equiangular._choices import MEMORIES, Memory
 from equiangular._files import user_folder
 from equiangular._validate import check_choice, check_int, did_you_mean
 from equiangular.data.arrays import load_npz
 from equiangular.data.base import Dataset
-from equiangular.data.encoded import MEMORY
 from equiangular.data.folder import is_image_folder, load_folder, load_parquet
 from equiangular.data.libraries import SKLEARN_SETS, load_sklearn
 
@@ -34,7 +34,7 @@ def load_dataset(
     root: str | Path | None = None,
     split_seed: int = 0,
     size: int | None = None,
-    memory: str = "auto",
+    memory: Memory = "auto",
 ) -> Dataset:
     """Load a data set by name or from a path.
 
@@ -71,7 +71,7 @@ def load_dataset(
         ('setosa', 'versicolor', 'virginica')
     """
     check_int(split_seed, "split_seed", minimum=0)
-    check_choice(memory, MEMORY, "memory")
+    check_choice(memory, MEMORIES, "memory")
     if size is not None:
         check_int(size, "size", minimum=1)
     name = str(name_or_path)
@@ -100,7 +100,7 @@ def load_dataset(
     return _load_path(path, split_seed, size, memory)
 
 
-def _load_path(path: Path, split_seed: int, size: int | None, memory: str) -> Dataset:
+def _load_path(path: Path, split_seed: int, size: int | None, memory: Memory) -> Dataset:
     layout = _layout(path)
     if layout == "npz":
         return load_npz(path, split_seed=split_seed)

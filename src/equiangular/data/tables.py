@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular._choices import Memory
 from equiangular._extras import require
 from equiangular._validate import check_int
 from equiangular.data.arrays import TEST_FRACTION
@@ -120,7 +121,7 @@ class Part:
 
 
 def from_tables(
-    parts: Sequence[Part], *, name: str, source: str, split_seed: int, size: int | None, memory: str
+    parts: Sequence[Part], *, name: str, source: str, split_seed: int, size: int | None, memory: Memory
 ) -> Dataset:
     """Make a data set of a training table and, if there is one, a test table.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ from equiangular.frames.spherical_code import (
     DENSE_WORK,
     OBJECTIVES,
     SMALL_PROBLEM,
+    Objective,
     Progress,
     spherical_code,
     work_of_a_step,
@@ -55,7 +57,7 @@ def spread_candidate(
     num_classes: int,
     dim: int,
     *,
-    objective: str = "max_cosine",
+    objective: Objective = "max_cosine",
     nonnegative: bool = False,
     seed: int = 0,
     steps: int | None = None,
@@ -95,7 +97,7 @@ def spread_candidate(
     steps = usual_steps if steps is None else steps
     if steps == 0 and closed is not None:
         return closed
-    settings = {
+    settings: dict[str, Any] = {
         "objective": objective,
         "steps": steps or _FEW_STEPS,
         "restarts": usual_restarts if restarts is None else restarts,
@@ -115,16 +117,16 @@ def spread_candidate(
     if closed is None or (objective == "softmax" and k > HULL_CLASSES):
         return optimised
     if objective == "softmax":
-        better = one_vs_rest_distance(closed.weight)[0].min() > one_vs_rest_distance(weight)[0].min()
+        better = bool(one_vs_rest_distance(closed.weight)[0].min() > one_vs_rest_distance(weight)[0].min())
     else:
-        better = closed.max_cosine < cosine_range(weight, chunk_size=chunk_size)[1]
+        better = cast("float", closed.max_cosine) < cosine_range(weight, chunk_size=chunk_size)[1]
     return closed if better else optimised
 
 
-def _decided_by_theory(k: int, d: int, objective: str, seed: int) -> Candidate | None:
+def _decided_by_theory(k: int, d: int, objective: Objective, seed: int) -> Candidate | None:
     """The optimum for this size, if one is known. Closed forms in float64, the largest in float32."""
     by = "Rankin 1955" if objective == "max_cosine" else "Jiang et al. 2024"
-    exact = {"seed": seed, "dtype": torch.float64}
+    exact: dict[str, Any] = {"seed": seed, "dtype": torch.float64}
     if k <= d + 1:
         return Candidate(simplex_etf(k, d, **exact), "simplex ETF", by)
     if k <= 2 * d:
@@ -136,7 +138,7 @@ def _decided_by_theory(k: int, d: int, objective: str, seed: int) -> Candidate |
     return Candidate(weight, code.name, code.source if objective == "max_cosine" else by, code.max_cosine)
 
 
-def _effort(k: int, d: int, objective: str) -> tuple[int, int]:
+def _effort(k: int, d: int, objective: Objective) -> tuple[int, int]:
     """Steps and restarts of the optimisation, 0 steps where it would take too long."""
     size = k * k * d
     if size <= SMALL_PROBLEM:

@@ -120,4 +120,5 @@ def orthonormal_dct(rows: Tensor) -> Tensor:
     factor = torch.full_like(angle, math.sqrt(1 / (2 * n)))
     factor[0] = math.sqrt(1 / (4 * n))
     # The real part of spectrum * exp(-i angle), without the complex product.
-    return spectrum.real * (angle.cos() * factor) + spectrum.imag * (angle.sin() * factor)
+    turned: Tensor = spectrum.real * (angle.cos() * factor) + spectrum.imag * (angle.sin() * factor)
+    return turned

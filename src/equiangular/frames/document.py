@@ -36,8 +36,10 @@ def simplex_equiangular_tight_frame(k: int, d: int, *, seed: int | None = None) 
         >>> M = simplex_equiangular_tight_frame(k, d)
         >>> for i in range(k):
         ...     for j in range(k):
-        ...         if i == j: assert np.isclose(M[i] @ M[j].T, 1)
-        ...         else: assert np.isclose(M[i] @ M[j].T, -1/(k-1))
+        ...         if i == j:
+        ...             assert np.isclose(M[i] @ M[j].T, 1)
+        ...         else:
+        ...             assert np.isclose(M[i] @ M[j].T, -1 / (k - 1))
 
     Source: Yang et al. 2022 (arXiv 2203.09081), definition 1.
     """

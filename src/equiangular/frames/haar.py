@@ -38,6 +38,6 @@ def haar_orthonormal(rows: int, columns: int, *, seed: int) -> Tensor:
     columns = check_int(columns, "columns", minimum=1)
     rows = check_int(rows, "rows", minimum=columns, hint=f"{columns} orthonormal columns need as many rows.")
     gaussian = torch.randn(rows, columns, generator=make_generator(seed), dtype=torch.float64, device="cpu")
+    q: Tensor
     q, r = torch.linalg.qr(gaussian)
-    sign = torch.where(r.diagonal() < 0, -1.0, 1.0).to(q)
-    return q * sign
+    return q * torch.where(r.diagonal() < 0, -1.0, 1.0).to(q)

@@ -64,7 +64,8 @@ def hadamard_frame(
             f"two of the {k} rows agree on all of the {d} columns drawn with seed={seed}. "
             f"Use spread_frame({k}, {d}), another seed, or more dimensions (at least {(k - 1).bit_length()})."
         )
-    return (signs.to(dtype) / d**0.5).to(device)
+    scaled: Tensor = signs.to(dtype) / d**0.5
+    return scaled.to(device)
 
 
 def _signs(rows: Tensor, columns: Tensor, dtype: torch.dtype) -> Tensor:

@@ -59,9 +59,9 @@ def hierarchy_gram(
     if superclasses is not None:
         if len(superclasses) != k:
             raise ValueError(f"superclasses has {len(superclasses)} entries for {k} classes; they must agree.")
-        paths = [((), (s,), (s, i)) for i, s in enumerate(superclasses)]
+        paths: list[tuple[Hashable, ...]] = [((), (s,), (s, i)) for i, s in enumerate(superclasses)]
     else:
-        paths = [_path(name, parents) for name in classes]
+        paths = [_path(name, parents or {}) for name in classes]
         roots = sorted({str(path[0]) for path in paths})
         if len(roots) > 1:
             raise ValueError(f"the classes must share one root, got {', '.join(roots)}. Add a common parent to these.")

@@ -6,13 +6,16 @@ that every device and every process gets the same bits, whichever other rows are
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor
 
 from equiangular._validate import check_choice, check_int, check_num_classes, values_are_readable
 from equiangular.frames.quadratic_code import quadratic_code, quadratic_code_rows
 
-CONSTRUCTIONS = ("random", "quadratic")
+Construction = Literal["random", "quadratic"]
+CONSTRUCTIONS: tuple[Construction, ...] = get_args(Construction)
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15
 _MIX_1, _MIX_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
@@ -22,7 +25,7 @@ def implicit_rows(
     dim: int,
     *,
     seed: int = 0,
-    construction: str = "random",
+    construction: Construction = "random",
     num_classes: int | None = None,
     dtype: torch.dtype | None = None,
 ) -> Tensor:

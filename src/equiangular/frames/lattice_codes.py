@@ -147,13 +147,13 @@ def elliptic_quadric(q: int) -> np.ndarray:
     form = np.zeros((6, 6), dtype=np.int64)  # Q(x) = x0 x1 + x2 x3 + x4^2 - other x5^2, twice its polarisation
     form[[0, 1, 2, 3], [1, 0, 3, 2]] = 1
     form[4, 4], form[5, 5] = 2, -2 * other
-    points = []
+    found = []
     for lead in range(6):
         rest = np.array(list(itertools.product(range(q), repeat=5 - lead)), dtype=np.int64)
         rest = rest.reshape(q ** (5 - lead), 5 - lead)
         vectors = np.concatenate([np.zeros((len(rest), lead), np.int64), np.ones((len(rest), 1), np.int64), rest], 1)
-        points.append(vectors[np.einsum("ni,ij,nj->n", vectors, form, vectors) % q == 0])
-    points = np.concatenate(points)
+        found.append(vectors[np.einsum("ni,ij,nj->n", vectors, form, vectors) % q == 0])
+    points = np.concatenate(found)
     adjacent = (points @ form @ points.T % q == 0).astype(np.float64)
     np.fill_diagonal(adjacent, 0)
     return _spectral(adjacent, q * (q**3 + 1) // (q + 1), -1 / q, 1 / q**2)

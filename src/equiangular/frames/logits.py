@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from equiangular._validate import check_choice, check_num_classes
 from equiangular.frames.closed_forms import minimal_coefficients
 
 
-def simplex_logits(x: Tensor, num_classes: int, *, basis: str) -> Tensor:
+def simplex_logits(x: Tensor, num_classes: int, *, basis: Literal["canonical", "minimal"]) -> Tensor:
     """``x @ simplex_etf(K, d, basis=basis).T`` without forming the frame.
 
     Canonical: sqrt(K/(K-1)) (x_k - mean_{j<K} x_j). Minimal: with s_j as in

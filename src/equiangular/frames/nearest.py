@@ -45,7 +45,8 @@ def nearest_simplex_etf(vectors: Tensor | np.ndarray) -> Tensor:
         raise ValueError(f"{k} vectors in d={d} dimensions have no simplex ETF near them: it needs d >= {k - 1}.")
     simplex = minimal_simplex(k).to(vectors.device)
     left, _, right = torch.linalg.svd(vectors.detach().double().T @ simplex, full_matrices=False)
-    return (simplex @ (left @ right).T).to(vectors.dtype)
+    nearest: Tensor = simplex @ (left @ right).T
+    return nearest.to(vectors.dtype)
 
 
 def etf_distance(vectors: Tensor | np.ndarray) -> Tensor:
@@ -82,4 +83,5 @@ def etf_distance(vectors: Tensor | np.ndarray) -> Tensor:
     if not float(norms.min()) > 0:  # on an accelerator the values have not been looked at yet
         raise ValueError(f"vectors has a zero-norm or NaN row (row {int(norms.argmin())}), which has no direction.")
     unit = vectors.detach().double() / norms
-    return torch.linalg.vector_norm(unit - nearest_simplex_etf(unit)) / vectors.shape[0] ** 0.5
+    distance: Tensor = torch.linalg.vector_norm(unit - nearest_simplex_etf(unit)) / vectors.shape[0] ** 0.5
+    return distance

@@ -51,11 +51,13 @@ def nearest_orientation(frame: Tensor, vectors: Tensor, seen: Tensor | None = No
     if seen is not None:
         target = torch.where(seen.to(target.device)[:, None], target, 0.0)
     left, _, right = torch.linalg.svd(target.T @ rows, full_matrices=False)
-    return (rows @ (left @ right).T).to(vectors.dtype)
+    turned: Tensor = rows @ (left @ right).T
+    return turned.to(vectors.dtype)
 
 
 def _coordinates(frame: Tensor) -> Tensor:
     """The rows in an orthonormal basis of their span: (K, rank), the same inner products."""
     left, values, _ = torch.linalg.svd(frame, full_matrices=False)
     rank = int((values > values[0] * max(frame.shape) * torch.finfo(values.dtype).eps).sum())
-    return left[:, :rank] * values[:rank]
+    coordinates: Tensor = left[:, :rank] * values[:rank]
+    return coordinates

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,7 @@ def orthoplex(
     num_classes: int,
     dim: int,
     *,
-    basis: str = "haar",
+    basis: Literal["haar", "canonical"] = "haar",
     seed: int = 0,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,

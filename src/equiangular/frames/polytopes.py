@@ -13,7 +13,8 @@ _GOLDEN = (1 + math.sqrt(5)) / 2
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
     """The rows divided by their norms; (N, n) float64."""
     vectors = np.asarray(vectors, dtype=np.float64)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
 
 
 def section(code: np.ndarray, axis: np.ndarray, cosine: float) -> np.ndarray:

@@ -145,7 +145,8 @@ def _kerdock(m: int, ids: Tensor) -> Tensor:
 
     def times(factor: Tensor) -> Tensor:
         """log(factor x) for x != 0; (B, 2^n - 1)."""
-        return (log[factor][:, None] + log[1:][None]) % (q - 1)
+        product: Tensor = (log[factor][:, None] + log[1:][None]) % (q - 1)
+        return product
 
     ax, nonzero = times(a), (a != 0)[:, None]
     half = torch.where((c != 0)[:, None], trace[exp[times(c)]], 0)
@@ -170,4 +171,4 @@ def _tables(m: int, device: torch.device) -> Tensor:
 
 # What torch.compiler.assume_constant_result does, without importing the compiler, which takes a second: the tables are
 # made once and taken as they are, also while rows are being compiled.
-_tables._dynamo_marked_constant = True
+_tables._dynamo_marked_constant = True  # type: ignore[attr-defined]  # a mark that the compiler looks for

@@ -72,9 +72,7 @@ def quadratic_nearest(
     return best
 
 
-def _merge(
-    best: tuple[Tensor, Tensor], products: Tensor, ids: Tensor, count: int, k: int
-) -> tuple[Tensor, Tensor]:
+def _merge(best: tuple[Tensor, Tensor], products: Tensor, ids: Tensor, count: int, k: int) -> tuple[Tensor, Tensor]:
     """The k largest of what there is and of the new pairs (+, -): numbers ids and ids + 1, products +p and -p."""
     size = products.abs()
     if int(ids.max()) + 1 >= count:  # a pair whose nearer half lies beyond the last class; the other is below 0

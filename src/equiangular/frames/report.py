@@ -83,9 +83,7 @@ class FrameReport:
         return "\n".join(f"{name:<20}{value}" for name, value in lines)
 
 
-def frame_report(
-    weight: Tensor | np.ndarray, *, progress: Callable[[int, int], None] | None = None
-) -> FrameReport:
+def frame_report(weight: Tensor | np.ndarray, *, progress: Callable[[int, int], None] | None = None) -> FrameReport:
     """Measure a set of class vectors, in float64 and tile by tile: O(K d + min(K, d)^2) memory beside one tile.
 
     Time: O(K^2 d) for the cosines, and where K <= d+1 a singular value decomposition of a d x (K-1) matrix.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor
 
@@ -11,7 +13,8 @@ from equiangular.frames.closed_forms import canonical_simplex, minimal_simplex, 
 from equiangular.frames.haar import haar_orthonormal
 from equiangular.frames.nonnegative import nonnegative_orthogonal_frame
 
-BASES = ("haar", "minimal", "canonical", "grouped", "dct")
+Basis = Literal["haar", "minimal", "canonical", "grouped", "dct"]
+BASES: tuple[Basis, ...] = get_args(Basis)
 _NEEDS_K = ("canonical", "grouped")
 
 
@@ -19,7 +22,7 @@ def simplex_etf(
     num_classes: int,
     dim: int | None = None,
     *,
-    basis: str = "haar",
+    basis: Basis = "haar",
     seed: int = 0,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -15,7 +16,8 @@ from equiangular.frames.bounds import rankin_bound
 from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range, smooth_max_cosine, smooth_softmax_margin
 from equiangular.frames.levenshtein import levenshtein_bound
 
-OBJECTIVES = ("max_cosine", "softmax")
+Objective = Literal["max_cosine", "softmax"]
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 _LADDER = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6)  # temperatures of the quasi-Newton method
 _STARTS = (0, 3, 4, 2)  # where on the ladder restart 0, 1, 2, 3, 4 = 0, ... begins: different basins are found
 SMALL_PROBLEM = 10**8  # K^2 d up to which the quasi-Newton method in float64 is used
@@ -28,7 +30,7 @@ def spherical_code(
     num_classes: int,
     dim: int,
     *,
-    objective: str = "max_cosine",
+    objective: Objective = "max_cosine",
     steps: int | None = None,
     restarts: int = 1,
     seed: int = 0,
@@ -104,7 +106,8 @@ def spherical_code(
     compute = torch.float64 if small and device.type != "mps" else torch.float32
     generator = make_generator(seed)
     total = restarts * (len(_LADDER) if small else steps)
-    best, best_value, done = None, math.inf, 0
+    best: Tensor
+    best_value, done = math.inf, 0
     for restart in range(restarts):
         start = normalize(torch.randn(k, d, generator=generator, dtype=torch.float64), dim=1).to(device, compute)
         x = start[None] if objective == "max_cosine" else torch.stack([start, start])
@@ -120,7 +123,7 @@ def spherical_code(
             best = x[0]
             break
         value = _measure(x, chunk_size)
-        if value < best_value:
+        if restart == 0 or value < best_value:
             best, best_value = x[0], value
         if objective == "max_cosine" and best_value <= max(levenshtein_bound(k, d), rankin_bound(k, d)) + tolerance:
             break
@@ -190,7 +193,7 @@ def _momentum(
         temperature = 0.35 * scale * coldest**progress
         size = 0.25 * reach * (1 + math.cos(math.pi * progress))
         exact = -math.inf
-        groups = [slice(None)]
+        groups: Sequence[slice | Tensor] = [slice(None)]
         if generator is not None:
             groups = torch.randperm(k, generator=generator).to(x.device).split(chunk_size)
         for group in groups:

@@ -16,7 +16,7 @@ from equiangular.frames.candidates import HULL_CLASSES, spread_candidate
 from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range
 from equiangular.frames.hull_distance import one_vs_rest_distance
 from equiangular.frames.levenshtein import levenshtein_bound
-from equiangular.frames.spherical_code import Progress
+from equiangular.frames.spherical_code import Objective, Progress
 
 _MEASURED_WORK = 2e13  # operations up to which every pair is measured, and not a sample of classes against all
 
@@ -25,7 +25,7 @@ def spread_frame(
     num_classes: int,
     dim: int,
     *,
-    objective: str = "max_cosine",
+    objective: Objective = "max_cosine",
     nonnegative: bool = False,
     seed: int = 0,
     steps: int | None = None,
@@ -98,7 +98,7 @@ def explain_frame(
     num_classes: int,
     dim: int,
     *,
-    objective: str = "max_cosine",
+    objective: Objective = "max_cosine",
     nonnegative: bool = False,
     seed: int = 0,
     chunk_size: int = CHUNK_SIZE,
@@ -138,8 +138,9 @@ def explain_frame(
     found = spread_candidate(num_classes, dim, **options, device=device, stacklevel=2)
     weight = found.weight.to(device=device, dtype=dtype or torch.get_default_dtype())
     k, d = weight.shape
-    report = {"num_classes": k, "dim": d, "objective": objective, "nonnegative": nonnegative, "seed": seed}
-    report |= {"construction": found.construction, "optimal": found.optimal, **_measure(weight, seed, chunk_size)}
+    report: dict[str, Any] = {"num_classes": k, "dim": d, "objective": objective, "seed": seed}
+    report |= {"nonnegative": nonnegative, "construction": found.construction, "optimal": found.optimal}
+    report |= _measure(weight, seed, chunk_size)
     report["proved_max_cosine"] = found.max_cosine
     report["bounds"] = {
         "rankin": rankin_bound(k, d),

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.jit import is_tracing  # type: ignore[attr-defined]  # torch's stubs leave it out
 from torch.nn import functional as F
 
 from equiangular._random import make_generator
@@ -19,11 +20,11 @@ from equiangular._validate import (
     check_positive,
 )
 from equiangular.heads.normalize import unit_normalize
-from equiangular.heads.projection import PROJECTIONS, make_projection
+from equiangular.heads.options import NORMS, SCALE_NAMES, ZERO_NORMS, Norm, ScaleName, ZeroNorm
+from equiangular.heads.projection import PROJECTIONS, Projection, make_projection
 from equiangular.heads.scale import DEFAULT_PROBABILITY, scale_for_probability
 
 Kind = Literal["fixed", "mapped", "learned"]
-NORMS = ("none", "batch", "batch-first")
 
 
 class Head(nn.Module, ABC):
@@ -56,10 +57,13 @@ class Head(nn.Module, ABC):
         ValueError: an argument out of its range, or a ``dim`` that neither the features nor a projection have.
     """
 
-    weight: Tensor | None
+    weight: Tensor  # None for 0 classes
     bias: Tensor | None
-    fixed_scale: Tensor | None
+    fixed_scale: Tensor  # None where the scale is learned
     log_scale: Tensor | None
+    dim: int
+    projection: nn.Module
+    norm: nn.Module
     _map_parameters: tuple[str, ...] = ("projection.",)  # beginnings of the names of a learned map's parameters
 
     def __init__(
@@ -67,13 +71,13 @@ class Head(nn.Module, ABC):
         in_features: int,
         num_classes: int,
         *,
-        norm: str = "none",
+        norm: Norm = "none",
         normalize: bool = True,
-        scale: float | str = "auto",
+        scale: float | ScaleName = "auto",
         drop_rate: float = 0.0,
-        projection: str | None = None,
+        projection: Projection | None = None,
         dim: int | None = None,
-        zero_norm: str = "keep",
+        zero_norm: ZeroNorm = "keep",
         seed: int = 0,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -85,7 +89,7 @@ class Head(nn.Module, ABC):
         self.normalize = bool(normalize)
         self.scale_option = _check_scale(scale)
         self.projection_kind = None if projection is None else check_choice(projection, PROJECTIONS, "projection")
-        self.zero_norm = check_choice(zero_norm, ("keep", "error"), "zero_norm")
+        self.zero_norm = check_choice(zero_norm, ZERO_NORMS, "zero_norm")
         make_generator(seed)  # checks the seed
         self.seed = int(seed)
         self._dim_option = dim
@@ -144,7 +148,7 @@ class Head(nn.Module, ABC):
         return self.class_vectors()[check_labels(labels, self.num_classes)]
 
     def _features(self, x: Tensor) -> Tensor:
-        tracing = torch.jit.is_tracing()  # sizes are tensors there
+        tracing = is_tracing()  # sizes are tensors there
         if not isinstance(x, Tensor) or x.ndim == 0 or (not tracing and x.shape[-1] != self.in_features):
             received = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
             raise ValueError(
@@ -158,7 +162,8 @@ class Head(nn.Module, ABC):
             if self.zero_norm == "error":
                 check_features(h, allow_zero=False)
             h = unit_normalize(h)
-        return self.feature_tap(h if x.ndim == 2 else h.reshape(*x.shape[:-1], self.dim))
+        tapped: Tensor = self.feature_tap(h if x.ndim == 2 else h.reshape(*x.shape[:-1], self.dim))
+        return tapped
 
     @property
     def scale(self) -> Tensor:
@@ -266,7 +271,7 @@ def _check_classes(num_classes: Any) -> int:
     return 0 if num_classes == 0 and not isinstance(num_classes, bool) else check_num_classes(num_classes)
 
 
-def _check_scale(scale: Any) -> float | str:
+def _check_scale(scale: Any) -> float | ScaleName:
     if isinstance(scale, str):
-        return check_choice(scale, ("auto", "learned"), "scale")
+        return check_choice(scale, SCALE_NAMES, "scale")
     return check_positive(scale, "scale", hint="Or pass 'auto' or 'learned'.")

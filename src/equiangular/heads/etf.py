@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor
@@ -12,6 +12,12 @@ from equiangular._renamed import warn_renamed
 from equiangular._validate import check_choice, have_values, values_are_readable
 from equiangular.frames import BASES, load_frame, simplex_etf, spread_frame, warn_unreachable
 from equiangular.heads.base import Head
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from equiangular.frames.simplex import Basis
+    from equiangular.heads.options import HeadOptions
 
 
 class ETFHead(Head):
@@ -49,14 +55,17 @@ class ETFHead(Head):
         in_features: int,
         num_classes: int,
         *,
-        basis: str = "haar",
+        basis: Basis | Literal["spread"] = "haar",
         prototypes: Tensor | str | Path | None = None,
-        **options: Any,
+        **options: Unpack[HeadOptions],
     ) -> None:
-        if basis == "best":
+        if cast("str", basis) == "best":
             warn_renamed('basis="best"', 'basis="spread"')
             basis = "spread"
-        self.basis = check_choice(basis, (*BASES, "spread"), "basis") if prototypes is None else "given"
+        known: tuple[Basis | Literal["spread"], ...] = (*BASES, "spread")
+        self.basis: Basis | Literal["spread", "given"] = "given"
+        if prototypes is None:
+            self.basis = check_choice(basis, known, "basis")
         self._reach_checked = False
         if isinstance(prototypes, (str, Path)):
             prototypes = load_frame(prototypes)
@@ -76,11 +85,12 @@ class ETFHead(Head):
         if self.dim < num_classes - 1:
             raise ValueError(
                 f"a simplex ETF of K={num_classes} classes needs features of width >= {num_classes - 1}, got "
-                f"d={self.dim}. Pass projection=\"linear\" (or \"mlp\") to learn a map to width {num_classes - 1}, or "
-                f"basis=\"spread\" for the class vectors of spread_frame({num_classes}, {self.dim})."
+                f'd={self.dim}. Pass projection="linear" (or "mlp") to learn a map to width {num_classes - 1}, or '
+                f'basis="spread" for the class vectors of spread_frame({num_classes}, {self.dim}).'
             )
-        place = {"device": like.device, "dtype": like.dtype}
-        return simplex_etf(num_classes, self.dim, basis=self.basis, seed=self.seed, **place)
+        return simplex_etf(
+            num_classes, self.dim, basis=self.basis, seed=self.seed, device=like.device, dtype=like.dtype
+        )
 
     def _features(self, x: Tensor) -> Tensor:
         h = super()._features(x)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from equiangular._renamed import warn_renamed
 from equiangular.frames import class_mean_frame
 from equiangular.heads.etf import ETFHead
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from equiangular.heads.options import ETFHeadOptions
 
 # Chosen on validation data, see docs/answer.md and experiments/RECIPE.md.
 FREE: dict[str, Any] = {"normalize": False}
@@ -30,7 +35,7 @@ def needs_projection(in_features: int, num_classes: int) -> bool:
 
 
 def recommended_head(
-    in_features: int, num_classes: int, *, class_means: Tensor | None = None, **options: Any
+    in_features: int, num_classes: int, *, class_means: Tensor | None = None, **options: Unpack[ETFHeadOptions]
 ) -> ETFHead:
     """A simplex ETF on features that are not normalised: logits = BatchNorm(x) M^T, M fixed.
 
@@ -77,7 +82,7 @@ def recommended_head(
     if class_means is not None:
         if len(class_means) != num_classes:
             raise ValueError(f"class_means has {len(class_means)} rows for {num_classes} classes; they must agree.")
-        vectors = class_mean_frame(class_means, options.get("dim", in_features), seed=options.get("seed", 0))
+        vectors = class_mean_frame(class_means, options.get("dim") or in_features, seed=options.get("seed", 0))
         return ETFHead(in_features, num_classes, **{**SIMILAR, "prototypes": vectors, **options})
     default = "linear" if needs_projection(in_features, num_classes) else None
     chosen = BARE if options.get("projection", default) is None else MAPPED

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from equiangular._renamed import warn_renamed
 from equiangular._validate import check_choice, did_you_mean
@@ -17,6 +18,11 @@ from equiangular.heads.random_vectors import RandomHead
 from equiangular.heads.recommended import recommended_head
 from equiangular.heads.rotated import RotatedETFHead
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from equiangular.heads.options import AnyHeadOptions
+
 HEADS: dict[str, type[Head]] = {
     "etf": ETFHead,
     "linear": LinearHead,
@@ -28,7 +34,7 @@ HEADS: dict[str, type[Head]] = {
 }
 
 
-def make_head(kind: str, in_features: int, num_classes: int, **options: Any) -> Head:
+def make_head(kind: str, in_features: int, num_classes: int, **options: Unpack[AnyHeadOptions]) -> Head:
     """The head called ``kind``: one of :data:`HEADS`, or ``"recommended"``.
 
     Args:
@@ -53,7 +59,8 @@ def make_head(kind: str, in_features: int, num_classes: int, **options: Any) -> 
     for name in options:
         if name not in known:
             raise ValueError(f"unknown option {name!r} of the head {kind!r}{did_you_mean(name, known)}")
-    return (recommended_head if recommended else head)(in_features, num_classes, **options)
+    make: Callable[..., Head] = recommended_head if recommended else head
+    return make(in_features, num_classes, **options)
 
 
 def _options(head: type[Head]) -> list[str]:

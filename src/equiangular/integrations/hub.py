@@ -89,8 +89,13 @@ def card_fields(
         ImportError: SciPy is missing.
 
     Example:
-        >>> fields = card_fields(data="digits", protocol="last epoch", seeds=[0, 1, 2], seed=0,
-        ...                      results={"balanced accuracy, %": [80.0, 82.0, 84.0]})
+        >>> fields = card_fields(
+        ...     data="digits",
+        ...     protocol="last epoch",
+        ...     seeds=[0, 1, 2],
+        ...     seed=0,
+        ...     results={"balanced accuracy, %": [80.0, 82.0, 84.0]},
+        ... )
         >>> fields["results"]
         [['balanced accuracy, %', '82.00 ± 4.97', '80.00, 82.00, 84.00']]
     """
@@ -160,6 +165,7 @@ class HubMixin(
 
             def forward(self, x):
                 return self.head(self.backbone(x))
+
 
         Net(64, 10).save_pretrained("folder", model_card_kwargs=card_fields(...))
         model = Net.from_pretrained("folder")

@@ -56,12 +56,15 @@ class ClassMembers:
         chosen = np.searchsorted(cumulative / cumulative[-1], uniform[:, 0], side="right")
         chosen = chosen.clip(max=len(self.counts) - 1)
         place = (uniform[:, 1] * self.counts[chosen]).astype(np.int64)
-        return self._order[self._first[chosen] + place]
+        positions: np.ndarray = self._order[self._first[chosen] + place]
+        return positions
 
     def count_of(self, labels: Any) -> np.ndarray:
         """Samples of the class of each of these labels, which must occur in the data."""
-        return self.counts[np.searchsorted(self._classes, np.asarray(labels))]
+        counts: np.ndarray = self.counts[np.searchsorted(self._classes, np.asarray(labels))]
+        return counts
 
     def counts_at(self, positions: Any) -> np.ndarray:
         """Samples of the class of each sample at these positions."""
-        return self.counts[self._class[np.asarray(positions)]]
+        counts: np.ndarray = self.counts[self._class[np.asarray(positions)]]
+        return counts

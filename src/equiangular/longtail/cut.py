@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from equiangular._checks import check_choice, check_imbalance_factor, check_int
+from equiangular._choices import PROFILES, PROTOCOLS, Profile, Protocol
 from equiangular.longtail._labels import label_array
-from equiangular.longtail.profiles import KINDS, counts_from_shares, profile_shares
+from equiangular.longtail.profiles import counts_from_shares, profile_shares
 
-PROTOCOLS = ("local", "cao2019")
-ORDERS = ("label", "size")
+Order = Literal["label", "size"]
+ORDERS: tuple[Order, ...] = get_args(Order)
 
 
 def long_tail_indices(
     targets: Any,
     imbalance_factor: float,
     *,
-    kind: str = "exp",
+    kind: Profile = "exp",
     n_max: int | None = None,
     seed: int = 0,
-    protocol: str = "local",
-    order: str = "label",
+    protocol: Protocol = "local",
+    order: Order = "label",
 ) -> np.ndarray:
     """Indices of a long-tailed subset of a labelled set.
 
@@ -64,7 +65,7 @@ def long_tail_indices(
     """
     labels = label_array(targets)
     check_imbalance_factor(imbalance_factor)
-    check_choice(kind, KINDS, "kind")
+    check_choice(kind, PROFILES, "kind")
     check_choice(protocol, PROTOCOLS, "protocol")
     check_choice(order, ORDERS, "order")
     check_int(seed, "seed", minimum=0)
@@ -102,7 +103,7 @@ def _largest_fit(available: np.ndarray, shares: list[float]) -> int:
     return n_max
 
 
-def _cao2019(classes: np.ndarray, members: np.ndarray, factor: float, kind: str, seed: int) -> np.ndarray:
+def _cao2019(classes: np.ndarray, members: np.ndarray, factor: float, kind: Profile, seed: int) -> np.ndarray:
     """The published procedure; its products are truncated as they come, rounding errors included."""
     n_max = len(members) / len(classes)
     if kind == "step" and len(classes) % 2:

@@ -60,7 +60,8 @@ class SubsetManifest:
 
         Example:
             >>> manifest = SubsetManifest.from_indices(
-            ...     [0, 2], [0, 0, 1], source="demo", seed=0, protocol="local", imbalance_factor=1)
+            ...     [0, 2], [0, 0, 1], source="demo", seed=0, protocol="local", imbalance_factor=1
+            ... )
             >>> manifest.counts, manifest.sha256[:8]
             ({0: 1, 1: 1}, '7db7deb0')
         """

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from equiangular._checks import check_choice, check_imbalance_factor, check_int
+from equiangular._choices import PROFILES, Profile
 from equiangular._validate import check_num_classes
 
-KINDS = ("exp", "step")
 
-
-def profile_shares(num_classes: int, imbalance_factor: float, *, kind: str = "exp") -> list[float]:
+def profile_shares(num_classes: int, imbalance_factor: float, *, kind: Profile = "exp") -> list[float]:
     """Sizes of the classes as shares of the largest one, n_c / n_max, before truncation.
 
     With imbalance factor f and K classes: exponential f^(-c/(K-1)); step 1 for the first ceil(K/2) classes and 1/f for
@@ -30,14 +29,14 @@ def profile_shares(num_classes: int, imbalance_factor: float, *, kind: str = "ex
     """
     classes = check_num_classes(num_classes)
     smallest = 1 / check_imbalance_factor(imbalance_factor)  # 1 / 100 is the very double 0.01 of the published code
-    check_choice(kind, KINDS, "kind")
+    check_choice(kind, PROFILES, "kind")
     if kind == "step":
         majority = classes - classes // 2
         return [1.0] * majority + [smallest] * (classes - majority)
     return [smallest ** (c / (classes - 1.0)) for c in range(classes)]
 
 
-def long_tail_counts(n_max: Any, num_classes: int, imbalance_factor: float, *, kind: str = "exp") -> list[int]:
+def long_tail_counts(n_max: Any, num_classes: int, imbalance_factor: float, *, kind: Profile = "exp") -> list[int]:
     """Samples per class of a long-tailed set, the largest class first.
 
     Exponential profile (Cui et al., CVPR 2019; Cao et al., NeurIPS 2019): n_c = floor(n_max f^(-c/(K-1))).

@@ -128,9 +128,7 @@ def test_an_epoch_taken_up_in_the_middle(start: int) -> None:
 def test_the_class_balanced_sampler() -> None:
     labels = torch.tensor([0] * 90 + [1] * 10)
     budget = Budget(batch_size=20, sampler="class-balanced")
-    batches = Batches(
-        torch.zeros(100, 1), labels, budget, seed=0, prepare=as_float, device=torch.device("cpu")
-    )
+    batches = Batches(torch.zeros(100, 1), labels, budget, seed=0, prepare=as_float, device=torch.device("cpu"))
     drawn = torch.cat([b.target for e in range(20) for b in batches.epoch(e)])
     assert len(drawn) == 2000
     assert abs(float(drawn.float().mean()) - 0.5) < 0.05

@@ -56,6 +56,7 @@ def test_before_the_first_step_a_rotation_is_the_fixed_method(toy, name):
     assert first == toy.train(get_method(name.removeprefix("rotated-")), steps=1)[0][0]
     assert torch.isfinite(torch.tensor(first))
 
+
 HEADS = {
     "linear": "focal cb-ce cb-focal las arb ce la vs crt crt-las tau-norm wb",
     "cosine": "ce la ldam ldam-drw",

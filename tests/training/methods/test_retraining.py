@@ -12,12 +12,7 @@ from equiangular.heads import ETFHead, LinearHead
 from equiangular.posthoc.tau_norm import choose_tau
 from equiangular.training import Budget
 from equiangular.training.methods import StoredFeatures, get_method
-from equiangular.training.methods.retraining import (
-    class_balanced_indices,
-    max_norm_,
-    reinitialized,
-    retrain_classifier,
-)
+from equiangular.training.methods.retraining import class_balanced_indices, max_norm_, reinitialized, retrain_classifier
 
 CRT, SMOOTH = get_method("linear-crt"), get_method("linear-crt-las")
 TAU, BOUNDED = get_method("linear-tau-norm"), get_method("linear-wb")

@@ -22,7 +22,7 @@ def equinorm(means: Tensor) -> Tensor:
 
     Source: Papyan et al. 2020.
     """
-    norms = torch.linalg.vector_norm(means, dim=1)
+    norms: Tensor = torch.linalg.vector_norm(means, dim=1)
     return norms.std(correction=0) / norms.mean()
 
 

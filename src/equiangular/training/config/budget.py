@@ -6,12 +6,17 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from equiangular._checks import check_choice, check_int, check_non_negative, check_positive, did_you_mean
 
-OPTIMIZERS = ("sgd", "adamw")
-SCHEDULES = ("cosine", "constant", "step")
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Optimizer = Literal["sgd", "adamw"]
+OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
+Schedule = Literal["cosine", "constant", "step"]
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,12 @@ class Budget:
 
     epochs: int = 40
     batch_size: int = 64
-    optimizer: str = "sgd"
+    optimizer: Optimizer = "sgd"
     learning_rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
     warmup_epochs: int = 2
-    schedule: str = "cosine"
+    schedule: Schedule = "cosine"
     clip_norm: float = 0.0
     ema: float = 0.0
     sampler: str = "uniform"
@@ -81,7 +86,7 @@ class Budget:
                 raise ValueError(f"unknown budget field {key!r}{did_you_mean(key, known)}")
         return cls(**values)
 
-    def with_changes(self, **changes: Any) -> Budget:
+    def with_changes(self, **changes: Any) -> Self:
         """A copy with the given fields changed; ``None`` leaves a field as it is."""
         return replace(self, **{k: v for k, v in changes.items() if v is not None})
 

@@ -112,6 +112,7 @@ def _of_type(value: Any, hint: Any, name: str) -> Any:
     if typing.get_origin(hint) in (types.UnionType, typing.Union):  # X | None
         hint = next(option for option in typing.get_args(hint) if option is not type(None))
     origin = typing.get_origin(hint) or hint
+    origin = str if origin is typing.Literal else origin  # which of them, the configuration checks
     if origin is float and isinstance(value, str):  # YAML reads 1e-3 as a text
         try:
             return float(value)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
 from equiangular._checks import check_choice, check_imbalance_factor, check_int, check_positive
+from equiangular._choices import MEMORIES, PROFILES, PROTOCOLS, Memory, Profile, Protocol
 from equiangular.training.config.budget import Budget, check_share, fingerprint
 
-ACCELERATORS = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
-STRATEGIES = ("auto", "ddp", "fsdp")
+Accelerator = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
+Strategy = Literal["auto", "ddp", "fsdp"]
+ACCELERATORS: tuple[Accelerator, ...] = get_args(Accelerator)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Numerics:
         accumulate: parts that a batch is computed in, one after the other, to save memory. BatchNorm sees the parts.
     """
 
-    precision: str = "32-true"
+    precision: Precision = "32-true"
     accumulate: int = 1
 
     def __post_init__(self) -> None:
@@ -53,10 +57,10 @@ class Hardware(Numerics):
         'auto'
     """
 
-    accelerator: str = "auto"
+    accelerator: Accelerator = "auto"
     devices: int = 1
     num_nodes: int = 1
-    strategy: str = "auto"
+    strategy: Strategy = "auto"
     compile: bool = False
     channels_last: bool = False
     workers: int = 0
@@ -98,20 +102,20 @@ class DataOptions:
     data: str = "digits"
     root: str | None = None
     size: int | None = None
-    memory: str = "auto"
+    memory: Memory = "auto"
     split_seed: int = 0
     imbalance: float = 1.0
-    profile: str = "exp"
-    protocol: str = "local"
+    profile: Profile = "exp"
+    protocol: Protocol = "local"
     subset_seed: int = 0
     validation: float = 0.2
     thresholds: tuple[int, int] = (20, 100)
 
     def __post_init__(self) -> None:
         check_imbalance_factor(self.imbalance)
-        check_choice(self.profile, ("exp", "step"), "profile")
-        check_choice(self.protocol, ("local", "cao2019"), "protocol")
-        check_choice(self.memory, ("auto", "memory", "stream"), "memory")
+        check_choice(self.profile, PROFILES, "profile")
+        check_choice(self.protocol, PROTOCOLS, "protocol")
+        check_choice(self.memory, MEMORIES, "memory")
         if self.size is not None:
             check_int(self.size, "size", minimum=1)
         for name in ("split_seed", "subset_seed"):

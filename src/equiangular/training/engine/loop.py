@@ -33,7 +33,7 @@ def make_optimizer(module: nn.Module, budget: Budget) -> torch.optim.Optimizer:
         'AdamW'
     """
     learned = [p for p in module.parameters() if p.requires_grad]
-    common = {"lr": budget.learning_rate, "weight_decay": budget.weight_decay}
+    common: dict[str, Any] = {"lr": budget.learning_rate, "weight_decay": budget.weight_decay}
     if budget.optimizer == "adamw":
         return torch.optim.AdamW(learned, betas=(budget.momentum, 0.999), **common)
     return torch.optim.SGD(learned, momentum=budget.momentum, nesterov=budget.momentum > 0, **common)

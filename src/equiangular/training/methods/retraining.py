@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -97,7 +98,7 @@ def retrain_classifier(
             f"{len(labels)} samples. A fixed head cannot be retrained: use a 'linear' or 'cosine' one."
         )
     counts = torch.bincount(labels, minlength=head.num_classes).to(features.dtype)
-    common = {"lr": budget.learning_rate, "weight_decay": budget.weight_decay}
+    common: dict[str, Any] = {"lr": budget.learning_rate, "weight_decay": budget.weight_decay}
     optimizer = torch.optim.SGD(learned, momentum=budget.momentum, nesterov=budget.momentum > 0, **common)
     bounds, step, number = batch_bounds(len(labels), budget.batch_size), 0, len(labels)
     with isolated_rng(seed):

@@ -114,7 +114,7 @@ class _InFolder(Watcher):
         self.rows: list[dict[str, Any]] = []
         self.saved = time.monotonic()
         self.loggers: list[Any] = []
-        self.guard = StopSignals()
+        self.guard: StopSignals = StopSignals()
 
     def start(self, run: TrialRun) -> None:
         """From the last checkpoint, if there is one."""

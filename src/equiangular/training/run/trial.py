@@ -160,9 +160,9 @@ class TrialRun:
         return ModelInfo(
             method=self.method.name,
             backbone=self.backbone,
-            class_counts=split.class_counts,
-            mean=split.mean.flatten(),
-            std=split.std.flatten(),
+            class_counts=tuple(split.class_counts.tolist()),
+            mean=tuple(split.mean.flatten().tolist()),
+            std=tuple(split.std.flatten().tolist()),
             balance=sampler_alpha(trial.sampler),
             **{name: getattr(data, name) for name in ("input_shape", "class_names", "kind", "vocabulary", "columns")},
             **{name: getattr(trial, name) for name in ("width", "size", "seed", "thresholds")},
