@@ -7,7 +7,7 @@ from typing import Any
 
 from equiangular._extras import require
 from equiangular._files import write_atomically
-from equiangular.records import Comparison
+from equiangular.records import Answer, Comparison, Contrast
 
 
 def template(name: str) -> Any:
@@ -54,15 +54,15 @@ def comparison_figure(results: Comparison) -> Any:
         ImportError: matplotlib is missing.
     """
     rows = results.rows[::-1]
-    answered = results.answer is not None and results.answer.contrast is not None
-    height = 0.46 * len(rows) + 1.6
-    effect = 0.32 * (1 + len(results.answer.secondary)) + 1.0 if results.answer and answered else 0
-    figure = new_figure(11, height + effect)
-    if answered:
-        top, bottom = figure.subfigures(2, 1, height_ratios=(effect, height))
-        _draw_effects(top.subplots(), results)
+    height, answer = 0.46 * len(rows) + 1.6, results.answer
+    if answer is None or answer.contrast is None:
+        figure = bottom = new_figure(11, height)
     else:
-        bottom = figure
+        contrasts = [answer.contrast, *answer.secondary]
+        effect = 0.32 * len(contrasts) + 1.0
+        figure = new_figure(11, height + effect)
+        top, bottom = figure.subfigures(2, 1, height_ratios=(effect, height))
+        _draw_effects(top.subplots(), answer, contrasts, {row.method: row.label for row in results.rows})
     left, right = bottom.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     for position, row in enumerate(rows):
         color, cell = COLORS[row.kind], row.measures["balanced_accuracy"]
@@ -88,11 +88,8 @@ def comparison_figure(results: Comparison) -> Any:
     return figure
 
 
-def _draw_effects(axes: Any, results: Comparison) -> None:
+def _draw_effects(axes: Any, answer: Answer, contrasts: list[Contrast], labels: dict[str, str]) -> None:
     """Fixed minus learned with its interval and the margin; the other fixed heads below, in grey."""
-    answer = results.answer
-    labels = {row.method: row.label for row in results.rows}
-    contrasts = [answer.contrast, *answer.secondary]
     axes.axvspan(-answer.margin, answer.margin, color="0.9", zorder=0, label=f"margin of {answer.margin:g}")
     axes.axvline(0, color="black", linewidth=0.8)
     for place, contrast in enumerate(contrasts):
@@ -105,7 +102,9 @@ def _draw_effects(axes: Any, results: Comparison) -> None:
     axes.set_yticks(range(len(contrasts)), [labels[c.fixed] for c in contrasts])
     axes.get_yticklabels()[0].set_fontweight("bold")
     axes.set_ylim(len(contrasts) - 0.4, -0.6)
-    axes.set_xlabel(f"points of balanced accuracy minus {labels[answer.learned]}, interval over runs and test samples")
+    axes.set_xlabel(
+        f"points of balanced accuracy minus {labels[contrasts[0].learned]}, interval over runs and test samples"
+    )
     axes.set_title(f"{answer.word}: a fixed classifier minus a learned one", loc="left", fontsize=10)
     axes.grid(axis="x", alpha=0.3)
     axes.legend(loc="best", frameon=False, fontsize=8)
