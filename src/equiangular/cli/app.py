@@ -36,11 +36,13 @@ def catalogue(
 
 
 def _rows(kind: str) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+    rows: list[tuple[str, ...]]
     if kind == "methods":
         from equiangular.training.methods import METHODS
 
+        # What its head is for ten classes; with more classes than dimensions the recommended one needs a map.
         rows = [(m.name, m.label, m.build_head(64, 10, seed=0).kind, m.source) for m in METHODS.values()]
-        return rows, ("method", "what it is", "classifier", "source")
+        return rows, ("method", "what it is", "class vectors", "source")
     if kind == "recipes":
         from equiangular.training.config.files import RECIPES
 

@@ -153,7 +153,7 @@ class ArrowImages(Sequence[Source]):
 
 
 def image_inputs(
-    parts: Sequence[tuple[ImageSource, np.ndarray]], *, size: int | None, memory: str
+    parts: Sequence[tuple[ImageSource, np.ndarray]], *, size: int | None, memory: Memory
 ) -> list[Tensor | EncodedImages]:
     """The inputs of each part.
 

@@ -90,7 +90,7 @@ def _list(folder: Path, present: list[str], names: list[str] | None = None) -> t
     return files, np.array(labels, dtype=np.int64)
 
 
-def load_parquet(path: str | Path, *, split_seed: int = 0, size: int | None = None, memory: str = "auto") -> Dataset:
+def load_parquet(path: str | Path, *, split_seed: int = 0, size: int | None = None, memory: Memory = "auto") -> Dataset:
     """Read ``train.parquet`` and ``test.parquet`` of a folder, or a single file.
 
     The column ``label`` holds class indices, with names in the metadata that ``datasets`` writes (without names, or as

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular._choices import Memory
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_int, did_you_mean
 from equiangular.data.arrays import from_arrays
@@ -72,7 +73,7 @@ _TORCHVISION_TEST = ("test", "val", "valid")
 
 
 def load_torchvision(
-    name: str, *, root: str | Path, split_seed: int = 0, size: int | None = None, memory: str = "auto"
+    name: str, *, root: str | Path, split_seed: int = 0, size: int | None = None, memory: Memory = "auto"
 ) -> Dataset:
     """Read a classification set of torchvision, which downloads it on the first use where it can.
 
@@ -162,7 +163,7 @@ _TRAIN = "train"
 _TEST = ("test", "validation", "valid", "val", "dev")
 
 
-def load_hugging_face(text: str, *, split_seed: int = 0, size: int | None = None, memory: str = "auto") -> Dataset:
+def load_hugging_face(text: str, *, split_seed: int = 0, size: int | None = None, memory: Memory = "auto") -> Dataset:
     """Read a data set through ``datasets.load_dataset``: from the hub (downloaded once), or a local folder.
 
     The split ``train`` is the training pool; the test part is ``test`` if it has labels, else ``validation``; without
