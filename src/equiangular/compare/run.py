@@ -174,9 +174,15 @@ class Comparing:
         return inner, content_digest(inner)
 
     def validation_scores(self, tuned: Mapping[str, Tuned], records: list[TrialRecord]) -> dict[str, float]:
-        """What heads are chosen by: the scores of the tuning; where one has none, those of the runs' held-out parts."""
+        """What heads are chosen by: the mean over the runs of the score on their held-out parts.
+
+        A score of the tuning is the best of several and flatters; these are fresh. Where the data are cut to a long
+        tail the held-out parts have no sample of the rarest classes, so there the scores of the tuning decide, if every
+        method has one.
+        """
         scores = {name: value for one in tuned.values() for name, value in one.validation.items()}
-        if all(method.name in scores for group in self.groups for method in group):
+        known = all(method.name in scores for group in self.groups for method in group)
+        if known and self.config.trial.imbalance != 1:
             return scores
         of_runs: dict[str, list[float]] = {}
         for record in records:
