@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_int
+from equiangular.data import content_digest
 from equiangular.data.split import Split
 from equiangular.longtail import SubsetManifest, class_groups
 from equiangular.measures import measure_collapse
@@ -136,7 +137,9 @@ def run_of(path: str | Path) -> RunFolder:
 
 def training_split(folder: RunFolder, config: TrainConfig, *, root: str | None = None) -> Split:
     """The parts of the data that a run was made of; raise if they are not those that its manifest names."""
-    split = split_of(config, load_data(config.with_changes(root=root)))
+    dataset = load_data(config.with_changes(root=root))
+    split = split_of(config, dataset)
+    folder.check_data(content_digest(dataset))
     if folder.manifest.exists() and (known := SubsetManifest.load(folder.manifest)) != split.manifest:
         raise ValueError(
             f"the data {config.data!r} have changed since the run {str(folder.path)!r}: the hash of its training "

@@ -48,6 +48,20 @@ class RunFolder:
         again = {} if before is None else {"resumed": [*before.pop("resumed", []), origin]}
         write_json(self.provenance, {**(before or origin), **again})
 
+    def check_data(self, content: dict[str, str]) -> None:
+        """Raise if the data are not those that the run was started with, naming the parts that differ.
+
+        Args:
+            content: see :func:`equiangular.data.content_digest`.
+        """
+        stored = read_json(self.provenance).get("content", {}) if self.provenance.exists() else {}
+        changed = [part for part, digest in stored.items() if content.get(part) != digest]
+        if changed:
+            raise ValueError(
+                f"the data have changed since the run {str(self.path)!r} was started: the {', '.join(changed)} are not "
+                "the same any more. Bring the old data back, or start a new run in another folder (--output)."
+            )
+
     def read_config(self) -> TrainConfig:
         """The configuration the run was started with."""
         if not self.config.is_file():

@@ -56,14 +56,20 @@ def train(config: TrainConfig, output: str | Path, *, progress: Progress | None 
     folder = RunFolder(prepare_folder(output))
     if folder.config.exists():
         check_same(config.decisive(), folder.read_config().decisive(), folder.path)
+    finished = folder.results.exists()
     fabric = make_fabric(config)
-    with fabric.rank_zero_first():
-        dataset = load_data(config)
+    try:
+        with fabric.rank_zero_first():
+            dataset = load_data(config)
+    except ValueError:
+        if finished:  # the data are gone; what was measured on them is not
+            return folder.read_results()
+        raise
     content = content_digest(dataset)
-    if folder.results.exists():
-        results = folder.read_results()
-        check_same_data(content, results.get("content", content), folder)
-        return results
+    if finished or folder.checkpoint.exists():
+        folder.check_data(content)
+    if finished:
+        return folder.read_results()
     watcher = _InFolder(config, folder, content, progress)
     try:
         run, (final,) = run_trial(config, dataset, hardware=config, fabric=fabric, watcher=watcher)
@@ -90,17 +96,6 @@ def resume(output: str | Path, *, progress: Progress | None = None, **changes: A
             :func:`train`.
     """
     return train(replace(RunFolder(output).read_config(), **changes), output, progress=progress)
-
-
-def check_same_data(content: dict[str, str], stored: dict[str, str], folder: RunFolder) -> None:
-    """Raise if the data are not those that a run was started with, naming the parts that differ."""
-    changed = [part for part in stored if content.get(part) != stored[part]]
-    if changed:
-        raise ValueError(
-            f"the data have changed since the run {str(folder.path)!r} was started: its {', '.join(changed)} "
-            f"{'is' if len(changed) == 1 else 'are'} not the same any more. Bring the old data back to go on, or start "
-            "a new run in another folder (--output)."
-        )
 
 
 class _InFolder(Watcher):
@@ -134,7 +129,8 @@ class _InFolder(Watcher):
         """Where the result comes from."""
         processes = {"processes": self.fabric.world_size, "device": str(self.fabric.device)}
         seeds = {"seed": self.config.seed, "subset": self.config.subset_seed, "split": self.config.split_seed}
-        return {**provenance(), **processes, "seeds": seeds, "manifest_sha256": self.run.split.manifest.sha256}
+        data = {"manifest_sha256": self.run.split.manifest.sha256, "content": self.content}
+        return {**provenance(), **processes, "seeds": seeds, **data}
 
     def after_step(self, training: Training) -> None:
         """Show progress; leave a checkpoint when told to stop or when the time has come."""
