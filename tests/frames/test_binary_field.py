@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from equiangular.frames.binary_field import field_tables
+from equiangular.frames.quadratic_code import field_tables
 
 
 def carryless_product(a: int, b: int) -> int:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from equiangular._files import cache_folder
-from equiangular.frames.cache import cached_frame
+from equiangular.frames.io import cached_frame
 
 KEY = {"construction": "test", "num_classes": 3, "seed": 0}
 FRAME = torch.arange(12, dtype=torch.float64).reshape(3, 4)

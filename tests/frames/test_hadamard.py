@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equiangular.frames.hadamard import hadamard_frame
+from equiangular.frames.orthogonal import hadamard_frame
 
 
 def sylvester(n: int) -> torch.Tensor:

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equiangular.frames.checks import is_simplex_etf
-from equiangular.frames.hierarchy import hierarchy_frame, hierarchy_gram
+from equiangular.frames.similarity import hierarchy_frame, hierarchy_gram
 
 CLASSES = ["cat", "dog", "car", "lorry", "rose"]
 PARENTS = {

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from equiangular.frames.hull_distance import one_vs_rest_distance
+from equiangular.frames.code_objectives import one_vs_rest_distance
 from equiangular.frames.known_codes import known_code
-from equiangular.frames.orthoplex import orthoplex
+from equiangular.frames.orthogonal import orthoplex
 from equiangular.frames.simplex import simplex_etf
 
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equiangular.frames.levenshtein import _largest_jacobi_zero, levenshtein_bound
+from equiangular.frames.bounds import _largest_jacobi_zero, levenshtein_bound
 
 # Sharp configurations (Cohn and Kumar 2007, table 1): the bound is attained.
 SHARP = [

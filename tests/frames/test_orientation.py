@@ -6,7 +6,7 @@ from scipy.linalg import orthogonal_procrustes
 from equiangular import simplex_etf
 from equiangular.frames import nearest_orientation, nearest_simplex_etf
 from equiangular.frames.closed_forms import minimal_simplex
-from equiangular.frames.orthoplex import orthoplex
+from equiangular.frames.orthogonal import orthoplex
 
 
 def randn(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from equiangular.frames.orthoplex import orthoplex
+from equiangular.frames.orthogonal import orthoplex
 
 
 @pytest.mark.parametrize("basis", ["haar", "canonical"])

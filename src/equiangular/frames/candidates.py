@@ -10,13 +10,11 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_choice, check_int, check_num_classes
-from equiangular.frames.cache import cached_frame
-from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range
-from equiangular.frames.haar import haar_orthonormal
-from equiangular.frames.hull_distance import one_vs_rest_distance
+from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range, one_vs_rest_distance
+from equiangular.frames.io import cached_frame
 from equiangular.frames.known_codes import KNOWN_CODES, find_known_code, known_code, working_dtype
 from equiangular.frames.nonnegative import nonnegative_orthogonal_frame
-from equiangular.frames.orthoplex import orthoplex
+from equiangular.frames.orthogonal import haar_orthonormal, orthoplex
 from equiangular.frames.quadratic_code import quadratic_code, quadratic_code_rows
 from equiangular.frames.simplex import simplex_etf
 from equiangular.frames.spherical_code import (

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_int, check_num_classes, check_positive
-from equiangular.frames.haar import haar_orthonormal
+from equiangular.frames.orthogonal import haar_orthonormal
 
 
 def frame_from_gram(

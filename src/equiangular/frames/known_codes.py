@@ -14,7 +14,7 @@ from torch import Tensor
 
 from equiangular._validate import check_int, check_num_classes
 from equiangular.frames import lattice_codes, polytopes
-from equiangular.frames.haar import haar_orthonormal
+from equiangular.frames.orthogonal import haar_orthonormal
 from equiangular.frames.quadratic_code import QuadraticCode, quadratic_code, quadratic_code_rows
 
 

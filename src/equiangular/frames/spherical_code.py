@@ -12,9 +12,8 @@ from torch.nn.functional import normalize
 
 from equiangular._random import make_generator
 from equiangular._validate import check_choice, check_int, check_num_classes, check_positive
-from equiangular.frames.bounds import rankin_bound
+from equiangular.frames.bounds import levenshtein_bound, rankin_bound
 from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range, smooth_max_cosine, smooth_softmax_margin
-from equiangular.frames.levenshtein import levenshtein_bound
 
 Objective = Literal["max_cosine", "softmax"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)

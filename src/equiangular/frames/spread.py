@@ -11,11 +11,9 @@ from torch import Tensor
 
 from equiangular._random import make_generator
 from equiangular._renamed import warn_renamed
-from equiangular.frames.bounds import rankin_bound, welch_bound
+from equiangular.frames.bounds import levenshtein_bound, rankin_bound, welch_bound
 from equiangular.frames.candidates import HULL_CLASSES, spread_candidate
-from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range
-from equiangular.frames.hull_distance import one_vs_rest_distance
-from equiangular.frames.levenshtein import levenshtein_bound
+from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range, one_vs_rest_distance
 from equiangular.frames.spherical_code import Objective, Progress
 
 _MEASURED_WORK = 2e13  # operations up to which every pair is measured, and not a sample of classes against all

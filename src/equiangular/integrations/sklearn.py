@@ -12,7 +12,7 @@ import torch
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_class_counts, check_int, check_positive
 from equiangular.integrations._table_network import LOSSES, TableNetwork, train
-from equiangular.longtail.split import holdout_indices
+from equiangular.longtail.counts import holdout_indices
 from equiangular.posthoc import Calibration, calibrate_prior_correction, prior_corrected_logits
 
 _base = require("sklearn.base", extra="sklearn", purpose="ETFClassifier")

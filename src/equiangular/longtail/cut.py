@@ -8,8 +8,8 @@ import numpy as np
 
 from equiangular._checks import check_choice, check_imbalance_factor, check_int
 from equiangular._choices import PROFILES, PROTOCOLS, Profile, Protocol
-from equiangular.longtail._labels import label_array
-from equiangular.longtail.profiles import counts_from_shares, profile_shares
+from equiangular.longtail.counts import counts_from_shares, profile_shares
+from equiangular.longtail.labels import label_array
 
 Order = Literal["label", "size"]
 ORDERS: tuple[Order, ...] = get_args(Order)

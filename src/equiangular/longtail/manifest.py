@@ -12,7 +12,7 @@ import numpy as np
 
 from equiangular._checks import check_imbalance_factor
 from equiangular._files import read_json, write_text
-from equiangular.longtail._labels import label_array
+from equiangular.longtail.labels import label_array
 
 _FORMAT = "equiangular-subset-1"
 
