@@ -16,8 +16,7 @@ def welch_bound(num_classes: int, dim: int) -> float:
     :func:`rankin_bound` is the bound that counts.
 
     Args:
-        num_classes: K >= 2.
-        dim: d >= 1.
+        num_classes, dim: K >= 2 and d >= 1.
 
     Returns:
         The bound, in [0, 1].
@@ -42,8 +41,7 @@ def rankin_bound(num_classes: int, dim: int) -> float:
     basis). For K > 2d the largest cosine is above 0, and the Levenshtein bound says more.
 
     Args:
-        num_classes: K >= 2.
-        dim: d >= 1.
+        num_classes, dim: K >= 2 and d >= 1.
 
     Returns:
         The bound, in [-1, 0].
@@ -82,8 +80,7 @@ def levenshtein_bound(num_classes: int, dim: int) -> float:
     and 2d the exact answer is 0 (Rankin 1955), above this bound.
 
     Args:
-        num_classes: K >= 2.
-        dim: d >= 1.
+        num_classes, dim: K >= 2 and d >= 1.
 
     Returns:
         A lower bound on max_{i != j} <w_i, w_j>, in [-1, 1].
@@ -95,9 +92,8 @@ def levenshtein_bound(num_classes: int, dim: int) -> float:
         >>> round(levenshtein_bound(12, 3), 6), round(levenshtein_bound(240, 8), 6)  # icosahedron, E8 roots
         (0.447214, 0.5)
 
-    Source:
-        Levenshtein, "Universal bounds for codes and designs", Handbook of Coding Theory, 1998, section 5;
-        Delsarte, Goethals, Seidel, "Spherical codes and designs", Geometriae Dedicata 6, 1977.
+    Source: Levenshtein, "Universal bounds for codes and designs", Handbook of Coding Theory, 1998, section 5; Delsarte,
+    Goethals, Seidel, "Spherical codes and designs", Geometriae Dedicata 6, 1977.
     """
     k_classes = check_num_classes(num_classes)
     d = check_int(dim, "dim", minimum=1, hint="A class vector needs at least one coordinate.")

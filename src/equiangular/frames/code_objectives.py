@@ -37,8 +37,7 @@ def one_vs_rest_distance(
         >>> lower.allclose(upper), round(float(upper[0]), 6)
         (True, 1.414214)
 
-    Source:
-        Jiang et al., ICML 2024, definition of the softmax code; O'Donoghue and Candès 2015 for the restarts.
+    Source: Jiang et al., ICML 2024, definition of the softmax code; O'Donoghue and Candès 2015 for the restarts.
     """
     check_features(weight, name="weight")
     check_num_classes(weight.shape[0])
@@ -188,8 +187,7 @@ def smooth_softmax_margin(
         >>> smooth_softmax_margin(weight, weight, 0.01)[1]  # the two are at distance 2
         -2.0
 
-    Source:
-        Jiang et al., "Generalized neural collapse for a large number of classes", ICML 2024, section 3.
+    Source: Jiang et al., "Generalized neural collapse for a large number of classes", ICML 2024, section 3.
     """
     largest, total = -math.inf, 0.0
     to_weight, to_directions = torch.zeros_like(weight), torch.zeros_like(directions)

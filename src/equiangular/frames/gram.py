@@ -31,8 +31,7 @@ def frame_from_gram(
         seed: seed of the orientation.
         atol: how far from symmetric, from 1 on the diagonal and below 0 in the eigenvalues G may be; eigenvalues up
             to K times this do not count towards the rank.
-        device: device of the result.
-        dtype: dtype of the result, torch's default if None; computed in float64.
+        device, dtype: of the result, torch's defaults if None; computed in float64.
 
     Returns:
         (K, d) with unit rows.
@@ -95,9 +94,8 @@ def nearest_correlation(matrix: Tensor, *, tolerance: float = 1e-9, steps: int =
                 [0.7607, 1.0000, 0.7607],
                 [0.1573, 0.7607, 1.0000]], dtype=torch.float64)
 
-    Source:
-        Higham, "Computing the nearest correlation matrix - a problem from finance", IMA J. Numer. Anal. 22, 2002,
-        algorithm 3.3.
+    Source: Higham, "Computing the nearest correlation matrix - a problem from finance", IMA J. Numer. Anal. 22, 2002,
+    algorithm 3.3.
     """
     check_positive(tolerance, "tolerance")
     check_int(steps, "steps", minimum=1)

@@ -59,8 +59,7 @@ def implicit_rows(
         >>> rows.shape, torch.equal(rows[1], implicit_rows(torch.tensor(9_999_999), 64, seed=1))
         (torch.Size([2, 64]), True)
 
-    Source:
-        Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014 (SplitMix64).
+    Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014 (SplitMix64).
     """
     d = check_int(dim, "dim", minimum=1, hint="A class vector needs at least one coordinate.")
     check_choice(construction, CONSTRUCTIONS, "construction")

@@ -121,8 +121,7 @@ def known_code(
         num_classes: K.
         dim: d.
         seed: seed of the Haar-random rotation; None leaves the coordinates of the construction.
-        device: device of the result.
-        dtype: dtype of the result, torch's default if None; built in :func:`working_dtype` and cast last.
+        device, dtype: of the result, torch's defaults if None; built in :func:`working_dtype` and cast last.
 
     Returns:
         (K, d) with unit rows.
@@ -135,9 +134,8 @@ def known_code(
         >>> round(float((weight @ weight.T).fill_diagonal_(-1).max()), 6)
         0.447214
 
-    Source:
-        Cohn and Kumar, "Universally optimal distribution of points on spheres", J. Amer. Math. Soc. 20, 2007; and the
-        source named by :func:`find_known_code`.
+    Source: Cohn and Kumar, "Universally optimal distribution of points on spheres", J. Amer. Math. Soc. 20, 2007; and
+    the source named by :func:`find_known_code`.
     """
     code = find_known_code(num_classes, dim)
     if code is None:

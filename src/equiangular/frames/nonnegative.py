@@ -29,8 +29,7 @@ def nonnegative_orthogonal_frame(
         num_classes: K, 2 <= K <= d.
         dim: d.
         seed: seed of the deal.
-        device: device of the result.
-        dtype: dtype of the result, torch's default if None.
+        device, dtype: of the result, torch's defaults if None.
 
     Returns:
         (K, d), unit rows, entries >= 0, pairwise inner products exactly 0.
@@ -43,9 +42,8 @@ def nonnegative_orthogonal_frame(
         >>> (weight > 0).sum(1).tolist(), bool(((weight @ weight.T - torch.eye(3)).abs() < 1e-6).all())
         ([3, 2, 2], True)
 
-    Source:
-        Kim and Kim, "Fixed non-negative orthogonal classifier: inducing zero-mean neural collapse with feature
-        dimension separation", ICLR 2024.
+    Source: Kim and Kim, "Fixed non-negative orthogonal classifier: inducing zero-mean neural collapse with feature
+    dimension separation", ICLR 2024.
     """
     k = check_num_classes(num_classes)
     d = check_int(dim, "dim", minimum=1, hint="A class vector needs at least one coordinate.")

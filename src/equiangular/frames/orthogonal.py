@@ -65,8 +65,7 @@ def orthoplex(
         dim: d >= 1.
         basis: ``"haar"``, a uniformly random orthonormal basis; ``"canonical"``, the coordinate axes.
         seed: seed of the random basis; unused for ``"canonical"``.
-        device: device of the result.
-        dtype: dtype of the result, torch's default if None; built in float64 and cast last.
+        device, dtype: of the result, torch's defaults if None; built in float64 and cast last.
 
     Returns:
         (K, d) with unit rows and pairwise inner products 0 or -1.
@@ -80,8 +79,7 @@ def orthoplex(
                 [ 0.,  1.],
                 [-1., -0.]])
 
-    Source:
-        Rankin, "The closest packing of spherical caps in n dimensions", Proc. Glasgow Math. Assoc. 2, 1955.
+    Source: Rankin, "The closest packing of spherical caps in n dimensions", Proc. Glasgow Math. Assoc. 2, 1955.
     """
     k = check_num_classes(num_classes)
     d = check_int(dim, "dim", minimum=1, hint="A class vector needs at least one coordinate.")
@@ -113,11 +111,9 @@ def hadamard_frame(
       :func:`equiangular.frames.spread_frame` is the better frame.
 
     Args:
-        num_classes: K >= 2.
-        dim: d >= 1.
+        num_classes, dim: K >= 2 and d >= 1.
         seed: seed of the choice of columns; unused where the rows are exactly orthogonal.
-        device: device of the result.
-        dtype: dtype of the result, torch's default if None.
+        device, dtype: of the result, torch's defaults if None.
 
     Returns:
         (K, d) with unit rows and entries 0 or of one absolute value.
@@ -132,9 +128,8 @@ def hadamard_frame(
                 [ 1.,  1., -1., -1.],
                 [ 1., -1., -1.,  1.]])
 
-    Source:
-        Hoffer, Hubara, Soudry, "Fix your classifier: the marginal value of training the last weight layer", ICLR
-        2018, section 4 (rows of a Hadamard matrix, cut).
+    Source: Hoffer, Hubara, Soudry, "Fix your classifier: the marginal value of training the last weight layer", ICLR
+    2018, section 4 (rows of a Hadamard matrix, cut).
     """
     k = check_num_classes(num_classes)
     d = check_int(dim, "dim", minimum=1, hint="A class vector needs at least one coordinate.")

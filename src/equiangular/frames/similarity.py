@@ -190,8 +190,7 @@ def hierarchy_frame(
         superclasses: see :func:`hierarchy_gram`.
         cosines: see :func:`hierarchy_gram`.
         seed: seed of the orientation.
-        device: device of the result.
-        dtype: dtype of the result, torch's default if None.
+        device, dtype: of the result, torch's defaults if None.
 
     Returns:
         (K, d) with unit rows.
@@ -206,9 +205,8 @@ def hierarchy_frame(
         >>> bool(gram[0, 1] > gram[0, 2]), weight.shape
         (True, torch.Size([3, 8]))
 
-    Source:
-        Barz and Denzler, "Hierarchy-based image embeddings for semantic image retrieval", WACV 2019 (cosines from a
-        hierarchy).
+    Source: Barz and Denzler, "Hierarchy-based image embeddings for semantic image retrieval", WACV 2019 (cosines from a
+    hierarchy).
     """
     gram = hierarchy_gram(classes, parents, superclasses=superclasses, cosines=cosines)
     return frame_from_gram(gram, dim, seed=seed, device=device, dtype=dtype)

@@ -59,8 +59,7 @@ def spherical_code(
     Measure what came out with :func:`equiangular.frames.frame_report` or :func:`equiangular.frames.explain_frame`.
 
     Args:
-        num_classes: K >= 2.
-        dim: d >= 1.
+        num_classes, dim: K >= 2 and d >= 1.
         objective: ``"max_cosine"`` or ``"softmax"``.
         steps: L-BFGS iterations at each temperature (600 if None), a third of it at the low ones; for the other two
             methods gradient steps in all (200 and 50 if None).
@@ -84,9 +83,8 @@ def spherical_code(
         >>> round(cosine_range(weight)[1], 5)
         0.44721
 
-    Source:
-        Tammes 1930; Cohn, "Small spherical codes" (energy minimisation with rising exponents); Jiang et al.,
-        "Generalized neural collapse for a large number of classes", ICML 2024, section 3.
+    Source: Tammes 1930; Cohn, "Small spherical codes" (energy minimisation with rising exponents); Jiang et al.,
+    "Generalized neural collapse for a large number of classes", ICML 2024, section 3.
     """
     k = check_num_classes(num_classes)
     d = check_int(dim, "dim", minimum=1, hint="A class vector needs at least one coordinate.")

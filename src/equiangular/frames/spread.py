@@ -46,8 +46,7 @@ def spread_frame(
        claimed for these: :func:`explain_frame` measures them and puts the bounds beside.
 
     Args:
-        num_classes: K >= 2.
-        dim: d >= 1.
+        num_classes, dim: K >= 2 and d >= 1.
         objective: ``"max_cosine"``, the smallest largest cosine, or ``"softmax"``, the largest distance of a vector
             from the convex hull of the others.
         nonnegative: ask for vectors without negative entries, for features after a ReLU; K <= d.
@@ -71,9 +70,8 @@ def spread_frame(
         >>> spread_frame(1000, 512).shape, spread_frame(5, 4, dtype=torch.float64).shape
         (torch.Size([1000, 512]), torch.Size([5, 4]))
 
-    Source:
-        Rankin 1955; Cohn and Kumar 2007; for the softmax objective Jiang et al., "Generalized neural collapse for a
-        large number of classes", ICML 2024 (K <= 2d, and d = 2), and Alcala et al. 2026, arXiv:2603.20587 (K <= 2d).
+    Source: Rankin 1955; Cohn and Kumar 2007; for the softmax objective Jiang et al., "Generalized neural collapse for a
+    large number of classes", ICML 2024 (K <= 2d, and d = 2), and Alcala et al. 2026, arXiv:2603.20587 (K <= 2d).
     """
     found = spread_candidate(
         num_classes,
@@ -107,8 +105,7 @@ def explain_frame(
     """What :func:`spread_frame` builds for the same arguments, and how good it is beside the bounds.
 
     Args:
-        num_classes: K >= 2.
-        dim: d >= 1.
+        num_classes, dim: K >= 2 and d >= 1.
         objective: as for :func:`spread_frame`, and so are those that follow.
         nonnegative: ask for vectors without negative entries.
         seed: orientation of a closed form, random starts of an optimisation.

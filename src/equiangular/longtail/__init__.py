@@ -10,10 +10,5 @@ from equiangular.longtail.labels import class_groups
 from equiangular.longtail.manifest import SubsetManifest
 
 __all__ = [
-    "SubsetManifest",
-    "class_groups",
-    "holdout_counts",
-    "holdout_indices",
-    "long_tail_counts",
-    "long_tail_indices",
-]
+    "SubsetManifest", "class_groups", "holdout_counts", "holdout_indices", "long_tail_counts", "long_tail_indices",
+]  # fmt: skip

@@ -13,17 +13,7 @@ from equiangular.theory.pull_push import (
 from equiangular.theory.run import watch_collapse
 
 __all__ = [
-    "PeeledModel",
-    "classifier_gradient",
-    "common_optimum",
-    "compare_classifiers",
-    "convergence_study",
-    "descend",
-    "dot_regression_classifier_gradient",
-    "dot_regression_feature_gradient",
-    "feature_gradient",
-    "gradient_parts",
-    "minority_collapse",
-    "solve_layer_peeled",
-    "watch_collapse",
-]
+    "PeeledModel", "classifier_gradient", "common_optimum", "compare_classifiers", "convergence_study", "descend",
+    "dot_regression_classifier_gradient", "dot_regression_feature_gradient", "feature_gradient", "gradient_parts",
+    "minority_collapse", "solve_layer_peeled", "watch_collapse",
+]  # fmt: skip
