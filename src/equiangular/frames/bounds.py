@@ -35,19 +35,11 @@ def welch_bound(num_classes: int, dim: int) -> float:
 
 
 def rankin_bound(num_classes: int, dim: int) -> float:
-    """Lower bound on the largest cosine max_{i != j} <w_i, w_j>: -1/(K-1) for K <= d+1, else 0.
+    """Lower bound on the largest cosine max_{i != j} <w_i, w_j>, in [-1, 0]: -1/(K-1) for K <= d+1, else 0.
 
     The first is attained by the simplex ETF, the second, for K <= 2d, by K vectors of an orthoplex (+- an orthonormal
-    basis). For K > 2d the largest cosine is above 0, and the Levenshtein bound says more.
-
-    Args:
-        num_classes, dim: K >= 2 and d >= 1.
-
-    Returns:
-        The bound, in [-1, 0].
-
-    Raises:
-        ValueError: K < 2 or d < 1.
+    basis). For K > 2d the largest cosine is above 0, and the Levenshtein bound says more. Arguments and errors are
+    those of :func:`welch_bound`.
 
     Example:
         >>> rankin_bound(5, 4), rankin_bound(8, 4)
@@ -77,16 +69,8 @@ def levenshtein_bound(num_classes: int, dim: int) -> float:
 
     The first pieces are familiar: K <= d+1 gives the simplex, -1/(K-1); K = 2d gives 0, the orthoplex. It is attained
     by every sharp configuration (icosahedron, E8 roots, Leech lattice ...), and in general by nothing. Between d+1
-    and 2d the exact answer is 0 (Rankin 1955), above this bound.
-
-    Args:
-        num_classes, dim: K >= 2 and d >= 1.
-
-    Returns:
-        A lower bound on max_{i != j} <w_i, w_j>, in [-1, 1].
-
-    Raises:
-        ValueError: K < 2 or d < 1.
+    and 2d the exact answer is 0 (Rankin 1955), above this bound. Arguments and errors are those of :func:`welch_bound`;
+    the result lies in [-1, 1].
 
     Example:
         >>> round(levenshtein_bound(12, 3), 6), round(levenshtein_bound(240, 8), 6)  # icosahedron, E8 roots

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from equiangular._validate import check_choice, check_int, check_num_classes
+from equiangular._validate import Device, check_choice, check_int, check_num_classes
 from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range, one_vs_rest_distance
 from equiangular.frames.io import cached_frame
 from equiangular.frames.known_codes import KNOWN_CODES, find_known_code, known_code, working_dtype
@@ -63,13 +63,10 @@ def spread_candidate(
     cache: bool | str | Path = True,
     chunk_size: int = CHUNK_SIZE,
     progress: Progress | None = None,
-    device: torch.device | str | None = None,
+    device: Device = None,
     stacklevel: int = 1,
 ) -> Candidate:
-    """What :func:`equiangular.spread_frame` takes, which documents the arguments, with its name and not yet measured.
-
-    Raises:
-        ValueError: as ``spread_frame``.
+    """What :func:`equiangular.spread_frame` takes, which documents arguments and errors, by name and not yet measured.
 
     Example:
         >>> spread_candidate(100, 64).construction

@@ -14,10 +14,7 @@ from equiangular._validate import check_positive
 
 
 def frame_tensor(weight: Any, name: str = "weight") -> Tensor:
-    """A tensor as it is; an array or nested lists as a tensor of their own on the CPU.
-
-    Raises:
-        ValueError: what cannot be a matrix of numbers.
+    """A tensor as it is; an array or nested lists as a tensor of their own on the CPU; else a ValueError.
 
     Example:
         >>> frame_tensor([[1.0], [-1.0]])
@@ -37,17 +34,12 @@ TILE_ENTRIES = 2**22
 
 
 def gram_tiles(vectors: Tensor, *, entries: int = TILE_ENTRIES) -> Iterator[tuple[int, int, Tensor]]:
-    """Tiles of ``vectors @ vectors.T``.
-
-    Args:
-        vectors: (K, d).
-        entries: entries of a tile at most; at least one row is given.
+    """Tiles of ``vectors @ vectors.T`` for vectors (K, d), of ``entries`` numbers at most, but at least a row.
 
     Yields:
         (start, stop, tile), tile (stop - start, K) holding the rows from start to stop of the Gram matrix.
 
     Example:
-        >>> import torch
         >>> [(a, b, tuple(t.shape)) for a, b, t in gram_tiles(torch.eye(3), entries=6)]
         [(0, 2, (2, 3)), (2, 3, (1, 3))]
     """

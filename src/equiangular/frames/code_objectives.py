@@ -94,14 +94,9 @@ CHUNK_SIZE = 4096
 
 
 def cosine_range(weight: Tensor, *, chunk_size: int = CHUNK_SIZE) -> tuple[float, float]:
-    """Smallest and largest cosine over the pairs of rows, in the dtype of the rows.
+    """Smallest and largest cosine over the pairs of rows (K, d), in their dtype; the coherence is the larger magnitude.
 
-    The coherence is the larger of their absolute values. Every pair is looked at once: half the Gram matrix, in
-    tiles of ``chunk_size`` x ``chunk_size``.
-
-    Args:
-        weight: (K, d) floating point, K >= 2, no zero row.
-        chunk_size: rows of a tile.
+    Every pair is looked at once: half the Gram matrix, in tiles of ``chunk_size`` x ``chunk_size``.
 
     Raises:
         ValueError: K < 2, a zero row, NaN, or a wrong shape or dtype.
@@ -125,14 +120,9 @@ def cosine_range(weight: Tensor, *, chunk_size: int = CHUNK_SIZE) -> tuple[float
 def smooth_max_cosine(
     weight: Tensor, temperature: float, *, chunk_size: int = CHUNK_SIZE
 ) -> tuple[float, float, Tensor]:
-    """The largest cosine, smoothed, with its gradient.
+    """The largest cosine of unit rows W (K, d), smoothed at t > 0, with its gradient.
 
         L_t(W) = t log sum_{i != j} exp(<w_i, w_j> / t)        max <= L_t <= max + t log(K (K-1))
-
-    Args:
-        weight: (K, d) unit rows.
-        temperature: t > 0.
-        chunk_size: rows of a tile of the Gram matrix.
 
     Returns:
         L_t, the largest inner product, and dL_t/dW (K, d), the Euclidean gradient.
@@ -167,17 +157,11 @@ def smooth_softmax_margin(
 ) -> tuple[float, float, Tensor, Tensor]:
     """Minus the smallest one-vs-rest margin of classes along given directions, smoothed, with its gradients.
 
-        L_t(W, H) = t log sum_k sum_{j != k} exp(<w_j - w_k, h_k> / t)
+        L_t(W, H) = t log sum_k sum_{j != k} exp(<w_j - w_k, h_k> / t),     W, H (K, d) with unit rows, t > 0
 
     For given W, min over unit h_k of max_{j != k} <w_j - w_k, h_k> is minus the distance of w_k from the convex hull
     of the other rows: minimising L_t over W and H, t -> 0, gives the softmax code of Jiang et al. This is also
     cross-entropy with temperature t between free features h_k and classifier W, up to the order of sum and log.
-
-    Args:
-        weight: W (K, d) unit rows.
-        directions: H (K, d) unit rows.
-        temperature: t > 0.
-        chunk_size: rows of a tile.
 
     Returns:
         L_t, max_{k, j != k} <w_j - w_k, h_k>, dL_t/dW (K, d) and dL_t/dH (K, d).

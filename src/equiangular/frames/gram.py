@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from equiangular._validate import check_int, check_num_classes, check_positive
+from equiangular._validate import Device, Dtype, check_int, check_num_classes, check_positive
 from equiangular.frames.orthogonal import haar_orthonormal
 
 
@@ -16,8 +16,8 @@ def frame_from_gram(
     nearest: bool = False,
     seed: int = 0,
     atol: float = 1e-6,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> Tensor:
     """Unit vectors W with W W^T = G, the cosines that the user wants between the classes.
 
@@ -70,19 +70,12 @@ def frame_from_gram(
 
 
 def nearest_correlation(matrix: Tensor, *, tolerance: float = 1e-9, steps: int = 5000) -> Tensor:
-    """The positive semi-definite matrix with a unit diagonal nearest in the Frobenius norm.
+    """The positive semi-definite matrix (K, K) float64 with a unit diagonal nearest in the Frobenius norm.
 
     Alternating projections with Dykstra's correction, onto the positive semi-definite matrices and onto those with a
-    unit diagonal. It converges linearly; the last step is a projection and a rescaling of the rows, so that what is
-    returned is a correlation matrix to rounding even when the steps run out.
-
-    Args:
-        matrix: (K, K) symmetric.
-        tolerance: largest change of an entry in a step at which to stop.
-        steps: steps at most, each an eigen-decomposition.
-
-    Returns:
-        (K, K) float64.
+    unit diagonal. It converges linearly; it stops where no entry changes by more than ``tolerance``, or after ``steps``
+    eigen-decompositions. The last step is a projection and a rescaling of the rows, so that what is returned is a
+    correlation matrix to rounding even when the steps run out.
 
     Raises:
         ValueError: ``matrix`` is not square or not symmetric, or has entries that are not finite.
@@ -116,13 +109,10 @@ def nearest_correlation(matrix: Tensor, *, tolerance: float = 1e-9, steps: int =
 
 
 def check_gram(gram: Tensor, *, atol: float = 1e-6) -> Tensor:
-    """Check that a matrix can hold cosines: (K, K), symmetric, ones on the diagonal, entries in [-1, 1].
-
-    Returns:
-        The matrix as float64, made exactly symmetric, on the CPU.
+    """A matrix that can hold cosines ((K, K), symmetric, unit diagonal, entries in [-1, 1]) as float64 on the CPU.
 
     Raises:
-        ValueError: it is not; the message names the entry.
+        ValueError: it cannot; the message names the entry.
 
     Example:
         >>> check_gram([[1, 0], [0, 1]]).dtype

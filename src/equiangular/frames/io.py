@@ -29,13 +29,9 @@ def cached_frame(
 
     Args:
         key: all that defines the frame (sizes, seed, settings, version of the algorithm); JSON-plain values.
-        build: gives the (K, d) float32 or float64 frame.
-        cache: True for ``$EQUIANGULAR_CACHE`` or the user's cache folder; a folder; or False to build without looking
-            or storing.
+        build: gives the (K, d) float32 or float64 frame; it is returned as built, or on the CPU when it was read.
+        cache: True for ``$EQUIANGULAR_CACHE`` or the user's cache folder; a folder; or False to build without it.
         stacklevel: as in :func:`warnings.warn`, counted from the caller of this function.
-
-    Returns:
-        (K, d) on the CPU when it was read; as built otherwise.
 
     Example:
         >>> import tempfile

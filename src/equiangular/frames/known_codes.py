@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equiangular._validate import check_int, check_num_classes
+from equiangular._validate import Device, Dtype, check_int, check_num_classes
 from equiangular.frames import lattice_codes, polytopes
 from equiangular.frames.orthogonal import haar_orthonormal
 from equiangular.frames.quadratic_code import QuadraticCode, quadratic_code, quadratic_code_rows
@@ -108,12 +108,7 @@ def find_known_code(num_classes: int, dim: int) -> KnownCode | None:
 
 
 def known_code(
-    num_classes: int,
-    dim: int,
-    *,
-    seed: int | None = 0,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
+    num_classes: int, dim: int, *, seed: int | None = 0, device: Device = None, dtype: Dtype = None
 ) -> Tensor:
     """Coordinates of a known optimal code in a random orientation.
 

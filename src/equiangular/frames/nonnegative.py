@@ -8,16 +8,11 @@ import torch
 from torch import Tensor
 
 from equiangular._random import make_generator
-from equiangular._validate import check_features, check_int, check_num_classes, check_positive
+from equiangular._validate import Device, Dtype, check_features, check_int, check_num_classes, check_positive
 
 
 def nonnegative_orthogonal_frame(
-    num_classes: int,
-    dim: int,
-    *,
-    seed: int = 0,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
+    num_classes: int, dim: int, *, seed: int = 0, device: Device = None, dtype: Dtype = None
 ) -> Tensor:
     """K orthonormal vectors without a negative entry: each class has some of the coordinates to itself.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from equiangular._random import make_generator
-from equiangular._validate import check_choice, check_int, check_num_classes
+from equiangular._validate import Device, Dtype, check_choice, check_int, check_num_classes
 
 
 def haar_orthonormal(rows: int, columns: int, *, seed: int) -> Tensor:
@@ -51,8 +51,8 @@ def orthoplex(
     *,
     basis: Literal["haar", "canonical"] = "haar",
     seed: int = 0,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> Tensor:
     """The first K of the 2d vectors +u_1, ..., +u_d, -u_1, ..., -u_d of an orthonormal basis u.
 
@@ -94,14 +94,7 @@ def orthoplex(
     return weight.to(device=device, dtype=dtype or torch.get_default_dtype())
 
 
-def hadamard_frame(
-    num_classes: int,
-    dim: int,
-    *,
-    seed: int = 0,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
-) -> Tensor:
+def hadamard_frame(num_classes: int, dim: int, *, seed: int = 0, device: Device = None, dtype: Dtype = None) -> Tensor:
     """K rows of Sylvester's matrix H[i, j] = (-1)^popcount(i & j), cut to d columns and scaled to unit norm.
 
     - K <= d' = 2^floor(log2 d): rows of the d' x d' matrix, exactly orthogonal; the d - d' coordinates beyond are 0.

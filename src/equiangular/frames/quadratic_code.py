@@ -20,20 +20,14 @@ from equiangular._validate import check_int, values_are_readable
 
 @lru_cache(maxsize=16)
 def field_tables(m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Powers, logarithms and absolute traces in GF(2^m), elements written as the integers 0 ... 2^m - 1.
+    """Powers, logarithms and absolute traces in GF(2^m), elements written as the integers 0 ... 2^m - 1, for m <= 16.
 
     The field is GF(2)[x] / p(x) with the smallest primitive polynomial p of degree m, found by trial.
-
-    Args:
-        m: 1 <= m <= 16.
 
     Returns:
         ``exp`` (2 (2^m - 1),): powers of the generator x, twice over, so that exp[log a + log b] = a b;
         ``log`` (2^m,): log[0] is 0 and means nothing;
         ``trace`` (2^m,): Tr(a) = a + a^2 + a^4 + ... + a^(2^(m-1)), 0 or 1. All int64.
-
-    Raises:
-        ValueError: m outside the range.
 
     Example:
         >>> exp, log, trace = field_tables(3)  # x^3 = x + 1

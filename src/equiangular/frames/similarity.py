@@ -7,19 +7,13 @@ from collections.abc import Hashable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from equiangular._validate import check_features, check_int, check_num_classes
+from equiangular._validate import Device, Dtype, check_features, check_int, check_num_classes
 from equiangular.frames.gram import frame_from_gram, nearest_correlation
 from equiangular.frames.orthogonal import haar_orthonormal
 
 
 def class_mean_frame(
-    means: Tensor,
-    dim: int,
-    *,
-    similarity: float = 1.0,
-    seed: int = 0,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
+    means: Tensor, dim: int, *, similarity: float = 1.0, seed: int = 0, device: Device = None, dtype: Dtype = None
 ) -> Tensor:
     r"""Unit vectors whose cosines are those of class means, as of the inputs of a network that is yet to be trained.
 
@@ -178,17 +172,14 @@ def hierarchy_frame(
     superclasses: Sequence[Hashable] | None = None,
     cosines: Sequence[float] | None = None,
     seed: int = 0,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> Tensor:
     """Unit class vectors whose cosines follow a class hierarchy, in a random orientation.
 
     Args:
-        classes: the K class names in label order.
+        classes, parents, superclasses, cosines: the hierarchy, see :func:`hierarchy_gram`.
         dim: d, at least the rank of the Gram matrix (K - 1 without ``cosines``, up to K with them); that rank if None.
-        parents: see :func:`hierarchy_gram`.
-        superclasses: see :func:`hierarchy_gram`.
-        cosines: see :func:`hierarchy_gram`.
         seed: seed of the orientation.
         device, dtype: of the result, torch's defaults if None.
 

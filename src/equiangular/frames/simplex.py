@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from equiangular._random import make_generator
-from equiangular._validate import check_choice, check_int, check_num_classes
+from equiangular._validate import Device, Dtype, check_choice, check_int, check_num_classes
 from equiangular.frames.closed_forms import canonical_simplex, minimal_simplex, signed_dct_simplex
 from equiangular.frames.nonnegative import nonnegative_orthogonal_frame
 from equiangular.frames.orthogonal import haar_orthonormal
@@ -25,8 +25,8 @@ def simplex_etf(
     *,
     basis: Basis = "haar",
     seed: int = 0,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> Tensor:
     r"""A simplex equiangular tight frame: K unit vectors at the widest equal angles K directions can have.
 

@@ -97,20 +97,11 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
         device: str = "cpu",
         random_state: Any | None = None,
     ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.loss = loss
-        self.target_prior = target_prior
-        self.class_weight = class_weight
-        self.normalize = normalize
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.device = device
-        self.random_state = random_state
+        self.hidden_layer_sizes, self.loss, self.target_prior = hidden_layer_sizes, loss, target_prior
+        self.class_weight, self.normalize, self.learning_rate = class_weight, normalize, learning_rate
+        self.weight_decay, self.epochs, self.batch_size = weight_decay, epochs, batch_size
+        self.early_stopping, self.validation_fraction = early_stopping, validation_fraction
+        self.n_iter_no_change, self.device, self.random_state = n_iter_no_change, device, random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any | None = None) -> ETFClassifier:
         """Train on a table X (N, d) with labels y (N,) of any kind, and sample weights (N,) of at least 0.

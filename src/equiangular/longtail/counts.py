@@ -14,18 +14,10 @@ from equiangular.longtail.labels import label_array
 
 
 def profile_shares(num_classes: int, imbalance_factor: float, *, kind: Profile = "exp") -> list[float]:
-    """Sizes of the classes as shares of the largest one, n_c / n_max, before truncation.
+    """Sizes of the classes as shares of the largest one, n_c / n_max, before truncation: K floats, not increasing.
 
     With imbalance factor f and K classes: exponential f^(-c/(K-1)); step 1 for the first ceil(K/2) classes and 1/f for
     the others.
-
-    Args:
-        num_classes: K >= 2.
-        imbalance_factor: f = n_max / n_min >= 1.
-        kind: ``"exp"`` or ``"step"``.
-
-    Returns:
-        K floats in (0, 1], not increasing.
 
     Example:
         >>> profile_shares(3, 100)

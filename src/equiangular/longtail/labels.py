@@ -8,14 +8,9 @@ import numpy as np
 
 
 def label_array(targets: Any, *, name: str = "targets") -> np.ndarray:
-    """Return labels as a (N,) array: a list, an array, a tensor on any device, a column of a table.
+    """Labels as a (N,) array, int64 or of strings: a list, an array, a tensor on any device, a column of a table.
 
-    Args:
-        targets: N labels: integers, booleans or strings; floats only where each is a whole number.
-        name: what to call it in a message.
-
-    Returns:
-        (N,) array: int64, or a string array as it came.
+    Floats are taken where each is a whole number; ``name`` is what a message calls the labels.
 
     Raises:
         ValueError: empty, not one-dimensional, or not labels.
@@ -45,16 +40,10 @@ def label_array(targets: Any, *, name: str = "targets") -> np.ndarray:
 
 
 class ClassMembers:
-    """The samples of a data set sorted by class, made once.
-
-    Args:
-        labels: (N,) integers or strings; classes without samples do not exist.
+    """The samples of a data set sorted by class, made once from labels (N,): integers or strings, at least one.
 
     Attributes:
         counts: (C,) samples of every class that has any.
-
-    Raises:
-        ValueError: no labels.
 
     Example:
         >>> members = ClassMembers([7, 7, 7, 2])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from equiangular._random import isolated_rng
 from equiangular._validate import check_int, check_positive, did_you_mean
 from equiangular.models.external import hugging_face_backbone, timm_backbone, torchvision_backbone
-from equiangular.models.resnet_cifar import CifarResNet
+from equiangular.models.resnet_cifar import CifarResNet, convolution
 
 
 class MLP(nn.Module):
@@ -82,20 +82,13 @@ class DigitsNet(nn.Module):
         check_positive(width, "width")
         first, second, third = (max(1, round(c * width)) for c in (16, 32, 64))
         self.layers = nn.Sequential(
-            *_convolution(in_channels, first),
-            nn.MaxPool2d(2),
-            *_convolution(first, second),
-            *_convolution(second, third),
+            *convolution(in_channels, first), nn.MaxPool2d(2), *convolution(first, second), *convolution(second, third)
         )
         self.num_features = third
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W) to features (B, num_features)."""
         return self.layers(x).amax((2, 3))
-
-
-def _convolution(before: int, after: int) -> tuple[nn.Module, ...]:
-    return nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)
 
 
 Shape = tuple[int, ...]

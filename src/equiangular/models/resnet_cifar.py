@@ -8,17 +8,16 @@ from torch import Tensor, nn
 from equiangular._validate import check_choice, check_int, check_positive
 
 
+def convolution(before: int, after: int) -> tuple[nn.Module, ...]:
+    """A 3 x 3 convolution with batch normalisation and ReLU."""
+    return nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)
+
+
 class ResidualBlock(nn.Module):
     """Two 3 x 3 convolutions with batch normalisation and a shortcut: ReLU(shortcut(x) + f(x)).
 
     Where the size changes, the shortcut of option ``"A"`` takes every second pixel and fills the new channels with
     zeros, half before and half after, without parameters; option ``"B"`` is a strided 1 x 1 convolution.
-
-    Args:
-        in_channels: channels before.
-        channels: channels after.
-        stride: 1, or 2 to halve height and width.
-        shortcut: ``"A"`` or ``"B"``.
     """
 
     def __init__(self, in_channels: int, channels: int, stride: int, shortcut: str) -> None:
@@ -30,7 +29,7 @@ class ResidualBlock(nn.Module):
         self.stride = stride
         self.added = channels - in_channels
         self.projection = None
-        if shortcut == "B" and (stride != 1 or self.added):
+        if shortcut == "B" and (stride != 1 or self.added):  # a stride of 2 halves height and width
             conv = nn.Conv2d(in_channels, channels, 1, stride=stride, bias=False)
             self.projection = nn.Sequential(conv, nn.BatchNorm2d(channels))
 
@@ -88,11 +87,7 @@ class CifarResNet(nn.Module):
         check_int(in_channels, "in_channels", minimum=1)
         check_choice(shortcut, ("A", "B"), "shortcut")
         channels = [max(1, round(c * width)) for c in (16, 32, 64)]
-        self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, channels[0], 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels[0]),
-            nn.ReLU(inplace=True),
-        )
+        self.stem = nn.Sequential(*convolution(in_channels, channels[0]))
         blocks: list[nn.Module] = []
         before = channels[0]
         for stage, size in enumerate(channels):

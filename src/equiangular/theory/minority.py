@@ -74,9 +74,7 @@ def minority_collapse(
     Args:
         ratios: imbalance ratios R >= 1.
         num_classes: K, even.
-        dim: d >= K-1.
-        seed: seed of the starting point and of the frame.
-        max_steps: gradient steps for each solution at most.
+        dim, seed, max_steps: as for :func:`compare_classifiers`.
 
     Returns:
         For each R a dictionary: mean cosine of the minority's and the majority's classifier vectors and features,
@@ -101,9 +99,8 @@ def minority_collapse(
                 unit = directions(vectors)
                 row[f"{name}_{part}_minority_cosine"] = float(mean_cosine(unit[k // 2 :]))
                 row[f"{name}_{part}_majority_cosine"] = float(mean_cosine(unit[: k // 2]))
-            row[f"{name}_etf_distance"] = _distance(solved)
-            row[f"{name}_residual"] = solved.residual
-            row[f"{name}_steps"] = solved.steps
+            measured = {"etf_distance": _distance(solved), "residual": solved.residual, "steps": solved.steps}
+            row |= {f"{name}_{key}": value for key, value in measured.items()}
         rows.append(row)
     return rows
 

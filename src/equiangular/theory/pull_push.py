@@ -37,16 +37,9 @@ def classifier_gradient(features: Tensor, weight: Tensor, class_counts: Sequence
 
 
 def feature_gradient(features: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Pull and push of cross-entropy on each class's feature; their sum is dL/dh_k of one sample.
+    """Pull and push (K, d) of cross-entropy on each class's feature h_k (K, d); their sum is dL/dh_k of one sample.
 
-    pull_k = -(1 - p_{k,k}) w_k and push_k = sum_{j != k} p_{k,j} w_j.
-
-    Args:
-        features: H (K, d), one feature for each class.
-        weight: W (K, d).
-
-    Returns:
-        pull (K, d) and push (K, d).
+    pull_k = -(1 - p_{k,k}) w_k and push_k = sum_{j != k} p_{k,j} w_j, with p as in :func:`classifier_gradient`.
 
     Source: Yang et al. 2022, section 3.
     """
@@ -56,11 +49,7 @@ def feature_gradient(features: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def dot_regression_feature_gradient(features: Tensor, weight: Tensor) -> Tensor:
-    """Dot-regression on unit vectors has a pull alone: dL/dh_k = -(1 - w_k . h_k) w_k.
-
-    Args:
-        features: H (K, d) unit rows.
-        weight: W (K, d) unit rows.
+    """Dot-regression on unit vectors has a pull alone: dL/dh_k = -(1 - w_k . h_k) w_k, H and W (K, d) with unit rows.
 
     Source: Yang et al. 2022, section 3.
     """
@@ -69,18 +58,10 @@ def dot_regression_feature_gradient(features: Tensor, weight: Tensor) -> Tensor:
 
 
 def dot_regression_classifier_gradient(features: Tensor, weight: Tensor, class_counts: Sequence[int]) -> Tensor:
-    """On classifier vectors, too, dot-regression has a pull alone: dL/dw_k = -share_k (1 - w_k . h_k) h_k.
+    """On classifier vectors, too, dot-regression has a pull alone: dL/dw_k = -share_k (1 - w_k . h_k) h_k, (K, d).
 
     No class pushes another away, so with a learnable classifier nothing keeps the classes apart: dot-regression needs
-    the fixed frame.
-
-    Args:
-        features: H (K, d) unit rows, one feature for each class.
-        weight: W (K, d) unit rows.
-        class_counts: n (K,), share_k = n_k/N.
-
-    Returns:
-        pull (K, d).
+    the fixed frame. H and W (K, d) have unit rows; share_k = n_k/N.
 
     Source: from the loss of Yang et al. 2022, section 3, with weight and feature exchanged.
     """

@@ -111,19 +111,15 @@ def compute_theory(
         >>> sorted(compute_theory(quick=True))
         ['convergence', 'gradients', 'minority', 'optimum', 'provenance', 'tetrahedron']
     """
+    ratios, rates = (RATIOS[::3], (0.5,)) if quick else (RATIOS, (0.1, 0.5, 1.0))
+    watched = 3_000 if quick else 12_000
     tasks: dict[str, Callable[[], Any]] = {
-        "minority": lambda: minority_collapse(
-            RATIOS[::3] if quick else RATIOS, seed=seed, max_steps=2_000 if quick else 30_000
-        ),
+        "minority": lambda: minority_collapse(ratios, seed=seed, max_steps=2_000 if quick else 30_000),
         "optimum": lambda: common_optimum(seed=seed, max_steps=13_000 if quick else 20_000),
         "gradients": lambda: gradient_parts(seed=seed),
-        "convergence": lambda: convergence_study(
-            seed=seed, steps=200 if quick else 2000, learning_rates=(0.5,) if quick else (0.1, 0.5, 1.0)
-        ),
+        "convergence": lambda: convergence_study(seed=seed, steps=200 if quick else 2000, learning_rates=rates),
         "tetrahedron": lambda: {
-            f"{head}, {name}": watch_collapse(
-                counts, learnable=head == "learned", seed=seed, steps=3_000 if quick else 12_000
-            )
+            f"{head}, {name}": watch_collapse(counts, learnable=head == "learned", seed=seed, steps=watched)
             for name, counts in (("balanced", BALANCED), ("imbalance 300", IMBALANCED))
             for head in ("learned", "fixed")
         },
