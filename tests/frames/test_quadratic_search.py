@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
+from equiangular.frames.implicit import quadratic_nearest
 from equiangular.frames.quadratic_code import quadratic_code, quadratic_code_rows
-from equiangular.frames.quadratic_search import quadratic_nearest
 
 # (K, d) of the three families, whole codes and cuts: within a block, between two, within the axes.
 SIZES = [(10, 16), (288, 16), (280, 16), (544, 16), (80, 8), (79, 8), (144, 8), (4101, 64), (5000, 64), (30_000, 64)]
@@ -13,7 +13,7 @@ SIZES = [(10, 16), (288, 16), (280, 16), (544, 16), (80, 8), (79, 8), (144, 8), 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_against_every_inner_product(size: tuple[int, int], k: int, monkeypatch: pytest.MonkeyPatch) -> None:
     count, dim = size
-    monkeypatch.setattr("equiangular.frames.quadratic_search._ENTRIES", 5 * 7 * dim)  # several parts
+    monkeypatch.setattr("equiangular.frames.implicit._ENTRIES", 5 * 7 * dim)  # several parts
     code = quadratic_code(count, dim)
     rows = quadratic_code_rows(code, torch.arange(count), dtype=torch.float64)
     h = torch.randn(7, dim + 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -48,7 +48,7 @@ class LargestTensor(TorchFunctionMode):
 
 
 def test_memory_does_not_grow_with_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("equiangular.frames.quadratic_search._ENTRIES", 64 * 64)
+    monkeypatch.setattr("equiangular.frames.implicit._ENTRIES", 64 * 64)
     code = quadratic_code(100_000, 64)
     with LargestTensor() as seen:
         quadratic_nearest(code, torch.ones(2, 64), 100_000)

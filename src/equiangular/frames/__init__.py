@@ -15,12 +15,11 @@ from equiangular.frames.simplex import BASES, simplex_equiangular_tight_frame, s
 from equiangular.frames.bounds import levenshtein_bound
 from equiangular.frames.code_objectives import one_vs_rest_distance
 from equiangular.frames.gram import frame_from_gram
-from equiangular.frames.implicit import implicit_rows
+from equiangular.frames.implicit import implicit_rows, quadratic_nearest
 from equiangular.frames.known_codes import find_known_code, known_code
 from equiangular.frames.nonnegative import nonnegative_orthogonal_frame, reachable_cosine, warn_unreachable
 from equiangular.frames.orthogonal import hadamard_frame, orthoplex
 from equiangular.frames.quadratic_code import quadratic_code, quadratic_code_rows
-from equiangular.frames.quadratic_search import quadratic_nearest
 from equiangular.frames.similarity import class_mean_frame, hierarchy_frame, hierarchy_gram
 from equiangular.frames.spherical_code import spherical_code
 from equiangular.frames.spread import best_frame as best_frame

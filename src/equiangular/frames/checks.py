@@ -88,10 +88,7 @@ def is_simplex_etf(weight: Tensor | np.ndarray, *, atol: float | None = None, ex
 
 
 def why_not_simplex_etf(weight: Tensor | np.ndarray, *, atol: float | None = None) -> str | None:
-    """What keeps the rows from being a simplex ETF; None for one. Arguments as in :func:`is_simplex_etf`.
-
-    Raises:
-        ValueError: not a (K, d) floating-point matrix with K >= 2.
+    """What keeps the rows from being a simplex ETF; None for one. Arguments and errors as in :func:`is_simplex_etf`.
 
     Example:
         >>> why_not_simplex_etf(torch.eye(3))

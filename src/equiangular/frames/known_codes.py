@@ -113,8 +113,7 @@ def known_code(
     """Coordinates of a known optimal code in a random orientation.
 
     Args:
-        num_classes: K.
-        dim: d.
+        num_classes, dim: K and d.
         seed: seed of the Haar-random rotation; None leaves the coordinates of the construction.
         device, dtype: of the result, torch's defaults if None; built in :func:`working_dtype` and cast last.
 

@@ -21,8 +21,7 @@ def nonnegative_orthogonal_frame(
     of 0 is the smallest there is, so that this is the optimum for non-negative features.
 
     Args:
-        num_classes: K, 2 <= K <= d.
-        dim: d.
+        num_classes, dim: 2 <= K <= d.
         seed: seed of the deal.
         device, dtype: of the result, torch's defaults if None.
 

@@ -19,8 +19,7 @@ def haar_orthonormal(rows: int, columns: int, *, seed: int) -> Tensor:
     processor, so two machines agree to some 1e-15, not to the last bit.
 
     Args:
-        rows: d.
-        columns: n <= d.
+        rows, columns: d, and n <= d.
         seed: seed of a local CPU generator.
 
     Returns:
@@ -61,8 +60,7 @@ def orthoplex(
     better; then :func:`equiangular.frames.simplex_etf` is the frame to take.
 
     Args:
-        num_classes: K, 2 <= K <= 2d.
-        dim: d >= 1.
+        num_classes, dim: 2 <= K <= 2d.
         basis: ``"haar"``, a uniformly random orthonormal basis; ``"canonical"``, the coordinate axes.
         seed: seed of the random basis; unused for ``"canonical"``.
         device, dtype: of the result, torch's defaults if None; built in float64 and cast last.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -35,6 +37,11 @@ def section(code: np.ndarray, cosine: float, axis: np.ndarray | None = None) -> 
     mirror[0] += math.copysign(1, u[0])  # reflects u to a multiple of the first coordinate axis
     reflected = kept - 2 * np.outer(kept @ mirror, mirror) / (mirror @ mirror)
     return unit_rows(reflected[:, 1:])
+
+
+def derived(build: Callable[[], np.ndarray], cosine: float) -> np.ndarray:
+    """The vectors of another code at a cosine, its largest one, to its first vector."""
+    return section(build(), cosine)
 
 
 def polygon(n: int) -> np.ndarray:
@@ -112,24 +119,14 @@ def roots_e8() -> np.ndarray:
     return unit_rows(np.concatenate([signed_pairs(8), halves]))
 
 
-def kissing_e8() -> np.ndarray:
-    """The E8 roots next to one of them, largest cosine 1/3; (56, 7)."""
-    return section(roots_e8(), 1 / 2)
-
-
-def schlaefli() -> np.ndarray:
-    """The 27 points next to one of the 56, largest cosine 1/4 (the 27 lines on a cubic surface); (27, 6)."""
-    return section(kissing_e8(), 1 / 3)
-
-
 def clebsch() -> np.ndarray:
     """The hemicube: (+-1)^5 with an even number of minus signs, largest cosine 1/5; (16, 5)."""
     return unit_rows(np.array([v for v in itertools.product((1, -1), repeat=5) if v.count(-1) % 2 == 0]))
 
 
-def petersen() -> np.ndarray:
-    """The midpoints of the edges of the regular simplex, largest cosine 1/6; (10, 4)."""
-    return section(clebsch(), 1 / 5)
+kissing_e8 = partial(derived, roots_e8, 1 / 2)  # the E8 roots next to one of them, largest cosine 1/3; (56, 7)
+schlaefli = partial(derived, kissing_e8, 1 / 3)  # the 27 lines on a cubic surface, largest cosine 1/4; (27, 6)
+petersen = partial(derived, clebsch, 1 / 5)  # the midpoints of the simplex's edges, largest cosine 1/6; (10, 4)
 
 
 def signed_pairs(n: int) -> np.ndarray:

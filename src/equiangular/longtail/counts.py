@@ -106,9 +106,8 @@ def holdout_indices(targets: Any, fraction: float, *, seed: int, min_per_class: 
 
     Args:
         targets: (N,) labels of the training part.
-        fraction: share of each class, strictly between 0 and 1.
+        fraction, min_per_class: as for :func:`holdout_counts`.
         seed: seed of the split, apart from training seeds.
-        min_per_class: samples that each class keeps for training.
 
     Returns:
         Ascending int64 positions into ``targets``; the training part is ``np.setdiff1d(np.arange(N), positions)``.

@@ -1,15 +1,16 @@
 """The theory, runnable: the layer-peeled model, minority collapse, gradients in parts, convergence. torch only."""
 
-from equiangular.theory.convergence import convergence_study, descend
-from equiangular.theory.layer_peeled import PeeledModel, common_optimum, solve_layer_peeled
-from equiangular.theory.minority import compare_classifiers, minority_collapse
-from equiangular.theory.pull_push import (
+from equiangular.theory.dynamics import (
     classifier_gradient,
+    convergence_study,
+    descend,
     dot_regression_classifier_gradient,
     dot_regression_feature_gradient,
     feature_gradient,
     gradient_parts,
 )
+from equiangular.theory.layer_peeled import PeeledModel, common_optimum, solve_layer_peeled
+from equiangular.theory.minority import compare_classifiers, minority_collapse
 from equiangular.theory.run import watch_collapse
 
 __all__ = [

@@ -12,10 +12,9 @@ from torch import Tensor
 from equiangular._provenance import provenance
 from equiangular._random import make_generator
 from equiangular.frames import simplex_etf
-from equiangular.theory.convergence import convergence_study
+from equiangular.theory.dynamics import convergence_study, gradient_parts
 from equiangular.theory.layer_peeled import common_optimum, project_frobenius, project_rows
 from equiangular.theory.minority import RATIOS, compare_classifiers, minority_collapse
-from equiangular.theory.pull_push import gradient_parts
 
 BALANCED, IMBALANCED = (1.0, 1.0, 1.0, 1.0), (300.0, 300.0, 1.0, 1.0)
 
