@@ -78,8 +78,6 @@ def spread_candidate(
     check_int(chunk_size, "chunk_size", minimum=2)
     if steps is not None:
         check_int(steps, "steps", minimum=1)
-    if d == 1 and k > 2:
-        raise ValueError(f"one dimension has two unit vectors, got num_classes={k}. Use at least 2 dimensions.")
     if nonnegative:
         source = "among vectors >= 0, which have no cosine below 0"
         weight = nonnegative_orthogonal_frame(k, d, seed=seed, dtype=torch.float64)

@@ -43,10 +43,7 @@ def nearest_simplex_etf(vectors: Tensor | np.ndarray) -> Tensor:
     k, d = check_num_classes(vectors.shape[0]), vectors.shape[1]
     if d < k - 1:
         raise ValueError(f"{k} vectors in d={d} dimensions have no simplex ETF near them: it needs d >= {k - 1}.")
-    simplex = minimal_simplex(k).to(vectors.device)
-    left, _, right = torch.linalg.svd(vectors.detach().double().T @ simplex, full_matrices=False)
-    nearest: Tensor = simplex @ (left @ right).T
-    return nearest.to(vectors.dtype)
+    return nearest_orientation(minimal_simplex(k), vectors)
 
 
 def etf_distance(vectors: Tensor | np.ndarray) -> Tensor:

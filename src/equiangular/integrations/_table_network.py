@@ -83,15 +83,11 @@ def train(
 
     Args:
         network: what is trained, in place.
-        x: (N, d) table.
-        y: (N,) int64 classes.
-        weight: (N,) sample weights above 0, of any scale.
+        x, y, weight: (N, d) table, (N,) int64 classes, and (N,) sample weights above 0, of any scale.
         criterion: ``criterion(x, y) -> (B,)`` losses of samples.
         validation: x, y and weights of held-out samples; training then stops once their loss has not fallen for
             ``patience`` epochs, and the best weights are put back.
-        epochs, batch_size, learning_rate, weight_decay: as of :class:`ETFClassifier`.
-        patience: its ``n_iter_no_change``.
-        seed: seed of the order of samples.
+        epochs, batch_size, learning_rate, weight_decay, patience, seed: as of :class:`ETFClassifier`.
 
     Returns:
         Mean training loss and, with ``validation``, held-out loss of every epoch.

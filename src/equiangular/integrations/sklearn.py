@@ -12,7 +12,7 @@ import torch
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_class_counts, check_int, check_positive
 from equiangular.integrations._table_network import LOSSES, TableNetwork, train
-from equiangular.longtail.counts import holdout_indices
+from equiangular.longtail.cut import holdout_indices
 from equiangular.posthoc import Calibration, calibrate_prior_correction, prior_corrected_logits
 
 _base = require("sklearn.base", extra="sklearn", purpose="ETFClassifier")
@@ -137,18 +137,12 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
             X.shape[1], hidden, len(self.classes_), normalize=bool(self.normalize), seed=seed, dtype=table[0].dtype
         ).to(self.device)
         criterion = partial(network.losses, loss=self.loss, class_counts=torch.from_numpy(self.class_count_))
-        self.loss_curve_, self.validation_curve_ = train(
-            network,
-            *(column[~held] for column in table),
-            criterion,
-            validation=tuple(column[held] for column in table) if held.any() else None,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=float(self.learning_rate),
-            weight_decay=float(self.weight_decay),
-            patience=self.n_iter_no_change,
-            seed=seed,
-        )
+        validation = tuple(column[held] for column in table) if held.any() else None
+        options: dict[str, Any] = {"epochs": self.epochs, "batch_size": self.batch_size, "validation": validation}
+        options |= {"learning_rate": float(self.learning_rate), "weight_decay": float(self.weight_decay)}
+        options |= {"patience": self.n_iter_no_change, "seed": seed}
+        x, y, weight = (column[~held] for column in table)
+        self.loss_curve_, self.validation_curve_ = train(network, x, y, weight, criterion, **options)
         self.n_iter_ = len(self.loss_curve_)
         self.network_ = network.cpu().eval()
         self.calibration_ = Calibration(1.0, 1.0)

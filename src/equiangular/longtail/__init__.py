@@ -4,8 +4,7 @@ NumPy only. Everything works on an array of labels and returns indices; no sampl
 of a subset is apart from the seed of a training.
 """
 
-from equiangular.longtail.counts import holdout_counts, holdout_indices, long_tail_counts
-from equiangular.longtail.cut import long_tail_indices
+from equiangular.longtail.cut import holdout_counts, holdout_indices, long_tail_counts, long_tail_indices
 from equiangular.longtail.labels import class_groups
 from equiangular.longtail.manifest import SubsetManifest
 

@@ -10,8 +10,7 @@ from equiangular.theory.dynamics import (
     gradient_parts,
 )
 from equiangular.theory.layer_peeled import PeeledModel, common_optimum, solve_layer_peeled
-from equiangular.theory.minority import compare_classifiers, minority_collapse
-from equiangular.theory.run import watch_collapse
+from equiangular.theory.run import compare_classifiers, minority_collapse, watch_collapse
 
 __all__ = [
     "PeeledModel", "classifier_gradient", "common_optimum", "compare_classifiers", "convergence_study", "descend",
