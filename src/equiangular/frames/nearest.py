@@ -55,16 +55,13 @@ def etf_distance(vectors: Tensor | np.ndarray) -> Tensor:
 
     with ||.||_* the sum of singular values. It is the root mean squared distance of a unit row to its vertex, between
     0 and sqrt(2). Computed from the difference itself, not from 2 - 2 ||.||_*/K, which would lose half of the digits.
-
-    Args:
-        vectors: (K, d) floating-point tensor or array, d >= K-1, no zero row. Centre class means first if that is what
-            you mean.
+    Arguments are those of :func:`nearest_simplex_etf`; centre class means first if that is what you mean.
 
     Returns:
         0-dim float64 tensor.
 
     Raises:
-        ValueError: a zero row, d < K-1, NaN, or a wrong shape or dtype.
+        ValueError: a zero row, and as :func:`nearest_simplex_etf`.
 
     Example:
         >>> from equiangular import simplex_etf

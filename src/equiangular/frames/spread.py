@@ -95,7 +95,7 @@ def explain_frame(
     """What :func:`spread_frame` builds for the same arguments, and how good it is beside the bounds.
 
     Args:
-        num_classes, dim, objective, nonnegative, seed, chunk_size, dtype: as for :func:`spread_frame`.
+        num_classes, dim, objective, nonnegative, seed, chunk_size, dtype: as for :func:`spread_frame`, errors too.
         device: where to build and to measure.
         options: its ``steps``, ``restarts``, ``cache`` and ``progress``.
 
@@ -105,9 +105,6 @@ def explain_frame(
         1 but for huge K; ``proved_max_cosine`` where the construction has a guarantee; ``bounds``, which no K vectors
         in d dimensions can beat: ``rankin`` and ``levenshtein`` on max_cosine, ``welch`` on coherence; for the softmax
         objective ``one_vs_rest_distance`` (K <= 1024), the smallest, as certified; and the arguments.
-
-    Raises:
-        ValueError: as :func:`spread_frame`.
 
     Example:
         >>> report = explain_frame(12, 3)
