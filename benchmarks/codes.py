@@ -34,10 +34,9 @@ import torch
 
 from equiangular._files import write_json
 from equiangular._provenance import provenance
-from equiangular.frames.bounds import rankin_bound, welch_bound
+from equiangular.frames.bounds import levenshtein_bound, rankin_bound, welch_bound
 from equiangular.frames.code_objectives import cosine_range
 from equiangular.frames.known_codes import KNOWN_CODES
-from equiangular.frames.levenshtein import levenshtein_bound
 from equiangular.frames.spherical_code import spherical_code
 from equiangular.frames.spread import explain_frame, spread_frame
 

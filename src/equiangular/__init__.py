@@ -13,77 +13,46 @@ from ._lazy import lazy_names
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from equiangular import compare as compare
-    from equiangular import data as data
-    from equiangular import export as export
-    from equiangular import frames as frames
-    from equiangular import heads as heads
-    from equiangular import inference as inference
-    from equiangular import integrations as integrations
-    from equiangular import longtail as longtail
-    from equiangular import losses as losses
-    from equiangular import measures as measures
-    from equiangular import models as models
-    from equiangular import posthoc as posthoc
-    from equiangular import theory as theory
-    from equiangular import training as training
-    from equiangular.frames import assert_simplex_etf as assert_simplex_etf
-    from equiangular.frames import best_frame as best_frame
-    from equiangular.frames import class_mean_frame as class_mean_frame
-    from equiangular.frames import explain_frame as explain_frame
-    from equiangular.frames import frame_report as frame_report
-    from equiangular.frames import is_simplex_etf as is_simplex_etf
-    from equiangular.frames import load_frame as load_frame
-    from equiangular.frames import nearest_simplex_etf as nearest_simplex_etf
-    from equiangular.frames import save_frame as save_frame
-    from equiangular.frames import simplex_equiangular_tight_frame as simplex_equiangular_tight_frame
-    from equiangular.frames import simplex_etf as simplex_etf
-    from equiangular.frames import simplex_logits as simplex_logits
-    from equiangular.frames import spherical_code as spherical_code
-    from equiangular.frames import spread_frame as spread_frame
-    from equiangular.frames import warn_unreachable as warn_unreachable
-    from equiangular.frames import why_not_simplex_etf as why_not_simplex_etf
-    from equiangular.heads import CosineHead as CosineHead
-    from equiangular.heads import ETFHead as ETFHead
-    from equiangular.heads import ImplicitHead as ImplicitHead
-    from equiangular.heads import IncrementalETFHead as IncrementalETFHead
-    from equiangular.heads import LinearHead as LinearHead
-    from equiangular.heads import PrototypeIndex as PrototypeIndex
-    from equiangular.heads import RandomHead as RandomHead
-    from equiangular.heads import RotatedETFHead as RotatedETFHead
-    from equiangular.heads import align_head as align_head
-    from equiangular.heads import attach as attach
-    from equiangular.heads import best_head as best_head
-    from equiangular.heads import find_head as find_head
-    from equiangular.heads import forward_with_features as forward_with_features
-    from equiangular.heads import make_head as make_head
-    from equiangular.heads import nearest_prototypes as nearest_prototypes
-    from equiangular.heads import recommended_head as recommended_head
-    from equiangular.heads import restrict_logits as restrict_logits
-    from equiangular.heads import scale_for_probability as scale_for_probability
+    from equiangular import (
+        compare as compare, data as data, export as export, frames as frames, heads as heads, inference as inference,
+        integrations as integrations, longtail as longtail, losses as losses, measures as measures, models as models,
+        posthoc as posthoc, theory as theory, training as training,
+    )  # fmt: skip
+    from equiangular.frames import (
+        assert_simplex_etf as assert_simplex_etf, best_frame as best_frame, class_mean_frame as class_mean_frame,
+        explain_frame as explain_frame, frame_report as frame_report, is_simplex_etf as is_simplex_etf,
+        load_frame as load_frame, nearest_simplex_etf as nearest_simplex_etf, save_frame as save_frame,
+        simplex_equiangular_tight_frame as simplex_equiangular_tight_frame, simplex_etf as simplex_etf,
+        simplex_logits as simplex_logits, spherical_code as spherical_code, spread_frame as spread_frame,
+        warn_unreachable as warn_unreachable, why_not_simplex_etf as why_not_simplex_etf,
+    )  # fmt: skip
+    from equiangular.heads import (
+        CosineHead as CosineHead, ETFHead as ETFHead, ImplicitHead as ImplicitHead,
+        IncrementalETFHead as IncrementalETFHead, LinearHead as LinearHead, PrototypeIndex as PrototypeIndex,
+        RandomHead as RandomHead, RotatedETFHead as RotatedETFHead, align_head as align_head, attach as attach,
+        best_head as best_head, find_head as find_head, forward_with_features as forward_with_features,
+        make_head as make_head, nearest_prototypes as nearest_prototypes, recommended_head as recommended_head,
+        restrict_logits as restrict_logits, scale_for_probability as scale_for_probability,
+    )  # fmt: skip
     from equiangular.integrations.sklearn import ETFClassifier as ETFClassifier
-    from equiangular.longtail import SubsetManifest as SubsetManifest
-    from equiangular.longtail import long_tail_counts as long_tail_counts
-    from equiangular.longtail import long_tail_indices as long_tail_indices
-    from equiangular.losses import CosineCrossEntropyLoss as CosineCrossEntropyLoss
-    from equiangular.losses import DotLoss as DotLoss
-    from equiangular.losses import DotRegressionLoss as DotRegressionLoss
-    from equiangular.losses import LogitAdjustedCrossEntropyLoss as LogitAdjustedCrossEntropyLoss
-    from equiangular.losses import cosine_cross_entropy as cosine_cross_entropy
-    from equiangular.losses import dot_loss as dot_loss
-    from equiangular.losses import dot_regression_loss as dot_regression_loss
-    from equiangular.losses import logit_adjusted_cross_entropy as logit_adjusted_cross_entropy
-    from equiangular.measures import CalibrationError as CalibrationError
-    from equiangular.measures import NeuralCollapse as NeuralCollapse
-    from equiangular.measures import ShotAccuracy as ShotAccuracy
-    from equiangular.measures import measure_collapse as measure_collapse
-    from equiangular.measures import ood_score as ood_score
-    from equiangular.measures import open_set_measures as open_set_measures
-    from equiangular.measures import watch as watch
-    from equiangular.posthoc import PriorCorrection as PriorCorrection
-    from equiangular.posthoc import calibrate_prior_correction as calibrate_prior_correction
-    from equiangular.posthoc import calibrate_scale as calibrate_scale
-    from equiangular.posthoc import prior_corrected_logits as prior_corrected_logits
+    from equiangular.longtail import (
+        SubsetManifest as SubsetManifest, long_tail_counts as long_tail_counts, long_tail_indices as long_tail_indices,
+    )  # fmt: skip
+    from equiangular.losses import (
+        CosineCrossEntropyLoss as CosineCrossEntropyLoss, DotLoss as DotLoss, DotRegressionLoss as DotRegressionLoss,
+        LogitAdjustedCrossEntropyLoss as LogitAdjustedCrossEntropyLoss, cosine_cross_entropy as cosine_cross_entropy,
+        dot_loss as dot_loss, dot_regression_loss as dot_regression_loss,
+        logit_adjusted_cross_entropy as logit_adjusted_cross_entropy,
+    )  # fmt: skip
+    from equiangular.measures import (
+        CalibrationError as CalibrationError, NeuralCollapse as NeuralCollapse, ShotAccuracy as ShotAccuracy,
+        measure_collapse as measure_collapse, ood_score as ood_score, open_set_measures as open_set_measures,
+        watch as watch,
+    )  # fmt: skip
+    from equiangular.posthoc import (
+        PriorCorrection as PriorCorrection, calibrate_prior_correction as calibrate_prior_correction,
+        calibrate_scale as calibrate_scale, prior_corrected_logits as prior_corrected_logits,
+    )  # fmt: skip
     from equiangular.training import AlignmentSchedule as AlignmentSchedule
 else:
     __getattr__, __dir__, __all__ = lazy_names(

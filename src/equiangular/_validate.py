@@ -15,19 +15,13 @@ from torch.jit import is_tracing  # type: ignore[attr-defined]  # torch's stubs 
 
 from equiangular._checks import check_choice, check_int, check_non_negative, check_positive, did_you_mean
 
+Device = torch.device | str | None
+Dtype = torch.dtype | None
+
 __all__ = [
-    "check_choice",
-    "check_class_counts",
-    "check_features",
-    "check_int",
-    "check_labels",
-    "check_non_negative",
-    "check_num_classes",
-    "check_positive",
-    "did_you_mean",
-    "have_values",
-    "values_are_readable",
-]
+    "Device", "Dtype", "check_choice", "check_class_counts", "check_features", "check_int", "check_labels",
+    "check_non_negative", "check_num_classes", "check_positive", "did_you_mean", "have_values", "values_are_readable",
+]  # fmt: skip
 
 
 def have_values(*tensors: Tensor) -> bool:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from equiangular import assert_simplex_etf, is_simplex_etf, simplex_etf, why_not_simplex_etf
-from equiangular.frames.tiles import gram_tiles
+from equiangular.frames.checks import gram_tiles
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
+from equiangular.frames.bounds import levenshtein_bound
 from equiangular.frames.known_codes import KNOWN_CODES, KnownCode, find_known_code, known_code
-from equiangular.frames.levenshtein import levenshtein_bound
 
 CODES = [c for c in KNOWN_CODES.values() if c.num_classes <= 5000]
 LARGE = [c for c in KNOWN_CODES.values() if 5000 < c.num_classes < 1_000_000]

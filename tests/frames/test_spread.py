@@ -8,8 +8,7 @@ import torch
 from equiangular.frames import candidates
 from equiangular.frames import spread as module
 from equiangular.frames.checks import is_simplex_etf
-from equiangular.frames.code_objectives import cosine_range
-from equiangular.frames.hull_distance import one_vs_rest_distance
+from equiangular.frames.code_objectives import cosine_range, one_vs_rest_distance
 from equiangular.frames.spread import best_frame, explain_frame, spread_frame
 
 

@@ -16,7 +16,7 @@ from equiangular.theory import (
     gradient_parts,
     watch_collapse,
 )
-from equiangular.theory.convergence import random_start
+from equiangular.theory.dynamics import random_start
 from equiangular.theory.run import IMBALANCED
 
 

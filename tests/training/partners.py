@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equiangular.longtail.class_members import ClassMembers
+from equiangular.longtail.labels import ClassMembers
 from equiangular.training.augment import MixDraws
 from equiangular.training.augment.mixing import KINDS
 

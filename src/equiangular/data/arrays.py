@@ -14,7 +14,7 @@ from torch import Tensor
 from equiangular._files import check_npz
 from equiangular.data.base import Dataset, relabel
 from equiangular.longtail import holdout_indices
-from equiangular.longtail._labels import label_array
+from equiangular.longtail.labels import label_array
 
 TEST_FRACTION = 0.2
 

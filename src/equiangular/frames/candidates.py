@@ -9,14 +9,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from equiangular._validate import check_choice, check_int, check_num_classes
-from equiangular.frames.cache import cached_frame
-from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range
-from equiangular.frames.haar import haar_orthonormal
-from equiangular.frames.hull_distance import one_vs_rest_distance
+from equiangular._validate import Device, check_choice, check_int, check_num_classes
+from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range, one_vs_rest_distance
+from equiangular.frames.io import cached_frame
 from equiangular.frames.known_codes import KNOWN_CODES, find_known_code, known_code, working_dtype
 from equiangular.frames.nonnegative import nonnegative_orthogonal_frame
-from equiangular.frames.orthoplex import orthoplex
+from equiangular.frames.orthogonal import haar_orthonormal, orthoplex
 from equiangular.frames.quadratic_code import quadratic_code, quadratic_code_rows
 from equiangular.frames.simplex import simplex_etf
 from equiangular.frames.spherical_code import (
@@ -65,13 +63,10 @@ def spread_candidate(
     cache: bool | str | Path = True,
     chunk_size: int = CHUNK_SIZE,
     progress: Progress | None = None,
-    device: torch.device | str | None = None,
+    device: Device = None,
     stacklevel: int = 1,
 ) -> Candidate:
-    """What :func:`equiangular.spread_frame` takes, which documents the arguments, with its name and not yet measured.
-
-    Raises:
-        ValueError: as ``spread_frame``.
+    """What :func:`equiangular.spread_frame` takes, which documents arguments and errors, by name and not yet measured.
 
     Example:
         >>> spread_candidate(100, 64).construction
@@ -83,8 +78,6 @@ def spread_candidate(
     check_int(chunk_size, "chunk_size", minimum=2)
     if steps is not None:
         check_int(steps, "steps", minimum=1)
-    if d == 1 and k > 2:
-        raise ValueError(f"one dimension has two unit vectors, got num_classes={k}. Use at least 2 dimensions.")
     if nonnegative:
         source = "among vectors >= 0, which have no cosine below 0"
         weight = nonnegative_orthogonal_frame(k, d, seed=seed, dtype=torch.float64)

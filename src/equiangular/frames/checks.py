@@ -1,6 +1,9 @@
-"""Is this a simplex ETF? A check, an explanation, and an assertion."""
+"""Is this a simplex ETF? The answer, its reason and its proof by tiles: K = 100,000 never needs a K x K matrix."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,8 +11,44 @@ from torch import Tensor
 
 from equiangular._renamed import warn_renamed
 from equiangular._validate import check_positive
-from equiangular.frames.arrays import frame_tensor
-from equiangular.frames.tiles import gram_tiles
+
+
+def frame_tensor(weight: Any, name: str = "weight") -> Tensor:
+    """A tensor as it is; an array or nested lists as a tensor of their own on the CPU; else a ValueError.
+
+    Example:
+        >>> frame_tensor([[1.0], [-1.0]])
+        tensor([[ 1.],
+                [-1.]], dtype=torch.float64)
+    """
+    if isinstance(weight, Tensor):
+        return weight
+    try:
+        return torch.from_numpy(np.array(weight))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be a (K, d) tensor or array of numbers, got {type(weight).__name__}.") from error
+
+
+# Entries of one tile: 32 MiB in float64.
+TILE_ENTRIES = 2**22
+
+
+def gram_tiles(vectors: Tensor, *, entries: int = TILE_ENTRIES) -> Iterator[tuple[int, int, Tensor]]:
+    """Tiles of ``vectors @ vectors.T`` for vectors (K, d), of ``entries`` numbers at most, but at least a row.
+
+    Yields:
+        (start, stop, tile), tile (stop - start, K) holding the rows from start to stop of the Gram matrix.
+
+    Example:
+        >>> [(a, b, tuple(t.shape)) for a, b, t in gram_tiles(torch.eye(3), entries=6)]
+        [(0, 2, (2, 3)), (2, 3, (1, 3))]
+    """
+    count = vectors.shape[0]
+    step = max(1, entries // max(1, count))
+    for start in range(0, count, step):
+        stop = min(start + step, count)
+        yield start, stop, vectors[start:stop] @ vectors.T
+
 
 _DEFAULT_ATOL = {torch.float64: 1e-12, torch.float32: 1e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 
@@ -49,10 +88,7 @@ def is_simplex_etf(weight: Tensor | np.ndarray, *, atol: float | None = None, ex
 
 
 def why_not_simplex_etf(weight: Tensor | np.ndarray, *, atol: float | None = None) -> str | None:
-    """What keeps the rows from being a simplex ETF; None for one. Arguments as in :func:`is_simplex_etf`.
-
-    Raises:
-        ValueError: not a (K, d) floating-point matrix with K >= 2.
+    """What keeps the rows from being a simplex ETF; None for one. Arguments and errors as in :func:`is_simplex_etf`.
 
     Example:
         >>> why_not_simplex_etf(torch.eye(3))

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equiangular._validate import check_int, check_num_classes
+from equiangular._validate import Device, Dtype, check_int, check_num_classes
 from equiangular.frames import lattice_codes, polytopes
-from equiangular.frames.haar import haar_orthonormal
+from equiangular.frames.orthogonal import haar_orthonormal
 from equiangular.frames.quadratic_code import QuadraticCode, quadratic_code, quadratic_code_rows
 
 
@@ -108,21 +108,14 @@ def find_known_code(num_classes: int, dim: int) -> KnownCode | None:
 
 
 def known_code(
-    num_classes: int,
-    dim: int,
-    *,
-    seed: int | None = 0,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
+    num_classes: int, dim: int, *, seed: int | None = 0, device: Device = None, dtype: Dtype = None
 ) -> Tensor:
     """Coordinates of a known optimal code in a random orientation.
 
     Args:
-        num_classes: K.
-        dim: d.
+        num_classes, dim: K and d.
         seed: seed of the Haar-random rotation; None leaves the coordinates of the construction.
-        device: device of the result.
-        dtype: dtype of the result, torch's default if None; built in :func:`working_dtype` and cast last.
+        device, dtype: of the result, torch's defaults if None; built in :func:`working_dtype` and cast last.
 
     Returns:
         (K, d) with unit rows.
@@ -135,9 +128,8 @@ def known_code(
         >>> round(float((weight @ weight.T).fill_diagonal_(-1).max()), 6)
         0.447214
 
-    Source:
-        Cohn and Kumar, "Universally optimal distribution of points on spheres", J. Amer. Math. Soc. 20, 2007; and the
-        source named by :func:`find_known_code`.
+    Source: Cohn and Kumar, "Universally optimal distribution of points on spheres", J. Amer. Math. Soc. 20, 2007; and
+    the source named by :func:`find_known_code`.
     """
     code = find_known_code(num_classes, dim)
     if code is None:

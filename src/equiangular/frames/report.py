@@ -12,11 +12,9 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_features, check_num_classes
-from equiangular.frames.arrays import frame_tensor
-from equiangular.frames.bounds import rankin_bound, welch_bound
-from equiangular.frames.levenshtein import levenshtein_bound
+from equiangular.frames.bounds import levenshtein_bound, rankin_bound, welch_bound
+from equiangular.frames.checks import frame_tensor, gram_tiles
 from equiangular.frames.nearest import etf_distance
-from equiangular.frames.tiles import gram_tiles
 
 
 @dataclass(frozen=True)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from equiangular._random import make_generator
-from equiangular._validate import check_choice, check_int, check_num_classes, check_positive
-from equiangular.frames.bounds import rankin_bound
+from equiangular._validate import Device, Dtype, check_choice, check_int, check_num_classes, check_positive
+from equiangular.frames.bounds import levenshtein_bound, rankin_bound
 from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range, smooth_max_cosine, smooth_softmax_margin
-from equiangular.frames.levenshtein import levenshtein_bound
 
 Objective = Literal["max_cosine", "softmax"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 _LADDER = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6)  # temperatures of the quasi-Newton method
 _STARTS = (0, 3, 4, 2)  # where on the ladder restart 0, 1, 2, 3, 4 = 0, ... begins: different basins are found
+_LBFGS: dict[str, Any] = {"history_size": 20, "line_search_fn": "strong_wolfe"}
 SMALL_PROBLEM = 10**8  # K^2 d up to which the quasi-Newton method in float64 is used
 DENSE_WORK = 10**12  # operations of a step up to which it looks at every pair of classes
 
@@ -37,8 +37,8 @@ def spherical_code(
     chunk_size: int = CHUNK_SIZE,
     tolerance: float = 1e-7,
     progress: Progress | None = None,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> Tensor:
     """Optimise K unit vectors in d dimensions from random starts; the result is a local optimum, never a proof.
 
@@ -60,8 +60,7 @@ def spherical_code(
     Measure what came out with :func:`equiangular.frames.frame_report` or :func:`equiangular.frames.explain_frame`.
 
     Args:
-        num_classes: K >= 2.
-        dim: d >= 1.
+        num_classes, dim: K >= 2 and d >= 1.
         objective: ``"max_cosine"`` or ``"softmax"``.
         steps: L-BFGS iterations at each temperature (600 if None), a third of it at the low ones; for the other two
             methods gradient steps in all (200 and 50 if None).
@@ -85,9 +84,8 @@ def spherical_code(
         >>> round(cosine_range(weight)[1], 5)
         0.44721
 
-    Source:
-        Tammes 1930; Cohn, "Small spherical codes" (energy minimisation with rising exponents); Jiang et al.,
-        "Generalized neural collapse for a large number of classes", ICML 2024, section 3.
+    Source: Tammes 1930; Cohn, "Small spherical codes" (energy minimisation with rising exponents); Jiang et al.,
+    "Generalized neural collapse for a large number of classes", ICML 2024, section 3.
     """
     k = check_num_classes(num_classes)
     d = check_int(dim, "dim", minimum=1, hint="A class vector needs at least one coordinate.")
@@ -154,14 +152,8 @@ def _quasi_newton(
     """L-BFGS over free vectors v, w = v / ||v||, one temperature after the other; yields (x, exact value)."""
     for temperature in temperatures:
         free = x.clone().requires_grad_(True)
-        optimizer = torch.optim.LBFGS(
-            [free],
-            max_iter=steps if temperature >= 0.01 else max(1, steps // 3),
-            history_size=20,
-            tolerance_grad=1e-12,
-            tolerance_change=1e-14,
-            line_search_fn="strong_wolfe",
-        )
+        most = steps if temperature >= 0.01 else max(1, steps // 3)
+        optimizer = torch.optim.LBFGS([free], max_iter=most, tolerance_grad=1e-12, tolerance_change=1e-14, **_LBFGS)
 
         def closure(free: Tensor = free, temperature: float = temperature) -> float:
             length = torch.linalg.vector_norm(free.detach(), dim=-1, keepdim=True)

@@ -11,11 +11,10 @@ from torch import Tensor
 
 from equiangular._random import make_generator
 from equiangular._renamed import warn_renamed
-from equiangular.frames.bounds import rankin_bound, welch_bound
+from equiangular._validate import Device, Dtype
+from equiangular.frames.bounds import levenshtein_bound, rankin_bound, welch_bound
 from equiangular.frames.candidates import HULL_CLASSES, spread_candidate
-from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range
-from equiangular.frames.hull_distance import one_vs_rest_distance
-from equiangular.frames.levenshtein import levenshtein_bound
+from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range, one_vs_rest_distance
 from equiangular.frames.spherical_code import Objective, Progress
 
 _MEASURED_WORK = 2e13  # operations up to which every pair is measured, and not a sample of classes against all
@@ -33,8 +32,8 @@ def spread_frame(
     cache: bool | str | Path = True,
     chunk_size: int = CHUNK_SIZE,
     progress: Progress | None = None,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> Tensor:
     """K unit vectors in d dimensions, spread as well as theory or an optimisation can, in a random orientation.
 
@@ -48,8 +47,7 @@ def spread_frame(
        claimed for these: :func:`explain_frame` measures them and puts the bounds beside.
 
     Args:
-        num_classes: K >= 2.
-        dim: d >= 1.
+        num_classes, dim: K >= 2 and d >= 1.
         objective: ``"max_cosine"``, the smallest largest cosine, or ``"softmax"``, the largest distance of a vector
             from the convex hull of the others.
         nonnegative: ask for vectors without negative entries, for features after a ReLU; K <= d.
@@ -73,24 +71,12 @@ def spread_frame(
         >>> spread_frame(1000, 512).shape, spread_frame(5, 4, dtype=torch.float64).shape
         (torch.Size([1000, 512]), torch.Size([5, 4]))
 
-    Source:
-        Rankin 1955; Cohn and Kumar 2007; for the softmax objective Jiang et al., "Generalized neural collapse for a
-        large number of classes", ICML 2024 (K <= 2d, and d = 2), and Alcala et al. 2026, arXiv:2603.20587 (K <= 2d).
+    Source: Rankin 1955; Cohn and Kumar 2007; for the softmax objective Jiang et al., "Generalized neural collapse for a
+    large number of classes", ICML 2024 (K <= 2d, and d = 2), and Alcala et al. 2026, arXiv:2603.20587 (K <= 2d).
     """
-    found = spread_candidate(
-        num_classes,
-        dim,
-        objective=objective,
-        nonnegative=nonnegative,
-        seed=seed,
-        steps=steps,
-        restarts=restarts,
-        cache=cache,
-        chunk_size=chunk_size,
-        progress=progress,
-        device=device,
-        stacklevel=2,
-    )
+    kind: dict[str, Any] = {"objective": objective, "nonnegative": nonnegative, "seed": seed, "cache": cache}
+    effort: dict[str, Any] = {"steps": steps, "restarts": restarts, "chunk_size": chunk_size, "progress": progress}
+    found = spread_candidate(num_classes, dim, **kind, **effort, device=device, stacklevel=2)
     return found.weight.to(device=device, dtype=dtype or torch.get_default_dtype())
 
 
@@ -102,22 +88,16 @@ def explain_frame(
     nonnegative: bool = False,
     seed: int = 0,
     chunk_size: int = CHUNK_SIZE,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
+    device: Device = None,
+    dtype: Dtype = None,
     **options: Any,
 ) -> dict[str, Any]:
     """What :func:`spread_frame` builds for the same arguments, and how good it is beside the bounds.
 
     Args:
-        num_classes: K >= 2.
-        dim: d >= 1.
-        objective: as for :func:`spread_frame`, and so are those that follow.
-        nonnegative: ask for vectors without negative entries.
-        seed: orientation of a closed form, random starts of an optimisation.
-        chunk_size: rows of a tile of the Gram matrix.
+        num_classes, dim, objective, nonnegative, seed, chunk_size, dtype: as for :func:`spread_frame`, errors too.
         device: where to build and to measure.
-        dtype: dtype of the vectors that are measured, torch's default if None.
-        options: ``steps``, ``restarts``, ``cache`` and ``progress``.
+        options: its ``steps``, ``restarts``, ``cache`` and ``progress``.
 
     Returns:
         A JSON-plain dictionary: ``construction``; ``optimal``, the source of a proof or None; ``max_cosine``,
@@ -125,9 +105,6 @@ def explain_frame(
         1 but for huge K; ``proved_max_cosine`` where the construction has a guarantee; ``bounds``, which no K vectors
         in d dimensions can beat: ``rankin`` and ``levenshtein`` on max_cosine, ``welch`` on coherence; for the softmax
         objective ``one_vs_rest_distance`` (K <= 1024), the smallest, as certified; and the arguments.
-
-    Raises:
-        ValueError: as :func:`spread_frame`.
 
     Example:
         >>> report = explain_frame(12, 3)
@@ -142,11 +119,8 @@ def explain_frame(
     report |= {"nonnegative": nonnegative, "construction": found.construction, "optimal": found.optimal}
     report |= _measure(weight, seed, chunk_size)
     report["proved_max_cosine"] = found.max_cosine
-    report["bounds"] = {
-        "rankin": rankin_bound(k, d),
-        "levenshtein": levenshtein_bound(k, d),
-        "welch": welch_bound(k, d),
-    }
+    bounds = {"rankin": rankin_bound, "levenshtein": levenshtein_bound, "welch": welch_bound}
+    report["bounds"] = {name: bound(k, d) for name, bound in bounds.items()}
     if objective == "softmax" and k <= HULL_CLASSES:
         report["one_vs_rest_distance"] = float(one_vs_rest_distance(weight)[0].min())
     return report

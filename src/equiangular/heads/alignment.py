@@ -11,7 +11,7 @@ from equiangular._extras import require
 from equiangular._validate import check_choice, check_features
 from equiangular.frames import BASES
 from equiangular.frames.closed_forms import minimal_simplex
-from equiangular.frames.orientation import nearest_orientation
+from equiangular.frames.nearest import nearest_orientation
 from equiangular.heads.base import Head
 from equiangular.heads.etf import ETFHead
 from equiangular.heads.rotated import RotatedETFHead

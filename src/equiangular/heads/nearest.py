@@ -13,9 +13,8 @@ from torch import Tensor
 from equiangular._extras import require
 from equiangular._random import make_generator
 from equiangular._validate import check_features, check_int
-from equiangular.frames.implicit import column_signs
+from equiangular.frames.implicit import column_signs, quadratic_nearest
 from equiangular.frames.quadratic_code import QuadraticCode, quadratic_code
-from equiangular.frames.quadratic_search import quadratic_nearest
 from equiangular.heads.base import Head
 from equiangular.heads.implicit import ImplicitHead
 from equiangular.heads.normalize import unit_normalize

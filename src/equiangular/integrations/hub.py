@@ -17,48 +17,7 @@ from equiangular.longtail import SubsetManifest
 from equiangular.measures import mean_ci
 from equiangular.models import make_backbone
 
-TEMPLATE = """---
-{{ card_data }}
----
-
-# {{ title }}
-
-A classifier with {{ head }}, made with the Python library equiangular: the class vectors of a fixed head are chosen
-before training and never learned (Yang et al., NeurIPS 2022, [arXiv 2203.09081]({{ paper_url }})).
-
-## Training data and protocol
-
-{% if data -%}
-- Training data: {{ data }}
-- Protocol: {{ protocol }}
-{%- for line in manifest %}
-- {{ line }}
-{%- endfor %}
-- Training seeds: {{ seeds }}
-{%- else -%}
-Nothing was recorded. `save_pretrained(..., model_card_kwargs=card_fields(...))` fills this in.
-{%- endif %}
-
-## Results
-
-{% if results -%}
-| measure | mean ± 95 % CI | per seed |
-|---|---|---|
-{%- for row in results %}
-| {{ row | join(' | ') }} |
-{%- endfor %}
-
-Student's t over the training seeds, in their order above; the weights in this repository are of {{ weights_of }}.
-{%- else -%}
-None were recorded.
-{%- endif %}
-
-## Use
-
-```python
-{{ usage }}
-```
-"""
+TEMPLATE = Path(__file__).with_name("model_card.md.j2").read_text(encoding="utf-8")
 
 
 def card_fields(
@@ -89,14 +48,8 @@ def card_fields(
         ImportError: SciPy is missing.
 
     Example:
-        >>> fields = card_fields(
-        ...     data="digits",
-        ...     protocol="last epoch",
-        ...     seeds=[0, 1, 2],
-        ...     seed=0,
-        ...     results={"balanced accuracy, %": [80.0, 82.0, 84.0]},
-        ... )
-        >>> fields["results"]
+        >>> measured = {"balanced accuracy, %": [80.0, 82.0, 84.0]}
+        >>> card_fields(data="digits", protocol="last epoch", seeds=[0, 1, 2], seed=0, results=measured)["results"]
         [['balanced accuracy, %', '82.00 ± 4.97', '80.00, 82.00, 84.00']]
     """
     seeds = list(seeds)

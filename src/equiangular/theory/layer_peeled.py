@@ -167,8 +167,7 @@ def common_optimum(
     from a random start: the solver, which knows nothing of the vertices, ends there.
 
     Args:
-        num_classes: K.
-        dim: d >= K-1.
+        num_classes, dim: K, and d >= K-1.
         ratio: imbalance ratio R of the imbalanced case: half of the classes have R samples for one of the others.
         seed: seed of the frame and of the starting point.
         max_steps: gradient steps at most.

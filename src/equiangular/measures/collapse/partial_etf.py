@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from equiangular.frames.checks import TILE_ENTRIES
 from equiangular.frames.nearest import etf_distance
-from equiangular.frames.tiles import TILE_ENTRIES
 from equiangular.measures.collapse.means import directions
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_positive
-from equiangular.longtail.class_members import ClassMembers
+from equiangular.longtail.labels import ClassMembers
 from equiangular.training.augment.steps import parse_steps, step_text
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from equiangular.data.stream import stream_batches
-from equiangular.longtail.class_members import ClassMembers
+from equiangular.longtail.labels import ClassMembers
 from equiangular.training.augment import Augmentation, Mixing, take_draws
 from equiangular.training.config.budget import Budget, sampler_alpha
 from equiangular.training.config.draws import batch_bounds, derived_seed, even_parts

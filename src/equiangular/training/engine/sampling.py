@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DistributedSampler
 
 from equiangular._validate import check_int
-from equiangular.longtail.class_members import ClassMembers
+from equiangular.longtail.labels import ClassMembers
 from equiangular.training.config.draws import epoch_generator
 
 _STREAM = 3  # apart from the streams of subsets, hold-outs and test splits
