@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple, Union, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from equiangular._autocast import without_autocast
 from equiangular._validate import check_choice, check_features, check_labels, check_positive, values_are_readable
@@ -179,3 +179,22 @@ def reduce_losses(losses: Tensor, reduction: Reduction) -> Tensor:
     if reduction == "none":
         return losses
     return losses.mean() if reduction == "mean" else losses.sum()
+
+
+class LossModule(nn.Module):
+    """A loss as a module: ``shown`` names the options that ``repr`` shows."""
+
+    shown: tuple[str, ...] = ("reduction",)
+
+    def __init__(self, reduction: Reduction) -> None:
+        super().__init__()
+        self.reduction = check_choice(reduction, REDUCTIONS, "reduction")
+
+    def keep_per_class(self, name: str, vector: Tensor) -> None:
+        """Keep a (K,) vector as a buffer that follows ``.to()`` and is not in the state_dict."""
+        self.num_classes = len(vector)
+        self.register_buffer(name, vector.to(torch.get_default_dtype()), persistent=False)
+
+    def extra_repr(self) -> str:
+        """The options, for ``repr``."""
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self.shown)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from equiangular._validate import check_choice, check_features, values_are_readable
+from equiangular._validate import check_features, values_are_readable
 from equiangular.losses._targets import (
-    REDUCTIONS,
     ClassShares,
+    LossModule,
     Reduction,
     Target,
     check_per_class,
@@ -58,7 +58,6 @@ def arb_loss(
     Source: Xie et al., "Neural collapse inspired attraction-repulsion-balanced loss for imbalanced learning",
     Neurocomputing 527 (2023), arXiv 2204.08735; the counts of the batch as in the code released with it.
     """
-    check_choice(reduction, REDUCTIONS, "reduction")
     check_features(logits, name="logits")
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     num_classes = logits.shape[1]
@@ -90,14 +89,8 @@ def _batch_counts(shares: ClassShares, num_classes: int) -> Tensor:
     return shares.share.new_zeros(num_classes).index_add(0, shares.labels.flatten(), shares.share.flatten())
 
 
-class ARBLoss(nn.Module):
-    """Module form of :func:`arb_loss`; ``forward(logits, target, class_counts=None)``.
-
-    Args:
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
-
-    Raises:
-        ValueError: an unknown reduction.
+class ARBLoss(LossModule):
+    """Module form of :func:`arb_loss`, which see; ``forward(logits, target, class_counts=None)``.
 
     Example:
         >>> round(float(ARBLoss()(torch.zeros(2, 2), torch.tensor([0, 1])).exp()), 4)
@@ -105,13 +98,8 @@ class ARBLoss(nn.Module):
     """
 
     def __init__(self, *, reduction: Reduction = "mean") -> None:
-        super().__init__()
-        self.reduction = check_choice(reduction, REDUCTIONS, "reduction")
+        super().__init__(reduction)
 
     def forward(self, logits: Tensor, target: Target, class_counts: Any | None = None) -> Tensor:
         """The loss of logits (B, K)."""
         return arb_loss(logits, target, class_counts, reduction=self.reduction)
-
-    def extra_repr(self) -> str:
-        """The options, for ``repr``."""
-        return f"reduction={self.reduction!r}"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from equiangular._autocast import without_autocast
-from equiangular._validate import check_choice, check_int, check_positive
+from equiangular._validate import check_int, check_positive
 from equiangular.heads.normalize import unit_normalize
 from equiangular.losses._chunked import ChunkedLogSumExp
 from equiangular.losses._targets import (
-    REDUCTIONS,
     ClassShares,
+    LossModule,
     Reduction,
     Target,
     check_scale,
@@ -68,7 +70,6 @@ def cosine_cross_entropy(
     Source: Wang et al., "NormFace: L2 hypersphere embedding for face verification", ACM Multimedia 2017; the gradient
     as in Yang et al., NeurIPS 2022, section 3.
     """
-    check_choice(reduction, REDUCTIONS, "reduction")
     eps = check_smoothing(label_smoothing)
     scale = check_scale(scale)
     features, weight = check_table(features, weight)
@@ -112,23 +113,16 @@ def _mean_logit(scaled: Tensor, weight: Tensor, bias: Tensor | None, size: int) 
     return mean if bias is None else mean + bias.mean()
 
 
-class CosineCrossEntropyLoss(nn.Module):
-    """Module form of :func:`cosine_cross_entropy`; ``forward(features, target, weight, bias=None)``.
-
-    Args:
-        scale: what the cosines are multiplied by, above 0.
-        label_smoothing: eps in [0, 1].
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
-        chunk_size: classes per block; None takes all classes at once.
-
-    Raises:
-        ValueError: an option out of its range.
+class CosineCrossEntropyLoss(LossModule):
+    """Module form of :func:`cosine_cross_entropy`, which see; ``forward(features, target, weight, bias=None)``.
 
     Example:
         >>> loss = CosineCrossEntropyLoss(scale=8.0)
         >>> loss(torch.eye(3), torch.arange(3), torch.eye(3))
         tensor(0.0007)
     """
+
+    shown = ("scale", "reduction", "chunk_size")
 
     def __init__(
         self,
@@ -138,25 +132,13 @@ class CosineCrossEntropyLoss(nn.Module):
         reduction: Reduction = "mean",
         chunk_size: int | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(reduction)
         self.scale = check_positive(scale, "scale")
         self.label_smoothing = check_smoothing(label_smoothing)
-        self.reduction = check_choice(reduction, REDUCTIONS, "reduction")
         self.chunk_size = None if chunk_size is None else check_int(chunk_size, "chunk_size", minimum=1)
 
     def forward(self, features: Tensor, target: Target, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """The loss of features (B, d) against class vectors (K, d)."""
-        return cosine_cross_entropy(
-            features,
-            target,
-            weight,
-            scale=self.scale,
-            bias=bias,
-            label_smoothing=self.label_smoothing,
-            reduction=self.reduction,
-            chunk_size=self.chunk_size,
-        )
-
-    def extra_repr(self) -> str:
-        """The options, for ``repr``."""
-        return f"scale={self.scale}, reduction={self.reduction!r}, chunk_size={self.chunk_size}"
+        options: dict[str, Any] = {"scale": self.scale, "label_smoothing": self.label_smoothing, "bias": bias}
+        options |= {"reduction": self.reduction, "chunk_size": self.chunk_size}
+        return cosine_cross_entropy(features, target, weight, **options)

@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from equiangular._validate import check_choice, check_class_counts, check_features, check_num_classes
-from equiangular.losses._targets import REDUCTIONS, Reduction, Target, check_per_class, parse_target, reduce_losses
+from equiangular._validate import check_class_counts, check_features, check_num_classes
+from equiangular.losses._targets import LossModule, Reduction, Target, check_per_class, parse_target, reduce_losses
 
 
 def label_aware_smoothing_factors(class_counts: Any, *, smooth_head: float = 0.3, smooth_tail: float = 0.0) -> Tensor:
@@ -96,7 +96,6 @@ def label_aware_smoothing_loss(
 
 
 def _smoothed(logits: Tensor, target: Target, smoothing: Tensor, reduction: Reduction) -> Tensor:
-    check_choice(reduction, REDUCTIONS, "reduction")
     num_classes = check_num_classes(logits.shape[1])
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     shares = parse_target(target, num_classes, logits.shape[0], like=logits)
@@ -108,38 +107,25 @@ def _smoothed(logits: Tensor, target: Target, smoothing: Tensor, reduction: Redu
     return reduce_losses((shares.share * losses).sum(1), reduction)
 
 
-class LabelAwareSmoothingLoss(nn.Module):
-    """Module form of :func:`label_aware_smoothing_loss`; ``forward(logits, target)``.
-
-    Args:
-        class_counts: (K,) training samples per class, all above 0.
-        smooth_head: smoothing of the largest class.
-        smooth_tail: smoothing of the smallest class.
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
-
-    Raises:
-        ValueError: an empty class, or an option out of its range.
+class LabelAwareSmoothingLoss(LossModule):
+    """Module form of :func:`label_aware_smoothing_loss`, which see; ``forward(logits, target)``.
 
     Example:
         >>> LabelAwareSmoothingLoss([100, 55, 10], smooth_head=0.4, smooth_tail=0.1).smoothing
         tensor([0.4000, 0.3121, 0.1000])
     """
 
+    shown = ("num_classes", "reduction")
     smoothing: Tensor
 
     def __init__(
         self, class_counts: Any, *, smooth_head: float = 0.3, smooth_tail: float = 0.0, reduction: Reduction = "mean"
     ) -> None:
-        super().__init__()
-        self.reduction = check_choice(reduction, REDUCTIONS, "reduction")
+        super().__init__(reduction)
         smoothing = label_aware_smoothing_factors(class_counts, smooth_head=smooth_head, smooth_tail=smooth_tail)
-        self.register_buffer("smoothing", smoothing.to(torch.get_default_dtype()), persistent=False)
+        self.keep_per_class("smoothing", smoothing)
 
     def forward(self, logits: Tensor, target: Target) -> Tensor:
         """The loss of logits (B, K)."""
-        check_features(logits, dim=self.smoothing.shape[0], name="logits")
+        check_features(logits, dim=self.num_classes, name="logits")
         return _smoothed(logits, target, self.smoothing, self.reduction)
-
-    def extra_repr(self) -> str:
-        """The options, for ``repr``."""
-        return f"num_classes={self.smoothing.shape[0]}, reduction={self.reduction!r}"

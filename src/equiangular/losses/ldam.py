@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from equiangular._validate import (
-    check_choice,
     check_class_counts,
     check_features,
     check_int,
@@ -19,7 +18,7 @@ from equiangular._validate import (
     values_are_readable,
 )
 from equiangular.losses._targets import (
-    REDUCTIONS,
+    LossModule,
     Reduction,
     Target,
     check_per_class,
@@ -101,7 +100,6 @@ def ldam_loss(
 def _margin_loss(
     cosines: Tensor, target: Target, margins: Tensor, scale: float | Tensor, class_weight: Any, reduction: Reduction
 ) -> Tensor:
-    check_choice(reduction, REDUCTIONS, "reduction")
     check_features(cosines, dim=margins.shape[0], name="cosines")
     check_num_classes(cosines.shape[1])
     _check_cosines(cosines)
@@ -179,17 +177,8 @@ def _check_cosines(cosines: Tensor) -> None:
         )
 
 
-class LDAMLoss(nn.Module):
-    """Module form of :func:`ldam_loss`; ``forward(cosines, target, class_weight=None)``.
-
-    Args:
-        class_counts: (K,) training samples per class, all above 0.
-        max_margin: the largest margin.
-        scale: what cosines are multiplied by.
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
-
-    Raises:
-        ValueError: an empty class, or an option out of its range.
+class LDAMLoss(LossModule):
+    """Module form of :func:`ldam_loss`, which see; ``forward(cosines, target, class_weight=None)``.
 
     Example:
         >>> loss = LDAMLoss([1600, 100])
@@ -197,21 +186,16 @@ class LDAMLoss(nn.Module):
         tensor([0.2500, 0.5000])
     """
 
+    shown = ("num_classes", "scale", "reduction")
     margins: Tensor
 
     def __init__(
         self, class_counts: Any, *, max_margin: float = 0.5, scale: float = 30.0, reduction: Reduction = "mean"
     ) -> None:
-        super().__init__()
+        super().__init__(reduction)
         self.scale = check_positive(scale, "scale")
-        self.reduction = check_choice(reduction, REDUCTIONS, "reduction")
-        margins = ldam_margins(class_counts, max_margin=max_margin).to(torch.get_default_dtype())
-        self.register_buffer("margins", margins, persistent=False)
+        self.keep_per_class("margins", ldam_margins(class_counts, max_margin=max_margin))
 
     def forward(self, cosines: Tensor, target: Target, class_weight: Any | None = None) -> Tensor:
         """The loss of cosines (B, K)."""
         return _margin_loss(cosines, target, self.margins, self.scale, class_weight, self.reduction)
-
-    def extra_repr(self) -> str:
-        """The options, for ``repr``."""
-        return f"num_classes={self.margins.shape[0]}, scale={self.scale}, reduction={self.reduction!r}"

@@ -1,4 +1,4 @@
-"""Accuracy: overall, per class, balanced, and of the many/medium/few groups. In float64; an empty group is NaN."""
+"""Accuracies of predicted labels, overall, by class and by group of classes, and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -133,3 +133,31 @@ def _per_class(values: Tensor) -> Tensor:
 def _wide(like: Tensor) -> torch.dtype:
     """float64 where the device has it."""
     return torch.float32 if like.device.type == "mps" else torch.float64
+
+
+def confusion_matrix(predicted: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Count how often each class was taken for each class.
+
+    C[i, j] = #{n : y_n = i, yhat_n = j}: rows are true classes, columns are predictions.
+
+    Args:
+        predicted: (N,) integer tensor of predicted classes.
+        labels: (N,) integer tensor of true classes.
+        num_classes: K >= 2.
+
+    Returns:
+        (K, K) int64 tensor; add up those of several batches or processes.
+
+    Raises:
+        ValueError: shapes that differ, a dtype that is not integer, or a class outside [0, K).
+
+    Example:
+        >>> confusion_matrix(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), 2)
+        tensor([[1, 1],
+                [0, 1]])
+    """
+    classes = check_num_classes(num_classes)
+    labels = check_labels(labels, classes)
+    predicted = check_labels(predicted, classes, name="predicted", batch=labels.shape[0])
+    cells = torch.bincount(labels * classes + predicted, minlength=classes * classes)
+    return cells.view(classes, classes)

@@ -11,11 +11,16 @@ from torch import Tensor, nn
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_features, check_int
 from equiangular.longtail import class_groups
-from equiangular.measures.collapse.means import GLOBAL_MEANS, GlobalMean, seen_classes
-from equiangular.measures.collapse.moments import ClassMoments, accumulation_dtype
-from equiangular.measures.collapse.nc4 import nearest_mean
-from equiangular.measures.collapse.open_set import ood_orthogonality
-from equiangular.measures.collapse.packed import Fold, unpack
+from equiangular.measures.collapse.moments import (
+    GLOBAL_MEANS,
+    ClassMoments,
+    Fold,
+    GlobalMean,
+    accumulation_dtype,
+    seen_classes,
+    unpack,
+)
+from equiangular.measures.collapse.nc3 import nearest_mean, ood_orthogonality
 from equiangular.measures.collapse.summary import collapse_measures, group_slots
 from equiangular.measures.collapse_plot import plot_collapse
 

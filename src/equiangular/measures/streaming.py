@@ -14,9 +14,8 @@ from torch import Tensor
 from equiangular._extras import require
 from equiangular._validate import check_class_counts, check_int, check_labels
 from equiangular.longtail import class_groups
-from equiangular.measures.accuracy import balanced_accuracy, class_rates, group_accuracy
+from equiangular.measures.accuracy import balanced_accuracy, class_rates, confusion_matrix, group_accuracy
 from equiangular.measures.calibration import calibration_bins, confidence_and_correct, ece_from_bins
-from equiangular.measures.confusion import confusion_matrix
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
