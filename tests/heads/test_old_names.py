@@ -10,7 +10,7 @@ from torch import nn
 
 import equiangular as eq
 from equiangular.heads import Head, IncrementalETFHead, RotatedETFHead
-from equiangular.heads.describe import build_described, describe_head
+from equiangular.heads.registry import build_described, describe_head
 
 
 def attached(**options: object) -> Head:

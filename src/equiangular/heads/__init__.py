@@ -7,21 +7,19 @@ from equiangular.heads.alignment import align_head as align_head, match_vertices
 from equiangular.heads.attachment import attach as attach, find_head as find_head
 from equiangular.heads.attachment import forward_with_features as forward_with_features
 from equiangular.heads.base import Head as Head, Kind as Kind
-from equiangular.heads.cosine import CosineHead as CosineHead
+from equiangular.heads.linear import CosineHead as CosineHead, LinearHead as LinearHead, RandomHead as RandomHead
+from equiangular.heads.linear import random_unit_vectors as random_unit_vectors
 from equiangular.heads.etf import ETFHead as ETFHead
 from equiangular.heads.implicit import ImplicitHead as ImplicitHead
 from equiangular.heads.incremental import IncrementalETFHead as IncrementalETFHead
-from equiangular.heads.linear import LinearHead as LinearHead
 from equiangular.heads.nearest import PrototypeIndex as PrototypeIndex, nearest_prototypes as nearest_prototypes
-from equiangular.heads.normalize import unit_normalize as unit_normalize
-from equiangular.heads.random_vectors import RandomHead as RandomHead, random_unit_vectors as random_unit_vectors
-from equiangular.heads.recommended import recommended_head as recommended_head
-from equiangular.heads.registry import HEADS as HEADS, make_head as make_head
+from equiangular.heads.functional import unit_normalize as unit_normalize
+from equiangular.heads.functional import scale_for_probability as scale_for_probability
+from equiangular.heads.functional import restrict_logits as restrict_logits
+from equiangular.heads.registry import recommended_head as recommended_head, HEADS as HEADS, make_head as make_head
 from equiangular.heads.rotated import RotatedETFHead as RotatedETFHead
-from equiangular.heads.scale import scale_for_probability as scale_for_probability
-from equiangular.heads.subset import restrict_logits as restrict_logits
 
 if TYPE_CHECKING:
-    from equiangular.heads.recommended import best_head as best_head
+    from equiangular.heads.registry import best_head as best_head
 else:  # an old name, found and not listed
-    __getattr__, _, _ = lazy_names(__name__, {}, renamed={".recommended": "best_head"})
+    __getattr__, _, _ = lazy_names(__name__, {}, renamed={".registry": "best_head"})

@@ -17,8 +17,8 @@ from equiangular.frames.implicit import column_signs
 from equiangular.frames.quadratic_code import QuadraticCode, quadratic_code
 from equiangular.frames.quadratic_search import quadratic_nearest
 from equiangular.heads.base import Head
+from equiangular.heads.functional import unit_normalize
 from equiangular.heads.implicit import ImplicitHead
-from equiangular.heads.normalize import unit_normalize
 
 CHUNK_SIZE = 4096
 _AUTO_BYTES = 2**32

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from equiangular.heads.normalize import unit_normalize
+from equiangular.heads.functional import unit_normalize
 
 
 class ChunkedLogSumExp(torch.autograd.Function):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from equiangular._autocast import without_autocast
 from equiangular._validate import check_int, check_positive
-from equiangular.heads.normalize import unit_normalize
+from equiangular.heads.functional import unit_normalize
 from equiangular.losses._chunked import ChunkedLogSumExp
 from equiangular.losses._targets import (
     ClassShares,

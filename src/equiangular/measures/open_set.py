@@ -11,7 +11,7 @@ from torch import Tensor
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_features, check_int
 from equiangular.heads import Head
-from equiangular.heads.normalize import unit_normalize
+from equiangular.heads.functional import unit_normalize
 
 Score = Literal["neco", "vertex", "max_cosine", "msp", "energy"]
 SCORES: tuple[Score, ...] = get_args(Score)
