@@ -124,12 +124,6 @@ def relabel(
     Integer labels that come with names are indices already. Other labels, strings or integers, are numbered in
     ascending order and named after themselves.
 
-    Returns:
-        (N,) int64 indices and the K names.
-
-    Raises:
-        ValueError: a string label that is not among the names; ``where`` says what it belongs to.
-
     Example:
         >>> relabel(np.array([3, 9, 3]), None, where="demo")
         (array([0, 1, 0]), ('3', '9'))
@@ -154,12 +148,6 @@ def balanced_test_split(labels: np.ndarray, per_class: int, *, seed: int) -> tup
     """Take ``per_class`` samples of every class for testing; the rest is the training pool.
 
     Each class has its own random stream of ``seed``.
-
-    Returns:
-        Ascending indices of the training pool and of the test part.
-
-    Raises:
-        ValueError: a class has no more than ``per_class`` samples.
 
     Example:
         >>> train, test = balanced_test_split(np.array([0, 0, 0, 1, 1]), 1, seed=0)

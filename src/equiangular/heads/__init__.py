@@ -17,7 +17,7 @@ from equiangular.heads.functional import unit_normalize as unit_normalize
 from equiangular.heads.functional import scale_for_probability as scale_for_probability
 from equiangular.heads.functional import restrict_logits as restrict_logits
 from equiangular.heads.registry import recommended_head as recommended_head, HEADS as HEADS, make_head as make_head
-from equiangular.heads.rotated import RotatedETFHead as RotatedETFHead
+from equiangular.heads.etf import RotatedETFHead as RotatedETFHead
 
 if TYPE_CHECKING:
     from equiangular.heads.registry import best_head as best_head

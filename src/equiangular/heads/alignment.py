@@ -13,8 +13,7 @@ from equiangular.frames import BASES
 from equiangular.frames.closed_forms import minimal_simplex
 from equiangular.frames.orientation import nearest_orientation
 from equiangular.heads.base import Head
-from equiangular.heads.etf import ETFHead
-from equiangular.heads.rotated import RotatedETFHead
+from equiangular.heads.etf import ETFHead, RotatedETFHead
 
 Move = Literal["turn", "match"]
 MOVES: tuple[Move, ...] = get_args(Move)

@@ -120,15 +120,7 @@ PROJECTIONS: tuple[Projection, ...] = get_args(Projection)
 def make_projection(
     kind: Projection, in_features: int, dim: int, *, generator: torch.Generator, like: Tensor
 ) -> nn.Module:
-    """``"linear"``: one affine map; ``"mlp"``: affine, ReLU, affine, with a hidden layer of width ``in_features``.
-
-    Args:
-        kind: ``"linear"`` or ``"mlp"``.
-        in_features: width of the input.
-        dim: width of the output.
-        generator: local CPU generator of the initial values.
-        like: a tensor on the device and of the dtype of the parameters.
-    """
+    """``"linear"``: one affine map; ``"mlp"``: affine, ReLU, affine, with a hidden layer of width ``in_features``."""
     if kind == "linear":
         return _linear(in_features, dim, generator, like)
     first = _linear(in_features, in_features, generator, like)

@@ -18,16 +18,7 @@ CONVENTIONAL_NAMES = ("fc", "classifier", "heads", "head", "score")
 def find_classifier(
     model: nn.Module, *, path: str | None = None, example_input: Any | None = None
 ) -> tuple[str, nn.Linear]:
-    """The dotted name of the linear layer that computes the logits, and the layer.
-
-    Args:
-        model: the classifier network.
-        path: its name, or that of a module that ends in it.
-        example_input: an input to run the model with, so that the layer whose result is the output is seen.
-
-    Raises:
-        ValueError: it cannot be told; the linear layers of the model are listed.
-    """
+    """The dotted name of the linear layer that computes the logits, and the layer; see :func:`attach`."""
     heads = [name for name, module in model.named_modules() if isinstance(module, Head)]
     if heads:
         _refuse(model, f"it has a head at {heads[0]!r} already; use find_head(model).reset(num_classes)")

@@ -12,11 +12,10 @@ from equiangular._renamed import warn_renamed
 from equiangular._validate import check_choice, did_you_mean
 from equiangular.frames import class_mean_frame
 from equiangular.heads.base import Head
-from equiangular.heads.etf import ETFHead
+from equiangular.heads.etf import ETFHead, RotatedETFHead
 from equiangular.heads.implicit import ImplicitHead
 from equiangular.heads.incremental import IncrementalETFHead
 from equiangular.heads.linear import CosineHead, LinearHead, RandomHead
-from equiangular.heads.rotated import RotatedETFHead
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -169,14 +168,7 @@ _OPTIONS = {
 def describe_head(head: Head) -> dict[str, Any]:
     """Kind and options of a head, JSON-plain: ``build_described`` makes it again, its weights come from its state.
 
-    Args:
-        head: one of the library's heads.
-
-    Returns:
-        ``{"kind": name, "options": {...}}``. Class vectors that were given (``prototypes``) have ``basis`` ``"given"``.
-
-    Raises:
-        ValueError: a head of another class.
+    ``{"kind": name, "options": {...}}``; class vectors that were given (``prototypes``) have ``basis`` ``"given"``.
 
     Example:
         >>> from equiangular import ETFHead
@@ -194,16 +186,9 @@ def describe_head(head: Head) -> dict[str, Any]:
 
 
 def build_described(description: dict[str, Any], in_features: int, num_classes: int, state: dict[str, Tensor]) -> Head:
-    """The head of a description, without its weights: load ``state`` into it.
+    """The head of a description, without its weights: load ``state``, its ``state_dict``, into it.
 
-    Args:
-        description: what :func:`describe_head` gave.
-        in_features: width of the incoming features.
-        num_classes: K.
-        state: the head's ``state_dict``; looked at for class vectors that were given, and for a rotation baked in.
-
-    Raises:
-        ValueError: an unknown kind or option, or a description of another form.
+    ``state`` is looked at for class vectors that were given, and for a rotation baked in.
     """
     try:
         kind, options = description["kind"], dict(description["options"])

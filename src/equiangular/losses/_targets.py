@@ -62,18 +62,7 @@ class ClassShares(NamedTuple):
 
 
 def parse_target(target: Any, num_classes: int, batch: int, *, like: Tensor) -> ClassShares:
-    """Check a target and return it as :class:`ClassShares`.
-
-    Args:
-        target: (B,) integers in [0, K); (B, K) floating-point probabilities; or ``(target_a, target_b, lam)`` with two
-            (B,) integer tensors and lam in [0, 1], a number or a (B,) tensor: the share of ``target_a``.
-        num_classes: K.
-        batch: B.
-        like: a tensor on the device, and of the dtype, that the shares shall have.
-
-    Raises:
-        ValueError: anything else, named with what was received.
-    """
+    """Check a target and return it as :class:`ClassShares`."""
     if isinstance(target, (tuple, list)):
         return _parse_mixup(target, num_classes, batch, like)
     if isinstance(target, Tensor) and target.ndim == 2:

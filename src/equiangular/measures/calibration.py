@@ -69,11 +69,7 @@ def ece_from_bins(total: Tensor, confidence_sum: Tensor, correct: Tensor) -> Ten
 
 
 def confidence_and_correct(probabilities: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Bring either form of input to confidences (N,) and hits (N,) bool.
-
-    Raises:
-        ValueError: as :func:`expected_calibration_error`.
-    """
+    """Bring either form of input to confidences (N,) and hits (N,) bool."""
     if not isinstance(probabilities, Tensor):
         raise ValueError(f"probabilities must be a torch.Tensor, got {type(probabilities).__name__}.")
     if not probabilities.is_floating_point() or probabilities.ndim not in (1, 2):

@@ -193,13 +193,6 @@ def measure_file(
 ) -> dict[str, float]:
     """Measures by name; with logits also NC4, by a second pass over the rows, and with unknown samples NC5.
 
-    Args:
-        data: features, labels and what else the file has.
-        global_mean: ``"class"`` or ``"sample"``.
-        groups: whether to add the many-, medium- and few-shot classes, by the counts of the labels.
-        covariance: whether to compute what needs the d x d covariance.
-        batch_size: rows at a time.
-
     Example:
         >>> data = FeatureFile(torch.eye(3).repeat(2, 1), torch.arange(3).repeat(2))
         >>> measure_file(data)["nc1"]

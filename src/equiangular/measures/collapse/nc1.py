@@ -54,13 +54,6 @@ def between_basis(means: Tensor, *, rank: int | None = None) -> Tensor:
     Rows sqrt(lambda_i) u_i with lambda_i, u_i the eigenvalues and eigenvectors of M^T M, found through the smaller of
     M M^T and M^T M. Kept are K-1 at most, and of those the ones with lambda_i / lambda_1 above max(K, d) eps and above
     1e-12: features of single precision that lie in a subspace leave it by rounding.
-
-    Args:
-        means: M (K, d), centred class means.
-        rank: rows at most; K-1 by default.
-
-    Returns:
-        (r, d) with r <= min(K-1, d); no rows where all means coincide.
     """
     k, d = means.shape
     gram_side = k <= d

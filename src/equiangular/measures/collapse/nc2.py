@@ -22,13 +22,6 @@ def squared_distances(rows: Tensor, points: Tensor) -> Tensor:
     ||a||^2 + ||b||^2 - 2 a.b is fast and, where it is not small, right to a relative error of about 1e4 eps; small ones
     are computed again from a - b. Centre the points first.
 
-    Args:
-        rows: (R, d).
-        points: (P, d).
-
-    Returns:
-        (R, P).
-
     Example:
         >>> squared_distances(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
         tensor([[25.,  0.]])
