@@ -133,13 +133,11 @@ def rotation_matrix(skew: Tensor, dim: int) -> Tensor:
     R is the identity for A = 0 and I + A to first order; every rotation without the eigenvalue -1 has such an A, so
     every one can be come arbitrarily close to. One Newton step for the orthogonal factor, R <- R (3 I - R^T R) / 2,
     takes out the rounding that the solve collects. The matrix exponential does the same at some ten times the cost.
+    Returns (d, d), in float32 for half precision.
 
     Args:
         skew: (dim (dim - 1) / 2,) floating point: the entries of A below its diagonal, row by row.
         dim: d.
-
-    Returns:
-        (d, d), in float32 for half precision.
 
     Example:
         >>> quarter_turn = rotation_matrix(torch.tensor([2.0]), 2)

@@ -19,15 +19,13 @@ def unit_normalize(x: Tensor, eps: float | None = None) -> Tensor:
 
     A vector whose norm is not above ``eps`` has no direction: the result is zero there and so, exactly, is the
     gradient. (Dividing by max(||x||, eps) instead would multiply the gradient at zero by 1 / eps.) The norm is
-    accumulated in float32 for float16 and bfloat16; under autocast the result stays in float32.
+    accumulated in float32 for float16 and bfloat16; under autocast the result stays in float32. Returns (..., d) in the
+    dtype of ``x``.
 
     Args:
         x: (..., d) floating point.
         eps: the norm up to which a vector counts as zero; by default 1e-12, or the smallest normal number of the
             dtype (6e-5 for float16) if that is larger, so that the gradient fits into the dtype.
-
-    Returns:
-        (..., d) in the dtype of ``x``.
 
     Example:
         >>> unit_normalize(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
@@ -84,14 +82,11 @@ def restrict_logits(logits: Tensor, classes: Tensor | Sequence[int]) -> Tensor:
     """Logits with -inf for every class outside ``classes``.
 
     Their argmax is the best of these classes under its own label, and their softmax is the model's distribution given
-    that the class is one of them: p_k / sum_{j in classes} p_j.
+    that the class is one of them: p_k / sum_{j in classes} p_j. Returns (..., K) in the dtype of ``logits``.
 
     Args:
         logits: (..., K) floating point.
         classes: (C,) class indices in [0, K), or a (K,) bool mask.
-
-    Returns:
-        (..., K) in the dtype of ``logits``.
 
     Raises:
         ValueError: no class, an index out of range, or a mask of another length.

@@ -90,8 +90,7 @@ class IncrementalETFHead(ETFHead):
     def add_classes(self, count: int) -> range:
         """Take the next vertices for ``count`` new classes; their features are then trained onto them.
 
-        Returns:
-            The labels of the new classes.
+        Returns the labels of the new classes.
 
         Raises:
             ValueError: fewer vertices are free.
@@ -106,15 +105,12 @@ class IncrementalETFHead(ETFHead):
         return range(first, first + count)
 
     def register_class(self, features: Tensor, class_id: int | None = None, *, vector: Vector = "vertex") -> int:
-        """Add one class by a handful of its samples; see :meth:`register_classes`.
+        """Add one class by a handful of its samples; see :meth:`register_classes`. Returns its label.
 
         Args:
             features: (n, in_features), n >= 1.
             class_id: its label, the next one by default.
             vector: ``"vertex"`` or ``"prototype"``.
-
-        Returns:
-            Its label.
 
         Raises:
             ValueError: a class registered already, no free vertex, no features, or features of a wrong width.
@@ -136,15 +132,12 @@ class IncrementalETFHead(ETFHead):
         - ``"prototype"`` makes mu_c / ||mu_c|| the class vector, in the place of the matched vertex: of use at once
           where nothing is trained, but new classes are no longer at equal angles to the others.
 
-        Every process of a distributed run must be given the same samples.
+        Every process of a distributed run must be given the same samples. Returns the labels of the new classes.
 
         Args:
             features: (N, in_features), what the head is given.
             labels: (N,) integers: the next labels K, K + 1, ..., each at least once.
             vector: ``"vertex"`` or ``"prototype"``.
-
-        Returns:
-            The labels of the new classes.
 
         Raises:
             ValueError: a class registered already, a label that is skipped, more classes than free vertices, no

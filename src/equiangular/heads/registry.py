@@ -57,7 +57,8 @@ def recommended_head(
 
     With :func:`equiangular.losses.logit_adjusted_cross_entropy` on its logits this is the recipe of docs/answer.md,
     which says where it is better than learned classifiers, level and worse. What it costs: BatchNorm's 2 d numbers;
-    with the map (d + 1)(K - 1) more, about as many as the linear classifier, so that nothing is saved there.
+    with the map (d + 1)(K - 1) more, about as many as the linear classifier, so that nothing is saved there. Returns
+    the head. It takes (B, d) floating point and gives logits (B, K).
 
     Args:
         in_features: d, width of the incoming features.
@@ -65,9 +66,6 @@ def recommended_head(
         class_means: (K, p) mean input of every class of the training data, or None.
         options: see :class:`equiangular.heads.ETFHead`; they take precedence, such as ``projection=None``, or
             ``scale=0.5`` for a few hundred samples.
-
-    Returns:
-        The head. It takes (B, d) floating point and gives logits (B, K).
 
     Raises:
         ValueError: an argument out of its range, or class means that no frame can follow.

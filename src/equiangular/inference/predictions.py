@@ -65,14 +65,13 @@ def predict_files(classifier: Classifier, batches: Iterable[InputBatch], *, top_
 def write_predictions(predictions: Iterable[Prediction], path: str | Path, *, top_k: int = 1) -> tuple[int, int]:
     """Write predictions as they come; the file appears when it is complete.
 
+    Returns how many inputs were predicted, and how many could not be read.
+
     Args:
         predictions: see :func:`predict_files`.
         path: ``.csv`` (columns input, class, probability, class_2, probability_2 ..., error) or ``.json`` (a list of
             objects with ``input`` and ``predictions`` or ``error``).
         top_k: classes named for each input.
-
-    Returns:
-        How many inputs were predicted, and how many could not be read.
 
     Raises:
         ValueError: another suffix, or a file that cannot be written.

@@ -32,7 +32,8 @@ def arb_loss(
     class that is not in the batch is not pushed at all.
 
     With counts of the whole training set this is exactly balanced softmax, that is
-    :func:`logit_adjusted_cross_entropy` with tau = 1. The counts of the batch are what sets it apart.
+    :func:`logit_adjusted_cross_entropy` with tau = 1. The counts of the batch are what sets it apart. Returns a scalar,
+    or (B,) for ``reduction="none"``; float32 for half-precision input.
 
     Args:
         logits: (B, K) floating point.
@@ -42,9 +43,6 @@ def arb_loss(
             batch. Where a batch is spread over processes, sum :func:`batch_class_counts` over them and pass the sum:
             the loss of the whole batch is then the mean over all its samples.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
-
-    Returns:
-        A scalar, or (B,) for ``reduction="none"``; float32 for half-precision input.
 
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN logits, a count of 0 for a class of the batch,

@@ -99,14 +99,11 @@ def effective_number(class_counts: Any, *, beta: float = 0.9999) -> Tensor:
     """Effective number of samples E_n = (1 - beta^n) / (1 - beta) of every class.
 
     It stands for the volume that n samples cover when a new one may fall on what is covered already. It is 1 for
-    every n at beta = 0, goes to n as beta goes to 1, and never exceeds 1 / (1 - beta).
+    every n at beta = 0, goes to n as beta goes to 1, and never exceeds 1 / (1 - beta). Returns (K,) float64.
 
     Args:
         class_counts: (K,) samples per class, all above 0: a tensor, an array or a list.
         beta: in [0, 1).
-
-    Returns:
-        (K,) float64.
 
     Raises:
         ValueError: an empty class, or a ``beta`` outside [0, 1).
@@ -125,7 +122,7 @@ def effective_number(class_counts: Any, *, beta: float = 0.9999) -> Tensor:
 
 
 def class_balanced_weights(class_counts: Any, *, beta: float = 0.9999, average: Average = "classes") -> Tensor:
-    """Weights proportional to 1 / E_n, with mean 1.
+    """Weights proportional to 1 / E_n, with mean 1. Returns (K,) float64.
 
     Args:
         class_counts: (K,) samples per class, all above 0.
@@ -135,9 +132,6 @@ def class_balanced_weights(class_counts: Any, *, beta: float = 0.9999, average: 
             of the training *samples* is then far below 1 on a long tail (about 1/6 on CIFAR-10 at an imbalance of
             100), and so is the loss beside the weight decay. ``"samples"``: sum_k n_k w_k = sum_k n_k, so that the
             loss keeps its size; what dividing by the sum of the weights in each batch does on average.
-
-    Returns:
-        (K,) float64.
 
     Raises:
         ValueError: an empty class, a ``beta`` outside [0, 1), or an unknown ``average``.
@@ -170,7 +164,8 @@ def class_balanced_loss(
     """Class-balanced cross-entropy, or with ``gamma`` above 0 class-balanced focal loss.
 
     L = -w_y (1 - p_y)^gamma log p_y with p = softmax(logits) and w = ``class_balanced_weights(class_counts)``. beta = 0
-    and gamma = 0 is cross-entropy.
+    and gamma = 0 is cross-entropy. Returns a scalar, or (B,) for ``reduction="none"``; float32 for half-precision
+    input.
 
     Args:
         logits: (B, K) floating point.
@@ -179,9 +174,6 @@ def class_balanced_loss(
         beta: in [0, 1); the source tries 0.9, 0.99, 0.999 and 0.9999.
         gamma: the focusing parameter, at least 0.
         reduction: ``"mean"`` (the sum over B), ``"sum"`` or ``"none"``.
-
-    Returns:
-        A scalar, or (B,) for ``reduction="none"``; float32 for half-precision input.
 
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN logits, an empty class, unknown options.

@@ -43,7 +43,8 @@ def cosine_cross_entropy(
     L = logsumexp_k z_k - sum_c t_c z_c. The second term needs the target rows only. With ``chunk_size`` the first is
     taken over blocks of classes whose logits are made again in the backward pass, so memory is O(B chunk_size) in
     place of O(B K); the result is the same up to rounding, and can be differentiated once. No gradient is made for a
-    weight that does not require one.
+    weight that does not require one. Returns a scalar, or (B,) for ``reduction="none"``; float32 for half-precision
+    input.
 
     Args:
         features: (B, d) floating point.
@@ -55,9 +56,6 @@ def cosine_cross_entropy(
         label_smoothing: eps in [0, 1]: the target becomes (1 - eps) t + eps / K.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
         chunk_size: classes per block; None takes all classes at once.
-
-    Returns:
-        A scalar, or (B,) for ``reduction="none"``; float32 for half-precision input.
 
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN features, unknown options.

@@ -47,7 +47,8 @@ def dot_regression_loss(
     ``balance="none"`` is the equation of the paper. ``balance="batch"`` averages the loss within each class of the
     batch first and then over the classes present, as the code released with the paper does without saying so: a
     sample of class c has weight B / (C n_c), n_c being the number of samples (under mixup: the sum of shares) of class
-    c in the batch and C the number of classes present. Say in every table which of the two was used.
+    c in the batch and C the number of classes present. Say in every table which of the two was used. Returns a scalar,
+    or (B,) for ``reduction="none"``; float32 for half-precision input.
 
     Args:
         features: (B, d) floating point. They are used as they are: normalise them to norm sqrt(E_H) before, as
@@ -63,9 +64,6 @@ def dot_regression_loss(
             whole batch: DistributedDataParallel, which averages the gradients of equal parts, is right as it is.
         e_w: E_W, the squared norm of the class vectors.
         e_h: E_H, the bound on the squared norm of the features.
-
-    Returns:
-        A scalar, or (B,) for ``reduction="none"``; float32 for half-precision input.
 
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN features, unknown options.
@@ -192,7 +190,8 @@ def dot_loss(
     """Dot loss: L(h, w_y) = sqrt(E_W E_H) - w_y . h, which is 1 - cos for unit norms.
 
     Its gradient with respect to h is -w_y: a pull that does not fade as h comes close, where the pull of
-    dot-regression is (1 - cos) times that. Like it, it reads the target rows only: O(B d) whatever K.
+    dot-regression is (1 - cos) times that. Like it, it reads the target rows only: O(B d) whatever K. Returns a scalar,
+    or (B,) for ``reduction="none"``; float32 for half-precision input.
 
     Args:
         features: (B, d) floating point of norm sqrt(E_H); used as they are. Without a bound on their norm the loss
@@ -202,9 +201,6 @@ def dot_loss(
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
         e_w: E_W, the squared norm of the class vectors.
         e_h: E_H, the squared norm of the features.
-
-    Returns:
-        A scalar, or (B,) for ``reduction="none"``; float32 for half-precision input.
 
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN features, unknown options.

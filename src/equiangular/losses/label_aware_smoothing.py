@@ -17,15 +17,12 @@ def label_aware_smoothing_factors(class_counts: Any, *, smooth_head: float = 0.3
 
     eps_k = eps_K + (eps_1 - eps_K) sin( pi (N_k - N_K) / (2 (N_1 - N_K)) ), where N_1 and eps_1 belong to the largest
     class and N_K and eps_K to the smallest. With equal counts there is nothing to tell classes apart by, and every
-    one gets eps_1.
+    one gets eps_1. Returns (K,) float64.
 
     Args:
         class_counts: (K,) training samples per class N_k, all above 0, in any order.
         smooth_head: eps_1, smoothing of the largest class.
         smooth_tail: eps_K, smoothing of the smallest; 0 <= eps_K <= eps_1 < 1.
-
-    Returns:
-        (K,) float64.
 
     Raises:
         ValueError: an empty class, or smoothing factors out of their range or in the wrong order.
@@ -65,7 +62,8 @@ def label_aware_smoothing_loss(
 
     L = -(1 - eps_y) log p_y - eps_y / (K - 1) sum_{k != y} log p_k, with the eps of
     :func:`label_aware_smoothing_factors`. At its minimum p_y = 1 - eps_y: the confidence a class is trained to. A
-    target of several classes gives the mean of their losses by share.
+    target of several classes gives the mean of their losses by share. Returns a scalar, or (B,) for
+    ``reduction="none"``; float32 for half-precision input.
 
     Args:
         logits: (B, K) floating point.
@@ -74,9 +72,6 @@ def label_aware_smoothing_loss(
         smooth_head: smoothing of the largest class.
         smooth_tail: smoothing of the smallest class.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
-
-    Returns:
-        A scalar, or (B,) for ``reduction="none"``; float32 for half-precision input.
 
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN logits, an empty class, unknown options.

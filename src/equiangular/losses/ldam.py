@@ -32,12 +32,11 @@ from equiangular.losses.class_balanced import class_balanced_weights
 def ldam_margins(class_counts: Any, *, max_margin: float = 0.5) -> Tensor:
     """Margins Delta_k = C / n_k^(1/4), with C such that the largest, of the rarest class, is ``max_margin``.
 
+    Returns (K,) float64.
+
     Args:
         class_counts: (K,) training samples per class, all above 0.
         max_margin: the largest margin, at least 0, in units of a cosine.
-
-    Returns:
-        (K,) float64.
 
     Raises:
         ValueError: an empty class, or a ``max_margin`` below 0.
@@ -67,7 +66,8 @@ def ldam_loss(
 
     L = -log( e^{s (c_y - Delta_y)} / (e^{s (c_y - Delta_y)} + sum_{k != y} e^{s c_k}) ), Delta_k = C / n_k^(1/4).
     Margins of 0 give the cross-entropy of s c. A target of several classes gives the mean of their losses by share,
-    each with its own margin. Nothing is subtracted at test time.
+    each with its own margin. Nothing is subtracted at test time. Returns a scalar, or (B,) for ``reduction="none"``;
+    float32 for half-precision input.
 
     Args:
         cosines: (B, K) floating point, in [-1, 1]: *not* multiplied by a scale yet.
@@ -77,9 +77,6 @@ def ldam_loss(
         scale: s, above 0; a number, or a 0-dim tensor such as ``head.scale``.
         class_weight: (K,) non-negative weights of the classes, such as those of :func:`deferred_class_weights`.
         reduction: ``"mean"`` (the sum over B, whatever the weights), ``"sum"`` or ``"none"``.
-
-    Returns:
-        A scalar, or (B,) for ``reduction="none"``; float32 for half-precision input.
 
     Raises:
         ValueError: values outside [-1, 1], wrong shapes or dtypes, labels out of range, NaN, an empty class, unknown
@@ -137,7 +134,7 @@ def deferred_class_weights(
     """Deferred re-weighting (DRW): weight 1 for every class first, class-balanced weights from a late epoch on.
 
     The weights of the second phase are those of Cui et al. (2019) with a mean of 1 over the training samples, so that
-    the loss keeps its size at the switch.
+    the loss keeps its size at the switch. Returns (K,) float64.
 
     Args:
         class_counts: (K,) training samples per class, all above 0.
@@ -145,9 +142,6 @@ def deferred_class_weights(
         epochs: epochs in all.
         beta: see :func:`class_balanced_weights`.
         start: share of the epochs after which the weights are used, in [0, 1]: epoch 160 of 200 in the source.
-
-    Returns:
-        (K,) float64.
 
     Raises:
         ValueError: an empty class, or an argument out of its range.

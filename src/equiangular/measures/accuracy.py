@@ -15,12 +15,11 @@ from equiangular._validate import check_labels, check_num_classes
 def accuracy(predicted: Tensor, labels: Tensor) -> Tensor:
     """Share of samples whose class is predicted, (1/N) #{n : yhat_n = y_n}.
 
+    Returns a scalar float64 tensor; NaN for N = 0.
+
     Args:
         predicted: (N,) integer tensor of predicted classes.
         labels: (N,) integer tensor of true classes.
-
-    Returns:
-        Scalar float64 tensor; NaN for N = 0.
 
     Raises:
         ValueError: shapes that differ or a dtype that is not integer.
@@ -41,13 +40,12 @@ def accuracy(predicted: Tensor, labels: Tensor) -> Tensor:
 def per_class_accuracy(predicted: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """Accuracy of each class (its recall), #{n : yhat_n = y_n = c} / #{n : y_n = c}. O(N + K) memory.
 
+    Returns (K,) float64 tensor; NaN for a class without samples.
+
     Args:
         predicted: (N,) integer tensor of predicted classes.
         labels: (N,) integer tensor of true classes.
         num_classes: K >= 2.
-
-    Returns:
-        (K,) float64 tensor; NaN for a class without samples.
 
     Raises:
         ValueError: shapes that differ, a dtype that is not integer, or a class outside [0, K).
@@ -66,11 +64,10 @@ def per_class_accuracy(predicted: Tensor, labels: Tensor, num_classes: int) -> T
 def balanced_accuracy(values: Tensor) -> Tensor:
     """Unweighted mean of the per-class accuracies, over the classes that have samples.
 
+    Returns a scalar float64 tensor; NaN if no class has samples.
+
     Args:
         values: (K,) per-class accuracies or a (K, K) confusion matrix with true classes in rows.
-
-    Returns:
-        Scalar float64 tensor; NaN if no class has samples.
 
     Raises:
         ValueError: another shape.
@@ -85,14 +82,12 @@ def balanced_accuracy(values: Tensor) -> Tensor:
 def group_accuracy(values: Tensor, groups: Mapping[str, Any]) -> dict[str, Tensor]:
     """Mean per-class accuracy of each group of classes, such as many, medium and few.
 
-    Every class weighs the same inside its group, however many test samples it has (Liu et al., CVPR 2019).
+    Every class weighs the same inside its group, however many test samples it has (Liu et al., CVPR 2019). Returns name
+    to scalar float64 tensor. NaN, not 0, for a group that is empty or none of whose classes has samples.
 
     Args:
         values: (K,) per-class accuracies or a (K, K) confusion matrix with true classes in rows.
         groups: name to class indices, as :func:`equiangular.longtail.class_groups` gives them.
-
-    Returns:
-        Name to scalar float64 tensor. NaN, not 0, for a group that is empty or none of whose classes has samples.
 
     Raises:
         ValueError: ``values`` of another shape, or a class index outside [0, K).
@@ -138,15 +133,13 @@ def _wide(like: Tensor) -> torch.dtype:
 def confusion_matrix(predicted: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """Count how often each class was taken for each class.
 
-    C[i, j] = #{n : y_n = i, yhat_n = j}: rows are true classes, columns are predictions.
+    C[i, j] = #{n : y_n = i, yhat_n = j}: rows are true classes, columns are predictions. Returns (K, K) int64 tensor;
+    add up those of several batches or processes.
 
     Args:
         predicted: (N,) integer tensor of predicted classes.
         labels: (N,) integer tensor of true classes.
         num_classes: K >= 2.
-
-    Returns:
-        (K, K) int64 tensor; add up those of several batches or processes.
 
     Raises:
         ValueError: shapes that differ, a dtype that is not integer, or a class outside [0, K).

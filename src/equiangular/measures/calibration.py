@@ -12,15 +12,13 @@ def expected_calibration_error(probabilities: Tensor, correct: Tensor, n_bins: i
     """Mean gap between confidence and accuracy.
 
     With M bins of equal width over the confidence, ECE = sum_m (n_m / N) |acc_m - conf_m| (Guo et al., ICML 2017). Bin
-    m is [m/M, (m+1)/M), and the last one holds a confidence of exactly 1.0 as well.
+    m is [m/M, (m+1)/M), and the last one holds a confidence of exactly 1.0 as well. Returns a scalar float64 tensor in
+    [0, 1]; NaN for N = 0.
 
     Args:
         probabilities: (N,) floating-point confidences of the predicted classes, or (N, K) class probabilities.
         correct: (N,) bool, whether the prediction is right; for (N, K) probabilities the (N,) integer labels will do.
         n_bins: M >= 1.
-
-    Returns:
-        Scalar float64 tensor in [0, 1]; NaN for N = 0.
 
     Raises:
         ValueError: shapes that differ, probabilities outside [0, 1] or NaN, or a dtype that does not fit.
@@ -37,13 +35,12 @@ def expected_calibration_error(probabilities: Tensor, correct: Tensor, n_bins: i
 def calibration_bins(confidence: Tensor, correct: Tensor, n_bins: int = 15) -> tuple[Tensor, Tensor, Tensor]:
     """The sums a calibration error or a reliability diagram is made of; those of several batches add up.
 
+    Returns samples per bin (M,) int64, sum of confidences (M,) float64 and number correct (M,) int64.
+
     Args:
         confidence: (N,) floating-point tensor in [0, 1].
         correct: (N,) bool tensor.
         n_bins: M >= 1.
-
-    Returns:
-        Samples per bin (M,) int64, sum of confidences (M,) float64 and number correct (M,) int64.
 
     Raises:
         ValueError: as :func:`expected_calibration_error`.

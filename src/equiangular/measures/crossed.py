@@ -60,13 +60,11 @@ class CrossedDifference:
         """Half-width of the wider interval had there been other numbers of runs and test samples, all else as found.
 
         SE_run^2 falls as R / runs and SE_samples^2 as M / samples; the share SE_both^2 of either falls with the other.
+        Returns half-widths in points, of the shape that both broadcast to; NaN if this is a single run.
 
         Args:
             runs: a number of runs or an array of them, at least 2; None for the present number.
             samples: a number of test samples or an array of them; None for the present number.
-
-        Returns:
-            Half-widths in points, of the shape that both broadcast to; NaN if this is a single run.
         """
         runs = np.asarray(self.n_runs if runs is None else runs, dtype=float)
         more = np.asarray(self.n_samples if samples is None else samples, dtype=float) / self.n_samples
@@ -107,16 +105,14 @@ def crossed_difference(correct_a: Any, correct_b: Any, labels: Any, *, confidenc
       rare ones, which need not be like the frequent. No interval has width 0 because five samples agree.
     * A single run shows no variance of runs: all intervals and the p-value are NaN, ``se_samples`` remains.
 
-    The guards are conservative where rare classes have few samples between them. Bounds are not cut at +-100.
+    The guards are conservative where rare classes have few samples between them. Bounds are not cut at +-100. Returns
+    the mean difference, both intervals and their parts.
 
     Args:
         correct_a: (R, M) booleans or 0 and 1; run r of method a is right on test sample i.
         correct_b: (R, M), method b on the same runs (seed, subset) and the same test samples.
         labels: (M,) integer classes of the test samples.
         confidence: level, strictly between 0 and 1.
-
-    Returns:
-        The mean difference, both intervals and their parts.
 
     Raises:
         ValueError: shapes that do not fit, values but 0 and 1, labels that are no integers, a level out of range.

@@ -206,13 +206,12 @@ class NeuralCollapse(Metric):
     def plot(self, val: Any = None, ax: Any = None, *, keys: Sequence[str] | None = None) -> tuple[Any, Any]:
         """Plot one result of :meth:`compute`, by default the present one, or a sequence of them as curves.
 
+        Returns figure and axis.
+
         Args:
             val: measures by name, or a sequence of such results.
             ax: a matplotlib axis; a new figure by default.
             keys: names of the measures; by default all that are 0 at collapse.
-
-        Returns:
-            figure and axis.
         """
         return plot_collapse(self.compute() if val is None else val, ax, keys=keys)
 

@@ -27,7 +27,7 @@ def measure_collapse(
 
     For the measures of neural collapse as defined, give the training data without augmentation: mu_c is the mean over
     all training samples of class c. Where torch.distributed is initialised every process gives its shard and gets the
-    measures of the whole.
+    measures of the whole. Returns all measures by name, 0-dim tensors.
 
     Args:
         model: any module; what torch.compile or a distributed wrapper put around it is taken off.
@@ -40,9 +40,6 @@ def measure_collapse(
             NC5.
         device: device to move the batches to; by default that of the model's first parameter.
         options: options of :class:`equiangular.NeuralCollapse`.
-
-    Returns:
-        All measures by name, 0-dim tensors.
 
     Raises:
         ValueError: no classifier, an empty loader, a loader that can be gone through only once where two passes are

@@ -48,16 +48,14 @@ def calibrate_prior_correction(
     remaining classes as well, so this costs precision and no bias, where keeping them as rivals that never win would
     push the strength down.
 
-    Use held-out *training* data, never the test set.
+    Use held-out *training* data, never the test set. Returns ``(scale, strength)``. Multiplying ``logits`` by a
+    constant divides the scale by it and changes nothing else.
 
     Args:
         logits: (N, K) floating point: cosines or logits of held-out training samples.
         labels: (N,) integers in [0, K).
         class_counts: (K,) samples per class that the classifier was trained on, all above 0.
         target_prior: (K,) positive weights of the classes where the classifier is used; uniform by default.
-
-    Returns:
-        ``(scale, strength)``. Multiplying ``logits`` by a constant divides the scale by it and changes nothing else.
 
     Raises:
         ValueError: wrong shapes, NaN values, an empty class in the counts, or fewer than two classes held out.
@@ -147,15 +145,13 @@ def calibrate_scale(logits: Tensor, labels: Tensor, class_counts: Any, *, logit_
     shift brings balanced logits to the prior of the data (Bayes' rule), so every sample counts alike; weighting the few
     samples of rare classes up instead would leave the fit to them. The second term is a weak prior that the logits are
     log posteriors already. No prediction changes. Classes absent from the held-out data are left out of the softmax.
+    Returns the scale, above 0.
 
     Args:
         logits: (N, K) floating point.
         labels: (N,) integers in [0, K).
         class_counts: pi as (K,) positive weights: the training samples per class.
         logit_prior: beta as (K,) positive weights; pi by default.
-
-    Returns:
-        The scale, above 0.
 
     Raises:
         ValueError: wrong shapes, NaN values, weights that are not above 0, or no samples.

@@ -19,7 +19,8 @@ def prior_corrected_logits(
     z'_c = scale z_c - strength (log pi_c - log rho_c), with pi the training prior and rho the target prior. If
     softmax(scale z) is the posterior under pi, then at strength 1 softmax(z') is the posterior under rho (Bayes' rule).
     Cosines, and the logits of a head that was not trained for likelihood (dot-regression), are no log posteriors, so
-    scale and strength are calibrated on held-out training data: :func:`calibrate_prior_correction`.
+    scale and strength are calibrated on held-out training data: :func:`calibrate_prior_correction`. Returns (N, K) in
+    the dtype of ``logits``.
 
     Args:
         logits: (N, K) floating point: cosines or logits.
@@ -27,9 +28,6 @@ def prior_corrected_logits(
         target_prior: (K,) positive weights of the classes where the classifier is used; uniform by default.
         scale: what ``logits`` are multiplied by, above 0.
         strength: how much of the prior is exchanged; 0 leaves the ranking of the classes as it is.
-
-    Returns:
-        (N, K) in the dtype of ``logits``.
 
     Raises:
         ValueError: wrong shapes, NaN values, an empty class, a scale or strength out of range.

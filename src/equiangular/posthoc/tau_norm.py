@@ -19,14 +19,11 @@ def tau_normalized_weight(weight: Tensor, tau: float) -> Tensor:
 
     A linear classifier trained on a long tail has longer class vectors for its frequent classes. tau = 0 leaves
     it as it is, tau = 1 makes all norms 1, above 1 the order of the norms is turned round. No direction changes. Use
-    it without the classifier's bias, as the source does.
+    it without the classifier's bias, as the source does. Returns (K, d) in the dtype of ``weight``.
 
     Args:
         weight: (K, d) floating-point class vectors of a trained linear classifier; a zero row stays zero.
         tau: a finite number of at least 0.
-
-    Returns:
-        (K, d) in the dtype of ``weight``.
 
     Raises:
         ValueError: another shape or dtype, NaN values, or a ``tau`` below 0.
@@ -51,16 +48,13 @@ def choose_tau(features: Tensor, labels: Tensor, weight: Tensor, *, taus: Iterab
     Balanced accuracy is the mean over the classes present of the share of their samples predicted right: held-out
     data of a long tail are long-tailed themselves, and plain accuracy would always vote for the frequent classes. The
     rarest classes often have no held-out sample at all. A larger tau can only help them, so the largest one that
-    costs the others nothing is taken; it needs ``taus`` to stop somewhere, by default at 1.
+    costs the others nothing is taken; it needs ``taus`` to stop somewhere, by default at 1. Returns one of ``taus``.
 
     Args:
         features: (N, d) floating point: what the classifier is applied to, of held-out *training* samples.
         labels: (N,) integers in [0, K).
         weight: (K, d) class vectors of the trained classifier.
         taus: candidates, at least 0.
-
-    Returns:
-        One of ``taus``.
 
     Raises:
         ValueError: no samples, no candidates, wrong shapes or dtypes, NaN values, labels out of range.

@@ -166,13 +166,11 @@ def global_mean(moments: ClassMoments, kind: GlobalMean = "class") -> Tensor:
 
     ``"class"``: mu_G = (1/K) sum_c mu_c over the classes seen: every class counts the same. ``"sample"``: mu_G =
     (1/N) sum_n h_n: on imbalanced data it leans towards the large classes, and no centring by it can show an ETF.
+    Returns (d,) tensor.
 
     Args:
         moments: class moments.
         kind: ``"class"`` or ``"sample"``.
-
-    Returns:
-        (d,) tensor.
     """
     check_choice(kind, GLOBAL_MEANS, "global_mean")
     weight = moments.seen.to(moments.mean) if kind == "class" else moments.count
@@ -180,15 +178,12 @@ def global_mean(moments: ClassMoments, kind: GlobalMean = "class") -> Tensor:
 
 
 def centred_means(moments: ClassMoments, kind: GlobalMean = "class", classes: Tensor | None = None) -> Tensor:
-    """Class means less the global mean, of the classes seen.
+    """Class means less the global mean, of the classes seen. Returns (C', d) tensor.
 
     Args:
         moments: class moments.
         kind: name of the global mean; it is always that of all classes.
         classes: (C,) int64 indices of the classes wanted, by default all; those not seen are left out.
-
-    Returns:
-        (C', d) tensor.
     """
     index = seen_classes(moments, classes)
     return moments.mean[index] - global_mean(moments, kind)

@@ -23,15 +23,13 @@ def nc1_pinv(within: Tensor, means: Tensor, *, rank: int | None = None) -> Tenso
 
     M has rank K-1 at most, because centred means are dependent: at most K-1 eigenvalues are kept, and those above
     the rounding of the features, see :func:`between_basis`. A noise direction that slipped through would be divided by
-    almost nothing. For d < K the d x d matrix M^T M is decomposed instead.
+    almost nothing. For d < K the d x d matrix M^T M is decomposed instead. Returns a 0-dim tensor; NaN for fewer than
+    two classes, infinite where all means coincide and S_W is not 0.
 
     Args:
         within: S_W (d, d), within-class covariance, (1/N) sum_n (h_n - mu_y)(h_n - mu_y)^T.
         means: M (K, d), centred class means.
         rank: largest rank that M can have, K-1 by default; K for some classes seen from the mean of all.
-
-    Returns:
-        0-dim tensor; NaN for fewer than two classes, infinite where all means coincide and S_W is not 0.
 
     Example:
         >>> means = torch.eye(3, dtype=torch.float64) - 1 / 3
@@ -123,15 +121,13 @@ def variability_collapse_index(within: Tensor, means: Tensor, *, rank: int | Non
     equals tr((I + R S_W^-1 R^T)^-1) / r (Woodbury), and is computed so, by two Cholesky factorisations: near collapse
     the definition is 1 less a number that rounds to 1. Where S_W is singular, directions with less than 1e-12 of the
     largest total variance are rounding of the features and left out, and in the others S_W counts as the limit of a
-    tiny multiple of the identity added to it.
+    tiny multiple of the identity added to it. Returns a 0-dim tensor; NaN for fewer than two classes or where all means
+    coincide.
 
     Args:
         within: S_W (d, d).
         means: M (K, d), centred class means; S_B = M^T M / K.
         rank: largest rank that M can have, see :func:`nc1_pinv`.
-
-    Returns:
-        0-dim tensor; NaN for fewer than two classes or where all means coincide.
 
     Example:
         >>> means = torch.tensor([[1.0, 0.0], [-1.0, 0.0]], dtype=torch.float64)
@@ -170,11 +166,10 @@ def variability_collapse_index(within: Tensor, means: Tensor, *, rank: int | Non
 def effective_rank(vectors: Tensor) -> Tensor:
     """exp of the entropy of the normalised singular values: between 1 and the rank; K-1 for a centred simplex ETF.
 
+    Returns a 0-dim tensor; NaN for a zero matrix or one with NaN.
+
     Args:
         vectors: (K, d), such as centred class means.
-
-    Returns:
-        0-dim tensor; NaN for a zero matrix or one with NaN.
 
     Example:
         >>> round(float(effective_rank(torch.eye(4) - 0.25)), 4)

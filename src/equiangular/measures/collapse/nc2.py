@@ -133,14 +133,12 @@ def gram_error(left: Tensor, right: Tensor, *, num_classes: int | None = None) -
     """|| A/||A||_F - E/||E||_F ||_F with A = L R^T and E = I - 11^T/K (k x k), tile by tile.
 
     E is, up to a factor, the Gram matrix of k of the K vertices of a simplex ETF; for k = K its norm is sqrt(K-1).
+    Returns a 0-dim tensor; NaN for fewer than two rows.
 
     Args:
         left: L (k, d).
         right: R (k, d), rows of the same classes.
         num_classes: K of the ETF, k by default.
-
-    Returns:
-        0-dim tensor; NaN for fewer than two rows.
     """
     k, d = left.shape
     if k < 2:
@@ -194,13 +192,11 @@ def partial_etf_distance(vectors: Tensor, *, num_classes: int | None = None) -> 
 def mean_cosine(vectors: Tensor) -> Tensor:
     """Mean cosine over pairs of rows: near 1 where directions have merged, -1/(K-1) for an ETF; O(K d).
 
-    Taken over the class means, or the classifier vectors, of the rare classes it measures minority collapse.
+    Taken over the class means, or the classifier vectors, of the rare classes it measures minority collapse. Returns a
+    0-dim tensor; NaN for fewer than two rows.
 
     Args:
         vectors: (K, d) unit rows (or zero rows, which count as orthogonal to all).
-
-    Returns:
-        0-dim tensor; NaN for fewer than two rows.
 
     Source: Fang, He, Long and Su 2021, PNAS 118(43).
     """

@@ -12,14 +12,11 @@ from equiangular.measures.collapse.nc2 import gram_error
 
 
 def self_duality(means: Tensor, weight: Tensor) -> Tensor:
-    """|| W/||W||_F - M/||M||_F ||_F^2.
+    """|| W/||W||_F - M/||M||_F ||_F^2. Returns a 0-dim tensor in [0, 4]; NaN where one of the two is all zero.
 
     Args:
         means: M (K, d), centred class means.
         weight: W (K, d), classifier vectors of the same classes.
-
-    Returns:
-        0-dim tensor in [0, 4]; NaN where one of the two is all zero.
 
     Example:
         >>> m = torch.eye(3) - 1 / 3
@@ -70,16 +67,13 @@ def uniform_duality(means: Tensor, weight: Tensor) -> Tensor:
 def nearest_mean(
     features: Tensor, means: Tensor, seen: Tensor | None = None, *, chunk_size: int | None = None
 ) -> Tensor:
-    """argmin_c ||h - mu_c|| for each sample, in chunks of samples: no B x K matrix beyond a chunk.
+    """argmin_c ||h - mu_c|| for each sample, in chunks of samples: no B x K matrix beyond a chunk. Returns (B,) int64.
 
     Args:
         features: h (B, d).
         means: mu (K, d), uncentred class means.
         seen: (K,) bool, classes to consider; all by default.
         chunk_size: samples at a time; by default as many as make 2^22 distances.
-
-    Returns:
-        (B,) int64.
 
     Example:
         >>> nearest_mean(torch.tensor([[0.9], [-0.2]]), torch.tensor([[1.0], [-1.0]]))
@@ -98,14 +92,13 @@ def nearest_mean(
 def classifier_agreement(features: Tensor, predicted: Tensor, means: Tensor, seen: Tensor | None = None) -> Tensor:
     """Share of samples that the classifier puts into the class with the nearest mean; 1 at collapse.
 
+    Returns a 0-dim float64 tensor.
+
     Args:
         features: (B, d).
         predicted: (B,) int64, the classifier's decisions, its bias included: ``logits.argmax(1)``.
         means: (K, d), uncentred class means of the training features.
         seen: (K,) bool, classes to consider.
-
-    Returns:
-        0-dim float64 tensor.
 
     Source: Papyan et al. 2020.
     """
@@ -113,14 +106,11 @@ def classifier_agreement(features: Tensor, predicted: Tensor, means: Tensor, see
 
 
 def ood_orthogonality(means: Tensor, ood_mean: Tensor) -> Tensor:
-    """The mean over classes of |cos(mu_c, mu_ood)|: 0 at collapse.
+    """The mean over classes of |cos(mu_c, mu_ood)|: 0 at collapse. Returns a 0-dim tensor.
 
     Args:
         means: mu (K, d), class means of the known classes, uncentred.
         ood_mean: mu_ood (d,), mean feature of out-of-distribution samples.
-
-    Returns:
-        0-dim tensor.
 
     Example:
         >>> import torch
