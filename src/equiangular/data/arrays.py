@@ -12,11 +12,8 @@ import torch
 from torch import Tensor
 
 from equiangular._files import check_npz
-from equiangular.data.base import Dataset, relabel
-from equiangular.longtail import holdout_indices
+from equiangular.data.base import Dataset, own_test_split, relabel
 from equiangular.longtail._labels import label_array
-
-TEST_FRACTION = 0.2
 
 
 def from_arrays(
@@ -63,10 +60,9 @@ def from_arrays(
     labels, names = relabel(y, names, where=f"data set {name!r}, train part")
     kind = "image" if x.ndim == 4 else "table"
     if test_x is None:
-        test = holdout_indices(labels, TEST_FRACTION, seed=split_seed)
-        train = np.setdiff1d(np.arange(len(labels)), test)
+        train, test, note = own_test_split(labels, split_seed)
         parts = x[train], torch.from_numpy(labels[train]), x[test], torch.from_numpy(labels[test])
-        source = f"{source}; test: {TEST_FRACTION:.0%} of each class, split seed {split_seed}"
+        source += note
     else:
         # The names of training labels that were names themselves serve the test labels as strings.
         held = label_array(test_y, name="test_y")
@@ -95,15 +91,9 @@ def load_npz(path: str | Path, *, split_seed: int = 0) -> Dataset:
     train = [arrays.get(f"train_{key}", arrays.get(key)) for key in ("x", "y")]
     if train[0] is None or train[1] is None:
         raise ValueError(f"{str(file)!r} needs arrays train_x and train_y (or x and y), got {', '.join(arrays)}.")
-    return from_arrays(
-        *train,
-        arrays.get("test_x"),
-        arrays.get("test_y"),
-        name=file.stem,
-        class_names=arrays["class_names"].tolist() if "class_names" in arrays else None,
-        source=str(file),
-        split_seed=split_seed,
-    )
+    names = arrays["class_names"].tolist() if "class_names" in arrays else None
+    parts = (*train, arrays.get("test_x"), arrays.get("test_y"))
+    return from_arrays(*parts, name=file.stem, class_names=names, source=str(file), split_seed=split_seed)
 
 
 def _as_inputs(values: Any, name: str) -> Tensor:

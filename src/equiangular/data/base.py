@@ -11,6 +11,7 @@ from torch import Tensor
 
 from equiangular._validate import check_choice, did_you_mean
 from equiangular.data.encoded import EncodedImages
+from equiangular.longtail import holdout_indices
 
 KINDS = ("image", "table", "text")
 
@@ -142,6 +143,16 @@ def relabel(
             f"{did_you_mean(unknown[0], class_names)}"
         )
     return np.array([position[str(label)] for label in labels.tolist()], dtype=np.int64), class_names
+
+
+TEST_FRACTION = 0.2
+
+
+def own_test_split(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
+    """Indices of the training pool and of a seeded fifth of every class for testing, and a note that says so."""
+    test = holdout_indices(labels, TEST_FRACTION, seed=seed)
+    train = np.setdiff1d(np.arange(len(labels)), test)
+    return train, test, f"; test: {TEST_FRACTION:.0%} of each class, split seed {seed}"
 
 
 def balanced_test_split(labels: np.ndarray, per_class: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:

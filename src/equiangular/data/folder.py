@@ -11,11 +11,9 @@ import torch
 from equiangular._choices import Memory
 from equiangular._extras import require
 from equiangular._validate import did_you_mean
-from equiangular.data.arrays import TEST_FRACTION
-from equiangular.data.base import Dataset
+from equiangular.data.base import Dataset, own_test_split
 from equiangular.data.encoded import ImageSource, image_inputs
 from equiangular.data.tables import LABEL, Part, from_tables
-from equiangular.longtail import holdout_indices
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 _TEST_NAMES = ("test", "val", "validation")
@@ -42,9 +40,8 @@ def load_folder(path: str | Path, *, split_seed: int = 0, size: int | None = Non
     files, labels = _list(train_folder, names)
     source = f"image folder {folder.name}"
     if test_folder is None:
-        test = holdout_indices(labels, TEST_FRACTION, seed=split_seed)
-        train = np.setdiff1d(np.arange(len(labels)), test)
-        source += f"; test: {TEST_FRACTION:.0%} of each class, split seed {split_seed}"
+        train, test, note = own_test_split(labels, split_seed)
+        source += note
     else:
         for name in _class_names(test_folder):
             if name not in names:
@@ -112,14 +109,9 @@ def load_parquet(path: str | Path, *, split_seed: int = 0, size: int | None = No
     """
     given = Path(path)
     files = [given] if given.is_file() else [given / "train.parquet", given / "test.parquet"]
-    return from_tables(
-        [_read(file) for file in files if file.exists()],
-        name=given.stem if given.is_file() else given.name,
-        source=f"{given.name} (parquet)",
-        split_seed=split_seed,
-        size=size,
-        memory=memory,
-    )
+    parts = [_read(file) for file in files if file.exists()]
+    name, source = given.stem if given.is_file() else given.name, f"{given.name} (parquet)"
+    return from_tables(parts, name=name, source=source, split_seed=split_seed, size=size, memory=memory)
 
 
 def _read(file: Path) -> Part:

@@ -58,14 +58,9 @@ def load_sklearn(name: str, *, split_seed: int = 0) -> Dataset:
     train, test = (torch.from_numpy(part) for part in balanced_test_split(labels, per_class, seed=split_seed))
     target = torch.from_numpy(labels)
     parts = inputs[train], target[train], inputs[test], target[test]
-    return Dataset(
-        name,
-        *parts,
-        tuple(str(c) for c in bunch.target_names),
-        "image" if name == "digits" else "table",
-        f"{title}, bundled with scikit-learn; test: {per_class} per class, split seed {split_seed}",
-        "CC BY 4.0",
-    )
+    source = f"{title}, bundled with scikit-learn; test: {per_class} per class, split seed {split_seed}"
+    names, kind = tuple(str(c) for c in bunch.target_names), "image" if name == "digits" else "table"
+    return Dataset(name, *parts, names, kind, source, "CC BY 4.0")
 
 
 _TORCHVISION_TEST = ("test", "val", "valid")
@@ -194,14 +189,9 @@ def load_hugging_face(text: str, *, split_seed: int = 0, size: int | None = None
     test = next((key for key in _TEST if key in splits and _is_labelled(splits[key], label)), None)
     columns = _columns(train.features, label)
     used = [_TRAIN] if test is None else [_TRAIN, test]
-    return from_tables(
-        [_part(splits[key], f"{place}, split {key}", columns) for key in used],
-        name=Path(name).name,
-        source=f"Hugging Face datasets, {place}" + ("" if test is None else f"; test: its split {test}"),
-        split_seed=split_seed,
-        size=size,
-        memory=memory,
-    )
+    parts = [_part(splits[key], f"{place}, split {key}", columns) for key in used]
+    source = f"Hugging Face datasets, {place}" + ("" if test is None else f"; test: its split {test}")
+    return from_tables(parts, name=Path(name).name, source=source, split_seed=split_seed, size=size, memory=memory)
 
 
 def _label_column(features: Any, asked: str, place: str) -> str:

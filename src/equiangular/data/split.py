@@ -83,17 +83,10 @@ def make_split(
     kept = np.setdiff1d(np.arange(len(subset)), held)
     train_x, holdout_x = (select(dataset.train_x, torch.from_numpy(subset[part])) for part in (kept, held))
     labels = torch.from_numpy(pool_y[subset]).long()
-    return Split(
-        train_x,
-        labels[torch.from_numpy(kept)],
-        holdout_x,
-        labels[torch.from_numpy(held)],
-        dataset.test_x,
-        torch.as_tensor(dataset.test_y).long(),
-        np.bincount(pool_y[subset][kept], minlength=dataset.num_classes),
-        manifest,
-        *standardisation(train_x),
-    )
+    train_y, holdout_y = (labels[torch.from_numpy(part)] for part in (kept, held))
+    counts = np.bincount(pool_y[subset][kept], minlength=dataset.num_classes)
+    test = dataset.test_x, torch.as_tensor(dataset.test_y).long()
+    return Split(train_x, train_y, holdout_x, holdout_y, *test, counts, manifest, *standardisation(train_x))
 
 
 def as_float(inputs: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,13 +47,9 @@ def stream_batches(
         for index in index_batches:
             yield inputs[index.to(inputs.device)]
         return
-    loader = DataLoader(
-        _Batches(inputs),
-        batch_size=None,  # the sampler's items are whole batches
-        sampler=index_batches,  # type: ignore[arg-type]
-        num_workers=workers,
-        generator=torch.Generator(),  # the loader draws a seed for its workers; not from the global generator
-    )
+    # The sampler's items are whole batches; the loader draws a seed for its workers, not from the global generator.
+    options: dict[str, Any] = {"batch_size": None, "sampler": index_batches, "generator": torch.Generator()}
+    loader = DataLoader(_Batches(inputs), num_workers=workers, **options)
     with warnings.catch_warnings():
         # Python 3.12 warns of every fork beside threads, such as those of pyarrow; workers use none of them.
         warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
@@ -115,13 +112,9 @@ def content_digest(dataset: Dataset) -> dict[str, str]:
         True
     """
     names = hashlib.sha256("\0".join([dataset.kind, *dataset.class_names]).encode())
-    return {
-        "training inputs": _digest(dataset.train_x),
-        "training labels": _digest(dataset.train_y),
-        "test inputs": _digest(dataset.test_x),
-        "test labels": _digest(dataset.test_y),
-        "class names": names.hexdigest(),
-    }
+    training = {"training inputs": _digest(dataset.train_x), "training labels": _digest(dataset.train_y)}
+    test = {"test inputs": _digest(dataset.test_x), "test labels": _digest(dataset.test_y)}
+    return {**training, **test, "class names": names.hexdigest()}
 
 
 def _digest(values: Tensor | EncodedImages) -> str:

@@ -13,10 +13,8 @@ from torch import Tensor
 from equiangular._choices import Memory
 from equiangular._extras import require
 from equiangular._validate import check_int
-from equiangular.data.arrays import TEST_FRACTION
-from equiangular.data.base import Dataset, relabel
+from equiangular.data.base import Dataset, own_test_split, relabel
 from equiangular.data.encoded import ArrowImages, EncodedImages, ImageSource, image_inputs
-from equiangular.longtail import holdout_indices
 
 MAX_FEATURES = 4096
 
@@ -120,10 +118,9 @@ def from_tables(
             raise ValueError(f"{part.where!r} has no column {missing[0]!r}, which the training part has.")
     labels, names = _labels(parts)
     if len(parts) == 1:
-        test = holdout_indices(labels[0], TEST_FRACTION, seed=split_seed)
-        rows = [np.setdiff1d(np.arange(len(labels[0])), test), test]
+        *rows, note = own_test_split(labels[0], split_seed)
         parts, labels = [train, train], [labels[0][chosen] for chosen in rows]
-        source += f"; test: {TEST_FRACTION:.0%} of each class, split seed {split_seed}"
+        source += note
     else:
         rows = [np.arange(len(part.labels)) for part in parts]
     kind = "image" if IMAGE in columns else "text" if TEXT in columns else "table"

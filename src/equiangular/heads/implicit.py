@@ -83,13 +83,9 @@ class ImplicitHead(Head):
         if not self.num_classes:
             raise ValueError("a head with num_classes=0 has no class vectors; give it classes with reset(num_classes).")
         like = self.scale
+        ids, code = class_ids.to(like.device), self.construction
         return implicit_rows(
-            class_ids.to(like.device),
-            self.dim,
-            seed=self.seed,
-            construction=self.construction,
-            num_classes=self.num_classes,
-            dtype=like.dtype,
+            ids, self.dim, seed=self.seed, construction=code, num_classes=self.num_classes, dtype=like.dtype
         )
 
     def class_vectors(self) -> Tensor:

@@ -148,19 +148,10 @@ def _options(head: type[Head]) -> list[str]:
 
 
 # Option -> attribute that keeps it; those of single heads are looked for where a head has them.
-_OPTIONS = {
-    "norm": "norm_kind",
-    "normalize": "normalize",
-    "scale": "scale_option",
-    "projection": "projection_kind",
-    "zero_norm": "zero_norm",
-    "seed": "seed",
-    "bias": "has_bias",
-    "basis": "basis",
-    "construction": "construction",
-    "chunk_size": "chunk_size",
-    "reserved": "free",  # classes that came later are among the classes by now
-}
+_OPTIONS = {"norm": "norm_kind", "normalize": "normalize", "scale": "scale_option", "projection": "projection_kind"}
+_OPTIONS |= {"zero_norm": "zero_norm", "seed": "seed", "bias": "has_bias", "basis": "basis"}
+# Of reserved vertices the free ones: classes that came later are among the classes by now.
+_OPTIONS |= {"construction": "construction", "chunk_size": "chunk_size", "reserved": "free"}
 
 
 def describe_head(head: Head) -> dict[str, Any]:

@@ -145,26 +145,11 @@ def crossed_difference(correct_a: Any, correct_b: Any, labels: Any, *, confidenc
         run_half, crossed_half = map(float, _half_widths(*parts, confidence))
         p_value = _p_value(mean, *parts)
     half = max(run_half, crossed_half)
-    return CrossedDifference(
-        mean_a=float((a @ weights).mean()),
-        mean_b=float((b @ weights).mean()),
-        mean_difference=mean,
-        low=mean - half,
-        high=mean + half,
-        run_low=mean - run_half,
-        run_high=mean + run_half,
-        crossed_low=mean - crossed_half,
-        crossed_high=mean + crossed_half,
-        se_run=se_run,
-        df_run=runs - 1,
-        se_samples=math.sqrt(variance),
-        df_samples=df_samples,
-        se_both=math.sqrt(both),
-        p_value=p_value,
-        n_runs=runs,
-        n_samples=samples,
-        confidence=float(confidence),
-    )
+    means = float((a @ weights).mean()), float((b @ weights).mean()), mean
+    wider, over_runs, over_both = ((mean - h, mean + h) for h in (half, run_half, crossed_half))
+    errors = se_run, runs - 1, math.sqrt(variance), df_samples, math.sqrt(both)
+    rest = p_value, runs, samples, float(confidence)
+    return CrossedDifference(*means, *wider, *over_runs, *over_both, *errors, *rest)
 
 
 def _checked(correct_a: Any, correct_b: Any, labels: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
