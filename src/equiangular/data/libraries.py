@@ -14,8 +14,8 @@ from torch import Tensor
 
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_int, did_you_mean
-from equiangular.data.arrays import from_arrays
 from equiangular.data.base import Dataset, balanced_test_split
+from equiangular.data.folder import from_arrays
 from equiangular.data.tables import IMAGE, LABEL, TEXT, Part, from_tables
 
 # Name: test samples per class, what it is.

@@ -9,7 +9,7 @@ from equiangular.heads.attachment import forward_with_features as forward_with_f
 from equiangular.heads.base import Head as Head, Kind as Kind
 from equiangular.heads.linear import CosineHead as CosineHead, LinearHead as LinearHead, RandomHead as RandomHead
 from equiangular.heads.linear import random_unit_vectors as random_unit_vectors
-from equiangular.heads.etf import ETFHead as ETFHead
+from equiangular.heads.etf import ETFHead as ETFHead, RotatedETFHead as RotatedETFHead
 from equiangular.heads.implicit import ImplicitHead as ImplicitHead
 from equiangular.heads.incremental import IncrementalETFHead as IncrementalETFHead
 from equiangular.heads.nearest import PrototypeIndex as PrototypeIndex, nearest_prototypes as nearest_prototypes
@@ -17,7 +17,6 @@ from equiangular.heads.functional import unit_normalize as unit_normalize
 from equiangular.heads.functional import scale_for_probability as scale_for_probability
 from equiangular.heads.functional import restrict_logits as restrict_logits
 from equiangular.heads.registry import recommended_head as recommended_head, HEADS as HEADS, make_head as make_head
-from equiangular.heads.etf import RotatedETFHead as RotatedETFHead
 
 if TYPE_CHECKING:
     from equiangular.heads.registry import best_head as best_head

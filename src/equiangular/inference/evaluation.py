@@ -14,7 +14,7 @@ from equiangular._extras import require
 from equiangular._validate import did_you_mean
 from equiangular.data import Dataset, load_dataset
 from equiangular.data.registry import ROOT_VARIABLE
-from equiangular.inference.inputs import list_inputs, read_inputs
+from equiangular.inference.predictions import list_inputs, read_inputs
 from equiangular.training.methods import get_method
 from equiangular.training.model.classifier import Classifier
 from equiangular.training.model.correction import PRIORS, own_prior

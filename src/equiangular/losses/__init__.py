@@ -3,7 +3,10 @@
 Every target may be (B,) class indices, (B, K) class probabilities or a mixup triple ``(target_a, target_b, lam)``.
 """
 
-from equiangular.losses.arb import ARBLoss as ARBLoss, arb_loss as arb_loss
+from equiangular.losses.label_aware_smoothing import ARBLoss as ARBLoss, arb_loss as arb_loss
+from equiangular.losses.label_aware_smoothing import LabelAwareSmoothingLoss as LabelAwareSmoothingLoss
+from equiangular.losses.label_aware_smoothing import label_aware_smoothing_factors as label_aware_smoothing_factors
+from equiangular.losses.label_aware_smoothing import label_aware_smoothing_loss as label_aware_smoothing_loss
 from equiangular.losses.class_balanced import ClassBalancedLoss as ClassBalancedLoss
 from equiangular.losses.class_balanced import class_balanced_loss as class_balanced_loss
 from equiangular.losses.class_balanced import class_balanced_weights as class_balanced_weights
@@ -20,8 +23,5 @@ from equiangular.losses.dot_regression import DotLoss as DotLoss, dot_loss as do
 from equiangular.losses.dot_regression import DotRegressionLoss as DotRegressionLoss
 from equiangular.losses.dot_regression import batch_class_counts as batch_class_counts
 from equiangular.losses.dot_regression import dot_regression_loss as dot_regression_loss
-from equiangular.losses.label_aware_smoothing import LabelAwareSmoothingLoss as LabelAwareSmoothingLoss
-from equiangular.losses.label_aware_smoothing import label_aware_smoothing_factors as label_aware_smoothing_factors
-from equiangular.losses.label_aware_smoothing import label_aware_smoothing_loss as label_aware_smoothing_loss
 from equiangular.losses.ldam import LDAMLoss as LDAMLoss, deferred_class_weights as deferred_class_weights
 from equiangular.losses.ldam import ldam_loss as ldam_loss, ldam_margins as ldam_margins
