@@ -1,4 +1,4 @@
-"""Files in usual layouts: folders CLASS/*.png, parquet as Hugging Face's datasets writes it, .npz; and arrays in memory."""
+"""Files in usual layouts: folders CLASS/*.png, parquet as Hugging Face's datasets writes it, .npz; and arrays."""
 
 from __future__ import annotations
 

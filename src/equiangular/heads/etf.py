@@ -31,13 +31,11 @@ class ETFHead(Head):
     newer versions ``forward_sync_buffers=False``).
 
     Args:
-        in_features: width of the incoming features.
-        num_classes: K >= 2; 0 makes the head return its features.
         basis: orientation of the frame, see :func:`equiangular.simplex_etf`; or ``"spread"``, the vectors of
             :func:`equiangular.spread_frame` for any K and d, which are a simplex ETF where there is one.
         prototypes: (K, d) unit-norm class vectors to use instead, such as ``spread_frame(K, d, objective="softmax")``,
             or the file that holds them, see :func:`equiangular.frames.load_frame`.
-        options: see :class:`Head`.
+        in_features, num_classes, options: see :class:`Head`.
 
     Raises:
         ValueError: ``dim`` < K - 1, where no simplex ETF exists, an argument out of its range, or a file without a
@@ -162,9 +160,7 @@ class RotatedETFHead(ETFHead):
     towards the identity.
 
     Args:
-        in_features: width of the incoming features.
-        num_classes: K >= 2; 0 makes the head return its features.
-        options: see :class:`ETFHead` and :class:`Head`.
+        in_features, num_classes, options: see :class:`ETFHead` and :class:`Head`.
 
     Attributes:
         weight: (K, dim) class vectors in their present orientation, frame R; carries the gradient of R.

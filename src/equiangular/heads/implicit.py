@@ -39,12 +39,10 @@ class ImplicitHead(Head):
     the very class vectors the features were trained against.
 
     Args:
-        in_features: width of the incoming features.
-        num_classes: K >= 2; 0 makes the head return its features.
         construction: ``"random"``, ``"quadratic"``, or ``"auto"``: the quadratic code where one of this size exists and
             its proved largest cosine is below that of random vectors, about sqrt(4 ln(K) / d).
         chunk_size: class vectors computed at a time for logits.
-        options: see :class:`Head`.
+        in_features, num_classes, options: see :class:`Head`.
 
     Attributes:
         construction: the one in use.

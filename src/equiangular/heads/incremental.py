@@ -12,6 +12,7 @@ from equiangular._validate import check_choice, check_features, check_int, check
 from equiangular.heads.alignment import match_vertices
 from equiangular.heads.base import _check_classes
 from equiangular.heads.etf import ETFHead
+from equiangular.heads.locate import evaluating
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -34,10 +35,9 @@ class IncrementalETFHead(ETFHead):
     into a head of the same ``num_classes + reserved``.
 
     Args:
-        in_features: width of the incoming features.
         num_classes: K >= 2 classes of the base session; 0 makes the head return its features.
         reserved: vertices kept for later classes.
-        options: see :class:`ETFHead` and :class:`Head`. ``dim`` is V - 1 with a projection unless given;
+        in_features, options: see :class:`ETFHead` and :class:`Head`. ``dim`` is V - 1 with a projection unless given;
             ``prototypes`` has V rows.
 
     Attributes:
@@ -158,7 +158,8 @@ class IncrementalETFHead(ETFHead):
         highest = int(labels.max()) if labels.numel() else 0
         labels = check_labels(labels, max(self.capacity, highest + 1), batch=len(features))
         first, count = self.num_classes, self._check_new(labels)
-        h = self._evaluated(features).cpu().double()  # a handful of rows; some accelerators have no float64
+        with evaluating(self):
+            h = self._features(features).cpu().double()  # a handful of rows; some accelerators have no float64
         means = h.new_zeros(count, self.dim).index_add_(0, labels - first, h) / labels.bincount()[first:, None]
         norms = torch.linalg.vector_norm(means, dim=1, keepdim=True)
         if not bool((norms > 0).all()):
@@ -225,16 +226,6 @@ class IncrementalETFHead(ETFHead):
                 f"vertices are free. Build the head with reserved={count - self.free + self.reserved} or more; a frame "
                 "of more vertices is another frame, so features have to be trained for it."
             )
-
-    def _evaluated(self, x: Tensor) -> Tensor:
-        """Features h in evaluation mode; every module's mode is put back."""
-        modes = [(module, module.training) for module in self.modules()]
-        self.eval()
-        try:
-            return self._features(x)
-        finally:
-            for module, training in modes:
-                module.training = training
 
     def _initial_scale(self) -> float:
         active, self.num_classes = self.num_classes, self.capacity

@@ -85,11 +85,9 @@ class LinearHead(Head):
     Initial values have the distribution of ``nn.Linear``'s and come from a local generator.
 
     Args:
-        in_features: width of the incoming features.
-        num_classes: K >= 2; 0 makes the head return its features.
         bias: whether to learn a bias (K,).
         normalize: whether to normalise the features.
-        options: see :class:`Head`.
+        in_features, num_classes, options: see :class:`Head`.
 
     Raises:
         ValueError: an argument out of its range.

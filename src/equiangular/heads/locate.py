@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import torch
@@ -58,18 +59,24 @@ def output_tensor(output: Any) -> Tensor | None:
     return output if isinstance(output, Tensor) else None
 
 
-def run_once(model: nn.Module, example_input: Any) -> Any:
-    """The model's output in evaluation mode, without gradients; every module's mode is put back."""
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode; every module's own mode is put back."""
     modes = [(module, module.training) for module in model.modules()]
+    model.eval()
     try:
-        model.eval()
-        with torch.no_grad():
-            if isinstance(example_input, Mapping):
-                return model(**example_input)
-            return model(*example_input) if isinstance(example_input, (tuple, list)) else model(example_input)
+        yield
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def run_once(model: nn.Module, example_input: Any) -> Any:
+    """The model's output in evaluation mode, without gradients."""
+    with evaluating(model), torch.no_grad():
+        if isinstance(example_input, Mapping):
+            return model(**example_input)
+        return model(*example_input) if isinstance(example_input, (tuple, list)) else model(example_input)
 
 
 def _refuse(model: nn.Module, what: str) -> NoReturn:

@@ -23,15 +23,10 @@ REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
 
 
 class ClassShares(NamedTuple):
-    """Which classes a sample belongs to, and how much.
+    """Which classes a sample belongs to, and how much."""
 
-    Attributes:
-        share: (B, m) floating point; a row sums to 1.
-        labels: (B, m) int64, or None for a soft target, whose column j is class j.
-    """
-
-    share: Tensor
-    labels: Tensor | None
+    share: Tensor  # (B, m) floating point; a row sums to 1
+    labels: Tensor | None  # (B, m) int64, or None for a soft target, whose column j is class j
 
     def gather(self, per_class: Tensor) -> Tensor:
         """The entries of a (K,) vector that belong to the shares: (B, m), or (1, K) for a soft target."""

@@ -43,8 +43,7 @@ def cosine_cross_entropy(
     L = logsumexp_k z_k - sum_c t_c z_c. The second term needs the target rows only. With ``chunk_size`` the first is
     taken over blocks of classes whose logits are made again in the backward pass, so memory is O(B chunk_size) in
     place of O(B K); the result is the same up to rounding, and can be differentiated once. No gradient is made for a
-    weight that does not require one. Returns a scalar, or (B,) for ``reduction="none"``; float32 for half-precision
-    input.
+    weight that does not require one.
 
     Args:
         features: (B, d) floating point.
@@ -54,7 +53,7 @@ def cosine_cross_entropy(
             :func:`equiangular.heads.scale_for_probability`.
         bias: (K,) or None; the log prior here gives logit-adjusted training on cosines.
         label_smoothing: eps in [0, 1]: the target becomes (1 - eps) t + eps / K.
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"`` (B,); the result is float32 for half-precision input.
         chunk_size: classes per block; None takes all classes at once.
 
     Raises:

@@ -16,14 +16,13 @@ def soft_target_cross_entropy(
 ) -> Tensor:
     """Cross-entropy L = -sum_c t_c log softmax(z)_c with hard, soft or mixup targets t.
 
-    The gradient with respect to z is softmax(z) - t. A mixup triple is never widened to B x K targets. Returns a
-    scalar, or (B,) for ``reduction="none"``; float32 for half-precision input.
+    The gradient with respect to z is softmax(z) - t. A mixup triple is never widened to B x K targets.
 
     Args:
         logits: (B, K) floating point.
         target: (B,) integers, (B, K) probabilities or a mixup triple ``(target_a, target_b, lam)``.
         label_smoothing: eps in [0, 1]: the target becomes (1 - eps) t + eps / K.
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"`` (B,); the result is float32 for half-precision input.
 
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN logits, unknown options.
@@ -68,7 +67,6 @@ def logit_adjusted_cross_entropy(
 
     L = -log( pi_y^tau e^{z_y} / sum_k pi_k^tau e^{z_k} ) with pi = class_counts / sum. Trained so, the bare logits z
     rank the classes as if they were equally frequent; nothing is subtracted at test time. tau = 1 is balanced softmax.
-    Returns a scalar, or (B,) for ``reduction="none"``; float32 for half-precision input.
 
     Args:
         logits: (B, K) floating point.
@@ -76,7 +74,7 @@ def logit_adjusted_cross_entropy(
         class_counts: (K,) training samples per class, all above 0: a tensor, an array or a list.
         tau: strength of the adjustment; 0 is plain cross-entropy.
         label_smoothing: eps in [0, 1]: the target becomes (1 - eps) t + eps / K.
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"`` (B,); the result is float32 for half-precision input.
 
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN logits, an empty class, unknown options.
@@ -153,8 +151,7 @@ def vector_scaling_loss(
     logits z are used. gamma = 0 is logit adjustment, tau = 0 the class-dependent temperatures of Ye et al. (2020).
 
     The factors multiply logits, so they do not forgive a constant added to all of them: use it on logits that are
-    centred or have no bias of their own, such as those of a fixed frame. Returns a scalar, or (B,) for
-    ``reduction="none"``; float32 for half-precision input.
+    centred or have no bias of their own, such as those of a fixed frame.
 
     Args:
         logits: (B, K) floating point.
@@ -163,7 +160,7 @@ def vector_scaling_loss(
         gamma: exponent of the factors, at least 0; 0.05 to 0.3 in the sources.
         tau: strength of the adjustment, at least 0.
         label_smoothing: eps in [0, 1]: the target becomes (1 - eps) t + eps / K.
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"`` (B,); the result is float32 for half-precision input.
 
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN logits, an empty class, unknown options.

@@ -190,15 +190,14 @@ def dot_loss(
     """Dot loss: L(h, w_y) = sqrt(E_W E_H) - w_y . h, which is 1 - cos for unit norms.
 
     Its gradient with respect to h is -w_y: a pull that does not fade as h comes close, where the pull of
-    dot-regression is (1 - cos) times that. Like it, it reads the target rows only: O(B d) whatever K. Returns a scalar,
-    or (B,) for ``reduction="none"``; float32 for half-precision input.
+    dot-regression is (1 - cos) times that. Like it, it reads the target rows only: O(B d) whatever K.
 
     Args:
         features: (B, d) floating point of norm sqrt(E_H); used as they are. Without a bound on their norm the loss
             has no minimum.
         target: (B,) integers, (B, K) probabilities or a mixup triple ``(target_a, target_b, lam)``.
         weight: (K, d) class vectors of norm sqrt(E_W).
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"`` (B,); the result is float32 for half-precision input.
         e_w: E_W, the squared norm of the class vectors.
         e_h: E_H, the squared norm of the features.
 

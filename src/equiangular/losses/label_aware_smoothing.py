@@ -70,8 +70,7 @@ def label_aware_smoothing_loss(
 
     L = -(1 - eps_y) log p_y - eps_y / (K - 1) sum_{k != y} log p_k, with the eps of
     :func:`label_aware_smoothing_factors`. At its minimum p_y = 1 - eps_y: the confidence a class is trained to. A
-    target of several classes gives the mean of their losses by share. Returns a scalar, or (B,) for
-    ``reduction="none"``; float32 for half-precision input.
+    target of several classes gives the mean of their losses by share.
 
     Args:
         logits: (B, K) floating point.
@@ -79,7 +78,7 @@ def label_aware_smoothing_loss(
         class_counts: (K,) training samples per class, all above 0.
         smooth_head: smoothing of the largest class.
         smooth_tail: smoothing of the smallest class.
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"`` (B,); the result is float32 for half-precision input.
 
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN logits, an empty class, unknown options.
@@ -147,8 +146,7 @@ def arb_loss(
     class that is not in the batch is not pushed at all.
 
     With counts of the whole training set this is exactly balanced softmax, that is
-    :func:`logit_adjusted_cross_entropy` with tau = 1. The counts of the batch are what sets it apart. Returns a scalar,
-    or (B,) for ``reduction="none"``; float32 for half-precision input.
+    :func:`logit_adjusted_cross_entropy` with tau = 1. The counts of the batch are what sets it apart.
 
     Args:
         logits: (B, K) floating point.
@@ -157,7 +155,7 @@ def arb_loss(
         class_counts: (K,) non-negative counts, above 0 for every class of the batch; None takes those of this
             batch. Where a batch is spread over processes, sum :func:`batch_class_counts` over them and pass the sum:
             the loss of the whole batch is then the mean over all its samples.
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"`` (B,); the result is float32 for half-precision input.
 
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN logits, a count of 0 for a class of the batch,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_labels, check_num_classes
+from equiangular.measures.collapse.moments import accumulation_dtype
 
 
 def accuracy(predicted: Tensor, labels: Tensor) -> Tensor:
@@ -34,7 +35,7 @@ def accuracy(predicted: Tensor, labels: Tensor) -> Tensor:
             raise ValueError(f"{name} must be an integer tensor of shape (N,), got {got}. Take .argmax(1) of logits.")
     if predicted.shape != labels.shape:
         raise ValueError(f"predicted has {len(predicted)} entries for {len(labels)} labels; they must agree.")
-    return (predicted == labels).to(_wide(labels)).mean()
+    return (predicted == labels).to(accumulation_dtype(labels.device)).mean()
 
 
 def per_class_accuracy(predicted: Tensor, labels: Tensor, num_classes: int) -> Tensor:
@@ -108,7 +109,7 @@ def group_accuracy(values: Tensor, groups: Mapping[str, Any]) -> dict[str, Tenso
 
 def class_rates(correct: Tensor, total: Tensor) -> Tensor:
     """Correct over total per class, (K,) integers each, in float64; 0/0 is NaN."""
-    wide = _wide(total)
+    wide = accumulation_dtype(total.device)
     return correct.to(wide) / total.to(wide)
 
 
@@ -122,12 +123,7 @@ def _per_class(values: Tensor) -> Tensor:
         raise ValueError(
             f"values must be per-class accuracies (K,) or a confusion matrix (K, K), got shape {tuple(values.shape)}."
         )
-    return values.to(_wide(values))
-
-
-def _wide(like: Tensor) -> torch.dtype:
-    """float64 where the device has it."""
-    return torch.float32 if like.device.type == "mps" else torch.float64
+    return values.to(accumulation_dtype(values.device))
 
 
 def confusion_matrix(predicted: Tensor, labels: Tensor, num_classes: int) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_int, check_labels, values_are_readable
+from equiangular.measures.collapse.moments import accumulation_dtype
 
 
 def expected_calibration_error(probabilities: Tensor, correct: Tensor, n_bins: int = 15) -> Tensor:
@@ -51,7 +52,7 @@ def calibration_bins(confidence: Tensor, correct: Tensor, n_bins: int = 15) -> t
     """
     bins = check_int(n_bins, "n_bins", minimum=1)
     confidence, correct = confidence_and_correct(confidence, correct)
-    wide = torch.float32 if confidence.device.type == "mps" else torch.float64
+    wide = accumulation_dtype(confidence.device)
     value = confidence.detach().to(wide)
     index = (value * bins).long().clamp_(0, bins - 1)
     total = torch.bincount(index, minlength=bins)

@@ -19,42 +19,26 @@ _RARE = 10  # below so many test samples a class's own variance is not trusted t
 
 @dataclass(frozen=True)
 class CrossedDifference:
-    """Outcome of :func:`crossed_difference`; differences, bounds and standard errors in points (0 to 100).
+    """Outcome of :func:`crossed_difference`; differences, bounds and standard errors in points (0 to 100)."""
 
-    Attributes:
-        mean_a, mean_b: balanced accuracy of either method, mean of the runs.
-        mean_difference: their difference, a less b.
-        low, high: the wider of the two intervals, on which a verdict rests; NaN, as all bounds, for a single run.
-        run_low, run_high: interval over runs alone, the one of ``paired_comparison``.
-        crossed_low, crossed_high: interval over runs and test samples.
-        se_run: standard error that comes from the runs.
-        df_run: its degrees of freedom, R - 1.
-        se_samples: standard error that comes from the test samples.
-        df_samples: its degrees of freedom (Satterthwaite); infinite where it rests on the rule of three alone.
-        se_both: the part that both hold, of the interaction of runs and test samples: more of either shrinks it.
-        p_value: two-sided p-value of "no difference" that belongs to the wider interval.
-        n_runs, n_samples: R and M.
-        confidence: level of the intervals.
-    """
-
-    mean_a: float
+    mean_a: float  # balanced accuracy of either method, mean of the runs
     mean_b: float
-    mean_difference: float
-    low: float
+    mean_difference: float  # their difference, a less b
+    low: float  # the wider of the two intervals, on which a verdict rests; NaN, as all bounds, for a single run
     high: float
-    run_low: float
+    run_low: float  # interval over runs alone, the one of ``paired_comparison``
     run_high: float
-    crossed_low: float
+    crossed_low: float  # interval over runs and test samples
     crossed_high: float
-    se_run: float
-    df_run: int
-    se_samples: float
-    df_samples: float
-    se_both: float
-    p_value: float
-    n_runs: int
+    se_run: float  # standard error that comes from the runs
+    df_run: int  # its degrees of freedom, R - 1
+    se_samples: float  # standard error that comes from the test samples
+    df_samples: float  # its degrees of freedom (Satterthwaite); infinite where it rests on the rule of three alone
+    se_both: float  # the part that both hold, of the interaction of runs and test samples: more of either shrinks it
+    p_value: float  # two-sided p-value of "no difference" that belongs to the wider interval
+    n_runs: int  # R and M
     n_samples: int
-    confidence: float
+    confidence: float  # level of the intervals
 
     def half_width(self, runs: Any = None, samples: Any = None) -> np.ndarray:
         """Half-width of the wider interval had there been other numbers of runs and test samples, all else as found.

@@ -23,21 +23,13 @@ SUFFIXES = (".npz", ".parquet", ".safetensors")
 
 @dataclass(frozen=True)
 class FeatureFile:
-    """What a feature file holds.
+    """What a feature file holds."""
 
-    Attributes:
-        features: (N, d) floating point.
-        labels: (N,) int64.
-        weight: (K, d) classifier vectors, or None.
-        logits: (N, K), or None.
-        ood_features: (M, d) features of samples that belong to no class, or None.
-    """
-
-    features: Tensor
-    labels: Tensor
-    weight: Tensor | None = None
-    logits: Tensor | None = None
-    ood_features: Tensor | None = None
+    features: Tensor  # (N, d) floating point
+    labels: Tensor  # (N,) int64
+    weight: Tensor | None = None  # (K, d) classifier vectors, or None
+    logits: Tensor | None = None  # (N, K), or None
+    ood_features: Tensor | None = None  # (M, d) features of samples that belong to no class, or None
 
     @property
     def num_classes(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from equiangular.heads.locate import evaluating
 from equiangular.measures.probe import unwrapped, watch
 
 
@@ -58,11 +59,9 @@ def measure_collapse(
             "Give a DataLoader or a list of batches, or pass nc4=False."
         )
     model = unwrapped(model)
-    modes = [(module, module.training) for module in model.modules()]
     parameter = next(model.parameters(), None)
     device = (parameter.device if parameter is not None else "cpu") if device is None else device
-    model.eval()
-    try:
+    with evaluating(model):
         with watch(model, classifier=classifier, layers=layers, **options) as watched:
             _run(model, loader, device, watched.update)
             for batch in ood if ood is not None else ():
@@ -75,9 +74,6 @@ def measure_collapse(
             with watch(model, classifier=watched.classifier, **options) as second:
                 _run(model, loader, device, second.update)
                 results |= second.measured().agreement()
-    finally:
-        for module, training in modes:
-            module.training = training
     return {key: value for key, value in results.items() if not key.startswith("nc4_running")}
 
 

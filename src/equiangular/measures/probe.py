@@ -84,10 +84,7 @@ class Watch:
         self._seen: dict[str, Tensor] = {}
 
     def update(self, labels: Tensor) -> None:
-        """Take the features and logits of the last forward pass into account.
-
-        Args:
-            labels: (B,) integers in [0, K) of the batch that just went through the model.
+        """Take features and logits of the last forward pass into account; labels (B,) integers in [0, K) of its batch.
 
         Raises:
             ValueError: no forward pass since the last call, or labels that do not fit.
@@ -127,11 +124,7 @@ class Watch:
         return results
 
     def measured(self) -> NeuralCollapse:
-        """The metric of the last features.
-
-        Raises:
-            ValueError: no batch has been given.
-        """
+        """The metric of the last features; a ValueError if no batch has been given."""
         if self.metric is None:
             raise ValueError("nothing to measure: no batch went through the model.")
         return self.metric

@@ -92,11 +92,9 @@ class ClassMoments:
         return self.count > 0
 
     def update(self, features: Tensor, labels: Tensor) -> ClassMoments:
-        """Add a batch, in place; returns itself. Only the classes of the batch are touched.
+        """Add features (B, d), of any precision, and labels (B,) integers in [0, K), in place; returns itself.
 
-        Args:
-            features: (B, d) floating point, of any precision.
-            labels: (B,) integers in [0, K).
+        Only the classes of the batch are touched.
 
         Raises:
             ValueError: wrong shapes or dtypes, NaN, or a label out of range.

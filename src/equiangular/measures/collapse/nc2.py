@@ -1,4 +1,7 @@
-"""NC2: class means of one norm and of equal angles, all of a simplex ETF or some of its vertices; pairs of vectors."""
+"""NC2: class means of one norm and of equal angles, all of a simplex ETF or some of its vertices; pairs of vectors.
+
+``means`` are centred class means M (K, d), ``weight`` classifier vectors W (K, d) of the same classes.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +41,6 @@ def squared_distances(rows: Tensor, points: Tensor) -> Tensor:
 def equinorm(means: Tensor) -> Tensor:
     """std_c ||mu_c - mu_G|| / mean_c ||mu_c - mu_G||, population standard deviation.
 
-    Args:
-        means: (K, d), centred class means.
-
     Source: Papyan et al. 2020.
     """
     norms: Tensor = torch.linalg.vector_norm(means, dim=1)
@@ -51,7 +51,6 @@ def equiangular(means: Tensor, *, num_classes: int | None = None) -> dict[str, T
     """Statistics of the cosines of all pairs of centred class means, tile by tile.
 
     Args:
-        means: (K, d), centred class means.
         num_classes: K of the ETF to compare with, where ``means`` are some of its classes only.
 
     Returns:
@@ -83,7 +82,6 @@ def etf_error(means: Tensor, *, num_classes: int | None = None) -> Tensor:
     """|| G/||G||_F - (I - 11^T/K)/sqrt(K-1) ||_F with G = M M^T, tile by tile.
 
     Args:
-        means: M (K, d), centred class means.
         num_classes: K of the ETF, where ``means`` are some of its classes only: these rows and columns of
             I - 11^T/K, divided by their norm, are then the reference.
 
@@ -97,9 +95,6 @@ def log_distance_variance(means: Tensor) -> Tensor:
 
     It asks for equal distances without asking which, so it has a meaning for K > d + 1. 0 for an ETF; infinite where
     two means coincide.
-
-    Args:
-        means: (K, d), centred class means.
 
     Source: Wu and Papyan, "Linguistic Collapse", NeurIPS 2024; Liu et al. 2023 (hyperspherical uniformity).
     """

@@ -1,4 +1,7 @@
-"""NC3, NC4 and NC5: classifier vectors, decisions and strangers beside the class means."""
+"""NC3, NC4 and NC5: classifier vectors, decisions and strangers beside the class means.
+
+``means`` are centred class means M (K, d), ``weight`` classifier vectors W (K, d) of the same classes.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,6 @@ from equiangular.measures.collapse.nc2 import gram_error
 def self_duality(means: Tensor, weight: Tensor) -> Tensor:
     """|| W/||W||_F - M/||M||_F ||_F^2. Returns a 0-dim tensor in [0, 4]; NaN where one of the two is all zero.
 
-    Args:
-        means: M (K, d), centred class means.
-        weight: W (K, d), classifier vectors of the same classes.
-
     Example:
         >>> m = torch.eye(3) - 1 / 3
         >>> float(self_duality(m, 5 * m)) < 1e-12
@@ -30,12 +29,7 @@ def self_duality(means: Tensor, weight: Tensor) -> Tensor:
 
 
 def alignment(means: Tensor, weight: Tensor) -> Tensor:
-    """The trace form, 1 - tr(W M^T) / (||W||_F ||M||_F): half of :func:`self_duality`.
-
-    Args:
-        means: M (K, d), centred class means.
-        weight: W (K, d), classifier vectors of the same classes.
-    """
+    """The trace form, 1 - tr(W M^T) / (||W||_F ||M||_F): half of :func:`self_duality`."""
     return self_duality(means, weight) / 2
 
 
@@ -43,8 +37,6 @@ def gram_alignment(means: Tensor, weight: Tensor, *, num_classes: int | None = N
     """|| W M^T/||W M^T||_F - (I - 11^T/K)/sqrt(K-1) ||_F, without the K x K matrix kept.
 
     Args:
-        means: M (K, d), centred class means.
-        weight: W (K, d), classifier vectors of the same classes.
         num_classes: K of the ETF, see :func:`equiangular.measures.collapse.etf_error`.
 
     Source: Zhu et al. 2021 (arXiv 2105.02375).
@@ -54,10 +46,6 @@ def gram_alignment(means: Tensor, weight: Tensor, *, num_classes: int | None = N
 
 def uniform_duality(means: Tensor, weight: Tensor) -> Tensor:
     """UNC3: the variance over classes of cos(w_c, mu_c - mu_G): duality that need not be perfect, only uniform.
-
-    Args:
-        means: (K, d), centred class means.
-        weight: (K, d), classifier vectors of the same classes.
 
     Source: Wu and Papyan, "Linguistic Collapse", NeurIPS 2024.
     """
