@@ -74,10 +74,8 @@ def load_torchvision(
     Sets that hold their images in one array (MNIST and its kin, CIFAR, SVHN, STL-10) are taken as they are. Of the
     others, and with ``size``, every image is read through torchvision and kept as PNG, without loss.
 
-    Args:
-        name: name of the class in ``torchvision.datasets``, such as ``"CIFAR10"``.
-        root: folder for the data.
-        split_seed, size, memory: see :func:`equiangular.data.load_dataset`.
+    ``name`` is that of the class in ``torchvision.datasets``, such as ``"CIFAR10"``, ``root`` the folder for the data;
+    other arguments: see :func:`equiangular.data.load_dataset`.
 
     Raises:
         ValueError: torchvision has no such set, or cannot read or download it.

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from equiangular._lazy import lazy_names
 from equiangular.measures.accuracy import accuracy as accuracy, balanced_accuracy as balanced_accuracy
 from equiangular.measures.accuracy import confusion_matrix as confusion_matrix, group_accuracy as group_accuracy
-from equiangular.measures.accuracy import per_class_accuracy as per_class_accuracy
-from equiangular.measures.calibration import calibration_bins as calibration_bins
-from equiangular.measures.calibration import expected_calibration_error as expected_calibration_error
+from equiangular.measures.accuracy import per_class_accuracy as per_class_accuracy, calibration_bins as calibration_bins
+from equiangular.measures.accuracy import expected_calibration_error as expected_calibration_error
 from equiangular.measures.open_set import OpenSetResult as OpenSetResult, ood_score as ood_score
 from equiangular.measures.open_set import open_set_measures as open_set_measures
 from equiangular.measures.open_set import principal_subspace as principal_subspace

@@ -14,8 +14,15 @@ from torch import Tensor
 from equiangular._extras import require
 from equiangular._validate import check_class_counts, check_int, check_labels
 from equiangular.longtail import class_groups
-from equiangular.measures.accuracy import balanced_accuracy, class_rates, confusion_matrix, group_accuracy
-from equiangular.measures.calibration import calibration_bins, confidence_and_correct, ece_from_bins
+from equiangular.measures.accuracy import (
+    balanced_accuracy,
+    calibration_bins,
+    class_rates,
+    confidence_and_correct,
+    confusion_matrix,
+    ece_from_bins,
+    group_accuracy,
+)
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
