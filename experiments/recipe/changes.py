@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from equiangular.frames import simplex_etf
 from equiangular.heads import Head
-from equiangular.heads.normalize import unit_normalize
+from equiangular.heads.functional import unit_normalize
 from equiangular.losses import dot_loss, dot_regression_loss, ldam_loss, logit_adjusted_cross_entropy
 from equiangular.losses.ldam import deferred_class_weights
 from equiangular.training import Method

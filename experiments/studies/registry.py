@@ -42,7 +42,7 @@ _ITS_RUNS = {
     "size": 16, "seeds": 3, "tuning_seeds": 1, "tuning_epochs": 3, "learning_rates": (0.1,), "only": _OF_THE_PAPER,
     "precision": "bf16-mixed",
 }  # fmt: skip
-# The recommended head of these backbones, 64 dimensions at width 1: see equiangular.heads.recommended.
+# The recommended head of these backbones, 64 dimensions at width 1: see equiangular.heads.registry.
 _BARE, _MAPPED = (f"{head}/free/scaled-ce/la/none" for head in ("etf", "etf-mapped"))
 # Beside the levels of a study: further fixed heads, and on small data vector scaling, on learned and fixed heads alike.
 _GROUPED = tuple(f"etf-grouped/free/scaled-ce/{c}/none" for c in ("none", "la", "pc"))

@@ -24,6 +24,7 @@ def lazy_names(
     """
     places = {name: module for table in (renamed or {}, names) for module in table for name in table[module].split()}
     public = sorted(name for group in names.values() for name in group.split())
+    kept = {*public, *subpackages.split()}
 
     def get(name: str) -> Any:
         if name in places:
@@ -31,9 +32,10 @@ def lazy_names(
         elif name in subpackages.split():
             value = import_module(f".{name}", package)
         else:
-            listed = ", ".join(modules[package].__all__)
+            listed = ", ".join(known for known in dir(modules[package]) if not known.startswith("_"))
             raise AttributeError(f"module {package!r} has no attribute {name!r}; it has: {listed}")
-        setattr(modules[package], name, value)
+        if name in kept:  # an old name would be listed from then on
+            setattr(modules[package], name, value)
         return value
 
-    return get, lambda: sorted([*public, *subpackages.split()]), public
+    return get, lambda: sorted(kept), public

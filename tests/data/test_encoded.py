@@ -13,7 +13,7 @@ from PIL import Image
 from equiangular.data import Dataset, load_dataset
 from equiangular.data.encoded import EncodedImages, streams
 from equiangular.data.images import decode_images
-from equiangular.data.stream import select, stream_batches
+from equiangular.data.split import select, stream_batches
 
 
 def blob(array, kind="PNG", **options):

@@ -8,7 +8,7 @@ from torch import nn
 
 from equiangular.frames import implicit_rows
 from equiangular.heads import ImplicitHead, attach, find_head, make_head
-from equiangular.heads.describe import build_described, describe_head
+from equiangular.heads.registry import build_described, describe_head
 from equiangular.losses import dot_loss, dot_regression_loss
 
 

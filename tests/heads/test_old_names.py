@@ -10,7 +10,7 @@ from torch import nn
 
 import equiangular as eq
 from equiangular.heads import Head, IncrementalETFHead, RotatedETFHead
-from equiangular.heads.describe import build_described, describe_head
+from equiangular.heads.registry import build_described, describe_head
 
 
 def attached(**options: object) -> Head:
@@ -56,7 +56,7 @@ def test_a_stored_description_is_read_without_a_warning() -> None:
 
 
 def test_they_are_not_offered() -> None:
-    assert not {"best_head", "best_frame"} & {*dir(eq), *eq.__all__, *eq.heads.__all__, *eq.frames.__all__}
+    assert not {"best_head", "best_frame"} & {*dir(eq), *eq.__all__, *dir(eq.heads), *eq.frames.__all__}
     with pytest.raises(ValueError, match=r"basis must be one of .*'spread', got 'bets'") as error:
         eq.ETFHead(4, 8, basis="bets")
     assert "'best'" not in str(error.value)

@@ -6,7 +6,7 @@ from torch import nn
 
 import equiangular as eq
 from equiangular.frames import is_simplex_etf
-from equiangular.heads.recommended import needs_projection
+from equiangular.heads.registry import needs_projection
 
 
 @pytest.mark.parametrize(("width", "classes"), [(64, 10), (64, 16), (64, 17), (8, 26), (1, 2), (20, 2), (9, 10)])

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from equiangular.frames import is_simplex_etf
 from equiangular.heads import ETFHead
-from equiangular.heads.rotated import RotatedETFHead, rotation_matrix
+from equiangular.heads.etf import RotatedETFHead, rotation_matrix
 
 K, D = 5, 8
 ANGLES = D * (D - 1) // 2

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from equiangular.losses import batch_class_counts, logit_adjusted_cross_entropy
-from equiangular.losses.arb import ARBLoss, arb_loss
+from equiangular.losses.label_aware_smoothing import ARBLoss, arb_loss
 
 GENERATOR = torch.Generator().manual_seed(0)
 LABELS = torch.tensor([0, 0, 0, 0, 0, 1, 1, 3])  # class 2 is absent

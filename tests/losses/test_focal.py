@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from equiangular.losses.focal import FocalLoss, focal_loss
+from equiangular.losses.class_balanced import FocalLoss, focal_loss
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [0.0, 0.0, 0.0], [-3.0, 1.0, 4.0], [1.5, 1.5, -2.0]])
 LABELS = np.array([0, 1, 1, 2])

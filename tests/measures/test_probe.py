@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from equiangular import ETFHead, NeuralCollapse, measure_collapse, watch
-from equiangular.measures.layers import layer_names, pool
+from equiangular.measures.probe import layer_names, pool
 from equiangular.models import make_backbone
 from equiangular.training import build_task, get_method
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from equiangular.posthoc.tau_norm import TAUS, choose_tau, tau_normalized_weight
+from equiangular.posthoc.prior import TAUS, choose_tau, tau_normalized_weight
 
 WEIGHT = torch.tensor([[3.0, 4.0], [0.0, 0.5], [-2.0, 0.0]], dtype=torch.float64)  # norms 5, 1/2 and 2
 

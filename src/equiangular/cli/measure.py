@@ -111,8 +111,7 @@ def _measure_files(name: str, files: list[Path], options: dict[str, Any]) -> dic
     from rich.console import Console
     from rich.progress import track
 
-    from equiangular.measures.feature_files import epoch_of, read_features
-    from equiangular.measures.from_file import measure_file
+    from equiangular.measures.feature_files import epoch_of, measure_file, read_features
     from equiangular.report.collapse import as_series
 
     numbers = [epoch_of(path) for path in files]

@@ -4,22 +4,9 @@ Importing this package imports torch and NumPy; scikit-learn, pyarrow, Pillow, d
 the loader that needs them.
 """
 
-from equiangular.data.arrays import from_arrays
-from equiangular.data.base import Dataset
-from equiangular.data.encoded import EncodedImages
-from equiangular.data.registry import dataset_names, load_dataset
-from equiangular.data.split import Split, make_split
-from equiangular.data.stream import content_digest, select, stream_batches
-
-__all__ = [
-    "Dataset",
-    "EncodedImages",
-    "Split",
-    "content_digest",
-    "dataset_names",
-    "from_arrays",
-    "load_dataset",
-    "make_split",
-    "select",
-    "stream_batches",
-]
+from equiangular.data.folder import from_arrays as from_arrays
+from equiangular.data.base import Dataset as Dataset
+from equiangular.data.encoded import EncodedImages as EncodedImages
+from equiangular.data.registry import dataset_names as dataset_names, load_dataset as load_dataset
+from equiangular.data.split import Split as Split, make_split as make_split, content_digest as content_digest
+from equiangular.data.split import select as select, stream_batches as stream_batches

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from equiangular._validate import check_choice, did_you_mean
 from equiangular.data.encoded import EncodedImages
+from equiangular.longtail import holdout_indices
 
 KINDS = ("image", "table", "text")
 
@@ -124,12 +125,6 @@ def relabel(
     Integer labels that come with names are indices already. Other labels, strings or integers, are numbered in
     ascending order and named after themselves.
 
-    Returns:
-        (N,) int64 indices and the K names.
-
-    Raises:
-        ValueError: a string label that is not among the names; ``where`` says what it belongs to.
-
     Example:
         >>> relabel(np.array([3, 9, 3]), None, where="demo")
         (array([0, 1, 0]), ('3', '9'))
@@ -150,16 +145,20 @@ def relabel(
     return np.array([position[str(label)] for label in labels.tolist()], dtype=np.int64), class_names
 
 
+TEST_FRACTION = 0.2
+
+
+def own_test_split(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
+    """Indices of the training pool and of a seeded fifth of every class for testing, and a note that says so."""
+    test = holdout_indices(labels, TEST_FRACTION, seed=seed)
+    train = np.setdiff1d(np.arange(len(labels)), test)
+    return train, test, f"; test: {TEST_FRACTION:.0%} of each class, split seed {seed}"
+
+
 def balanced_test_split(labels: np.ndarray, per_class: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Take ``per_class`` samples of every class for testing; the rest is the training pool.
 
     Each class has its own random stream of ``seed``.
-
-    Returns:
-        Ascending indices of the training pool and of the test part.
-
-    Raises:
-        ValueError: a class has no more than ``per_class`` samples.
 
     Example:
         >>> train, test = balanced_test_split(np.array([0, 0, 0, 1, 1]), 1, seed=0)

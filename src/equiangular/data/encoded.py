@@ -131,11 +131,7 @@ class ImageSource:
 
 
 class ArrowImages(Sequence[Source]):
-    """An Arrow column of images: bytes, or structs of ``bytes`` and ``path``; read one by one, nothing is copied.
-
-    Args:
-        column: a ``pyarrow.ChunkedArray``.
-    """
+    """An Arrow column of images: bytes, or structs of ``bytes`` and ``path``; read one by one, nothing is copied."""
 
     def __init__(self, column: Any) -> None:
         self.column = column
@@ -155,13 +151,10 @@ class ArrowImages(Sequence[Source]):
 def image_inputs(
     parts: Sequence[tuple[ImageSource, np.ndarray]], *, size: int | None, memory: Memory
 ) -> list[Tensor | EncodedImages]:
-    """The inputs of each part.
+    """The inputs of each part: (n, C, H, W) uint8 with C = 1 if all images are grey, else 3, or encoded images.
 
     A part is images and the rows of them that make it; parts may share their images. ``size`` and ``memory``, for all
     parts alike, are those of :func:`equiangular.data.load_dataset`.
-
-    Returns:
-        For each part (n, C, H, W) uint8: a tensor with C = 1 if all images are grey, else 3, or encoded images.
     """
     groups = list({id(images): images for images, _ in parts}.values())
     first = next((images.sources[0] for images in groups if len(images.sources)), None)

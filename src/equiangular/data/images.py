@@ -62,16 +62,14 @@ def decode_images(
     """Decode images to one array, on as many threads as torch is set to use.
 
     With ``size``, an image is padded to a square on white, centred, and resized to ``size`` x ``size`` by area
-    averaging (every source pixel counts with its share of the target pixel); shapes are kept, not stretched.
+    averaging (every source pixel counts with its share of the target pixel); shapes are kept, not stretched. Returns
+    (N, C, H, W) uint8; C is 1 if every image is grey (stored as such, or with equal channels), else 3.
 
     Args:
         sources: N encoded images in any format that Pillow reads, as bytes or as files.
         size: height and width of the result; None keeps the images' own, which must all be equal.
         where: what the images belong to, for messages.
         names: N names for messages; by default row numbers.
-
-    Returns:
-        (N, C, H, W) uint8; C is 1 if every image is grey (stored as such, or with equal channels), else 3.
 
     Raises:
         ValueError: an image that cannot be decoded, or images of several sizes without ``size``; the first is named.

@@ -15,8 +15,8 @@ from torch import Tensor
 from equiangular._choices import Memory
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_int, did_you_mean
-from equiangular.data.arrays import from_arrays
 from equiangular.data.base import Dataset, balanced_test_split
+from equiangular.data.folder import from_arrays
 from equiangular.data.tables import IMAGE, LABEL, TEXT, Part, from_tables
 
 # Name: test samples per class, what it is.
@@ -59,14 +59,9 @@ def load_sklearn(name: str, *, split_seed: int = 0) -> Dataset:
     train, test = (torch.from_numpy(part) for part in balanced_test_split(labels, per_class, seed=split_seed))
     target = torch.from_numpy(labels)
     parts = inputs[train], target[train], inputs[test], target[test]
-    return Dataset(
-        name,
-        *parts,
-        tuple(str(c) for c in bunch.target_names),
-        "image" if name == "digits" else "table",
-        f"{title}, bundled with scikit-learn; test: {per_class} per class, split seed {split_seed}",
-        "CC BY 4.0",
-    )
+    source = f"{title}, bundled with scikit-learn; test: {per_class} per class, split seed {split_seed}"
+    names, kind = tuple(str(c) for c in bunch.target_names), "image" if name == "digits" else "table"
+    return Dataset(name, *parts, names, kind, source, "CC BY 4.0")
 
 
 _TORCHVISION_TEST = ("test", "val", "valid")
@@ -80,10 +75,8 @@ def load_torchvision(
     Sets that hold their images in one array (MNIST and its kin, CIFAR, SVHN, STL-10) are taken as they are. Of the
     others, and with ``size``, every image is read through torchvision and kept as PNG, without loss.
 
-    Args:
-        name: name of the class in ``torchvision.datasets``, such as ``"CIFAR10"``.
-        root: folder for the data.
-        split_seed, size, memory: see :func:`equiangular.data.load_dataset`.
+    ``name`` is that of the class in ``torchvision.datasets``, such as ``"CIFAR10"``, ``root`` the folder for the data;
+    other arguments: see :func:`equiangular.data.load_dataset`.
 
     Raises:
         ValueError: torchvision has no such set, or cannot read or download it.
@@ -195,14 +188,9 @@ def load_hugging_face(text: str, *, split_seed: int = 0, size: int | None = None
     test = next((key for key in _TEST if key in splits and _is_labelled(splits[key], label)), None)
     columns = _columns(train.features, label)
     used = [_TRAIN] if test is None else [_TRAIN, test]
-    return from_tables(
-        [_part(splits[key], f"{place}, split {key}", columns) for key in used],
-        name=Path(name).name,
-        source=f"Hugging Face datasets, {place}" + ("" if test is None else f"; test: its split {test}"),
-        split_seed=split_seed,
-        size=size,
-        memory=memory,
-    )
+    parts = [_part(splits[key], f"{place}, split {key}", columns) for key in used]
+    source = f"Hugging Face datasets, {place}" + ("" if test is None else f"; test: its split {test}")
+    return from_tables(parts, name=Path(name).name, source=source, split_seed=split_seed, size=size, memory=memory)
 
 
 def _label_column(features: Any, asked: str, place: str) -> str:

@@ -8,9 +8,8 @@ from pathlib import Path
 from equiangular._choices import MEMORIES, Memory
 from equiangular._files import user_folder
 from equiangular._validate import check_choice, check_int, did_you_mean
-from equiangular.data.arrays import load_npz
 from equiangular.data.base import Dataset
-from equiangular.data.folder import is_image_folder, load_folder, load_parquet
+from equiangular.data.folder import is_image_folder, load_folder, load_npz, load_parquet
 from equiangular.data.libraries import SKLEARN_SETS, load_sklearn
 
 ROOT_VARIABLE = "EQUIANGULAR_DATA"
@@ -43,7 +42,7 @@ def load_dataset(
     :func:`equiangular.data.libraries.load_torchvision`; a path; the name of a folder under ``root``. A path is
     one of
 
-    - an ``.npz`` file, see :func:`equiangular.data.arrays.load_npz`;
+    - an ``.npz`` file, see :func:`equiangular.data.folder.load_npz`;
     - a ``.parquet`` file, or a folder with ``train.parquet`` and, if there is one, ``test.parquet``: images, tables or
       texts in the layout of Hugging Face ``datasets``, see :func:`equiangular.data.folder.load_parquet`;
     - an image folder ``CLASS/*.png``, or ``train/CLASS/*.png`` and, if there is one, ``test/CLASS/*.png``, see

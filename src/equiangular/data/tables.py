@@ -13,10 +13,8 @@ from torch import Tensor
 from equiangular._choices import Memory
 from equiangular._extras import require
 from equiangular._validate import check_int
-from equiangular.data.arrays import TEST_FRACTION
-from equiangular.data.base import Dataset, relabel
+from equiangular.data.base import Dataset, own_test_split, relabel
 from equiangular.data.encoded import ArrowImages, EncodedImages, ImageSource, image_inputs
-from equiangular.longtail import holdout_indices
 
 MAX_FEATURES = 4096
 
@@ -24,18 +22,10 @@ MAX_FEATURES = 4096
 def tfidf_features(
     train: Sequence[str], test: Sequence[str], *, max_features: int = MAX_FEATURES
 ) -> tuple[np.ndarray, np.ndarray]:
-    """TF-IDF of words and word pairs; vocabulary and document frequencies from the training texts alone.
+    """TF-IDF of words and word pairs, float32 (n, d) and (m, d); vocabulary and frequencies from the training texts.
 
     tf-idf(t, x) = (1 + ln tf(t, x)) (1 + ln((1 + n) / (1 + df(t)))), rows scaled to length 1 (scikit-learn's
     ``TfidfVectorizer`` with sublinear tf).
-
-    Args:
-        train: n training texts.
-        test: m test texts.
-        max_features: see :func:`fit_vocabulary`.
-
-    Returns:
-        float32 arrays (n, d) and (m, d).
 
     Example:
         >>> a, b = tfidf_features(["pay the bill", "lost card"], ["pay by card"])
@@ -49,12 +39,8 @@ def tfidf_features(
 def fit_vocabulary(texts: Sequence[str], *, max_features: int = MAX_FEATURES) -> dict[str, Any]:
     """The terms of training texts and their inverse document frequencies, JSON-plain: all that new texts need.
 
-    Returns:
-        ``{"terms": d strings, "idf": d numbers 1 + ln((1 + n) / (1 + df))}``, of the ``max_features`` most frequent
-        terms at most.
-
-    Raises:
-        ValueError: no text, or none that contains a word.
+    ``{"terms": d strings, "idf": d numbers 1 + ln((1 + n) / (1 + df))}``, of the ``max_features`` most frequent terms
+    at most.
 
     Example:
         >>> fit_vocabulary(["lost card", "card"])["terms"]
@@ -73,9 +59,6 @@ def vocabulary_features(texts: Sequence[str], vocabulary: dict[str, Any]) -> np.
     """TF-IDF features (n, d) float32 of n texts by a vocabulary of :func:`fit_vocabulary`.
 
     Rows have length 1, or 0 for a text without a known term.
-
-    Raises:
-        ValueError: the vocabulary is not one, or its lists differ in length.
 
     Example:
         >>> vocabulary_features(["my card"], fit_vocabulary(["lost card", "card"]))
@@ -126,15 +109,6 @@ def from_tables(
     """Make a data set of a training table and, if there is one, a test table.
 
     A column ``image`` makes it a set of images, else a column ``text`` one of texts, else all columns are numbers.
-
-    Args:
-        parts: training part, and test part; without one a seeded fifth of every class is taken for testing.
-        name, source: of the data set.
-        split_seed, size, memory: see :func:`equiangular.data.load_dataset`.
-
-    Raises:
-        ValueError: tables that do not fit together, a missing value, a corrupt image (with its row), a label out of
-            range.
     """
     train = parts[0]
     columns = [column for column in train.table.column_names if column != LABEL]
@@ -144,10 +118,9 @@ def from_tables(
             raise ValueError(f"{part.where!r} has no column {missing[0]!r}, which the training part has.")
     labels, names = _labels(parts)
     if len(parts) == 1:
-        test = holdout_indices(labels[0], TEST_FRACTION, seed=split_seed)
-        rows = [np.setdiff1d(np.arange(len(labels[0])), test), test]
+        *rows, note = own_test_split(labels[0], split_seed)
         parts, labels = [train, train], [labels[0][chosen] for chosen in rows]
-        source += f"; test: {TEST_FRACTION:.0%} of each class, split seed {split_seed}"
+        source += note
     else:
         rows = [np.arange(len(part.labels)) for part in parts]
     kind = "image" if IMAGE in columns else "text" if TEXT in columns else "table"

@@ -1,45 +1,24 @@
 """Heads: modules that own the class vectors and turn features into logits."""
 
-from equiangular.heads.alignment import align_head, match_vertices
-from equiangular.heads.attachment import attach, find_head, forward_with_features
-from equiangular.heads.base import Head, Kind
-from equiangular.heads.cosine import CosineHead
-from equiangular.heads.etf import ETFHead
-from equiangular.heads.implicit import ImplicitHead
-from equiangular.heads.incremental import IncrementalETFHead
-from equiangular.heads.linear import LinearHead
-from equiangular.heads.nearest import PrototypeIndex, nearest_prototypes
-from equiangular.heads.normalize import unit_normalize
-from equiangular.heads.random_vectors import RandomHead, random_unit_vectors
-from equiangular.heads.recommended import best_head as best_head
-from equiangular.heads.recommended import recommended_head
-from equiangular.heads.registry import HEADS, make_head
-from equiangular.heads.rotated import RotatedETFHead
-from equiangular.heads.scale import scale_for_probability
-from equiangular.heads.subset import restrict_logits
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "HEADS",
-    "CosineHead",
-    "ETFHead",
-    "Head",
-    "ImplicitHead",
-    "IncrementalETFHead",
-    "Kind",
-    "LinearHead",
-    "PrototypeIndex",
-    "RandomHead",
-    "RotatedETFHead",
-    "align_head",
-    "attach",
-    "find_head",
-    "forward_with_features",
-    "make_head",
-    "match_vertices",
-    "nearest_prototypes",
-    "random_unit_vectors",
-    "recommended_head",
-    "restrict_logits",
-    "scale_for_probability",
-    "unit_normalize",
-]
+from equiangular._lazy import lazy_names
+from equiangular.heads.alignment import align_head as align_head, match_vertices as match_vertices
+from equiangular.heads.attachment import attach as attach, find_head as find_head
+from equiangular.heads.attachment import forward_with_features as forward_with_features
+from equiangular.heads.base import Head as Head, Kind as Kind
+from equiangular.heads.linear import CosineHead as CosineHead, LinearHead as LinearHead, RandomHead as RandomHead
+from equiangular.heads.linear import random_unit_vectors as random_unit_vectors
+from equiangular.heads.etf import ETFHead as ETFHead, RotatedETFHead as RotatedETFHead
+from equiangular.heads.implicit import ImplicitHead as ImplicitHead
+from equiangular.heads.incremental import IncrementalETFHead as IncrementalETFHead
+from equiangular.heads.nearest import PrototypeIndex as PrototypeIndex, nearest_prototypes as nearest_prototypes
+from equiangular.heads.functional import unit_normalize as unit_normalize
+from equiangular.heads.functional import scale_for_probability as scale_for_probability
+from equiangular.heads.functional import restrict_logits as restrict_logits
+from equiangular.heads.registry import recommended_head as recommended_head, HEADS as HEADS, make_head as make_head
+
+if TYPE_CHECKING:
+    from equiangular.heads.registry import best_head as best_head
+else:  # an old name, found and not listed
+    __getattr__, _, _ = lazy_names(__name__, {}, renamed={".registry": "best_head"})

@@ -13,8 +13,7 @@ from equiangular.frames import BASES
 from equiangular.frames.closed_forms import minimal_simplex
 from equiangular.frames.nearest import nearest_orientation
 from equiangular.heads.base import Head
-from equiangular.heads.etf import ETFHead
-from equiangular.heads.rotated import RotatedETFHead
+from equiangular.heads.etf import ETFHead, RotatedETFHead
 
 Move = Literal["turn", "match"]
 MOVES: tuple[Move, ...] = get_args(Move)
@@ -24,14 +23,12 @@ def match_vertices(vectors: Tensor, vertices: Tensor) -> Tensor:
     """Which vertex each vector gets, so that no two share one and the sum of inner products is largest.
 
     argmax over one-to-one maps pi of sum_k <a_k, m_pi(k)>: the assignment problem, solved exactly in O(K^3). For
-    vertices of equal norm it is also the smallest sum of squared distances.
+    vertices of equal norm it is also the smallest sum of squared distances. Returns (K,) int64 on the CPU: the row of
+    ``vertices`` for each row of ``vectors``.
 
     Args:
         vectors: a (K, d) floating point, such as class means.
         vertices: m (V, d), V >= K.
-
-    Returns:
-        (K,) int64 on the CPU: the row of ``vertices`` for each row of ``vectors``.
 
     Raises:
         ValueError: fewer vertices than vectors, widths that differ, NaN.
@@ -63,7 +60,8 @@ def align_head(head: Head, means: Tensor, counts: Any | None = None, *, move: Mo
     anew (:func:`match_vertices`). All permutations of a simplex are among its rotations and reflections, so there
     turning comes at least as close as matching, and turning leaves a matching nothing to gain.
 
-    The buffers stay the same tensors: device, dtype, ``state_dict`` and references to them keep their meaning.
+    The buffers stay the same tensors: device, dtype, ``state_dict`` and references to them keep their meaning. Returns
+    ``head``.
 
     Args:
         head: a head whose class vectors are not learned: :class:`ETFHead`, given prototypes included, its
@@ -73,9 +71,6 @@ def align_head(head: Head, means: Tensor, counts: Any | None = None, *, move: Mo
         counts: (K,) samples of each class, or a (K,) mask: a class of 0 has no mean and just follows the frame. All
             classes count by default; above 0 the number does not matter.
         move: ``"turn"`` or ``"match"``.
-
-    Returns:
-        ``head``.
 
     Raises:
         ValueError: learned class vectors, means of a wrong shape, NaN, or no class with samples.

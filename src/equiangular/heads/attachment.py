@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 from torch import Tensor, nn
 
 from equiangular.heads.base import Head
-from equiangular.heads.describe import describe_head
 from equiangular.heads.locate import find_classifier, output_tensor, run_once
-from equiangular.heads.registry import make_head
+from equiangular.heads.registry import describe_head, make_head
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

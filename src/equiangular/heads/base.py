@@ -19,10 +19,15 @@ from equiangular._validate import (
     check_num_classes,
     check_positive,
 )
-from equiangular.heads.normalize import unit_normalize
+from equiangular.heads.functional import (
+    DEFAULT_PROBABILITY,
+    PROJECTIONS,
+    Projection,
+    make_projection,
+    scale_for_probability,
+    unit_normalize,
+)
 from equiangular.heads.options import NORMS, SCALE_NAMES, ZERO_NORMS, Norm, ScaleName, ZeroNorm
-from equiangular.heads.projection import PROJECTIONS, Projection, make_projection
-from equiangular.heads.scale import DEFAULT_PROBABILITY, scale_for_probability
 
 Kind = Literal["fixed", "mapped", "learned"]
 

@@ -39,12 +39,10 @@ class ImplicitHead(Head):
     the very class vectors the features were trained against.
 
     Args:
-        in_features: width of the incoming features.
-        num_classes: K >= 2; 0 makes the head return its features.
         construction: ``"random"``, ``"quadratic"``, or ``"auto"``: the quadratic code where one of this size exists and
             its proved largest cosine is below that of random vectors, about sqrt(4 ln(K) / d).
         chunk_size: class vectors computed at a time for logits.
-        options: see :class:`Head`.
+        in_features, num_classes, options: see :class:`Head`.
 
     Attributes:
         construction: the one in use.
@@ -83,13 +81,9 @@ class ImplicitHead(Head):
         if not self.num_classes:
             raise ValueError("a head with num_classes=0 has no class vectors; give it classes with reset(num_classes).")
         like = self.scale
+        ids, code = class_ids.to(like.device), self.construction
         return implicit_rows(
-            class_ids.to(like.device),
-            self.dim,
-            seed=self.seed,
-            construction=self.construction,
-            num_classes=self.num_classes,
-            dtype=like.dtype,
+            ids, self.dim, seed=self.seed, construction=code, num_classes=self.num_classes, dtype=like.dtype
         )
 
     def class_vectors(self) -> Tensor:

@@ -12,6 +12,7 @@ from equiangular._validate import check_choice, check_features, check_int, check
 from equiangular.heads.alignment import match_vertices
 from equiangular.heads.base import _check_classes
 from equiangular.heads.etf import ETFHead
+from equiangular.heads.locate import evaluating
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -34,10 +35,9 @@ class IncrementalETFHead(ETFHead):
     into a head of the same ``num_classes + reserved``.
 
     Args:
-        in_features: width of the incoming features.
         num_classes: K >= 2 classes of the base session; 0 makes the head return its features.
         reserved: vertices kept for later classes.
-        options: see :class:`ETFHead` and :class:`Head`. ``dim`` is V - 1 with a projection unless given;
+        in_features, options: see :class:`ETFHead` and :class:`Head`. ``dim`` is V - 1 with a projection unless given;
             ``prototypes`` has V rows.
 
     Attributes:
@@ -90,8 +90,7 @@ class IncrementalETFHead(ETFHead):
     def add_classes(self, count: int) -> range:
         """Take the next vertices for ``count`` new classes; their features are then trained onto them.
 
-        Returns:
-            The labels of the new classes.
+        Returns the labels of the new classes.
 
         Raises:
             ValueError: fewer vertices are free.
@@ -106,15 +105,12 @@ class IncrementalETFHead(ETFHead):
         return range(first, first + count)
 
     def register_class(self, features: Tensor, class_id: int | None = None, *, vector: Vector = "vertex") -> int:
-        """Add one class by a handful of its samples; see :meth:`register_classes`.
+        """Add one class by a handful of its samples; see :meth:`register_classes`. Returns its label.
 
         Args:
             features: (n, in_features), n >= 1.
             class_id: its label, the next one by default.
             vector: ``"vertex"`` or ``"prototype"``.
-
-        Returns:
-            Its label.
 
         Raises:
             ValueError: a class registered already, no free vertex, no features, or features of a wrong width.
@@ -136,15 +132,12 @@ class IncrementalETFHead(ETFHead):
         - ``"prototype"`` makes mu_c / ||mu_c|| the class vector, in the place of the matched vertex: of use at once
           where nothing is trained, but new classes are no longer at equal angles to the others.
 
-        Every process of a distributed run must be given the same samples.
+        Every process of a distributed run must be given the same samples. Returns the labels of the new classes.
 
         Args:
             features: (N, in_features), what the head is given.
             labels: (N,) integers: the next labels K, K + 1, ..., each at least once.
             vector: ``"vertex"`` or ``"prototype"``.
-
-        Returns:
-            The labels of the new classes.
 
         Raises:
             ValueError: a class registered already, a label that is skipped, more classes than free vertices, no
@@ -165,7 +158,8 @@ class IncrementalETFHead(ETFHead):
         highest = int(labels.max()) if labels.numel() else 0
         labels = check_labels(labels, max(self.capacity, highest + 1), batch=len(features))
         first, count = self.num_classes, self._check_new(labels)
-        h = self._evaluated(features).cpu().double()  # a handful of rows; some accelerators have no float64
+        with evaluating(self):
+            h = self._features(features).cpu().double()  # a handful of rows; some accelerators have no float64
         means = h.new_zeros(count, self.dim).index_add_(0, labels - first, h) / labels.bincount()[first:, None]
         norms = torch.linalg.vector_norm(means, dim=1, keepdim=True)
         if not bool((norms > 0).all()):
@@ -232,16 +226,6 @@ class IncrementalETFHead(ETFHead):
                 f"vertices are free. Build the head with reserved={count - self.free + self.reserved} or more; a frame "
                 "of more vertices is another frame, so features have to be trained for it."
             )
-
-    def _evaluated(self, x: Tensor) -> Tensor:
-        """Features h in evaluation mode; every module's mode is put back."""
-        modes = [(module, module.training) for module in self.modules()]
-        self.eval()
-        try:
-            return self._features(x)
-        finally:
-            for module, training in modes:
-                module.training = training
 
     def _initial_scale(self) -> float:
         active, self.num_classes = self.num_classes, self.capacity

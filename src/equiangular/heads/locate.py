@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import torch
@@ -18,16 +19,7 @@ CONVENTIONAL_NAMES = ("fc", "classifier", "heads", "head", "score")
 def find_classifier(
     model: nn.Module, *, path: str | None = None, example_input: Any | None = None
 ) -> tuple[str, nn.Linear]:
-    """The dotted name of the linear layer that computes the logits, and the layer.
-
-    Args:
-        model: the classifier network.
-        path: its name, or that of a module that ends in it.
-        example_input: an input to run the model with, so that the layer whose result is the output is seen.
-
-    Raises:
-        ValueError: it cannot be told; the linear layers of the model are listed.
-    """
+    """The dotted name of the linear layer that computes the logits, and the layer; see :func:`attach`."""
     heads = [name for name, module in model.named_modules() if isinstance(module, Head)]
     if heads:
         _refuse(model, f"it has a head at {heads[0]!r} already; use find_head(model).reset(num_classes)")
@@ -67,18 +59,24 @@ def output_tensor(output: Any) -> Tensor | None:
     return output if isinstance(output, Tensor) else None
 
 
-def run_once(model: nn.Module, example_input: Any) -> Any:
-    """The model's output in evaluation mode, without gradients; every module's mode is put back."""
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode; every module's own mode is put back."""
     modes = [(module, module.training) for module in model.modules()]
+    model.eval()
     try:
-        model.eval()
-        with torch.no_grad():
-            if isinstance(example_input, Mapping):
-                return model(**example_input)
-            return model(*example_input) if isinstance(example_input, (tuple, list)) else model(example_input)
+        yield
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def run_once(model: nn.Module, example_input: Any) -> Any:
+    """The model's output in evaluation mode, without gradients."""
+    with evaluating(model), torch.no_grad():
+        if isinstance(example_input, Mapping):
+            return model(**example_input)
+        return model(*example_input) if isinstance(example_input, (tuple, list)) else model(example_input)
 
 
 def _refuse(model: nn.Module, what: str) -> NoReturn:

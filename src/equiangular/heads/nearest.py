@@ -16,8 +16,8 @@ from equiangular._validate import check_features, check_int
 from equiangular.frames.implicit import column_signs, quadratic_nearest
 from equiangular.frames.quadratic_code import QuadraticCode, quadratic_code
 from equiangular.heads.base import Head
+from equiangular.heads.functional import unit_normalize
 from equiangular.heads.implicit import ImplicitHead
-from equiangular.heads.normalize import unit_normalize
 
 CHUNK_SIZE = 4096
 _AUTO_BYTES = 2**32
@@ -30,16 +30,14 @@ def nearest_prototypes(
 
     Class vectors are looked at ``chunk_size`` at a time: O(B k + (B + d) chunk_size) memory whatever K. Those of an
     :class:`ImplicitHead` are computed for it, and where they are a quadratic-form code not even that: then
-    :func:`equiangular.frames.quadratic_nearest` finds them some hundred times faster.
+    :func:`equiangular.frames.quadratic_nearest` finds them some hundred times faster. Returns cosines (B, k), largest
+    first, and classes (B, k) int64.
 
     Args:
         features: (B, d) floating point, of any norm; what ``head(x, pre_logits=True)`` gives.
         prototypes: (K, d) class vectors of any norm, or a head.
         k: how many, at most K.
         chunk_size: class vectors at a time.
-
-    Returns:
-        Cosines (B, k), largest first, and classes (B, k) int64.
 
     Raises:
         ValueError: widths that differ, NaN, a k out of range.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypedDict, get_args
 
 from equiangular.frames.simplex import Basis
-from equiangular.heads.projection import Projection
+from equiangular.heads.functional import Projection
 
 if TYPE_CHECKING:
     from pathlib import Path

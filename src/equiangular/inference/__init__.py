@@ -1,17 +1,7 @@
 """Using a trained model: predictions for files, evaluation on a test set. Extras ``[train]`` and ``[data]``."""
 
-from equiangular.inference.evaluation import evaluate, read_prior
-from equiangular.inference.inputs import list_inputs, read_inputs
-from equiangular.inference.predictions import Prediction, predict_files, write_predictions
-from equiangular.inference.tables import InputBatch
-
-__all__ = [
-    "InputBatch",
-    "Prediction",
-    "evaluate",
-    "list_inputs",
-    "predict_files",
-    "read_inputs",
-    "read_prior",
-    "write_predictions",
-]
+from equiangular.inference.evaluation import evaluate as evaluate, read_prior as read_prior
+from equiangular.inference.predictions import list_inputs as list_inputs, read_inputs as read_inputs
+from equiangular.inference.predictions import Prediction as Prediction, predict_files as predict_files
+from equiangular.inference.predictions import write_predictions as write_predictions
+from equiangular.inference.tables import InputBatch as InputBatch

@@ -14,7 +14,7 @@ from equiangular._extras import require
 from equiangular._validate import did_you_mean
 from equiangular.data import Dataset, load_dataset
 from equiangular.data.registry import ROOT_VARIABLE
-from equiangular.inference.inputs import list_inputs, read_inputs
+from equiangular.inference.predictions import list_inputs, read_inputs
 from equiangular.training.methods import get_method
 from equiangular.training.model.classifier import Classifier
 from equiangular.training.model.correction import PRIORS, own_prior
@@ -23,15 +23,12 @@ from equiangular.training.run.scoring import Scorer
 
 
 def read_prior(prior: str | None, class_names: Sequence[str]) -> str | list[float] | None:
-    """What :func:`equiangular.training.corrected_logits` takes as ``prior``.
+    """What :func:`equiangular.training.corrected_logits` takes as ``prior``. Returns the name, or K positive weights.
 
     Args:
         prior: None, ``"uniform"``, ``"train"``, or a JSON or YAML file: a weight for each class name, or K weights in
             the order of the classes. Weights are counts or frequencies; they need not sum to 1.
         class_names: the model's K classes.
-
-    Returns:
-        The name, or K positive weights.
 
     Raises:
         ValueError: neither a name nor a file, or weights that do not fit the classes or are not above 0.

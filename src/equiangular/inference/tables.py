@@ -15,8 +15,7 @@ from torch import Tensor
 
 from equiangular._extras import require
 from equiangular._files import check_npz
-from equiangular.data.arrays import _as_inputs
-from equiangular.data.folder import stated_class_names
+from equiangular.data.folder import _as_inputs, stated_class_names
 from equiangular.data.images import decode_image, quiet
 from equiangular.data.tables import LABEL, vocabulary_features
 from equiangular.training.model.info import ModelInfo

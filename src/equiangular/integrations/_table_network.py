@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from equiangular._random import make_generator
 from equiangular.heads import ETFHead
-from equiangular.heads.projection import make_projection
+from equiangular.heads.functional import make_projection
 from equiangular.losses import dot_regression_loss, logit_adjusted_cross_entropy, soft_target_cross_entropy
 
 LOSSES = ("ce", "la", "dr")

@@ -10,7 +10,7 @@ from torch import nn
 
 from equiangular._extras import require
 from equiangular.heads.attachment import put_module
-from equiangular.heads.describe import build_described
+from equiangular.heads.registry import build_described
 
 _transformers = require("transformers", extra="transformers", purpose="load_pretrained")
 

@@ -3,53 +3,25 @@
 Every target may be (B,) class indices, (B, K) class probabilities or a mixup triple ``(target_a, target_b, lam)``.
 """
 
-from equiangular.losses.arb import ARBLoss, arb_loss
-from equiangular.losses.class_balanced import (
-    ClassBalancedLoss,
-    class_balanced_loss,
-    class_balanced_weights,
-    effective_number,
-)
-from equiangular.losses.cosine_cross_entropy import CosineCrossEntropyLoss, cosine_cross_entropy
-from equiangular.losses.cross_entropy import soft_target_cross_entropy
-from equiangular.losses.dot import DotLoss, dot_loss
-from equiangular.losses.dot_regression import DotRegressionLoss, batch_class_counts, dot_regression_loss
-from equiangular.losses.focal import FocalLoss, focal_loss
-from equiangular.losses.label_aware_smoothing import (
-    LabelAwareSmoothingLoss,
-    label_aware_smoothing_factors,
-    label_aware_smoothing_loss,
-)
-from equiangular.losses.ldam import LDAMLoss, deferred_class_weights, ldam_loss, ldam_margins
-from equiangular.losses.logit_adjusted import LogitAdjustedCrossEntropyLoss, logit_adjusted_cross_entropy
-from equiangular.losses.vector_scaling import VectorScalingLoss, vector_scaling_loss
-
-__all__ = [
-    "ARBLoss",
-    "ClassBalancedLoss",
-    "CosineCrossEntropyLoss",
-    "DotLoss",
-    "DotRegressionLoss",
-    "FocalLoss",
-    "LDAMLoss",
-    "LabelAwareSmoothingLoss",
-    "LogitAdjustedCrossEntropyLoss",
-    "VectorScalingLoss",
-    "arb_loss",
-    "batch_class_counts",
-    "class_balanced_loss",
-    "class_balanced_weights",
-    "cosine_cross_entropy",
-    "deferred_class_weights",
-    "dot_loss",
-    "dot_regression_loss",
-    "effective_number",
-    "focal_loss",
-    "label_aware_smoothing_factors",
-    "label_aware_smoothing_loss",
-    "ldam_loss",
-    "ldam_margins",
-    "logit_adjusted_cross_entropy",
-    "soft_target_cross_entropy",
-    "vector_scaling_loss",
-]
+from equiangular.losses.label_aware_smoothing import ARBLoss as ARBLoss, arb_loss as arb_loss
+from equiangular.losses.label_aware_smoothing import LabelAwareSmoothingLoss as LabelAwareSmoothingLoss
+from equiangular.losses.label_aware_smoothing import label_aware_smoothing_factors as label_aware_smoothing_factors
+from equiangular.losses.label_aware_smoothing import label_aware_smoothing_loss as label_aware_smoothing_loss
+from equiangular.losses.class_balanced import ClassBalancedLoss as ClassBalancedLoss
+from equiangular.losses.class_balanced import class_balanced_loss as class_balanced_loss
+from equiangular.losses.class_balanced import class_balanced_weights as class_balanced_weights
+from equiangular.losses.class_balanced import effective_number as effective_number, FocalLoss as FocalLoss
+from equiangular.losses.class_balanced import focal_loss as focal_loss
+from equiangular.losses.cosine_cross_entropy import CosineCrossEntropyLoss as CosineCrossEntropyLoss
+from equiangular.losses.cosine_cross_entropy import cosine_cross_entropy as cosine_cross_entropy
+from equiangular.losses.cross_entropy import soft_target_cross_entropy as soft_target_cross_entropy
+from equiangular.losses.cross_entropy import LogitAdjustedCrossEntropyLoss as LogitAdjustedCrossEntropyLoss
+from equiangular.losses.cross_entropy import logit_adjusted_cross_entropy as logit_adjusted_cross_entropy
+from equiangular.losses.cross_entropy import VectorScalingLoss as VectorScalingLoss
+from equiangular.losses.cross_entropy import vector_scaling_loss as vector_scaling_loss
+from equiangular.losses.dot_regression import DotLoss as DotLoss, dot_loss as dot_loss
+from equiangular.losses.dot_regression import DotRegressionLoss as DotRegressionLoss
+from equiangular.losses.dot_regression import batch_class_counts as batch_class_counts
+from equiangular.losses.dot_regression import dot_regression_loss as dot_regression_loss
+from equiangular.losses.ldam import LDAMLoss as LDAMLoss, deferred_class_weights as deferred_class_weights
+from equiangular.losses.ldam import ldam_loss as ldam_loss, ldam_margins as ldam_margins

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple, Union, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from equiangular._autocast import without_autocast
 from equiangular._validate import check_choice, check_features, check_labels, check_positive, values_are_readable
@@ -23,15 +23,10 @@ REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
 
 
 class ClassShares(NamedTuple):
-    """Which classes a sample belongs to, and how much.
+    """Which classes a sample belongs to, and how much."""
 
-    Attributes:
-        share: (B, m) floating point; a row sums to 1.
-        labels: (B, m) int64, or None for a soft target, whose column j is class j.
-    """
-
-    share: Tensor
-    labels: Tensor | None
+    share: Tensor  # (B, m) floating point; a row sums to 1
+    labels: Tensor | None  # (B, m) int64, or None for a soft target, whose column j is class j
 
     def gather(self, per_class: Tensor) -> Tensor:
         """The entries of a (K,) vector that belong to the shares: (B, m), or (1, K) for a soft target."""
@@ -62,18 +57,7 @@ class ClassShares(NamedTuple):
 
 
 def parse_target(target: Any, num_classes: int, batch: int, *, like: Tensor) -> ClassShares:
-    """Check a target and return it as :class:`ClassShares`.
-
-    Args:
-        target: (B,) integers in [0, K); (B, K) floating-point probabilities; or ``(target_a, target_b, lam)`` with two
-            (B,) integer tensors and lam in [0, 1], a number or a (B,) tensor: the share of ``target_a``.
-        num_classes: K.
-        batch: B.
-        like: a tensor on the device, and of the dtype, that the shares shall have.
-
-    Raises:
-        ValueError: anything else, named with what was received.
-    """
+    """Check a target and return it as :class:`ClassShares`."""
     if isinstance(target, (tuple, list)):
         return _parse_mixup(target, num_classes, batch, like)
     if isinstance(target, Tensor) and target.ndim == 2:
@@ -179,3 +163,22 @@ def reduce_losses(losses: Tensor, reduction: Reduction) -> Tensor:
     if reduction == "none":
         return losses
     return losses.mean() if reduction == "mean" else losses.sum()
+
+
+class LossModule(nn.Module):
+    """A loss as a module: ``shown`` names the options that ``repr`` shows."""
+
+    shown: tuple[str, ...] = ("reduction",)
+
+    def __init__(self, reduction: Reduction) -> None:
+        super().__init__()
+        self.reduction = check_choice(reduction, REDUCTIONS, "reduction")
+
+    def keep_per_class(self, name: str, vector: Tensor) -> None:
+        """Keep a (K,) vector as a buffer that follows ``.to()`` and is not in the state_dict."""
+        self.num_classes = len(vector)
+        self.register_buffer(name, vector.to(torch.get_default_dtype()), persistent=False)
+
+    def extra_repr(self) -> str:
+        """The options, for ``repr``."""
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self.shown)

@@ -1,4 +1,4 @@
-"""Class-balanced weights by the effective number of samples, and the losses weighted with them."""
+"""Focal loss in its softmax form, and weights and losses by the effective number of samples of a class."""
 
 from __future__ import annotations
 
@@ -6,28 +6,104 @@ import math
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from equiangular._validate import check_choice, check_class_counts, check_features
-from equiangular.losses._targets import REDUCTIONS, Reduction, Target
-from equiangular.losses.focal import check_gamma, focal_loss
+from equiangular._validate import check_choice, check_class_counts, check_features, check_non_negative
+from equiangular.losses._targets import LossModule, Reduction, Target, check_per_class, parse_target, reduce_losses
 
 Average = Literal["classes", "samples"]
 AVERAGES: tuple[Average, ...] = get_args(Average)
+
+
+def focal_loss(
+    logits: Tensor,
+    target: Target,
+    *,
+    gamma: float = 2.0,
+    class_weight: Any | None = None,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """Focal loss L = -a_y (1 - p_y)^gamma log p_y with p = softmax(logits).
+
+    gamma = 0 is cross-entropy. A sample of probability p_y has its cross-entropy multiplied by (1 - p_y)^gamma, so what
+    is classified well counts for little. A target of several classes gives the mean of their losses by share, so
+    mixup gives lam L_a + (1 - lam) L_b. The paper states the loss for two classes and a sigmoid; this is the usual
+    carrying over to K classes and a softmax.
+
+    Args:
+        logits: (B, K) floating point.
+        target: (B,) integers, (B, K) probabilities or a mixup triple ``(target_a, target_b, lam)``.
+        gamma: the focusing parameter, at least 0; 2 is the paper's choice.
+        class_weight: (K,) non-negative weights a of the classes, or None for 1.
+        reduction: ``"mean"`` divides the sum by B, not by the sum of the weights, so that the loss of a batch is the
+            mean of the losses of its parts, on however many processes; ``"sum"``; or ``"none"`` (B,).
+
+    Returns:
+        A scalar, or (B,) for ``reduction="none"``; float32 for half-precision input. Its gradient is finite for every
+        gamma, also where p_y has rounded to 1.
+
+    Raises:
+        ValueError: wrong shapes or dtypes, labels out of range, NaN logits, a negative gamma, unknown options.
+
+    Example:
+        >>> loss = focal_loss(torch.zeros(1, 2), torch.tensor([0]), gamma=2.0)
+        >>> round(float(loss / torch.tensor(0.5).log()), 6)  # (1 - 1/2)^2 of the cross-entropy
+        -0.25
+
+    Source: Lin et al., "Focal loss for dense object detection", ICCV 2017, eq. 5.
+    """
+    gamma = check_gamma(gamma)
+    check_features(logits, name="logits")
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    shares = parse_target(target, logits.shape[1], logits.shape[0], like=logits)
+    log_p = logits.log_softmax(1)
+    log_p = log_p if shares.labels is None else log_p.gather(1, shares.labels)
+    losses = -log_p
+    if gamma:
+        miss = -torch.expm1(log_p)  # 1 - p without cancellation
+        losses = losses * miss.clamp_min(torch.finfo(miss.dtype).tiny) ** gamma
+    importance = shares.share
+    if class_weight is not None:
+        per_class = check_per_class(class_weight, logits.shape[1], "class_weight", like=logits)
+        importance = importance * shares.gather(per_class)
+    return reduce_losses((importance * losses).sum(1), reduction)
+
+
+def check_gamma(gamma: Any) -> float:
+    """Return ``gamma`` as a finite float of at least 0."""
+    return check_non_negative(gamma, "gamma", hint="0 is cross-entropy, 2 is usual.")
+
+
+class FocalLoss(LossModule):
+    """Module form of :func:`focal_loss`, which see; ``forward(logits, target)``.
+
+    Example:
+        >>> FocalLoss(gamma=1.0)
+        FocalLoss(gamma=1.0, reduction='mean')
+    """
+
+    shown = ("gamma", "reduction")
+
+    def __init__(self, *, gamma: float = 2.0, class_weight: Any | None = None, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction)
+        self.gamma = check_gamma(gamma)
+        vector = None if class_weight is None else check_per_class(class_weight, None, "class_weight")
+        self.register_buffer("class_weight", vector, persistent=False)
+
+    def forward(self, logits: Tensor, target: Target) -> Tensor:
+        """The loss of logits (B, K)."""
+        return focal_loss(logits, target, gamma=self.gamma, class_weight=self.class_weight, reduction=self.reduction)
 
 
 def effective_number(class_counts: Any, *, beta: float = 0.9999) -> Tensor:
     """Effective number of samples E_n = (1 - beta^n) / (1 - beta) of every class.
 
     It stands for the volume that n samples cover when a new one may fall on what is covered already. It is 1 for
-    every n at beta = 0, goes to n as beta goes to 1, and never exceeds 1 / (1 - beta).
+    every n at beta = 0, goes to n as beta goes to 1, and never exceeds 1 / (1 - beta). Returns (K,) float64.
 
     Args:
         class_counts: (K,) samples per class, all above 0: a tensor, an array or a list.
         beta: in [0, 1).
-
-    Returns:
-        (K,) float64.
 
     Raises:
         ValueError: an empty class, or a ``beta`` outside [0, 1).
@@ -46,7 +122,7 @@ def effective_number(class_counts: Any, *, beta: float = 0.9999) -> Tensor:
 
 
 def class_balanced_weights(class_counts: Any, *, beta: float = 0.9999, average: Average = "classes") -> Tensor:
-    """Weights proportional to 1 / E_n, with mean 1.
+    """Weights proportional to 1 / E_n, with mean 1. Returns (K,) float64.
 
     Args:
         class_counts: (K,) samples per class, all above 0.
@@ -56,9 +132,6 @@ def class_balanced_weights(class_counts: Any, *, beta: float = 0.9999, average: 
             of the training *samples* is then far below 1 on a long tail (about 1/6 on CIFAR-10 at an imbalance of
             100), and so is the loss beside the weight decay. ``"samples"``: sum_k n_k w_k = sum_k n_k, so that the
             loss keeps its size; what dividing by the sum of the weights in each batch does on average.
-
-    Returns:
-        (K,) float64.
 
     Raises:
         ValueError: an empty class, a ``beta`` outside [0, 1), or an unknown ``average``.
@@ -91,7 +164,8 @@ def class_balanced_loss(
     """Class-balanced cross-entropy, or with ``gamma`` above 0 class-balanced focal loss.
 
     L = -w_y (1 - p_y)^gamma log p_y with p = softmax(logits) and w = ``class_balanced_weights(class_counts)``. beta = 0
-    and gamma = 0 is cross-entropy.
+    and gamma = 0 is cross-entropy. Returns a scalar, or (B,) for ``reduction="none"``; float32 for half-precision
+    input.
 
     Args:
         logits: (B, K) floating point.
@@ -100,9 +174,6 @@ def class_balanced_loss(
         beta: in [0, 1); the source tries 0.9, 0.99, 0.999 and 0.9999.
         gamma: the focusing parameter, at least 0.
         reduction: ``"mean"`` (the sum over B), ``"sum"`` or ``"none"``.
-
-    Returns:
-        A scalar, or (B,) for ``reduction="none"``; float32 for half-precision input.
 
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN logits, an empty class, unknown options.
@@ -126,17 +197,8 @@ def _check_beta(beta: Any) -> float:
     return float(beta)
 
 
-class ClassBalancedLoss(nn.Module):
-    """Module form of :func:`class_balanced_loss`; ``forward(logits, target)``.
-
-    Args:
-        class_counts: (K,) training samples per class, all above 0.
-        beta: in [0, 1).
-        gamma: the focusing parameter; 0 is cross-entropy.
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
-
-    Raises:
-        ValueError: an empty class, or an option out of its range.
+class ClassBalancedLoss(LossModule):
+    """Module form of :func:`class_balanced_loss`, which see; ``forward(logits, target)``.
 
     Example:
         >>> loss = ClassBalancedLoss([3, 1], beta=0.999999)
@@ -144,22 +206,16 @@ class ClassBalancedLoss(nn.Module):
         tensor([0.5000, 1.5000])
     """
 
+    shown = ("num_classes", "beta", "gamma")
     weight: Tensor
 
     def __init__(
         self, class_counts: Any, *, beta: float = 0.9999, gamma: float = 0.0, reduction: Reduction = "mean"
     ) -> None:
-        super().__init__()
-        self.beta = _check_beta(beta)
-        self.gamma = check_gamma(gamma)
-        self.reduction = check_choice(reduction, REDUCTIONS, "reduction")
-        weight = class_balanced_weights(class_counts, beta=self.beta).to(torch.get_default_dtype())
-        self.register_buffer("weight", weight, persistent=False)
+        super().__init__(reduction)
+        self.beta, self.gamma = _check_beta(beta), check_gamma(gamma)
+        self.keep_per_class("weight", class_balanced_weights(class_counts, beta=self.beta))
 
     def forward(self, logits: Tensor, target: Target) -> Tensor:
         """The loss of logits (B, K)."""
         return focal_loss(logits, target, gamma=self.gamma, class_weight=self.weight, reduction=self.reduction)
-
-    def extra_repr(self) -> str:
-        """The options, for ``repr``."""
-        return f"num_classes={self.weight.shape[0]}, beta={self.beta}, gamma={self.gamma}"

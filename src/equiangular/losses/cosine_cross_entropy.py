@@ -1,17 +1,20 @@
-"""Cross-entropy on scaled cosines, in chunks of classes when K is large."""
+"""Cross-entropy on scaled cosines, in chunks of classes when K is large: one buffer for all blocks."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from equiangular._autocast import without_autocast
-from equiangular._validate import check_choice, check_int, check_positive
-from equiangular.heads.normalize import unit_normalize
-from equiangular.losses._chunked import ChunkedLogSumExp
+from equiangular._validate import check_int, check_positive
+from equiangular.heads.functional import unit_normalize
 from equiangular.losses._targets import (
-    REDUCTIONS,
     ClassShares,
+    LossModule,
     Reduction,
     Target,
     check_scale,
@@ -20,6 +23,71 @@ from equiangular.losses._targets import (
     reduce_losses,
 )
 from equiangular.losses.cross_entropy import check_smoothing
+
+
+class ChunkedLogSumExp(torch.autograd.Function):
+    """log sum_k exp(<s, w_k / ||w_k||> + b_k), (B,), from s (B, d), weight (K, d) and bias (K,) or None.
+
+    A block's logits are made in the forward pass to update a running maximum and sum, and again in the backward pass
+    for the gradients: p_k = exp(z_k - result) times the incoming gradient. All blocks share one buffer of B x size:
+    blocks allocated and freed one by one, with results kept in between, would leave holes that the CPU's allocator
+    does not fill, and resident memory would grow to B x K all the same.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, scaled: Tensor, weight: Tensor, bias: Tensor | None, size: int) -> Tensor:
+        """Two in-place passes over each block: running maximum, then running sum."""
+        top = scaled.new_full((scaled.shape[0],), -torch.inf)
+        total = torch.zeros_like(top)
+        for _, logits, _ in _blocks(scaled, weight, bias, size):
+            higher = torch.maximum(top, logits.amax(1))
+            total.mul_((top - higher).exp_()).add_(logits.sub_(higher[:, None]).exp_().sum(1))
+            top = higher
+        result = total.log_().add_(top)
+        ctx.save_for_backward(scaled, weight, bias, result)
+        ctx.size = size
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        """Gradients of those inputs that need one; none is allocated for a frozen weight."""
+        scaled, weight, bias, result = ctx.saved_tensors
+        of_scaled, of_weight, of_bias = ctx.needs_input_grad[:3]
+        grad_scaled = torch.zeros_like(scaled) if of_scaled else None
+        grad_weight = torch.empty_like(weight) if of_weight else None
+        grad_bias = torch.empty_like(bias) if of_bias else None
+        for rows, logits, vectors in _blocks(scaled, weight, bias, ctx.size):
+            p = logits.sub_(result[:, None]).exp_().mul_(grad[:, None])
+            if grad_scaled is not None:
+                grad_scaled.addmm_(p, vectors)
+            if grad_weight is not None:
+                grad_weight[rows] = _through_normalisation(weight[rows], p.T @ scaled)
+            if grad_bias is not None:
+                grad_bias[rows] = p.sum(0)
+        return grad_scaled, grad_weight, grad_bias, None
+
+
+def _blocks(scaled: Tensor, weight: Tensor, bias: Tensor | None, size: int) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """The rows of a block, its logits (in the shared buffer, free to be overwritten) and its unit class vectors."""
+    batch, num_classes = scaled.shape[0], weight.shape[0]
+    buffer = scaled.new_empty(batch * min(size, num_classes))
+    for start in range(0, num_classes, size):
+        rows = slice(start, min(start + size, num_classes))
+        vectors = unit_normalize(weight[rows].to(scaled.dtype))
+        if torch.compiler.is_compiling():  # the compiler plans its own memory, and some get out= into views wrong
+            logits = scaled @ vectors.T
+        else:
+            logits = buffer[: batch * vectors.shape[0]].view(batch, vectors.shape[0])
+            torch.mm(scaled, vectors.T, out=logits)
+        yield rows, logits if bias is None else logits.add_(bias[rows]), vectors
+
+
+def _through_normalisation(weight: Tensor, grad: Tensor) -> Tensor:
+    """The gradient with respect to vectors, given that with respect to the unit vectors made of them."""
+    with torch.enable_grad():
+        leaf = weight.detach().requires_grad_()
+        return torch.autograd.grad(unit_normalize(leaf.to(grad.dtype)), leaf, grad)[0]
 
 
 def cosine_cross_entropy(
@@ -51,11 +119,8 @@ def cosine_cross_entropy(
             :func:`equiangular.heads.scale_for_probability`.
         bias: (K,) or None; the log prior here gives logit-adjusted training on cosines.
         label_smoothing: eps in [0, 1]: the target becomes (1 - eps) t + eps / K.
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"`` (B,); the result is float32 for half-precision input.
         chunk_size: classes per block; None takes all classes at once.
-
-    Returns:
-        A scalar, or (B,) for ``reduction="none"``; float32 for half-precision input.
 
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN features, unknown options.
@@ -68,7 +133,6 @@ def cosine_cross_entropy(
     Source: Wang et al., "NormFace: L2 hypersphere embedding for face verification", ACM Multimedia 2017; the gradient
     as in Yang et al., NeurIPS 2022, section 3.
     """
-    check_choice(reduction, REDUCTIONS, "reduction")
     eps = check_smoothing(label_smoothing)
     scale = check_scale(scale)
     features, weight = check_table(features, weight)
@@ -112,23 +176,16 @@ def _mean_logit(scaled: Tensor, weight: Tensor, bias: Tensor | None, size: int) 
     return mean if bias is None else mean + bias.mean()
 
 
-class CosineCrossEntropyLoss(nn.Module):
-    """Module form of :func:`cosine_cross_entropy`; ``forward(features, target, weight, bias=None)``.
-
-    Args:
-        scale: what the cosines are multiplied by, above 0.
-        label_smoothing: eps in [0, 1].
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
-        chunk_size: classes per block; None takes all classes at once.
-
-    Raises:
-        ValueError: an option out of its range.
+class CosineCrossEntropyLoss(LossModule):
+    """Module form of :func:`cosine_cross_entropy`, which see; ``forward(features, target, weight, bias=None)``.
 
     Example:
         >>> loss = CosineCrossEntropyLoss(scale=8.0)
         >>> loss(torch.eye(3), torch.arange(3), torch.eye(3))
         tensor(0.0007)
     """
+
+    shown = ("scale", "reduction", "chunk_size")
 
     def __init__(
         self,
@@ -138,25 +195,13 @@ class CosineCrossEntropyLoss(nn.Module):
         reduction: Reduction = "mean",
         chunk_size: int | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(reduction)
         self.scale = check_positive(scale, "scale")
         self.label_smoothing = check_smoothing(label_smoothing)
-        self.reduction = check_choice(reduction, REDUCTIONS, "reduction")
         self.chunk_size = None if chunk_size is None else check_int(chunk_size, "chunk_size", minimum=1)
 
     def forward(self, features: Tensor, target: Target, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """The loss of features (B, d) against class vectors (K, d)."""
-        return cosine_cross_entropy(
-            features,
-            target,
-            weight,
-            scale=self.scale,
-            bias=bias,
-            label_smoothing=self.label_smoothing,
-            reduction=self.reduction,
-            chunk_size=self.chunk_size,
-        )
-
-    def extra_repr(self) -> str:
-        """The options, for ``repr``."""
-        return f"scale={self.scale}, reduction={self.reduction!r}, chunk_size={self.chunk_size}"
+        options: dict[str, Any] = {"scale": self.scale, "label_smoothing": self.label_smoothing, "bias": bias}
+        options |= {"reduction": self.reduction, "chunk_size": self.chunk_size}
+        return cosine_cross_entropy(features, target, weight, **options)

@@ -1,16 +1,16 @@
-"""Dot-regression (Yang et al. 2022): pull a feature onto its class vector, push it away from none."""
+"""Dot-regression (Yang et al. 2022) and the plain dot loss: pull a feature onto its class vector, push it off none."""
 
 from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from equiangular._validate import check_choice, check_positive, values_are_readable
 from equiangular.losses._targets import (
-    REDUCTIONS,
     ClassShares,
+    LossModule,
     Reduction,
     Target,
     check_per_class,
@@ -47,7 +47,8 @@ def dot_regression_loss(
     ``balance="none"`` is the equation of the paper. ``balance="batch"`` averages the loss within each class of the
     batch first and then over the classes present, as the code released with the paper does without saying so: a
     sample of class c has weight B / (C n_c), n_c being the number of samples (under mixup: the sum of shares) of class
-    c in the batch and C the number of classes present. Say in every table which of the two was used.
+    c in the batch and C the number of classes present. Say in every table which of the two was used. Returns a scalar,
+    or (B,) for ``reduction="none"``; float32 for half-precision input.
 
     Args:
         features: (B, d) floating point. They are used as they are: normalise them to norm sqrt(E_H) before, as
@@ -64,9 +65,6 @@ def dot_regression_loss(
         e_w: E_W, the squared norm of the class vectors.
         e_h: E_H, the bound on the squared norm of the features.
 
-    Returns:
-        A scalar, or (B,) for ``reduction="none"``; float32 for half-precision input.
-
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN features, unknown options.
 
@@ -77,7 +75,6 @@ def dot_regression_loss(
 
     Source: Yang et al., "Inducing Neural Collapse in Imbalanced Learning", NeurIPS 2022, eq. 9.
     """
-    check_choice(reduction, REDUCTIONS, "reduction")
     check_choice(balance, BALANCES, "balance")
     if batch_counts is not None and balance != "batch":
         raise ValueError(f"batch_counts is used with balance='batch' only, got balance={balance!r}.")
@@ -148,23 +145,16 @@ def batch_class_counts(target: Target, num_classes: int) -> Tensor:
     return torch.zeros(num_classes, device=device).index_add(0, shares.labels.flatten(), shares.share.flatten())
 
 
-class DotRegressionLoss(nn.Module):
-    """Module form of :func:`dot_regression_loss`; ``forward(features, target, weight, batch_counts=None)``.
-
-    Args:
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
-        class_weight: (K,) non-negative weights of the classes; kept as a non-persistent buffer.
-        balance: ``"none"`` or ``"batch"``.
-        e_w: E_W, the squared norm of the class vectors.
-        e_h: E_H, the bound on the squared norm of the features.
-
-    Raises:
-        ValueError: unknown ``reduction`` or ``balance``, a negative class weight, or a norm that is not above 0.
+class DotRegressionLoss(LossModule):
+    """Module form of :func:`dot_regression_loss`, which see; ``forward(features, target, weight, batch_counts=None)``.
 
     Example:
         >>> DotRegressionLoss(balance="batch")
         DotRegressionLoss(reduction='mean', balance='batch', e_w=1.0, e_h=1.0)
     """
+
+    shown = ("reduction", "balance", "e_w", "e_h")
+    class_weight: Tensor | None
 
     def __init__(
         self,
@@ -175,28 +165,71 @@ class DotRegressionLoss(nn.Module):
         e_w: float = 1.0,
         e_h: float = 1.0,
     ) -> None:
-        super().__init__()
-        self.reduction = check_choice(reduction, REDUCTIONS, "reduction")
+        super().__init__(reduction)
         self.balance = check_choice(balance, BALANCES, "balance")
-        self.e_w = check_positive(e_w, "e_w")
-        self.e_h = check_positive(e_h, "e_h")
+        self.e_w, self.e_h = check_positive(e_w, "e_w"), check_positive(e_h, "e_h")
         vector = None if class_weight is None else check_per_class(class_weight, None, "class_weight")
         self.register_buffer("class_weight", vector, persistent=False)
 
     def forward(self, features: Tensor, target: Target, weight: Tensor, batch_counts: Any | None = None) -> Tensor:
         """The loss of features (B, d) against class vectors (K, d)."""
-        return dot_regression_loss(
-            features,
-            target,
-            weight,
-            reduction=self.reduction,
-            class_weight=self.class_weight,
-            balance=self.balance,
-            batch_counts=batch_counts,
-            e_w=self.e_w,
-            e_h=self.e_h,
-        )
+        options: dict[str, Any] = {"class_weight": self.class_weight, "batch_counts": batch_counts}
+        options |= {"reduction": self.reduction, "balance": self.balance, "e_w": self.e_w, "e_h": self.e_h}
+        return dot_regression_loss(features, target, weight, **options)
 
-    def extra_repr(self) -> str:
-        """The options, for ``repr``."""
-        return f"reduction={self.reduction!r}, balance={self.balance!r}, e_w={self.e_w}, e_h={self.e_h}"
+
+def dot_loss(
+    features: Tensor,
+    target: Target,
+    weight: Tensor,
+    *,
+    reduction: Reduction = "mean",
+    e_w: float = 1.0,
+    e_h: float = 1.0,
+) -> Tensor:
+    """Dot loss: L(h, w_y) = sqrt(E_W E_H) - w_y . h, which is 1 - cos for unit norms.
+
+    Its gradient with respect to h is -w_y: a pull that does not fade as h comes close, where the pull of
+    dot-regression is (1 - cos) times that. Like it, it reads the target rows only: O(B d) whatever K.
+
+    Args:
+        features: (B, d) floating point of norm sqrt(E_H); used as they are. Without a bound on their norm the loss
+            has no minimum.
+        target: (B,) integers, (B, K) probabilities or a mixup triple ``(target_a, target_b, lam)``.
+        weight: (K, d) class vectors of norm sqrt(E_W).
+        reduction: ``"mean"``, ``"sum"`` or ``"none"`` (B,); the result is float32 for half-precision input.
+        e_w: E_W, the squared norm of the class vectors.
+        e_h: E_H, the squared norm of the features.
+
+    Raises:
+        ValueError: wrong shapes or dtypes, labels out of range, NaN features, unknown options.
+
+    Example:
+        >>> dot_loss(torch.eye(2), torch.tensor([0, 0]), torch.eye(2), reduction="none")
+        tensor([0., 1.])
+
+    Source: the numerator of Yang et al., NeurIPS 2022, eq. 9, without its square.
+    """
+    norm = (check_positive(e_w, "e_w") * check_positive(e_h, "e_h")) ** 0.5
+    features, weight = check_table(features, weight)
+    shares = parse_target(target, weight.shape[0], features.shape[0], like=features)
+    return reduce_losses((shares.share * (norm - shares.dots(features, weight))).sum(1), reduction)
+
+
+class DotLoss(LossModule):
+    """Module form of :func:`dot_loss`, which see; ``forward(features, target, weight)``.
+
+    Example:
+        >>> float(DotLoss()(torch.eye(2), torch.tensor([0, 0]), torch.eye(2)))
+        0.5
+    """
+
+    shown = ("reduction", "e_w", "e_h")
+
+    def __init__(self, *, reduction: Reduction = "mean", e_w: float = 1.0, e_h: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.e_w, self.e_h = check_positive(e_w, "e_w"), check_positive(e_h, "e_h")
+
+    def forward(self, features: Tensor, target: Target, weight: Tensor) -> Tensor:
+        """The loss of features (B, d) against class vectors (K, d)."""
+        return dot_loss(features, target, weight, reduction=self.reduction, e_w=self.e_w, e_h=self.e_h)

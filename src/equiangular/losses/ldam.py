@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from equiangular._validate import (
-    check_choice,
     check_class_counts,
     check_features,
     check_int,
@@ -19,7 +18,7 @@ from equiangular._validate import (
     values_are_readable,
 )
 from equiangular.losses._targets import (
-    REDUCTIONS,
+    LossModule,
     Reduction,
     Target,
     check_per_class,
@@ -33,12 +32,11 @@ from equiangular.losses.class_balanced import class_balanced_weights
 def ldam_margins(class_counts: Any, *, max_margin: float = 0.5) -> Tensor:
     """Margins Delta_k = C / n_k^(1/4), with C such that the largest, of the rarest class, is ``max_margin``.
 
+    Returns (K,) float64.
+
     Args:
         class_counts: (K,) training samples per class, all above 0.
         max_margin: the largest margin, at least 0, in units of a cosine.
-
-    Returns:
-        (K,) float64.
 
     Raises:
         ValueError: an empty class, or a ``max_margin`` below 0.
@@ -68,7 +66,8 @@ def ldam_loss(
 
     L = -log( e^{s (c_y - Delta_y)} / (e^{s (c_y - Delta_y)} + sum_{k != y} e^{s c_k}) ), Delta_k = C / n_k^(1/4).
     Margins of 0 give the cross-entropy of s c. A target of several classes gives the mean of their losses by share,
-    each with its own margin. Nothing is subtracted at test time.
+    each with its own margin. Nothing is subtracted at test time. Returns a scalar, or (B,) for ``reduction="none"``;
+    float32 for half-precision input.
 
     Args:
         cosines: (B, K) floating point, in [-1, 1]: *not* multiplied by a scale yet.
@@ -78,9 +77,6 @@ def ldam_loss(
         scale: s, above 0; a number, or a 0-dim tensor such as ``head.scale``.
         class_weight: (K,) non-negative weights of the classes, such as those of :func:`deferred_class_weights`.
         reduction: ``"mean"`` (the sum over B, whatever the weights), ``"sum"`` or ``"none"``.
-
-    Returns:
-        A scalar, or (B,) for ``reduction="none"``; float32 for half-precision input.
 
     Raises:
         ValueError: values outside [-1, 1], wrong shapes or dtypes, labels out of range, NaN, an empty class, unknown
@@ -101,7 +97,6 @@ def ldam_loss(
 def _margin_loss(
     cosines: Tensor, target: Target, margins: Tensor, scale: float | Tensor, class_weight: Any, reduction: Reduction
 ) -> Tensor:
-    check_choice(reduction, REDUCTIONS, "reduction")
     check_features(cosines, dim=margins.shape[0], name="cosines")
     check_num_classes(cosines.shape[1])
     _check_cosines(cosines)
@@ -139,7 +134,7 @@ def deferred_class_weights(
     """Deferred re-weighting (DRW): weight 1 for every class first, class-balanced weights from a late epoch on.
 
     The weights of the second phase are those of Cui et al. (2019) with a mean of 1 over the training samples, so that
-    the loss keeps its size at the switch.
+    the loss keeps its size at the switch. Returns (K,) float64.
 
     Args:
         class_counts: (K,) training samples per class, all above 0.
@@ -147,9 +142,6 @@ def deferred_class_weights(
         epochs: epochs in all.
         beta: see :func:`class_balanced_weights`.
         start: share of the epochs after which the weights are used, in [0, 1]: epoch 160 of 200 in the source.
-
-    Returns:
-        (K,) float64.
 
     Raises:
         ValueError: an empty class, or an argument out of its range.
@@ -179,17 +171,8 @@ def _check_cosines(cosines: Tensor) -> None:
         )
 
 
-class LDAMLoss(nn.Module):
-    """Module form of :func:`ldam_loss`; ``forward(cosines, target, class_weight=None)``.
-
-    Args:
-        class_counts: (K,) training samples per class, all above 0.
-        max_margin: the largest margin.
-        scale: what cosines are multiplied by.
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
-
-    Raises:
-        ValueError: an empty class, or an option out of its range.
+class LDAMLoss(LossModule):
+    """Module form of :func:`ldam_loss`, which see; ``forward(cosines, target, class_weight=None)``.
 
     Example:
         >>> loss = LDAMLoss([1600, 100])
@@ -197,21 +180,16 @@ class LDAMLoss(nn.Module):
         tensor([0.2500, 0.5000])
     """
 
+    shown = ("num_classes", "scale", "reduction")
     margins: Tensor
 
     def __init__(
         self, class_counts: Any, *, max_margin: float = 0.5, scale: float = 30.0, reduction: Reduction = "mean"
     ) -> None:
-        super().__init__()
+        super().__init__(reduction)
         self.scale = check_positive(scale, "scale")
-        self.reduction = check_choice(reduction, REDUCTIONS, "reduction")
-        margins = ldam_margins(class_counts, max_margin=max_margin).to(torch.get_default_dtype())
-        self.register_buffer("margins", margins, persistent=False)
+        self.keep_per_class("margins", ldam_margins(class_counts, max_margin=max_margin))
 
     def forward(self, cosines: Tensor, target: Target, class_weight: Any | None = None) -> Tensor:
         """The loss of cosines (B, K)."""
         return _margin_loss(cosines, target, self.margins, self.scale, class_weight, self.reduction)
-
-    def extra_repr(self) -> str:
-        """The options, for ``repr``."""
-        return f"num_classes={self.margins.shape[0]}, scale={self.scale}, reduction={self.reduction!r}"

@@ -20,23 +20,10 @@ def plot_collapse(
 ) -> tuple[Any, Any]:
     """Draw measures by name.
 
-    Args:
-        values: one result of ``NeuralCollapse.compute()``, drawn as one line of dots for each measure, the groups of
-            classes beside the whole; or several, drawn as curves.
-        ax: a matplotlib axis to draw on; a new figure by default.
-        keys: names of the measures; by default all that are 0 at collapse, of all classes.
-
-    Returns:
-        figure and axis, as ``torchmetrics.Metric.plot`` does.
-
     Example:
         >>> figure, ax = plot_collapse([{"nc1": 0.5, "nc3": 0.1}, {"nc1": 0.05, "nc3": 0.01}])
         >>> [text.get_text() for text in ax.get_legend().get_texts()]
         ['nc1', 'nc3']
-
-    Raises:
-        ImportError: matplotlib is missing.
-        ValueError: a key that was not measured.
     """
     pyplot = require("matplotlib.pyplot", extra="plot", purpose="Plotting collapse")
     rows = [values] if isinstance(values, Mapping) else list(values)

@@ -19,54 +19,36 @@ _RARE = 10  # below so many test samples a class's own variance is not trusted t
 
 @dataclass(frozen=True)
 class CrossedDifference:
-    """Outcome of :func:`crossed_difference`; differences, bounds and standard errors in points (0 to 100).
+    """Outcome of :func:`crossed_difference`; differences, bounds and standard errors in points (0 to 100)."""
 
-    Attributes:
-        mean_a, mean_b: balanced accuracy of either method, mean of the runs.
-        mean_difference: their difference, a less b.
-        low, high: the wider of the two intervals, on which a verdict rests; NaN, as all bounds, for a single run.
-        run_low, run_high: interval over runs alone, the one of ``paired_comparison``.
-        crossed_low, crossed_high: interval over runs and test samples.
-        se_run: standard error that comes from the runs.
-        df_run: its degrees of freedom, R - 1.
-        se_samples: standard error that comes from the test samples.
-        df_samples: its degrees of freedom (Satterthwaite); infinite where it rests on the rule of three alone.
-        se_both: the part that both hold, of the interaction of runs and test samples: more of either shrinks it.
-        p_value: two-sided p-value of "no difference" that belongs to the wider interval.
-        n_runs, n_samples: R and M.
-        confidence: level of the intervals.
-    """
-
-    mean_a: float
+    mean_a: float  # balanced accuracy of either method, mean of the runs
     mean_b: float
-    mean_difference: float
-    low: float
+    mean_difference: float  # their difference, a less b
+    low: float  # the wider of the two intervals, on which a verdict rests; NaN, as all bounds, for a single run
     high: float
-    run_low: float
+    run_low: float  # interval over runs alone, the one of ``paired_comparison``
     run_high: float
-    crossed_low: float
+    crossed_low: float  # interval over runs and test samples
     crossed_high: float
-    se_run: float
-    df_run: int
-    se_samples: float
-    df_samples: float
-    se_both: float
-    p_value: float
-    n_runs: int
+    se_run: float  # standard error that comes from the runs
+    df_run: int  # its degrees of freedom, R - 1
+    se_samples: float  # standard error that comes from the test samples
+    df_samples: float  # its degrees of freedom (Satterthwaite); infinite where it rests on the rule of three alone
+    se_both: float  # the part that both hold, of the interaction of runs and test samples: more of either shrinks it
+    p_value: float  # two-sided p-value of "no difference" that belongs to the wider interval
+    n_runs: int  # R and M
     n_samples: int
-    confidence: float
+    confidence: float  # level of the intervals
 
     def half_width(self, runs: Any = None, samples: Any = None) -> np.ndarray:
         """Half-width of the wider interval had there been other numbers of runs and test samples, all else as found.
 
         SE_run^2 falls as R / runs and SE_samples^2 as M / samples; the share SE_both^2 of either falls with the other.
+        Returns half-widths in points, of the shape that both broadcast to; NaN if this is a single run.
 
         Args:
             runs: a number of runs or an array of them, at least 2; None for the present number.
             samples: a number of test samples or an array of them; None for the present number.
-
-        Returns:
-            Half-widths in points, of the shape that both broadcast to; NaN if this is a single run.
         """
         runs = np.asarray(self.n_runs if runs is None else runs, dtype=float)
         more = np.asarray(self.n_samples if samples is None else samples, dtype=float) / self.n_samples
@@ -107,16 +89,14 @@ def crossed_difference(correct_a: Any, correct_b: Any, labels: Any, *, confidenc
       rare ones, which need not be like the frequent. No interval has width 0 because five samples agree.
     * A single run shows no variance of runs: all intervals and the p-value are NaN, ``se_samples`` remains.
 
-    The guards are conservative where rare classes have few samples between them. Bounds are not cut at +-100.
+    The guards are conservative where rare classes have few samples between them. Bounds are not cut at +-100. Returns
+    the mean difference, both intervals and their parts.
 
     Args:
         correct_a: (R, M) booleans or 0 and 1; run r of method a is right on test sample i.
         correct_b: (R, M), method b on the same runs (seed, subset) and the same test samples.
         labels: (M,) integer classes of the test samples.
         confidence: level, strictly between 0 and 1.
-
-    Returns:
-        The mean difference, both intervals and their parts.
 
     Raises:
         ValueError: shapes that do not fit, values but 0 and 1, labels that are no integers, a level out of range.
@@ -149,26 +129,11 @@ def crossed_difference(correct_a: Any, correct_b: Any, labels: Any, *, confidenc
         run_half, crossed_half = map(float, _half_widths(*parts, confidence))
         p_value = _p_value(mean, *parts)
     half = max(run_half, crossed_half)
-    return CrossedDifference(
-        mean_a=float((a @ weights).mean()),
-        mean_b=float((b @ weights).mean()),
-        mean_difference=mean,
-        low=mean - half,
-        high=mean + half,
-        run_low=mean - run_half,
-        run_high=mean + run_half,
-        crossed_low=mean - crossed_half,
-        crossed_high=mean + crossed_half,
-        se_run=se_run,
-        df_run=runs - 1,
-        se_samples=math.sqrt(variance),
-        df_samples=df_samples,
-        se_both=math.sqrt(both),
-        p_value=p_value,
-        n_runs=runs,
-        n_samples=samples,
-        confidence=float(confidence),
-    )
+    means = float((a @ weights).mean()), float((b @ weights).mean()), mean
+    wider, over_runs, over_both = ((mean - h, mean + h) for h in (half, run_half, crossed_half))
+    errors = se_run, runs - 1, math.sqrt(variance), df_samples, math.sqrt(both)
+    values: list[Any] = [*means, *wider, *over_runs, *over_both, *errors, p_value, runs, samples, float(confidence)]
+    return CrossedDifference(*values)
 
 
 def _checked(correct_a: Any, correct_b: Any, labels: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

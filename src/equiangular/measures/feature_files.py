@@ -1,4 +1,4 @@
-"""Features in files: .npz, .parquet and .safetensors, checked and brought to one form."""
+"""Files of features and labels, read chunk by chunk, and the collapse measures of one."""
 
 from __future__ import annotations
 
@@ -14,27 +14,22 @@ from torch import Tensor
 from equiangular._extras import require
 from equiangular._files import check_npz
 from equiangular._validate import check_features, check_labels
+from equiangular.longtail import class_groups
+from equiangular.measures.collapse.moments import GlobalMean
+from equiangular.measures.neural_collapse import NeuralCollapse
 
 SUFFIXES = (".npz", ".parquet", ".safetensors")
 
 
 @dataclass(frozen=True)
 class FeatureFile:
-    """What a feature file holds.
+    """What a feature file holds."""
 
-    Attributes:
-        features: (N, d) floating point.
-        labels: (N,) int64.
-        weight: (K, d) classifier vectors, or None.
-        logits: (N, K), or None.
-        ood_features: (M, d) features of samples that belong to no class, or None.
-    """
-
-    features: Tensor
-    labels: Tensor
-    weight: Tensor | None = None
-    logits: Tensor | None = None
-    ood_features: Tensor | None = None
+    features: Tensor  # (N, d) floating point
+    labels: Tensor  # (N,) int64
+    weight: Tensor | None = None  # (K, d) classifier vectors, or None
+    logits: Tensor | None = None  # (N, K), or None
+    ood_features: Tensor | None = None  # (M, d) features of samples that belong to no class, or None
 
     @property
     def num_classes(self) -> int:
@@ -178,3 +173,39 @@ def _column(path: Path, name: str, column: Any) -> Tensor:
 
 
 _READERS = {".npz": _read_npz, ".parquet": _read_parquet, ".safetensors": _read_safetensors}
+
+
+def measure_file(
+    data: FeatureFile,
+    *,
+    global_mean: GlobalMean = "class",
+    groups: bool = False,
+    covariance: bool = True,
+    batch_size: int = 8192,
+) -> dict[str, float]:
+    """Measures by name; with logits also NC4, by a second pass over the rows, and with unknown samples NC5.
+
+    Example:
+        >>> data = FeatureFile(torch.eye(3).repeat(2, 1), torch.arange(3).repeat(2))
+        >>> measure_file(data)["nc1"]
+        0.0
+    """
+    classes = max(2, data.num_classes)
+    options: dict[str, Any] = {"weight": data.weight, "global_mean": global_mean, "covariance": covariance}
+    if groups:
+        options["groups"] = class_groups(torch.bincount(data.labels, minlength=classes).numpy())
+    metric = NeuralCollapse(classes, data.features.shape[1], **options)
+    chunks = list(zip(data.features.split(batch_size), data.labels.split(batch_size), strict=True))
+    for features, labels in chunks:
+        metric.update(features, labels)
+    if data.ood_features is not None:
+        for features in data.ood_features.split(batch_size):
+            metric.update_ood(features)
+    results = metric.compute()
+    if data.logits is not None:
+        options |= {"reference_means": metric.class_means(), "covariance": False}
+        second = NeuralCollapse(classes, data.features.shape[1], **options)
+        for (features, labels), logits in zip(chunks, data.logits.split(batch_size), strict=True):
+            second.update(features, labels, logits)
+        results |= second.agreement()
+    return {key: float(value) for key, value in results.items()}

@@ -11,11 +11,16 @@ from torch import Tensor, nn
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_features, check_int
 from equiangular.longtail import class_groups
-from equiangular.measures.collapse.means import GLOBAL_MEANS, GlobalMean, seen_classes
-from equiangular.measures.collapse.moments import ClassMoments, accumulation_dtype
-from equiangular.measures.collapse.nc4 import nearest_mean
-from equiangular.measures.collapse.open_set import ood_orthogonality
-from equiangular.measures.collapse.packed import Fold, unpack
+from equiangular.measures.collapse.moments import (
+    GLOBAL_MEANS,
+    ClassMoments,
+    Fold,
+    GlobalMean,
+    accumulation_dtype,
+    seen_classes,
+    unpack,
+)
+from equiangular.measures.collapse.nc3 import nearest_mean, ood_orthogonality
 from equiangular.measures.collapse.summary import collapse_measures, group_slots
 from equiangular.measures.collapse_plot import plot_collapse
 
@@ -201,13 +206,12 @@ class NeuralCollapse(Metric):
     def plot(self, val: Any = None, ax: Any = None, *, keys: Sequence[str] | None = None) -> tuple[Any, Any]:
         """Plot one result of :meth:`compute`, by default the present one, or a sequence of them as curves.
 
+        Returns figure and axis.
+
         Args:
             val: measures by name, or a sequence of such results.
             ax: a matplotlib axis; a new figure by default.
             keys: names of the measures; by default all that are 0 at collapse.
-
-        Returns:
-            figure and axis.
         """
         return plot_collapse(self.compute() if val is None else val, ax, keys=keys)
 

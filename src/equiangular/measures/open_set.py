@@ -11,7 +11,7 @@ from torch import Tensor
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_features, check_int
 from equiangular.heads import Head
-from equiangular.heads.normalize import unit_normalize
+from equiangular.heads.functional import unit_normalize
 
 Score = Literal["neco", "vertex", "max_cosine", "msp", "energy"]
 SCORES: tuple[Score, ...] = get_args(Score)
@@ -89,13 +89,11 @@ def principal_subspace(features: Tensor, rank: int) -> Tensor:
 
     No linear subspace of dimension r keeps more of sum_n ||h_n||^2. Features that have been standardised have mean
     zero, and for them this is principal component analysis, as in NECO; the features to score are standardised alike.
+    Returns (d, r), orthonormal columns, in the dtype of ``features``; computed in float64.
 
     Args:
         features: H (N, d) floating point, of known training samples.
         rank: r in [1, d - 1]: the number of classes K, or the dimension chosen on validation data.
-
-    Returns:
-        (d, r), orthonormal columns, in the dtype of ``features``; computed in float64.
 
     Raises:
         ValueError: no features, NaN, or a rank out of range.
@@ -137,12 +135,11 @@ class OpenSetResult:
 def open_set_measures(known: Tensor, unknown: Tensor) -> OpenSetResult:
     """How well a score tells unknown samples from known ones.
 
+    Returns AUROC and FPR at 95 % TPR, known samples being the positives.
+
     Args:
         known: (N,) scores of samples of known classes.
         unknown: (M,) scores of samples of none of them; the larger, the more unknown.
-
-    Returns:
-        AUROC and FPR at 95 % TPR, known samples being the positives.
 
     Raises:
         ValueError: empty or not one-dimensional scores, or NaN.

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from equiangular.heads.locate import evaluating
 from equiangular.measures.probe import unwrapped, watch
 
 
@@ -27,7 +28,7 @@ def measure_collapse(
 
     For the measures of neural collapse as defined, give the training data without augmentation: mu_c is the mean over
     all training samples of class c. Where torch.distributed is initialised every process gives its shard and gets the
-    measures of the whole.
+    measures of the whole. Returns all measures by name, 0-dim tensors.
 
     Args:
         model: any module; what torch.compile or a distributed wrapper put around it is taken off.
@@ -40,9 +41,6 @@ def measure_collapse(
             NC5.
         device: device to move the batches to; by default that of the model's first parameter.
         options: options of :class:`equiangular.NeuralCollapse`.
-
-    Returns:
-        All measures by name, 0-dim tensors.
 
     Raises:
         ValueError: no classifier, an empty loader, a loader that can be gone through only once where two passes are
@@ -61,11 +59,9 @@ def measure_collapse(
             "Give a DataLoader or a list of batches, or pass nc4=False."
         )
     model = unwrapped(model)
-    modes = [(module, module.training) for module in model.modules()]
     parameter = next(model.parameters(), None)
     device = (parameter.device if parameter is not None else "cpu") if device is None else device
-    model.eval()
-    try:
+    with evaluating(model):
         with watch(model, classifier=classifier, layers=layers, **options) as watched:
             _run(model, loader, device, watched.update)
             for batch in ood if ood is not None else ():
@@ -78,9 +74,6 @@ def measure_collapse(
             with watch(model, classifier=watched.classifier, **options) as second:
                 _run(model, loader, device, second.update)
                 results |= second.measured().agreement()
-    finally:
-        for module, training in modes:
-            module.training = training
     return {key: value for key, value in results.items() if not key.startswith("nc4_running")}
 
 

@@ -11,8 +11,61 @@ from torch import Tensor, nn
 
 from equiangular.heads import Head
 from equiangular.heads.locate import find_classifier, output_tensor
-from equiangular.measures.layers import layer_names, pool
 from equiangular.measures.neural_collapse import NeuralCollapse
+
+
+def pool(output: Tensor) -> Tensor:
+    """One vector a sample: the mean over space of (B, C, ...), over tokens of (B, T, d); (B, d) as it is.
+
+    Example:
+        >>> import torch
+        >>> pool(torch.zeros(2, 5, 3, 3)).shape, pool(torch.zeros(2, 7, 5)).shape
+        (torch.Size([2, 5]), torch.Size([2, 5]))
+    """
+    if output.ndim == 3:
+        return output.mean(1)
+    return output.flatten(2).mean(2) if output.ndim > 3 else output
+
+
+def layer_names(model: nn.Module, classifier: nn.Module, layers: str | Sequence[str]) -> list[str]:
+    """Names of the layers to watch.
+
+    They are given, or ``"auto"``: the stages of the network in the order they are registered, which are the children
+    with parameters of the module that holds all of them, a ``Sequential`` or ``ModuleList`` among them replaced by its
+    own children, without the classifier.
+
+    Example:
+        >>> body = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8))
+        >>> model = nn.Sequential(body, nn.Linear(8, 3))
+        >>> layer_names(model, model[1], "auto")
+        ['0.0', '0.2']
+    """
+    if isinstance(layers, str) and layers != "auto":
+        raise ValueError(f"layers must be 'auto' or a sequence of names, got {layers!r}. For one layer: [{layers!r}]")
+    modules = dict(model.named_modules())
+    if layers == "auto":
+        return _stages(model, classifier)
+    for name in layers:
+        if name not in modules:
+            raise ValueError(f"the model has no module {name!r}; it has: {', '.join(list(modules)[1:][:40])}.")
+    return list(layers)
+
+
+def _stages(model: nn.Module, classifier: nn.Module) -> list[str]:
+    excluded = set(classifier.modules())
+
+    def children(module: nn.Module, prefix: str) -> list[tuple[str, nn.Module]]:
+        found = [(f"{prefix}{name}", child) for name, child in module.named_children()]
+        return [(name, c) for name, c in found if c not in excluded and any(p is not None for p in c.parameters())]
+
+    stages = children(model, "")
+    while len(stages) == 1 and children(stages[0][1], ""):
+        stages = children(stages[0][1], f"{stages[0][0]}.")
+    names: list[str] = []
+    for name, module in stages:
+        inner = children(module, f"{name}.") if isinstance(module, (nn.Sequential, nn.ModuleList)) else []
+        names += [inner_name for inner_name, _ in inner] or [name]
+    return names
 
 
 class Watch:
@@ -31,10 +84,7 @@ class Watch:
         self._seen: dict[str, Tensor] = {}
 
     def update(self, labels: Tensor) -> None:
-        """Take the features and logits of the last forward pass into account.
-
-        Args:
-            labels: (B,) integers in [0, K) of the batch that just went through the model.
+        """Take features and logits of the last forward pass into account; labels (B,) integers in [0, K) of its batch.
 
         Raises:
             ValueError: no forward pass since the last call, or labels that do not fit.
@@ -74,11 +124,7 @@ class Watch:
         return results
 
     def measured(self) -> NeuralCollapse:
-        """The metric of the last features.
-
-        Raises:
-            ValueError: no batch has been given.
-        """
+        """The metric of the last features; a ValueError if no batch has been given."""
         if self.metric is None:
             raise ValueError("nothing to measure: no batch went through the model.")
         return self.metric
@@ -141,7 +187,7 @@ def watch(
         classifier: the linear layer or head that makes the logits, as a module or by its dotted name; by default the
             one that :func:`equiangular.attach` would replace.
         layers: dotted names of further modules, to see collapse through the depth, or ``"auto"`` for the stages of the
-            network: see :func:`equiangular.measures.layers.layer_names`. Their outputs are averaged over space
+            network: see :func:`equiangular.measures.probe.layer_names`. Their outputs are averaged over space
             (B, C, H, W) or tokens (B, T, d).
         options: options of :class:`NeuralCollapse`, such as ``class_counts``.
 

@@ -41,12 +41,11 @@ class PairedComparison:
 def mean_ci(values: Any, confidence: float = 0.95) -> tuple[float, float]:
     """Mean and half-width of its confidence interval, mean +- t_{n-1, (1+confidence)/2} s / sqrt(n) (Student's t).
 
+    Returns ``(mean, half_width)``; the half-width is NaN for n = 1.
+
     Args:
         values: n numbers, one per seed. A NaN makes the result NaN: a group without classes has no mean.
         confidence: level, strictly between 0 and 1.
-
-    Returns:
-        ``(mean, half_width)``; the half-width is NaN for n = 1.
 
     Raises:
         ValueError: no values, or a level out of range.
@@ -70,15 +69,12 @@ def paired_comparison(a: Any, b: Any, *, confidence: float = 0.95) -> PairedComp
     The differences a_i - b_i are tested against mean zero: Student's paired t-test with its confidence interval, and
     for n <= 12 the exact sign-flip permutation test, which supposes no more than symmetric differences. Where all
     differences are equal the t-statistic is infinite or 0/0 and says nothing; then the sign-flip test decides,
-    p = 2^(1-n) for a common difference and 1 for none.
+    p = 2^(1-n) for a common difference and 1 for none. Returns the mean difference a - b, its interval and p-values.
 
     Args:
         a: n results of the one method.
         b: n results of the other, in the same order of seeds.
         confidence: level of the interval, strictly between 0 and 1.
-
-    Returns:
-        The mean difference a - b, its interval and p-values.
 
     Raises:
         ValueError: lengths that differ, fewer than two pairs, or NaN.
@@ -114,13 +110,11 @@ def paired_comparison(a: Any, b: Any, *, confidence: float = 0.95) -> PairedComp
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down correction of m p-values: valid whatever their dependence, never weaker than Bonferroni's.
 
-    With the p-values in ascending order, p~_(i) = max_{j <= i} min(1, (m - j + 1) p_(j)).
+    With the p-values in ascending order, p~_(i) = max_{j <= i} min(1, (m - j + 1) p_(j)). Returns m adjusted p-values
+    in the order given; compare them with the level itself.
 
     Args:
         p_values: m numbers in [0, 1].
-
-    Returns:
-        m adjusted p-values in the order given; compare them with the level itself.
 
     Raises:
         ValueError: a value outside [0, 1].

@@ -14,9 +14,15 @@ from torch import Tensor
 from equiangular._extras import require
 from equiangular._validate import check_class_counts, check_int, check_labels
 from equiangular.longtail import class_groups
-from equiangular.measures.accuracy import balanced_accuracy, class_rates, group_accuracy
-from equiangular.measures.calibration import calibration_bins, confidence_and_correct, ece_from_bins
-from equiangular.measures.confusion import confusion_matrix
+from equiangular.measures.accuracy import (
+    balanced_accuracy,
+    calibration_bins,
+    class_rates,
+    confidence_and_correct,
+    confusion_matrix,
+    ece_from_bins,
+    group_accuracy,
+)
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -66,12 +72,7 @@ class ShotAccuracy(Metric):
             self.add_state("matrix", torch.zeros(shape * 2, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, preds: Tensor, target: Tensor) -> None:
-        """Add a batch.
-
-        Args:
-            preds: (B, K) logits or probabilities, or (B,) integer predicted classes.
-            target: (B,) integer classes.
-        """
+        """Add (B, K) logits or probabilities, or (B,) integer predicted classes, and the (B,) integer classes."""
         if preds.ndim == 2 and preds.shape[1] != self.num_classes:
             raise ValueError(f"preds must have {self.num_classes} columns, got shape {tuple(preds.shape)}.")
         predicted = preds.argmax(1) if preds.ndim == 2 else preds
@@ -159,11 +160,9 @@ class CalibrationError(Metric):
         self.add_state("correct", torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, probabilities: Tensor, target: Tensor) -> None:
-        """Add a batch.
+        """Add (B, K) class probabilities and (B,) integer classes.
 
-        Args:
-            probabilities: (B, K) class probabilities; without groups also (B,) confidences.
-            target: (B,) integer classes; without groups also (B,) bool, whether the prediction is right.
+        Without groups also (B,) confidences, and (B,) bool: whether the prediction is right.
         """
         confidence, hit = confidence_and_correct(probabilities, target)
         if self.group_names and self.num_classes is not None:

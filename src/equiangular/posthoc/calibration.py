@@ -1,4 +1,4 @@
-"""Choosing the scale and the strength of a prior correction on held-out training data."""
+"""Scale, temperature and strength of a prior correction, fitted on held-out training data; all as a module."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from equiangular._validate import check_features, check_labels
-from equiangular.posthoc.prior import log_prior, prior_shift
+from equiangular._validate import check_features, check_labels, check_num_classes
+from equiangular.posthoc.prior import corrected, log_prior, prior_shift
 
 # Standard deviations of the weak priors: on the strength about 1, on log scale about the data's own starting point.
 STRENGTH_STD = 0.5
@@ -48,16 +48,14 @@ def calibrate_prior_correction(
     remaining classes as well, so this costs precision and no bias, where keeping them as rivals that never win would
     push the strength down.
 
-    Use held-out *training* data, never the test set.
+    Use held-out *training* data, never the test set. Returns ``(scale, strength)``. Multiplying ``logits`` by a
+    constant divides the scale by it and changes nothing else.
 
     Args:
         logits: (N, K) floating point: cosines or logits of held-out training samples.
         labels: (N,) integers in [0, K).
         class_counts: (K,) samples per class that the classifier was trained on, all above 0.
         target_prior: (K,) positive weights of the classes where the classifier is used; uniform by default.
-
-    Returns:
-        ``(scale, strength)``. Multiplying ``logits`` by a constant divides the scale by it and changes nothing else.
 
     Raises:
         ValueError: wrong shapes, NaN values, an empty class in the counts, or fewer than two classes held out.
@@ -134,3 +132,123 @@ def _minimise(objective: Callable[[Tensor], Tensor], start: list[float]) -> list
 
         optimizer.step(closure)
     return point.detach().tolist()
+
+
+def calibrate_scale(logits: Tensor, labels: Tensor, class_counts: Any, *, logit_prior: Any | None = None) -> float:
+    """The scale, 1 / temperature, at which logits fit held-out training data best.
+
+    Minimises over log scale, by L-BFGS in float64,
+
+        (1/N) sum_i CE(scale z_i + log pi - log beta, y_i) + (log scale)^2 / (2 0.5^2 N),
+
+    with pi the prior of the held-out data, that of the training, and beta the prior that the logits stand for. The
+    shift brings balanced logits to the prior of the data (Bayes' rule), so every sample counts alike; weighting the few
+    samples of rare classes up instead would leave the fit to them. The second term is a weak prior that the logits are
+    log posteriors already. No prediction changes. Classes absent from the held-out data are left out of the softmax.
+    Returns the scale, above 0.
+
+    Args:
+        logits: (N, K) floating point.
+        labels: (N,) integers in [0, K).
+        class_counts: pi as (K,) positive weights: the training samples per class.
+        logit_prior: beta as (K,) positive weights; pi by default.
+
+    Raises:
+        ValueError: wrong shapes, NaN values, weights that are not above 0, or no samples.
+
+    Example:
+        >>> z, y = torch.tensor([[4.0, 0.0], [4.0, 0.0], [0.0, 4.0], [4.0, 0.0]]), torch.tensor([0, 0, 1, 1])
+        >>> 0.2 < calibrate_scale(z, y, [3, 1]) < 1  # right three times of four, and too sure of it
+        True
+
+    Source: Guo et al., "On calibration of modern neural networks", ICML 2017, section 4.2.
+    """
+    check_features(logits, name="logits")
+    num_classes = logits.shape[1]
+    labels = check_labels(labels, num_classes, batch=logits.shape[0]).cpu()
+    if not len(labels):
+        raise ValueError("a temperature needs held-out samples, got none. Hold a part of the training data out.")
+    pi = log_prior(class_counts, num_classes, "class_counts")
+    beta = pi if logit_prior is None else log_prior(logit_prior, num_classes, "logit_prior")
+    present = torch.bincount(labels, minlength=num_classes) > 0
+    z = logits.detach().cpu().double()[:, present]
+    shift = (pi - beta).cpu()[present]
+    y = (present.cumsum(0) - 1)[labels]
+
+    def objective(log_scale: Tensor) -> Tensor:
+        likelihood = torch.nn.functional.cross_entropy(log_scale.exp() * z + shift, y)
+        return likelihood + (log_scale / LOG_SCALE_STD) ** 2 / (2 * len(y))
+
+    (log_scale,) = _minimise(lambda point: objective(point[0]), [0.0])
+    return math.exp(log_scale)
+
+
+class PriorCorrection(nn.Module):
+    """Module form of :func:`prior_corrected_logits`, with scale and strength fitted on held-out training data.
+
+    Everything it has learned is in persistent buffers. Before :meth:`fit` it returns its input.
+
+    Args:
+        num_classes: K.
+        device: device of the buffers.
+        dtype: dtype of the buffers.
+
+    Raises:
+        ValueError: K < 2.
+
+    Example:
+        >>> z, y = torch.tensor([[0.9, 0.1], [0.7, 0.3], [0.6, 0.5], [0.5, 0.4]]), torch.tensor([0, 0, 1, 1])
+        >>> correction = PriorCorrection(2).fit(z, y, [90, 10])
+        >>> correction(z).argmax(1)
+        tensor([0, 0, 1, 1])
+        >>> correction.to_prior([90, 10])(z).argmax(1)  # the prior it was trained with: the ranking of z itself
+        tensor([0, 0, 0, 0])
+    """
+
+    scale: Tensor
+    strength: Tensor
+    log_train_prior: Tensor
+    log_target_prior: Tensor
+
+    def __init__(
+        self, num_classes: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> None:
+        super().__init__()
+        self.num_classes = check_num_classes(num_classes)
+        like = torch.empty(0, device=device, dtype=dtype)
+        uniform = log_prior(None, self.num_classes, "target_prior").to(like)
+        self.register_buffer("scale", like.new_ones(()))
+        self.register_buffer("strength", like.new_ones(()))
+        self.register_buffer("log_train_prior", uniform)
+        self.register_buffer("log_target_prior", uniform.clone())
+
+    @torch.no_grad()
+    def fit(
+        self, logits: Tensor, labels: Tensor, class_counts: Any, *, target_prior: Any | None = None
+    ) -> PriorCorrection:
+        """Fit scale and strength; see :func:`calibrate_prior_correction` for arguments and errors. Returns self."""
+        check_features(logits, dim=self.num_classes, name="logits")
+        scale, strength = calibrate_prior_correction(logits, labels, class_counts, target_prior=target_prior)
+        self.scale.fill_(scale)
+        self.strength.fill_(strength)
+        self.log_train_prior.copy_(log_prior(class_counts, self.num_classes, "class_counts"))
+        return self.to_prior(target_prior)
+
+    @torch.no_grad()
+    def to_prior(self, target_prior: Any | None = None) -> PriorCorrection:
+        """Correct to another target prior (K,) from now on, uniform by default; scale and strength stay. Returns self.
+
+        Raises:
+            ValueError: weights of the wrong shape, or not all above 0.
+        """
+        self.log_target_prior.copy_(log_prior(target_prior, self.num_classes, "target_prior"))
+        return self
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Corrected logits (N, K) of cosines or logits (N, K)."""
+        check_features(logits, dim=self.num_classes, name="logits")
+        return corrected(logits, self.log_train_prior - self.log_target_prior, self.scale, self.strength)
+
+    def extra_repr(self) -> str:
+        """The number of classes, for ``repr``."""
+        return f"num_classes={self.num_classes}"

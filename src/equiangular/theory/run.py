@@ -15,7 +15,7 @@ from equiangular._random import make_generator
 from equiangular._validate import check_class_counts, check_int
 from equiangular.frames import etf_distance, simplex_etf
 from equiangular.measures.collapse import equiangular, mean_cosine
-from equiangular.measures.collapse.means import directions
+from equiangular.measures.collapse.moments import directions
 from equiangular.theory.dynamics import convergence_study, gradient_parts
 from equiangular.theory.layer_peeled import (
     LOSSES,

@@ -1,6 +1,6 @@
 import torch
 
-from equiangular.measures.collapse.pairs import squared_distances
+from equiangular.measures.collapse.nc2 import squared_distances
 
 
 def test_close_points_keep_their_digits() -> None:

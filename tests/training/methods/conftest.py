@@ -6,7 +6,7 @@ from torch import nn
 
 from equiangular._random import isolated_rng
 from equiangular.heads import HEADS
-from equiangular.heads.rotated import RotatedETFHead
+from equiangular.heads.etf import RotatedETFHead
 from equiangular.training import Context, Task
 
 SIZES = (40, 20, 8, 3)

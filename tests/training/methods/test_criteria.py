@@ -7,10 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from equiangular.losses import vector_scaling_loss
-from equiangular.losses.arb import arb_loss
-from equiangular.losses.class_balanced import class_balanced_loss, class_balanced_weights
-from equiangular.losses.focal import focal_loss
-from equiangular.losses.label_aware_smoothing import label_aware_smoothing_loss
+from equiangular.losses.class_balanced import class_balanced_loss, class_balanced_weights, focal_loss
+from equiangular.losses.label_aware_smoothing import arb_loss, label_aware_smoothing_loss
 from equiangular.training import Context
 from equiangular.training.methods import get_method
 

@@ -5,7 +5,7 @@ import torch
 
 from equiangular import spread_frame
 from equiangular.frames import is_simplex_etf
-from equiangular.heads.rotated import RotatedETFHead
+from equiangular.heads.etf import RotatedETFHead
 from equiangular.training.methods import METHODS, get_method
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from equiangular.heads import ETFHead, LinearHead
-from equiangular.posthoc.tau_norm import choose_tau
+from equiangular.posthoc.prior import choose_tau
 from equiangular.training import Budget
 from equiangular.training.methods import StoredFeatures, get_method
 from equiangular.training.methods.retraining import class_balanced_indices, max_norm_, reinitialized, retrain_classifier

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 import equiangular as eq
 import equiangular.heads
-from equiangular.heads.describe import describe_head
+from equiangular.heads.registry import describe_head
 from equiangular.training import METHODS, ModelInfo, build_task, get_method, load_model, save_model
 from equiangular.training.methods import Method
 from equiangular.training.model.task import Task

@@ -1,42 +1,15 @@
 """Measures of neural collapse: pure functions of class moments. Imports torch only; the metric is `NeuralCollapse`."""
 
-from equiangular.measures.collapse.cdnv import cdnv
-from equiangular.measures.collapse.means import GLOBAL_MEANS, centred_means, global_mean
-from equiangular.measures.collapse.minority import mean_cosine
-from equiangular.measures.collapse.moments import ClassMoments
-from equiangular.measures.collapse.nc1 import nc1_pinv, nc1_quotient
-from equiangular.measures.collapse.nc2 import equiangular, equinorm, etf_error, log_distance_variance
-from equiangular.measures.collapse.nc3 import alignment, gram_alignment, self_duality, uniform_duality
-from equiangular.measures.collapse.nc4 import classifier_agreement, nearest_mean
-from equiangular.measures.collapse.open_set import ood_orthogonality
-from equiangular.measures.collapse.partial_etf import gram_error, partial_etf_distance
-from equiangular.measures.collapse.spread import effective_rank, variability_collapse_index
-from equiangular.measures.collapse.summary import collapse_measures, group_slots
-
-__all__ = [
-    "GLOBAL_MEANS",
-    "ClassMoments",
-    "alignment",
-    "cdnv",
-    "centred_means",
-    "classifier_agreement",
-    "collapse_measures",
-    "effective_rank",
-    "equiangular",
-    "equinorm",
-    "etf_error",
-    "global_mean",
-    "gram_alignment",
-    "gram_error",
-    "group_slots",
-    "log_distance_variance",
-    "mean_cosine",
-    "nc1_pinv",
-    "nc1_quotient",
-    "nearest_mean",
-    "ood_orthogonality",
-    "partial_etf_distance",
-    "self_duality",
-    "uniform_duality",
-    "variability_collapse_index",
-]
+from equiangular.measures.collapse.moments import GLOBAL_MEANS as GLOBAL_MEANS, ClassMoments as ClassMoments
+from equiangular.measures.collapse.moments import centred_means as centred_means, global_mean as global_mean
+from equiangular.measures.collapse.nc1 import cdnv as cdnv, effective_rank as effective_rank, nc1_pinv as nc1_pinv
+from equiangular.measures.collapse.nc1 import nc1_quotient as nc1_quotient
+from equiangular.measures.collapse.nc1 import variability_collapse_index as variability_collapse_index
+from equiangular.measures.collapse.nc2 import equiangular as equiangular, equinorm as equinorm, etf_error as etf_error
+from equiangular.measures.collapse.nc2 import gram_error as gram_error, log_distance_variance as log_distance_variance
+from equiangular.measures.collapse.nc2 import mean_cosine as mean_cosine, partial_etf_distance as partial_etf_distance
+from equiangular.measures.collapse.nc3 import alignment as alignment, classifier_agreement as classifier_agreement
+from equiangular.measures.collapse.nc3 import gram_alignment as gram_alignment, nearest_mean as nearest_mean
+from equiangular.measures.collapse.nc3 import ood_orthogonality as ood_orthogonality, self_duality as self_duality
+from equiangular.measures.collapse.nc3 import uniform_duality as uniform_duality
+from equiangular.measures.collapse.summary import collapse_measures as collapse_measures, group_slots as group_slots

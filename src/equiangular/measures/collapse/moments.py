@@ -1,14 +1,14 @@
-"""Class means and scatters in one pass, safe near collapse: Chan's parallel update, vectorised over classes."""
+"""Class means and scatters in one pass, safe near collapse; the global mean they are seen from; directions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from equiangular._validate import check_features, check_int, check_labels
+from equiangular._validate import check_choice, check_features, check_int, check_labels
 
 
 def accumulation_dtype(device: torch.device | str | None = None) -> torch.dtype:
@@ -92,11 +92,9 @@ class ClassMoments:
         return self.count > 0
 
     def update(self, features: Tensor, labels: Tensor) -> ClassMoments:
-        """Add a batch, in place; returns itself. Only the classes of the batch are touched.
+        """Add features (B, d), of any precision, and labels (B,) integers in [0, K), in place; returns itself.
 
-        Args:
-            features: (B, d) floating point, of any precision.
-            labels: (B,) integers in [0, K).
+        Only the classes of the batch are touched.
 
         Raises:
             ValueError: wrong shapes or dtypes, NaN, or a label out of range.
@@ -155,3 +153,74 @@ class ClassMoments:
         for slot in slots.unique().tolist():
             rows = slots == slot
             scatter[slot].addmm_(left[rows].T, right[rows])
+
+
+GlobalMean = Literal["class", "sample"]
+GLOBAL_MEANS: tuple[GlobalMean, ...] = get_args(GlobalMean)
+
+
+def global_mean(moments: ClassMoments, kind: GlobalMean = "class") -> Tensor:
+    """The point from which class means are seen.
+
+    ``"class"``: mu_G = (1/K) sum_c mu_c over the classes seen: every class counts the same. ``"sample"``: mu_G =
+    (1/N) sum_n h_n: on imbalanced data it leans towards the large classes, and no centring by it can show an ETF.
+    Returns (d,) tensor.
+
+    Args:
+        moments: class moments.
+        kind: ``"class"`` or ``"sample"``.
+    """
+    check_choice(kind, GLOBAL_MEANS, "global_mean")
+    weight = moments.seen.to(moments.mean) if kind == "class" else moments.count
+    return (weight / weight.sum().clamp(min=1)) @ moments.mean
+
+
+def centred_means(moments: ClassMoments, kind: GlobalMean = "class", classes: Tensor | None = None) -> Tensor:
+    """Class means less the global mean, of the classes seen. Returns (C', d) tensor.
+
+    Args:
+        moments: class moments.
+        kind: name of the global mean; it is always that of all classes.
+        classes: (C,) int64 indices of the classes wanted, by default all; those not seen are left out.
+    """
+    index = seen_classes(moments, classes)
+    return moments.mean[index] - global_mean(moments, kind)
+
+
+def seen_classes(moments: ClassMoments, classes: Tensor | None = None) -> Tensor:
+    """Indices of the classes that have samples, among ``classes`` or all."""
+    seen = moments.seen.nonzero().flatten()
+    if classes is None:
+        return seen
+    classes = torch.as_tensor(classes, dtype=torch.long, device=seen.device)
+    return classes[moments.seen[classes]]
+
+
+def directions(vectors: Tensor) -> Tensor:
+    """Rows divided by their norms; a zero row, which has no direction, stays zero."""
+    norms = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+    return vectors / torch.where(norms > 0, norms, torch.ones_like(norms))
+
+
+class Fold:
+    """Merge stacked packed moments, one row a process or a batch, by Chan's update; picklable."""
+
+    def __init__(self, num_classes: int, dim: int, slot: Tensor, covariance: bool) -> None:
+        self.shape = (num_classes, dim, slot, covariance)
+
+    def __call__(self, stacked: Tensor) -> Tensor:
+        """One vector (L,) from those of all processes or batches (P, L)."""
+        result = torch.zeros_like(stacked[0])
+        moments = unpack(result, *self.shape)
+        for row in stacked:
+            moments.merge(unpack(row, *self.shape))
+        return result
+
+
+def unpack(state: Tensor, num_classes: int, dim: int, slot: Tensor, covariance: bool) -> ClassMoments:
+    """Class moments as views of one vector: counts (K), means (K d), squares (K) and scatters (G d d)."""
+    k, d = num_classes, dim
+    slots = int(slot.max()) + 1
+    count, mean, squares, scatter = state.split([k, k * d, k, slots * d * d if covariance else 0])
+    kept = scatter.view(slots, d, d) if covariance else None
+    return ClassMoments(count, mean.view(k, d), squares, kept, slot.to(state.device))

@@ -1,4 +1,4 @@
-"""NC1: how small the scatter within classes is beside the scatter between them. 0 at collapse."""
+"""NC1 and its kin: variance within classes beside that between them, and how many directions both use."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import math
 
 import torch
 from torch import Tensor
+
+from equiangular.frames.checks import TILE_ENTRIES
+from equiangular.measures.collapse.nc2 import squared_distances
 
 # Share of the largest variance below which a direction is the rounding of features in single precision, squared.
 NOISE = 1e-12
@@ -20,15 +23,13 @@ def nc1_pinv(within: Tensor, means: Tensor, *, rank: int | None = None) -> Tenso
 
     M has rank K-1 at most, because centred means are dependent: at most K-1 eigenvalues are kept, and those above
     the rounding of the features, see :func:`between_basis`. A noise direction that slipped through would be divided by
-    almost nothing. For d < K the d x d matrix M^T M is decomposed instead.
+    almost nothing. For d < K the d x d matrix M^T M is decomposed instead. Returns a 0-dim tensor; NaN for fewer than
+    two classes, infinite where all means coincide and S_W is not 0.
 
     Args:
         within: S_W (d, d), within-class covariance, (1/N) sum_n (h_n - mu_y)(h_n - mu_y)^T.
         means: M (K, d), centred class means.
         rank: largest rank that M can have, K-1 by default; K for some classes seen from the mean of all.
-
-    Returns:
-        0-dim tensor; NaN for fewer than two classes, infinite where all means coincide and S_W is not 0.
 
     Example:
         >>> means = torch.eye(3, dtype=torch.float64) - 1 / 3
@@ -51,13 +52,6 @@ def between_basis(means: Tensor, *, rank: int | None = None) -> Tensor:
     Rows sqrt(lambda_i) u_i with lambda_i, u_i the eigenvalues and eigenvectors of M^T M, found through the smaller of
     M M^T and M^T M. Kept are K-1 at most, and of those the ones with lambda_i / lambda_1 above max(K, d) eps and above
     1e-12: features of single precision that lie in a subspace leave it by rounding.
-
-    Args:
-        means: M (K, d), centred class means.
-        rank: rows at most; K-1 by default.
-
-    Returns:
-        (r, d) with r <= min(K-1, d); no rows where all means coincide.
     """
     k, d = means.shape
     gram_side = k <= d
@@ -82,3 +76,109 @@ def nc1_quotient(within_trace: Tensor, means: Tensor) -> Tensor:
         0.045
     """
     return within_trace / means.square().sum(1).mean()
+
+
+def cdnv(variances: Tensor, means: Tensor) -> Tensor:
+    """Class-distance normalised variance: the mean over pairs i != j of (v_i + v_j) / (2 ||mu_i - mu_j||^2).
+
+    Tile by tile: nothing K x K is kept.
+
+    Args:
+        variances: v (K,), mean squared distance of a class's samples to its mean.
+        means: (K, d), class means, centred or not.
+
+    Returns:
+        0-dim tensor; NaN for fewer than two classes. Infinite where two means coincide, NaN if those two classes have
+        no variance either.
+
+    Example:
+        >>> round(float(cdnv(torch.tensor([0.02, 0.02]), torch.tensor([[1.0], [-1.0]]))), 4)
+        0.005
+
+    Source: Galanti, Gyoergy and Hutter 2022, ICLR.
+    """
+    k = means.shape[0]
+    if k < 2:
+        return means.new_tensor(math.nan)
+    total = means.new_tensor(0.0)
+    centred = means - means.mean(0)
+    step = max(1, TILE_ENTRIES // k)
+    for start in range(0, k, step):
+        rows = centred[start : start + step]
+        squares = squared_distances(rows, centred)
+        sums = variances[start : start + step, None] + variances
+        ratio = sums / (2 * squares)
+        own = torch.arange(rows.shape[0], device=means.device)
+        ratio[own, start + own] = 0
+        total += ratio.sum()
+    return total / (k * (k - 1))
+
+
+def variability_collapse_index(within: Tensor, means: Tensor, *, rank: int | None = None) -> Tensor:
+    """VCI = 1 - tr(S_T^+ S_B) / rank(S_B) with S_T = S_W + S_B: 0 at collapse, 1 where means coincide.
+
+    Invariant under any invertible linear map of the features, unlike NC1's quotient. With S_B = R^T R, R (r, d), it
+    equals tr((I + R S_W^-1 R^T)^-1) / r (Woodbury), and is computed so, by two Cholesky factorisations: near collapse
+    the definition is 1 less a number that rounds to 1. Where S_W is singular, directions with less than 1e-12 of the
+    largest total variance are rounding of the features and left out, and in the others S_W counts as the limit of a
+    tiny multiple of the identity added to it. Returns a 0-dim tensor; NaN for fewer than two classes or where all means
+    coincide.
+
+    Args:
+        within: S_W (d, d).
+        means: M (K, d), centred class means; S_B = M^T M / K.
+        rank: largest rank that M can have, see :func:`nc1_pinv`.
+
+    Example:
+        >>> means = torch.tensor([[1.0, 0.0], [-1.0, 0.0]], dtype=torch.float64)
+        >>> round(float(variability_collapse_index(0.25 * torch.eye(2, dtype=torch.float64), means)), 4)
+        0.2
+
+    Source: Xu and Liu, "Quantifying the variability collapse of neural networks", ICML 2023.
+    """
+    k = len(means)
+    if k < 2 or not bool(torch.isfinite(means).all()):
+        return means.new_tensor(math.nan)
+    rows = between_basis(means, rank=rank) / math.sqrt(k)
+    if not len(rows):
+        return means.new_tensor(math.nan)
+    trace = within.trace()
+    if not bool(trace > 0):
+        return means.new_tensor(0.0)
+    symmetric = (within + within.T) / 2
+    factor, failed = torch.linalg.cholesky_ex(symmetric)
+    smallest, total = factor.diagonal().square().min(), trace + rows.square().sum()
+    if bool(failed) or not bool(smallest > 100 * NOISE * total):  # perhaps singular: look at the eigenvalues
+        values, vectors = torch.linalg.eigh(symmetric + rows.T @ rows)
+        vectors = vectors[:, values > NOISE * values[-1]]
+        symmetric, rows = vectors.T @ symmetric @ vectors, rows @ vectors
+        unit, jitter, failed = torch.eye(len(symmetric)).to(symmetric), trace * torch.finfo(within.dtype).eps, True
+        while failed:
+            factor, failed = torch.linalg.cholesky_ex(symmetric + jitter * unit)
+            failed, jitter = bool(failed), 10 * jitter
+    solved = torch.linalg.solve_triangular(factor, rows.T, upper=False)
+    identity = torch.eye(len(rows)).to(within)
+    inner = torch.linalg.cholesky(identity + solved.T @ solved)
+    root: Tensor = torch.linalg.solve_triangular(inner, identity, upper=False)
+    return root.square().sum() / len(rows)
+
+
+def effective_rank(vectors: Tensor) -> Tensor:
+    """exp of the entropy of the normalised singular values: between 1 and the rank; K-1 for a centred simplex ETF.
+
+    Returns a 0-dim tensor; NaN for a zero matrix or one with NaN.
+
+    Args:
+        vectors: (K, d), such as centred class means.
+
+    Example:
+        >>> round(float(effective_rank(torch.eye(4) - 0.25)), 4)
+        3.0
+
+    Source: Roy and Vetterli, "The effective rank", EUSIPCO 2007.
+    """
+    if not bool(torch.isfinite(vectors).all()):
+        return vectors.new_tensor(math.nan)
+    values = torch.linalg.svdvals(vectors)
+    entropy: Tensor = torch.special.entr(values / values.sum()).sum()
+    return entropy.exp()

@@ -1,4 +1,7 @@
-"""NC2: whether class means are equally long and equally apart, the simplex ETF. 0 at collapse, all of them."""
+"""NC2: class means of one norm and of equal angles, all of a simplex ETF or some of its vertices; pairs of vectors.
+
+``means`` are centred class means M (K, d), ``weight`` classifier vectors W (K, d) of the same classes.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,35 @@ import torch
 from torch import Tensor
 
 from equiangular.frames.checks import TILE_ENTRIES, gram_tiles
-from equiangular.measures.collapse.means import directions
-from equiangular.measures.collapse.minority import mean_cosine
-from equiangular.measures.collapse.pairs import squared_distances
-from equiangular.measures.collapse.partial_etf import gram_error
+from equiangular.frames.nearest import etf_distance
+from equiangular.measures.collapse.moments import directions
+
+# Below this share of the squared norms the matrix product has lost too many digits.
+_CLOSE = 1e-4
+_CHUNK_ENTRIES = 2**22
+
+
+def squared_distances(rows: Tensor, points: Tensor) -> Tensor:
+    """||a - b||^2 for every a in rows and b in points.
+
+    ||a||^2 + ||b||^2 - 2 a.b is fast and, where it is not small, right to a relative error of about 1e4 eps; small ones
+    are computed again from a - b. Centre the points first.
+
+    Example:
+        >>> squared_distances(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+        tensor([[25.,  0.]])
+    """
+    scale = rows.square().sum(1)[:, None] + points.square().sum(1)
+    squares = torch.addmm(scale, rows, points.T, alpha=-2)
+    i, j = (squares <= _CLOSE * scale).nonzero(as_tuple=True)
+    step = max(1, _CHUNK_ENTRIES // max(1, rows.shape[1]))
+    for first, second in zip(i.split(step), j.split(step), strict=True):
+        squares[first, second] = (rows[first] - points[second]).square().sum(1)
+    return squares
 
 
 def equinorm(means: Tensor) -> Tensor:
     """std_c ||mu_c - mu_G|| / mean_c ||mu_c - mu_G||, population standard deviation.
-
-    Args:
-        means: (K, d), centred class means.
 
     Source: Papyan et al. 2020.
     """
@@ -30,7 +51,6 @@ def equiangular(means: Tensor, *, num_classes: int | None = None) -> dict[str, T
     """Statistics of the cosines of all pairs of centred class means, tile by tile.
 
     Args:
-        means: (K, d), centred class means.
         num_classes: K of the ETF to compare with, where ``means`` are some of its classes only.
 
     Returns:
@@ -62,7 +82,6 @@ def etf_error(means: Tensor, *, num_classes: int | None = None) -> Tensor:
     """|| G/||G||_F - (I - 11^T/K)/sqrt(K-1) ||_F with G = M M^T, tile by tile.
 
     Args:
-        means: M (K, d), centred class means.
         num_classes: K of the ETF, where ``means`` are some of its classes only: these rows and columns of
             I - 11^T/K, divided by their norm, are then the reference.
 
@@ -76,9 +95,6 @@ def log_distance_variance(means: Tensor) -> Tensor:
 
     It asks for equal distances without asking which, so it has a meaning for K > d + 1. 0 for an ETF; infinite where
     two means coincide.
-
-    Args:
-        means: (K, d), centred class means.
 
     Source: Wu and Papyan, "Linguistic Collapse", NeurIPS 2024; Liu et al. 2023 (hyperspherical uniformity).
     """
@@ -106,3 +122,80 @@ def _without(tile: Tensor, own: Tensor, start: int, value: float | Tensor) -> Te
     """The tile with the entries of a class with itself replaced, in place."""
     tile[own, start + own] = value
     return tile
+
+
+def gram_error(left: Tensor, right: Tensor, *, num_classes: int | None = None) -> Tensor:
+    """|| A/||A||_F - E/||E||_F ||_F with A = L R^T and E = I - 11^T/K (k x k), tile by tile.
+
+    E is, up to a factor, the Gram matrix of k of the K vertices of a simplex ETF; for k = K its norm is sqrt(K-1).
+    Returns a 0-dim tensor; NaN for fewer than two rows.
+
+    Args:
+        left: L (k, d).
+        right: R (k, d), rows of the same classes.
+        num_classes: K of the ETF, k by default.
+    """
+    k, d = left.shape
+    if k < 2:
+        return left.new_tensor(math.nan)
+    classes = num_classes or k
+    if d < k:  # tr(L^T L R^T R), without the k x k matrix
+        norm = ((left.T @ left) * (right.T @ right)).sum().clamp(min=0).sqrt()
+    else:
+        norm = torch.linalg.matrix_norm(left @ right.T)
+    reference = math.sqrt(k * (1 - 2 / classes + k / classes**2))
+    total = left.new_tensor(0.0)
+    step = max(1, TILE_ENTRIES // k)
+    for start in range(0, k, step):
+        error = left[start : start + step] @ right.T / norm + 1 / (classes * reference)
+        own = torch.arange(error.shape[0], device=left.device)
+        error[own, start + own] -= 1 / reference
+        total += error.square().sum()
+    return total.sqrt()
+
+
+def partial_etf_distance(vectors: Tensor, *, num_classes: int | None = None) -> Tensor:
+    """Root mean squared distance of directions to the nearest k of the K vertices of a simplex ETF (Procrustes).
+
+    With T (k, k) the symmetric root of their Gram matrix K/(K-1) (I - 11^T/K), such vertices are T Q, Q (k, d) with
+    orthonormal rows, and the nearest ones have Q = P R^T where T A = P diag(sigma) R^T (Schoenemann 1966). For k = K it
+    is :func:`equiangular.frames.etf_distance`.
+
+    Args:
+        vectors: A (k, d); rows are divided by their norms.
+        num_classes: K, k by default.
+
+    Returns:
+        0-dim tensor; NaN where there is no such ETF in d dimensions (k > d, or K > d + 1 for k = K), for fewer than two
+        rows, and where a row is zero.
+    """
+    k, d = vectors.shape
+    classes = num_classes or k
+    norms = torch.linalg.vector_norm(vectors, dim=1)
+    if k < 2 or k > (d if k < classes else d + 1) or not bool((norms > 0).all()):
+        return vectors.new_tensor(math.nan)
+    if k == classes:
+        return etf_distance(vectors).to(vectors.dtype)
+    unit = directions(vectors)
+    root = torch.eye(k, dtype=unit.dtype, device=unit.device) - (1 - math.sqrt(1 - k / classes)) / k
+    root *= math.sqrt(classes / (classes - 1))
+    left, _, right = torch.linalg.svd(root @ unit, full_matrices=False)
+    distance: Tensor = torch.linalg.vector_norm(unit - root @ (left @ right))
+    return distance / math.sqrt(k)
+
+
+def mean_cosine(vectors: Tensor) -> Tensor:
+    """Mean cosine over pairs of rows: near 1 where directions have merged, -1/(K-1) for an ETF; O(K d).
+
+    Taken over the class means, or the classifier vectors, of the rare classes it measures minority collapse. Returns a
+    0-dim tensor; NaN for fewer than two rows.
+
+    Args:
+        vectors: (K, d) unit rows (or zero rows, which count as orthogonal to all).
+
+    Source: Fang, He, Long and Su 2021, PNAS 118(43).
+    """
+    k = vectors.shape[0]
+    if k < 2:
+        return vectors.new_tensor(math.nan)
+    return (vectors.sum(0).square().sum() - vectors.square().sum()) / (k * (k - 1))

@@ -9,15 +9,17 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from equiangular.measures.collapse.cdnv import cdnv
-from equiangular.measures.collapse.means import GlobalMean, centred_means, directions, seen_classes
-from equiangular.measures.collapse.minority import mean_cosine
-from equiangular.measures.collapse.moments import ClassMoments
-from equiangular.measures.collapse.nc1 import nc1_pinv, nc1_quotient
-from equiangular.measures.collapse.nc2 import equiangular, equinorm, etf_error, log_distance_variance
+from equiangular.measures.collapse.moments import ClassMoments, GlobalMean, centred_means, directions, seen_classes
+from equiangular.measures.collapse.nc1 import cdnv, effective_rank, nc1_pinv, nc1_quotient, variability_collapse_index
+from equiangular.measures.collapse.nc2 import (
+    equiangular,
+    equinorm,
+    etf_error,
+    log_distance_variance,
+    mean_cosine,
+    partial_etf_distance,
+)
 from equiangular.measures.collapse.nc3 import alignment, gram_alignment, self_duality, uniform_duality
-from equiangular.measures.collapse.partial_etf import partial_etf_distance
-from equiangular.measures.collapse.spread import effective_rank, variability_collapse_index
 
 
 def collapse_measures(

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equiangular.data.stream import stream_batches
+from equiangular.data.split import stream_batches
 from equiangular.longtail.labels import ClassMembers
 from equiangular.training.augment import Augmentation, Mixing, take_draws
 from equiangular.training.config.budget import Budget, sampler_alpha

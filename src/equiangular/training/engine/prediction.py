@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, distributed
 
 from equiangular._validate import check_choice
-from equiangular.data.split import as_float
-from equiangular.data.stream import stream_batches
+from equiangular.data.split import as_float, stream_batches
 from equiangular.training.config.draws import even_parts
 from equiangular.training.model.task import Task
 

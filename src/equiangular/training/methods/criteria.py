@@ -14,11 +14,9 @@ from equiangular.losses import (
     soft_target_cross_entropy,
     vector_scaling_loss,
 )
-from equiangular.losses.arb import arb_loss
-from equiangular.losses.class_balanced import class_balanced_loss
+from equiangular.losses.class_balanced import class_balanced_loss, focal_loss
 from equiangular.losses.dot_regression import Balance
-from equiangular.losses.focal import focal_loss
-from equiangular.losses.label_aware_smoothing import label_aware_smoothing_loss
+from equiangular.losses.label_aware_smoothing import arb_loss, label_aware_smoothing_loss
 from equiangular.losses.ldam import deferred_class_weights, ldam_loss
 from equiangular.training.methods.base import Context
 

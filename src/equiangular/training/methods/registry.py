@@ -9,7 +9,7 @@ from typing import Any
 
 from equiangular._renamed import warn_renamed
 from equiangular._validate import check_choice
-from equiangular.heads.recommended import SIMILAR
+from equiangular.heads.registry import SIMILAR
 from equiangular.training.methods import criteria
 from equiangular.training.methods.base import RECOMMENDED, Criterion, Method, TwoStageMethod
 from equiangular.training.methods.retraining import (

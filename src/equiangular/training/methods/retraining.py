@@ -12,7 +12,7 @@ from torch import Tensor
 from equiangular._random import isolated_rng
 from equiangular._validate import check_features, check_labels, check_positive
 from equiangular.heads import Head
-from equiangular.posthoc.tau_norm import choose_tau, tau_normalized_weight
+from equiangular.posthoc.prior import choose_tau, tau_normalized_weight
 from equiangular.training.config.budget import Budget, learning_rate_factor
 from equiangular.training.config.draws import batch_bounds, epoch_generator
 from equiangular.training.methods import criteria

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from equiangular._extras import require
 from equiangular._files import prepare_folder, write_atomically, write_json
-from equiangular.heads.describe import build_described, describe_head
+from equiangular.heads.registry import build_described, describe_head
 from equiangular.models import make_backbone
 from equiangular.training.methods import get_method
 from equiangular.training.model.info import ModelInfo

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from equiangular._validate import check_class_counts, check_features
 from equiangular.longtail import class_groups
-from equiangular.measures.accuracy import balanced_accuracy, class_rates, group_accuracy
-from equiangular.measures.calibration import ece_from_bins
+from equiangular.measures.accuracy import balanced_accuracy, class_rates, ece_from_bins, group_accuracy
 from equiangular.measures.streaming import CalibrationError, ShotAccuracy
 
 

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from equiangular._validate import NonFiniteError
 from equiangular.data import Dataset, load_dataset
-from equiangular.data.split import Split, as_float, make_split
-from equiangular.data.stream import stream_batches
+from equiangular.data.split import Split, as_float, make_split, stream_batches
 from equiangular.measures.collapse import ClassMoments
 from equiangular.training.config.budget import sampler_alpha
 from equiangular.training.config.options import DataOptions, Hardware, Trial

@@ -1,0 +1,142 @@
+"""Functions of features and logits without a head: normalisation, scale, some of the classes; the learned map."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from equiangular._autocast import autocast_is_on
+from equiangular._validate import check_labels, check_num_classes
+
+
+def unit_normalize(x: Tensor, eps: float | None = None) -> Tensor:
+    """Scale every vector along the last axis to norm 1: x / ||x||.
+
+    A vector whose norm is not above ``eps`` has no direction: the result is zero there and so, exactly, is the
+    gradient. (Dividing by max(||x||, eps) instead would multiply the gradient at zero by 1 / eps.) The norm is
+    accumulated in float32 for float16 and bfloat16; under autocast the result stays in float32. Returns (..., d) in the
+    dtype of ``x``.
+
+    Args:
+        x: (..., d) floating point.
+        eps: the norm up to which a vector counts as zero; by default 1e-12, or the smallest normal number of the
+            dtype (6e-5 for float16) if that is larger, so that the gradient fits into the dtype.
+
+    Example:
+        >>> unit_normalize(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+        tensor([[0.6000, 0.8000],
+                [0.0000, 0.0000]])
+    """
+    limit = max(1e-12, torch.finfo(x.dtype).tiny) if eps is None else eps
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    square = wide.square().sum(-1, keepdim=True)
+    has_direction = square > limit**2
+    inverse = torch.where(has_direction, torch.where(has_direction, square, 1.0).rsqrt(), 0.0)
+    result = wide * inverse
+    return result if autocast_is_on(x) else result.to(x.dtype)
+
+
+# The probability that the default scale makes reachable.
+DEFAULT_PROBABILITY = 0.999
+
+
+def scale_for_probability(probability: float, num_classes: int) -> float:
+    """The scale at which a feature lying on its simplex ETF vertex gets a given class probability.
+
+    There the logits are s for the class and -s/(K-1) for the others, a gap of s K/(K-1), so that
+    p = 1 / (1 + (K-1) exp(-s K/(K-1))) and
+
+        s = (K-1)/K log( (K-1) p / (1-p) ).
+
+    No feature can reach more. At s = 1 that is p = 0.25, 0.027 and 0.003 for K = 10, 100 and 1000: cross-entropy
+    cannot fall, and confidence and calibration error mean nothing. Heads that normalise take p = 0.999 by default:
+    s = 8.2, 11.4 and 13.8.
+
+    Args:
+        probability: p, strictly between 1/K and 1.
+        num_classes: K.
+
+    Raises:
+        ValueError: ``probability`` is not between 1/K, which scale 0 gives, and 1, which no scale gives.
+
+    Example:
+        >>> round(scale_for_probability(0.999, 10), 2)
+        8.19
+    """
+    num_classes = check_num_classes(num_classes)
+    if not isinstance(probability, (int, float)) or not 1 / num_classes < probability < 1:
+        raise ValueError(
+            f"probability must lie strictly between 1/K = {1 / num_classes:.4g} (scale 0) and 1 (infinite scale), "
+            f"got {probability!r}."
+        )
+    odds = (num_classes - 1) * probability / (1 - probability)
+    return (num_classes - 1) / num_classes * math.log(odds)
+
+
+def restrict_logits(logits: Tensor, classes: Tensor | Sequence[int]) -> Tensor:
+    """Logits with -inf for every class outside ``classes``.
+
+    Their argmax is the best of these classes under its own label, and their softmax is the model's distribution given
+    that the class is one of them: p_k / sum_{j in classes} p_j. Returns (..., K) in the dtype of ``logits``.
+
+    Args:
+        logits: (..., K) floating point.
+        classes: (C,) class indices in [0, K), or a (K,) bool mask.
+
+    Raises:
+        ValueError: no class, an index out of range, or a mask of another length.
+
+    Example:
+        >>> restrict_logits(torch.tensor([[3.0, 1.0, 2.0]]), [1, 2])
+        tensor([[-inf, 1., 2.]])
+    """
+    k = logits.shape[-1]
+    chosen = torch.as_tensor(classes, device=logits.device)
+    if chosen.dtype == torch.bool:
+        if tuple(chosen.shape) != (k,):
+            raise ValueError(f"a mask of classes must have shape ({k},), got {tuple(chosen.shape)}.")
+        chosen = chosen.nonzero().flatten()
+    if not chosen.numel():
+        raise ValueError(f"classes is empty; name at least one of the {k} classes.")
+    outside = torch.ones(k, dtype=torch.bool, device=logits.device)
+    outside[check_labels(chosen, k, name="classes")] = False
+    return logits.masked_fill(outside, -torch.inf)
+
+
+Projection = Literal["linear", "mlp"]
+PROJECTIONS: tuple[Projection, ...] = get_args(Projection)
+
+
+def make_projection(
+    kind: Projection, in_features: int, dim: int, *, generator: torch.Generator, like: Tensor
+) -> nn.Module:
+    """``"linear"``: one affine map; ``"mlp"``: affine, ReLU, affine, with a hidden layer of width ``in_features``."""
+    if kind == "linear":
+        return _linear(in_features, dim, generator, like)
+    first = _linear(in_features, in_features, generator, like)
+    return nn.Sequential(first, nn.ReLU(), _linear(in_features, dim, generator, like))
+
+
+def linear_init(rows: int, columns: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """PyTorch's default initial weight (rows, columns) and bias (rows,) of a linear layer, float64 on the CPU.
+
+    Both are uniform on [-1/sqrt(columns), 1/sqrt(columns)].
+    """
+    bound = columns**-0.5
+    weight = torch.rand(rows, columns, generator=generator, dtype=torch.float64)
+    bias = torch.rand(rows, generator=generator, dtype=torch.float64)
+    return (2 * weight - 1) * bound, (2 * bias - 1) * bound
+
+
+def _linear(in_features: int, out_features: int, generator: torch.Generator, like: Tensor) -> nn.Linear:
+    layer: nn.Linear = skip_init(nn.Linear, in_features, out_features, device=like.device, dtype=like.dtype)
+    weight, bias = linear_init(out_features, in_features, generator)
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        layer.bias.copy_(bias)
+    return layer
