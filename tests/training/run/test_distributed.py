@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.training import distributed_cases
+from tests.training.run import distributed_cases
 from torch import nn
 
 from equiangular.training import TrainConfig, load_model, train

@@ -4,7 +4,8 @@ import math
 
 import pytest
 import torch
-from equiangular.training.methods.second_stage import StoredFeatures, TwoStageMethod
+
+from equiangular.training.methods import StoredFeatures, TwoStageMethod
 
 FEATURES, LABELS = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 1, 2, 0])
 

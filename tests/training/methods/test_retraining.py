@@ -1,16 +1,26 @@
-"""Classifier retraining: balanced batches, nothing but the head is trained, the same seed gives the same head."""
+"""Second stages: balanced batches, nothing but the head is trained, the same seed gives the same head."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-from equiangular.training.methods.crt import class_balanced_indices, retrain_classifier
-from equiangular.training.methods.second_stage import StoredFeatures
+from hypothesis import given
+from hypothesis import strategies as st
 
 from equiangular.heads import ETFHead, LinearHead
+from equiangular.posthoc.tau_norm import choose_tau
 from equiangular.training import Budget
-from equiangular.training.methods import crt, get_method
+from equiangular.training.methods import StoredFeatures, get_method
+from equiangular.training.methods.retraining import (
+    class_balanced_indices,
+    max_norm_,
+    reinitialized,
+    retrain_classifier,
+)
+
+CRT, SMOOTH = get_method("linear-crt"), get_method("linear-crt-las")
+TAU, BALANCED = get_method("linear-tau-norm"), get_method("linear-wb")
 
 GENERATOR = torch.Generator().manual_seed(0)
 LABELS = torch.repeat_interleave(torch.tensor([2, 0, 3]), torch.tensor([90, 9, 1]))  # class 1 has no samples
@@ -87,15 +97,14 @@ def test_balanced_classes_lift_the_balanced_accuracy():
 
 
 def test_the_second_stage_starts_from_a_new_classifier(toy):
-    (method,) = crt.METHODS
-    assert (method.name, method.training_name) == ("linear-crt", "linear-ce")
+    assert (CRT.name, CRT.training_name) == ("linear-crt", "linear-ce")
     _, task = toy.train(get_method("linear-ce"), steps=5)
     features = task.backbone(toy.inputs).detach()
     trained = task.head.weight.detach().clone()
-    head = method.second_stage(task.head, StoredFeatures(features, toy.labels), 0)
+    head = CRT.second_stage(task.head, StoredFeatures(features, toy.labels), 0)
     assert torch.equal(task.head.weight, trained)
-    fresh = method.build_head(12, 4, seed=0)
-    assert torch.equal(crt.reinitialized(task.head).weight, fresh.weight)
+    fresh = CRT.build_head(12, 4, seed=0)
+    assert torch.equal(reinitialized(task.head).weight, fresh.weight)
     expected = retrain_classifier(features, toy.labels, fresh, seed=0)
     assert torch.equal(head.weight, expected.weight)
     assert balanced_accuracy(head, features, toy.labels) >= balanced_accuracy(task.head, features, toy.labels)
@@ -123,3 +132,86 @@ def test_a_loss_that_is_not_finite_is_named(toy):
     budget = Budget(epochs=1, batch_size=128)
     with pytest.raises(ValueError, match=r"the loss of the retraining became .* in epoch 0\. Lower its learning rate"):
         retrain_classifier(toy.inputs, toy.labels, LinearHead(6, 4), seed=0, criterion=criterion, budget=budget)
+
+
+def test_two_stages_share_the_training_of_cross_entropy_and_smooth_in_the_second(toy):
+    assert (SMOOTH.name, SMOOTH.training_name) == ("linear-crt-las", "linear-ce")
+    _, task = toy.train(get_method("linear-ce"), steps=5)
+    features = task.backbone(toy.inputs).detach()
+    head = SMOOTH.second_stage(task.head, StoredFeatures(features, toy.labels), 3)
+    fresh = SMOOTH.build_head(12, 4, seed=0)
+    smoothed = retrain_classifier(features, toy.labels, fresh, seed=3, criterion=get_method("linear-las").criterion)
+    assert torch.equal(head.weight, smoothed.weight)
+    plain = retrain_classifier(features, toy.labels, fresh, seed=3)
+    confidence = [h(features).softmax(1).max(1).values[:40].mean().item() for h in (head, plain)]
+    assert confidence[0] < confidence[1]  # the largest class is smoothed by 0.3
+
+
+def test_tau_norm_shares_the_training_of_cross_entropy():
+    assert (TAU.name, TAU.head, TAU.training_name) == ("linear-tau-norm", "linear", "linear-ce")
+    assert TAU.criterion is get_method("linear-ce").criterion
+
+
+def test_tau_norm_changes_norms_by_the_chosen_tau_and_drops_the_bias(toy, held_out):
+    losses, task = toy.train(TAU, steps=30)
+    assert losses[-1] < losses[0]
+    weight = task.head.weight.detach().clone()
+    features, other = task.backbone(toy.inputs).detach(), task.backbone(held_out.inputs).detach()
+    stored = StoredFeatures(features, toy.labels, other, held_out.labels)
+    head = TAU.second_stage(task.head, stored, 0)
+    tau = choose_tau(other, held_out.labels, weight)
+    norms = weight.norm(dim=1)
+    torch.testing.assert_close(head.weight.detach(), weight / norms[:, None] ** tau)
+    assert torch.equal(head.bias, torch.zeros(4))
+    assert torch.equal(task.head.weight, weight)
+    assert bool(task.head.bias.any())
+    again = TAU.second_stage(task.head, stored, 5)
+    assert torch.equal(again.weight, head.weight)
+
+
+def test_tau_norm_without_held_out_data_says_what_to_do(toy):
+    task = toy.task(TAU)
+    with pytest.raises(ValueError, match=r"held-out training data, got none\. Hold a part"):
+        TAU.second_stage(task.head, StoredFeatures(task.backbone(toy.inputs).detach(), toy.labels), 0)
+
+
+@given(seed=st.integers(0, 1000), radius=st.floats(0.1, 5))
+def test_the_projection_of_weight_balancing_is_the_nearest_point_of_the_ball(seed, radius):
+    weight = torch.randn(6, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    before = weight.clone()
+    assert max_norm_(weight, radius) is weight
+    for row, old in zip(weight, before, strict=True):
+        norm = float(old.norm())
+        torch.testing.assert_close(row, old if norm <= radius else old * (radius / norm))
+    assert torch.equal(max_norm_(weight.clone(), radius * (1 + 1e-12)), weight)
+
+
+def test_a_zero_row_stays_and_bad_input_is_named():
+    assert max_norm_(torch.zeros(2, 3), 1.0).tolist() == [[0.0] * 3] * 2
+    with pytest.raises(ValueError, match="radius must be a finite number above 0, got 0"):
+        max_norm_(torch.ones(2, 3), 0.0)
+    with pytest.raises(ValueError, match="weight has NaN"):
+        max_norm_(torch.full((2, 3), math.nan), 1.0)
+
+
+def test_weight_balancing_learns_under_its_own_weight_decay(check_learns):
+    assert (BALANCED.name, BALANCED.training_name) == ("linear-wb", "linear-wb")
+    check_learns(BALANCED)
+    assert Budget().with_changes(**BALANCED.budget_changes).weight_decay == 5e-3
+
+
+def test_weight_balancing_goes_on_from_the_trained_classifier_inside_the_ball(toy):
+    _, task = toy.train(BALANCED, steps=40)
+    features = task.backbone(toy.inputs).detach()
+    trained = task.head.weight.detach().clone()
+    norms = trained.norm(dim=1)
+    radius = float(norms.min() + 0.1 * (norms.max() - norms.min()))
+    stored = StoredFeatures(features, toy.labels)
+    head = BALANCED.second_stage(task.head, stored, 0)
+    after = head.weight.detach().norm(dim=1)
+    assert float(after.max()) <= radius * (1 + 1e-6)
+    assert float(after.max() / after.min()) < float(norms.max() / norms.min())
+    cosines = torch.cosine_similarity(head.weight.detach(), trained)
+    assert float(cosines.min()) > 0.5
+    assert torch.equal(BALANCED.second_stage(task.head, stored, 0).weight, head.weight)
+    assert torch.equal(task.head.weight, trained)
