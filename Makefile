@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 
-.PHONY: help demo test test-fast lint clean
+.PHONY: help demo test test-fast test-oldest lint clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -28,16 +28,20 @@ demo: $(VENV)/.demo  ## do you need a learnable classifier? Answered on real han
 	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --target .vision timm 'torchvision==0.28.*'
 	@touch $@
 
-test: $(VENV)/.dev .vision/.done  ## everything: lint, then all tests (slow ones too)
-	$(BIN)/ruff check .
+test: lint .vision/.done  ## everything: lint, then all tests (slow ones too)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 	OMP_NUM_THREADS=1 PYTHONPATH=.vision $(BIN)/python -m pytest -n $(JOBS) tests/vision
 
 test-fast: $(VENV)/.dev  ## the tests without the slow ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow"
 
-lint: $(VENV)/.dev  ## ruff
+test-oldest:  ## the core on the oldest PyTorch that is supported, where a CPU build of it is to be had
+	PYTHON=$(PYTHON) JOBS=$(JOBS) dev/oldest_torch.sh
+
+lint: $(VENV)/.dev  ## ruff (rules, form) and mypy --strict with the numbers of dev/mypy_ratchet.json
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python dev/ratchet.py
 
 clean:  ## remove the environment, caches and runs
-	rm -rf $(VENV) .vision runs .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-oldest .vision runs .pytest_cache .ruff_cache .mypy_cache

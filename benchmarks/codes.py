@@ -5,10 +5,10 @@
 Two tables:
 
 - ``known_optima``: the optimiser, which never looks at the table of closed forms, against proved optima: the largest
-  cosine it reaches less the optimum, for the restarts that ``best_frame`` would give it at most.
+  cosine it reaches less the optimum, for the restarts that ``spread_frame`` would give it at most.
 - ``large``: (1000, 512), (10000, 512) and (100000, 512). ``random``: Gaussian directions, the baseline;
   ``optimised``: ``spherical_code``, the number of steps as given - for 100,000 classes it is the stochastic method,
-  which looks at few of the pairs; ``best``: what ``best_frame`` returns the first time, with the construction it took.
+  which looks at few of the pairs; ``spread``: what ``spread_frame`` returns the first time, and what it took.
 
 Every case runs in a process of its own, one thread. ``seconds`` is the time to build; ``cpu_seconds`` the processor
 time of the same, which is the figure to read on a busy machine; ``peak_mib`` the peak resident memory of the process
@@ -34,12 +34,11 @@ import torch
 
 from equiangular._files import write_json
 from equiangular._provenance import provenance
-from equiangular.frames.best import best_frame
-from equiangular.frames.bounds import rankin_bound, welch_bound
+from equiangular.frames.bounds import levenshtein_bound, rankin_bound, welch_bound
 from equiangular.frames.code_objectives import cosine_range
 from equiangular.frames.known_codes import KNOWN_CODES
-from equiangular.frames.levenshtein import levenshtein_bound
 from equiangular.frames.spherical_code import spherical_code
+from equiangular.frames.spread import explain_frame, spread_frame
 
 OUTPUT = Path(__file__).parent / "results" / "codes.json"
 TAMMES = {13: 57.1367031, 14: 55.6705700}  # degrees, proved by Musin and Tarasov 2012 and 2015
@@ -89,13 +88,13 @@ def large_case(method: str, num_classes: int, dim: int, steps: int) -> dict[str,
         result["steps"] = steps
     else:
         folder = tempfile.mkdtemp()
-        weight = best_frame(num_classes, dim, cache=folder, progress=show)
+        weight = spread_frame(num_classes, dim, cache=folder, progress=show)
     result["seconds"] = time.perf_counter() - started
     result["cpu_seconds"] = time.process_time() - processor
     result["peak_mib"] = peak_mib() - before
     result["frame_mib"] = weight.numel() * weight.element_size() / 2**20
-    if method == "best":  # a second call, which reads the cache, to be told what was built
-        report = best_frame(num_classes, dim, cache=folder, explain=True)[1]
+    if method == "spread":  # a second call, which reads the cache, to be told what was built
+        report = explain_frame(num_classes, dim, cache=folder)
         shutil.rmtree(folder)
         names = ("construction", "optimal", "max_cosine", "min_cosine", "coherence", "pairs_measured", "bounds")
         return result | {name: report[name] for name in names}
@@ -145,7 +144,7 @@ def main() -> None:
         print(f"({k}, {d}): optimum {optimum:.6f}, error {row['error']:.1e}, restarts {row['restarts']}", flush=True)
         write_json(arguments.output, results)
     for sizes in [] if arguments.skip_large else LARGE:
-        for method in ("random", "optimised", "best"):
+        for method in ("random", "optimised", "spread"):
             row = in_its_own_process({"method": method, **sizes})
             results["large"].append(row)
             print(

@@ -117,13 +117,7 @@ def main() -> None:
                 runs.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
                 spent += runs[-1]["seconds"]
         best = {side: min(runs, key=lambda r: r["seconds"]) for side, runs in sides.items()}
-        row = {
-            "samples": size[0],
-            "classes": size[1],
-            "dim": size[2],
-            "runs": len(sides["two"]),
-            **best,
-        }
+        row = {"samples": size[0], "classes": size[1], "dim": size[2], "runs": len(sides["two"]), **best}
         for side in ("same", "all"):
             row[f"speed_ratio_{side}"] = best["two"]["seconds"] / best[side]["seconds"]
             row[f"memory_ratio_{side}"] = best["two"]["peak_mib"] / max(1.0, best[side]["peak_mib"])

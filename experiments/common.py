@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from equiangular.data import Dataset
-from equiangular.records import TrialRecord
+from equiangular.records import Estimate, TrialRecord
+from equiangular.report.table import format_cell
 from equiangular.training import Budget, Method, Trial, run_trial
 
 HERE = Path(__file__).parent
@@ -45,3 +46,9 @@ def flat(record: TrialRecord) -> dict[str, Any]:
     if not record.diverged:
         del kept["diverged"]
     return {**kept, "balanced_accuracy": None, **record.scores}
+
+
+def cell_text(cell: dict[str, Any], key: str) -> str:
+    """A mean and its interval, as the results of studies have them, as text."""
+    mean, half = (float("nan") if cell[name] is None else cell[name] for name in ("mean", "ci95"))
+    return format_cell(Estimate(mean, half, []), key)

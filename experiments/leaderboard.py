@@ -14,17 +14,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from equiangular._files import read_json, write_json, write_text
-from equiangular.report.table import format_cell
-from experiments.common import HERE, command_parser
+from equiangular.records import Comparison, from_json
+from experiments.common import HERE, cell_text, command_parser
 from experiments.report.across import Grid
 from experiments.studies.across import contrasts
+from experiments.studies.cells import Cell
 from experiments.studies.compact import compact, read_studies
 from experiments.studies.data_sets import cut_name, data_sets
 
 TOP = 12
 COLUMNS = (("accuracy", "accuracy"), ("few", "few-shot"), ("ece", "ECE"))
 ROLES = {  # of the cells that a contrast names
-    ("validation", "fixed"): "best fixed, by validation",
+    ("bare", "fixed"): "best fixed, by validation",
+    ("validation", "fixed"): "best fixed or mapped, by validation",
     ("validation", "learnable"): "best learnable, by validation",
     ("test", "learnable"): "best learnable, by test",
     ("linear", "learnable"): "learnable linear + CE",
@@ -62,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def leaderboard(folder: Path) -> str:
     """The whole text from the results in a folder."""
-    sections = [comparison_section(read_json(path)) for path in sorted(folder.glob("*.json"))]
+    sections = [comparison_section(from_json(Comparison, read_json(path))) for path in sorted(folder.glob("*.json"))]
     files = sorted(folder.glob("studies/*.json"))
     studies = read_studies(files) if files else []
     kept = {(one["study"], one["imbalance"]) for one in data_sets(studies)[0]} if studies else set()
@@ -90,16 +92,18 @@ def study_section(results: dict, part: dict) -> str:
     return section(cut_name(study["data"], part["imbalance"]), protocol, rows, results["provenance"])
 
 
-def comparison_section(results: dict) -> str:
-    config, answer = results["config"], results["answer"]
-    notes = {
-        answer["best_fixed"]: "best fixed, by test",
-        answer["best_learnable"]: "best learnable, by test",
-        "linear-ce": "learnable linear + CE",
+def comparison_section(results: Comparison) -> str:
+    config, answer = results.config, results.answer
+    notes = {"linear-ce": "learnable linear + CE"}
+    if answer is not None and answer.fixed and answer.learned:
+        notes |= {answer.fixed: "fixed, by validation", answer.learned: "learned, by validation"}
+    protocol = ["`equiangular compare`", *backbone_of(results.backbone, config), *budget_of(config)]
+    name = cut_name(results.data.name, config["imbalance"]) + ": the comparison of the README"
+    table = {
+        row.method: {"label": row.label, "kind": row.kind, "n": row.n, **{k: vars(m) for k, m in row.measures.items()}}
+        for row in results.rows
     }
-    protocol = ["`equiangular compare`", *backbone_of(results["backbone"], config), *budget_of(config["budget"])]
-    name = cut_name(config["data"], config["imbalance"]) + ": the comparison of the README"
-    return section(name, protocol, list(ranked(results["table"], notes)), results["provenance"])
+    return section(name, protocol, list(ranked(table, notes)), results.provenance)
 
 
 def ranked(table: dict, notes: dict[str, str]) -> Iterator[tuple[str, ...]]:
@@ -108,10 +112,10 @@ def ranked(table: dict, notes: dict[str, str]) -> Iterator[tuple[str, ...]]:
     order = sorted(finished, key=lambda name: (-finished[name]["balanced_accuracy"]["mean"], name))
     for place, name in enumerate(order, 1):
         row = finished[name]
-        scores = (format_cell(row[key], key) for key in ("balanced_accuracy", *(key for key, _ in COLUMNS)))
+        scores = (cell_text(row[key], key) for key in ("balanced_accuracy", *(key for key, _ in COLUMNS)))
         seconds = row.get("seconds", {}).get("mean")
         facts = (str(row["n"]), "-" if seconds is None else f"{seconds:.1f}")
-        kind = "fixed" if row["fixed"] else "learned"
+        kind = row.get("kind") or Cell.parse(name).kind
         yield (str(place), row["label"], kind, *scores, *facts, notes.get(name, ""))
 
 

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_positive
-from equiangular.longtail.class_members import ClassMembers
-from equiangular.training.augment.draws import MixDraws
-from equiangular.training.augment.mixing import KINDS
+from equiangular.longtail.labels import ClassMembers
+from equiangular.training.augment.mixing import KINDS, MixDraws
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,118 @@ def test_a_package_imports_only_those_above_it(package: str) -> None:
         if (below := imported_packages(path) - allowed)
     }
     assert not wrong
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the library by its dotted name."""
+    names = {}
+    for path in SOURCE.rglob("*.py"):
+        parts = ("equiangular", *path.relative_to(SOURCE).with_suffix("").parts)
+        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return names
+
+
+def imported_modules(path: Path, known: dict[str, Path]) -> set[str]:
+    """Modules of ours that a file imports, inside functions too; what only a type checker sees does not count."""
+    found: set[str] = set()
+
+    def look(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for other in node.orelse:
+                look(other)
+            return
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom) and node.module in known:
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            found.update(name if name in known else node.module for name in names)
+        for child in ast.iter_child_nodes(node):
+            look(child)
+
+    look(ast.parse(path.read_text(encoding="utf-8")))
+    return found
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    known = modules()
+    graph = {name: imported_modules(path, known) - {name, "equiangular"} for name, path in known.items()}
+    done: set[str] = set()
+    circles: list[list[str]] = []
+
+    def visit(name: str, way: list[str]) -> None:
+        if name in way:
+            circles.append([*way[way.index(name) :], name])
+            return
+        if name in done:
+            return
+        for other in sorted(graph[name]):
+            visit(other, [*way, name])
+        done.add(name)
+
+    for name in sorted(graph):
+        visit(name, [])
+    assert not circles
+
+
+ROOMS = ("run", "engine", "model", "methods", "augment", "config")
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_rooms_of_training_import_rightwards_only(room: str) -> None:
+    allowed = set(ROOMS[ROOMS.index(room) :]) - ({"config"} if room == "augment" else set())
+    known = modules()
+    wrong = {
+        name: others
+        for name, path in known.items()
+        if name.startswith(f"equiangular.training.{room}")
+        and (others := {o for o in imported_modules(path, known) if o.startswith("equiangular.training.")})
+        and (others := {o for o in others if o.split(".")[2] not in allowed})
+    }
+    assert not wrong
+
+
+def test_reports_read_records_and_compute_nothing() -> None:
+    known = modules()
+    private = ("equiangular._files", "equiangular._extras", "equiangular._checks")
+    allowed = ("equiangular.report", "equiangular.records", *private)
+    wrong = {
+        name: others
+        for name, path in known.items()
+        if name.startswith("equiangular.report")
+        and (others := {o for o in imported_modules(path, known) if not o.startswith(allowed)})
+    }
+    assert not wrong
+    text = "".join(path.read_text(encoding="utf-8") for path in (SOURCE / "report").glob("*.py"))
+    assert not re.search(r"^\s*(import|from) (torch|numpy|scipy)", text, flags=re.MULTILINE)
+
+
+def test_a_run_reaches_its_step_through_few_files(tmp_path: Path) -> None:
+    """Files of ours on the call stack from the command line to the criterion of the first step: at most 12."""
+    code = f"""
+import sys
+from pathlib import Path
+passed = []
+def watch(frame, event, argument):
+    if event == "call" and frame.f_code.co_filename.endswith("criteria.py"):
+        steps = 0
+        while frame is not None:
+            steps += frame.f_code.co_name == "_take_step"
+            if "/src/equiangular/" in frame.f_code.co_filename:
+                passed.append(frame.f_code.co_filename)
+            frame = frame.f_back
+        if steps:
+            sys.setprofile(None)
+        else:
+            passed.clear()
+from equiangular.cli import main
+sys.setprofile(watch)
+try:
+    main(["train", "digits", "--epochs", "1", "-q", "-o", {str(tmp_path / "run")!r}])
+except SystemExit as end:
+    assert not end.code
+print(len(set(passed)), [Path(name).name for name in dict.fromkeys(passed)])
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    number, files = run.stdout.strip().splitlines()[-1].split(" ", 1)
+    assert files.startswith("['criteria.py', 'task.py', 'loop.py', ")
+    assert int(number) <= 12, files

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import equiangular
+import equiangular.training
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,7 +23,9 @@ def test_every_public_name_resolves() -> None:
 
 
 def test_every_subpackage_is_reached_by_its_name() -> None:
-    for name in equiangular._SUBPACKAGES:
+    names = {path.parent.name for path in Path(equiangular.__file__).parent.glob("*/__init__.py")} - {"cli", "report"}
+    assert set(dir(equiangular)) == names | set(equiangular.__all__)
+    for name in names:
         assert getattr(equiangular, name).__name__ == f"equiangular.{name}"
 
 

@@ -19,8 +19,7 @@ import torch
 from equiangular._files import read_json, write_json
 from equiangular._provenance import provenance
 from equiangular.data import load_dataset
-from equiangular.report.collapse import as_series, write_collapse_page
-from equiangular.report.collapse_figures import side_by_side_figure
+from equiangular.report.collapse import as_series, side_by_side_figure, write_collapse_page
 from equiangular.report.figure import save_figure
 from equiangular.training import Budget, Split, build_task, fit, get_method, make_split
 from equiangular.training.run.collapse import collapse_of

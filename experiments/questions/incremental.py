@@ -318,7 +318,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     for kind, methods in METHODS.items():
         if any(method not in results["tuning"] for method in methods):
-
             tried: dict[str, list] = {method: [] for method in methods}
 
             def choose(method: str, attempt: Callable, tried: dict[str, list] = tried) -> dict[str, float]:

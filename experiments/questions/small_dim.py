@@ -3,10 +3,10 @@
     EQUIANGULAR_DATA=DIR python -m experiments questions small-dim [letter cifar100_lt50] [--seeds N] [--output FILE]
 
 - ``letter``: K = 26 classes of 16 numbers each, an MLP 16-128-8, so d = 8 and K > 2d. Cross-entropy.
-- ``cifar100_lt50``: K = 100 at imbalance 50, images of 16 x 16, ResNet-8, d = 64: d+1 < K <= 2d, where ``best_frame``
+- ``cifar100_lt50``: K = 100 at imbalance 50, images of 16 x 16, ResNet-8, d = 64: d+1 < K <= 2d, where ``spread_frame``
   is the orthoplex for both of its objectives, so that it is trained once. Logit-adjusted cross-entropy.
 
-Heads: ``best_frame`` by either objective, frozen random directions, a learned cosine and a learned linear classifier,
+Heads: ``spread_frame`` by either objective, frozen random directions, a learned cosine and a learned linear classifier,
 and a simplex ETF behind a learned linear map to K - 1 dimensions. They have BatchNorm and unit features, all but the
 linear one, as such a classifier is, and "any norm": the frame fixed, the features not normalised. The only thing tuned
 is the scale of the logits, on a grid as long for every head: mean balanced accuracy on a fifth of the training data
@@ -15,7 +15,7 @@ data at its scale and looks at the test part once, after the last epoch. Run r o
 backbone and the same order of samples; a fixed head's frame is drawn anew from r. No augmentation. SGD, one thread.
 
 Every run is written when it is done; the same command goes on from there. Paired t-tests, Holm's correction over the
-heads, of each head against ``best_frame(max_cosine)``.
+heads, of each head against ``spread_frame(max_cosine)``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from equiangular._provenance import provenance
 from equiangular._random import isolated_rng
 from equiangular._validate import check_choice
 from equiangular.data import load_dataset
-from equiangular.frames.best import best_frame
+from equiangular.frames.spread import spread_frame
 from equiangular.longtail import holdout_indices
 from equiangular.measures import balanced_accuracy, holm, mean_ci, paired_comparison, per_class_accuracy
 from equiangular.models import MLP, CifarResNet
@@ -43,10 +43,10 @@ from equiangular.training.methods import criteria
 from experiments.common import QUESTIONS, command_parser
 
 OUTPUT = QUESTIONS / "small_dim.json"
-REFERENCE = "best_frame(max_cosine)"
-HEADS = {  # name: kind, objective of best_frame, options
+REFERENCE = "spread_frame(max_cosine)"
+HEADS = {  # name: kind, objective of spread_frame, options
     REFERENCE: ("etf", "max_cosine", {"norm": "batch"}),
-    "best_frame(softmax)": ("etf", "softmax", {"norm": "batch"}),
+    "spread_frame(softmax)": ("etf", "softmax", {"norm": "batch"}),
     f"{REFERENCE}, any norm": ("etf", "max_cosine", {"norm": "batch", "normalize": False}),
     "frozen random": ("random", None, {"norm": "batch"}),
     "learned cosine": ("cosine", None, {"norm": "batch"}),
@@ -90,7 +90,7 @@ STUDIES = {
         5,
         1,
         ((4.0, 8.0, 16.0), (0.5, 1.0, 2.0)),
-        {"best_frame(softmax)": REFERENCE},
+        {"spread_frame(softmax)": REFERENCE},
     ),
 }
 CRITERIA = {"ce": criteria.cross_entropy, "la": criteria.logit_adjusted}
@@ -103,7 +103,7 @@ def make_task(name: str, study: Study, head: str, scale: float, shape: tuple[int
     kind, objective, options = HEADS[head]
     options = {**options, "scale": scale}
     if objective is not None:
-        options["prototypes"] = best_frame(k, backbone.num_features, objective=objective, seed=seed)
+        options["prototypes"] = spread_frame(k, backbone.num_features, objective=objective, seed=seed)
     method = Method(head, head, kind, CRITERIA[study.loss], "benchmark", options)
     return Task(backbone, method.build_head(backbone.num_features, k, seed=seed), method)
 

@@ -163,9 +163,7 @@ CHANGES = {
     "neurons shared out, vector scaling 0.125": fixed(
         {"projection": None, "basis": "grouped"}, criterion=partial(scaled, gamma=0.125)
     ),
-    "BatchNorm, map, vector scaling 0.125": fixed(
-        _MAPPED, criterion=partial(scaled, gamma=0.125)
-    ),
+    "BatchNorm, map, vector scaling 0.125": fixed(_MAPPED, criterion=partial(scaled, gamma=0.125)),
     "LDAM": Variant(_UNIT, partial(margins, deferred=False)),
     "LDAM, deferred re-weighting": Variant(_UNIT, partial(margins, deferred=True)),
     "DR, balanced in the batch": fixed({"normalize": True}, criterion=_BALANCED_DR),

@@ -1,7 +1,7 @@
 """Make RECIPE.md: what every change to the recipe did on validation data, for the fixed head and its rival.
 
-    python -m experiments recipe-table            # make it again
-    python -m experiments recipe-table --check    # say whether it is up to date
+python -m experiments recipe-table            # make it again
+python -m experiments recipe-table --check    # say whether it is up to date
 """
 
 from __future__ import annotations
@@ -63,9 +63,7 @@ def table(results: dict[str, dict[str, Any]]) -> Grid:
         if any(cells):
             rows.append((name, *cells))
     base = [
-        " / ".join(
-            f"{sum(values) / len(values):.1f}" for head in HEADS if (values := found[f"{head}: recipe"])
-        )
+        " / ".join(f"{sum(values) / len(values):.1f}" for head in HEADS if (values := found[f"{head}: recipe"]))
         for found in scores.values()
     ]
     runs = [str(max(map(len, found.values()))) for found in scores.values()]

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from equiangular._extras import require
-from equiangular.report.table import format_cell
+from experiments.common import cell_text
+from experiments.studies.across import MARGIN, VERDICTS
 from experiments.studies.summary import CONTRASTS
 
+# How the verdicts of these tables and figures come about. The records of a study have no scores by test sample.
+RULE = f"Level: the whole 95 % CI within {MARGIN:g} point either side; intervals over runs alone, not over test samples"
 _PAIRS = (("balanced_accuracy", "balanced"), ("many", "many"), ("medium", "medium"), ("few", "few"), ("ece", "ECE"))
 
 
@@ -96,28 +99,30 @@ def contrasts_grid(summary: dict[str, Any], contrast: str, *, short: bool = Fals
     for c in summary["contrasts"]:
         if c["contrast"] == contrast:
             both = (_pair(c["scores"][key]) for key, _ in pairs)
-            tests = (_interval(c), f"{c['p_value']:.2g}", f"{c['p_holm']:.2g}", str(c["n"]))
+            tests = (_interval(c), c["verdict"], f"{c['p_value']:.2g}", f"{c['p_holm']:.2g}", str(c["n"]))
             rows.append((c["data_set"], c["fixed"], c["learnable"], *tests, *both))
-    headings = ("data set", "fixed", "learnable", "points", "p", "p (Holm)", "n", *(h for _, h in pairs))
+    headings = ("data set", "fixed", "learnable", "points", "verdict", "p", "p (Holm)", "n", *(h for _, h in pairs))
     return Grid(_title(contrast), headings, rows, text=3)
 
 
 def verdicts_grid(summary: dict[str, Any]) -> Grid:
-    """On how many data sets the fixed classifier is better, level and worse, by kind of contrast."""
+    """On how many data sets the fixed classifier gets which verdict, by kind of contrast."""
     rows = [
         (
             _title(v["contrast"]),
             str(v["n"]),
-            f"{v['better']} ({v['better_holm']})",
-            str(v["level"]),
-            f"{v['worse']} ({v['worse_holm']})",
+            *(f"{v[word]} ({v[f'{word}_holm']})" if f"{word}_holm" in v else str(v[word]) for word in VERDICTS),
             _interval(v),
+            v["verdict"],
             "-" if _missing(v["p_value"]) else f"{v['p_value']:.2g}",
+            _points(v["over_data"]),
+            str(v["over_data"]["n"]),
         )
         for v in summary["verdicts"]
     ]
-    headings = ("contrast", "data sets", "better", "level", "worse", "points", "p")
-    return Grid("Is a fixed classifier better? By the 95 % CI (in brackets: after Holm's correction)", headings, rows)
+    headings = ("contrast", "data sets", *VERDICTS, "points", "verdict", "p", "by data", "data")
+    title = f"Is a fixed classifier better? {RULE} (in brackets: after Holm's correction)"
+    return Grid(title, headings, rows)
 
 
 def grids(summary: dict[str, Any], *, short: bool = False) -> list[Grid]:
@@ -147,7 +152,7 @@ def _title(contrast: str) -> str:
 
 
 def _points(mean: dict[str, Any]) -> str:
-    text = format_cell({"mean": mean["mean_difference"], "ci95": mean["ci95"]}, "points")
+    text = cell_text({"mean": mean["mean_difference"], "ci95": mean["ci95"]}, "points")
     return text if text.startswith("-") else f"+{text}"
 
 

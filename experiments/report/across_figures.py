@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from equiangular._extras import require
-from equiangular.report.figure import FIXED, LEARNED
-from experiments.report.across import ranks_title
+from equiangular.report.figure import COLORS, FIXED, LEARNED
+from experiments.report.across import RULE, ranks_title
+from experiments.studies.across import MARGIN, VERDICTS
 from experiments.studies.summary import CONTRASTS
 
 _GREY = "#7f7f7f"
 _COLUMNS = 5
 _PANELS = 4  # side by side in the figure of the contrasts
 _STEP = 0.62  # between the labels of the diagram of ranks
-_VERDICTS = {"better": FIXED, "level": _GREY, "worse": LEARNED}
+_VERDICTS = dict(zip(VERDICTS, (FIXED, "black", LEARNED, _GREY), strict=True))
 
 
 def effects_figure(summary: dict[str, Any]) -> Any:
@@ -89,7 +90,7 @@ def ranking_figure(summary: dict[str, Any]) -> Any:
         left, rank = i < half, method["mean_rank"]
         y = first + _STEP * (i if left else last - 1 - i)
         end = 1 - 0.03 * margin if left else last + 0.03 * margin
-        style = {"fontsize": 8, "color": FIXED if method["fixed"] else LEARNED}
+        style = {"fontsize": 8, "color": COLORS[method["kind"]]}
         axes.plot([rank, rank, end], [0, y, y], color=style["color"], linewidth=0.9)
         text = f"{method['label']}  {rank:.2f}" if left else f"{rank:.2f}  {method['label']}"
         axes.text(end, y, text, ha="right" if left else "left", va="center", **style)
@@ -99,14 +100,16 @@ def ranking_figure(summary: dict[str, Any]) -> Any:
     distance = ranking["critical_difference"]
     axes.errorbar([1 + distance / 2], [-1.4], xerr=distance / 2, color="black", capsize=3, linewidth=1)
     axes.text(1, -1.55, f"critical difference {distance:.2f}", va="bottom", fontsize=8)
-    figure.suptitle(f"{ranks_title(ranking)}\norange: fixed classifier, blue: learned", fontsize=10)
+    colors = "orange: fixed classifier, pink: behind a learned map, blue: learned"
+    figure.suptitle(f"{ranks_title(ranking)}\n{colors}", fontsize=10)
     return figure
 
 
 def contrasts_figure(summary: dict[str, Any]) -> Any:
     """A fixed cell minus a learnable one on every data set, paired, with 95 % CI, and the mean over them.
 
-    One panel for each of :data:`experiments.studies.summary.CONTRASTS` that was run.
+    One panel for each of :data:`experiments.studies.summary.CONTRASTS` that was run. The band is the margin: an
+    interval inside it is level.
 
     Args:
         summary: what :func:`experiments.studies.across.summarise_across` returns.
@@ -142,14 +145,15 @@ def contrasts_figure(summary: dict[str, Any]) -> Any:
         axes.set_title(f"{ours}\n− {rival}\n{counts}", fontsize=8)
         axes.set_yticks(range(len(names) + 1), [*names, "mean over data sets"], fontsize=8)
         axes.set_ylim(len(names) + 0.6, -0.6)
+        axes.axvspan(-MARGIN, MARGIN, color=_GREY, alpha=0.2, linewidth=0)
         axes.axvline(0, color="black", linewidth=0.8)
         axes.grid(axis="x", alpha=0.3)
         for word, color in _VERDICTS.items():
             axes.plot([], [], "o", color=color, label=word)
     handles = grid[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper right", ncols=3, frameon=False, fontsize=8)
-    figure.suptitle("A fixed classifier minus a learnable one", fontsize=10)
-    figure.supxlabel("points of balanced accuracy, paired by run, 95 % CI", fontsize=9)
+    figure.legend(*handles, loc="outside lower right", ncols=len(_VERDICTS), frameon=False, fontsize=8)
+    figure.suptitle(f"A fixed classifier minus a learnable one. {RULE} (band: the margin)", fontsize=10)
+    figure.supxlabel("points of balanced accuracy, paired by run, 95 % CI over runs", fontsize=9)
     return figure
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from equiangular.compare.verdict import verdict
 from equiangular.measures import holm, mean_ci, paired_comparison
 from experiments.studies.cells import Cell
 from experiments.studies.data_sets import data_sets, mean_score, run_scores, validation_scores
@@ -17,8 +18,11 @@ from experiments.studies.summary import CONTRASTS, fixed_against_learnable
 
 # With more classes than dimensions there is no ETF; in the ranking the one behind a learned map takes its place.
 STANDS_FOR = {"etf": "etf-projected"}
-# Methods of the ranking that are no cell: on every data set what its validation data chose, by side of the contrast.
-BEST = {"best fixed": "fixed", "best learnable": "learnable"}
+# Methods of the ranking that are no cell: on every data set what its validation data chose, by contrast and side. A
+# head behind a learned map is no fixed head, so it takes no part in the first.
+BEST = {"best fixed": ("bare", "fixed"), "best learnable": ("validation", "learnable")}
+VERDICTS = ("better", "level", "worse", "cannot tell")
+MARGIN = 1.0  # largest difference in points of balanced accuracy that does not matter, the default of ``compare``
 _BOTH = ("balanced_accuracy", "many", "medium", "few", "ece")
 
 
@@ -81,12 +85,7 @@ def effects_across(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 "above": sum(p["mean_difference"] - p["ci95"] > 0 for p in places),
                 "below": sum(p["mean_difference"] + p["ci95"] < 0 for p in places),
             },
-            "over_data": _mean_over(
-                [
-                    float(np.mean([p["mean_difference"] for p in places if p["data"] == data]))
-                    for data in dict.fromkeys(p["data"] for p in places)
-                ]
-            ),
+            "over_data": _over_data(places),
         }
         for (factor, level, reference), places in found.items()
     ]
@@ -96,7 +95,8 @@ def ranking(results: Sequence[dict[str, Any]], cells: Sequence[str] = screening(
     """Mean ranks of methods over the data sets, by mean balanced accuracy, with their critical difference.
 
     Besides the cells, the best fixed and the best learnable cell take part: on every data set the one that its
-    validation data chose, out of all that were run there.
+    validation data chose, out of all that were run there. Where some data set has no fixed cell without a learned map,
+    there is no best fixed one.
 
     Args:
         results: the results of the studies.
@@ -104,7 +104,8 @@ def ranking(results: Sequence[dict[str, Any]], cells: Sequence[str] = screening(
             ``etf-projected`` is taken: see :data:`STANDS_FOR`.
 
     Returns:
-        ``methods``, best first, with ``name``, ``label``, ``mean_rank`` and ``scores``, one for each of ``data_sets``;
+        ``methods``, best first, with ``name``, ``label``, ``kind``, ``mean_rank`` and ``scores``, one for each of
+        ``data_sets``;
         ``p_value``, ``critical_difference`` and ``cliques``, groups of places in ``methods``: see
         :class:`equiangular.measures.RankComparison`; ``left_out``, names of cells; ``stand_ins``, the data sets where
         another head took the place of one that was not run.
@@ -119,23 +120,17 @@ def ranking(results: Sequence[dict[str, Any]], cells: Sequence[str] = screening(
     kept, _ = data_sets(results)
     common = _common(kept, cells)
     columns = {name: [mean_score(one, _stand_in(one, name)) for one in kept] for name in common}
-    chosen = [row for row in contrasts(results) if row["contrast"] == "validation"]
-    if len(chosen) == len(kept):
-        columns |= {
-            name: [mean_score(one, row[side]) for one, row in zip(kept, chosen, strict=True)]
-            for name, side in BEST.items()
-        }
+    compared = contrasts(results)
+    for name, (contrast, side) in BEST.items():
+        chosen = [row[side] for row in compared if row["contrast"] == contrast]
+        if len(chosen) == len(kept):
+            columns[name] = [mean_score(one, cell) for one, cell in zip(kept, chosen, strict=True)]
     names = list(columns)
     compared = rank_comparison(np.array([columns[name] for name in names]).T)
     order = sorted(range(len(names)), key=lambda i: compared.mean_ranks[i])
     return {
         "methods": [
-            {
-                "name": names[i],
-                **_about(names[i]),
-                "mean_rank": compared.mean_ranks[i],
-                "scores": columns[names[i]],
-            }
+            {"name": names[i], **_about(names[i]), "mean_rank": compared.mean_ranks[i], "scores": columns[names[i]]}
             for i in order
         ],
         "data_sets": [one["name"] for one in kept],
@@ -155,9 +150,10 @@ def contrasts(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
     Returns:
         For each data set and each of :data:`experiments.studies.summary.CONTRASTS` that was run: ``data_set``,
-        ``contrast``; what :func:`experiments.studies.summary.fixed_against_learnable` returns; ``p_holm``, corrected
-        for the number of data sets; ``verdict``, ``"better"`` or ``"worse"`` where the 95 % interval lies above or
-        below 0, else ``"level"``; and ``scores``, the means of both in percent.
+        ``data``, ``contrast``; what :func:`experiments.studies.summary.fixed_against_learnable` returns; ``p_holm``,
+        corrected for the number of data sets; ``verdict``, one of :data:`VERDICTS`, by
+        :func:`equiangular.compare.verdict.verdict` at :data:`MARGIN` from the interval over runs alone: what is kept of
+        a study has no part for the test samples; and ``scores``, the means of both in percent.
     """
     kept, _ = data_sets(results)
     found = []
@@ -171,7 +167,7 @@ def contrasts(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             if test is not None:
                 sides = {side: one["table"][test[side]] for side in ("fixed", "learnable")}
                 means = {key: {side: row[key]["mean"] for side, row in sides.items()} for key in _BOTH}
-                place = {"data_set": one["name"], "contrast": contrast}
+                place = {"data_set": one["name"], "data": one["data"], "contrast": contrast}
                 rows.append({**place, **test, "verdict": _verdict(test), "scores": means})
         for row, adjusted in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
             row["p_holm"] = adjusted
@@ -180,26 +176,27 @@ def contrasts(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def verdicts(compared: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """On how many data sets a fixed classifier is better, level and worse, and the mean difference over them.
+    """On how many data sets a fixed classifier gets which verdict, and the mean difference over them.
 
     Args:
         compared: what :func:`contrasts` returns.
 
     Returns:
-        For each ``contrast``, ``n`` data sets; ``better``, ``level`` and ``worse``; ``better_holm`` and
+        For each ``contrast``, ``n`` data sets; how many of them for each of :data:`VERDICTS`; ``better_holm`` and
         ``worse_holm``, those left after Holm's correction; ``mean_difference``, ``ci_low``, ``ci_high`` and ``p_value``
-        with the data sets as the units (paired t-test), NaN for a single one.
+        with the data sets as the units (paired t-test), NaN for a single one; ``verdict``, that of this mean;
+        ``over_data``, the mean over different data.
 
     Example:
-        >>> row = {"contrast": "test", "verdict": "level", "p_holm": 0.4, "mean_difference": 1.0}
-        >>> verdict = verdicts([row, {**row, "mean_difference": 4.0}])[0]
-        >>> verdict["level"], verdict["mean_difference"]
-        (2, 2.5)
+        >>> row = {"contrast": "test", "data": "a", "verdict": "level", "p_holm": 0.4, "mean_difference": 1.0}
+        >>> found = verdicts([row, {**row, "data": "b", "mean_difference": 4.0}])[0]
+        >>> found["level"], found["mean_difference"], found["verdict"]
+        (2, 2.5, 'cannot tell')
     """
     found = []
     for contrast in dict.fromkeys(row["contrast"] for row in compared):
         rows = [row for row in compared if row["contrast"] == contrast]
-        counts = {v: sum(row["verdict"] == v for row in rows) for v in ("better", "level", "worse")}
+        counts = {v: sum(row["verdict"] == v for row in rows) for v in VERDICTS}
         certain = [row["verdict"] for row in rows if row["p_holm"] < 0.05]
         differences = [row["mean_difference"] for row in rows]
         mean = {"mean_difference": differences[0], "ci_low": math.nan, "ci_high": math.nan, "p_value": math.nan}
@@ -207,7 +204,8 @@ def verdicts(compared: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             test = paired_comparison(differences, [0.0] * len(rows))
             mean = {key: getattr(test, key) for key in mean}
         holm_counts = {f"{v}_holm": certain.count(v) for v in ("better", "worse")}
-        found.append({"contrast": contrast, "n": len(rows), **counts, **holm_counts, **mean})
+        overall = {**mean, "verdict": _verdict(mean), "over_data": _over_data(rows)}
+        found.append({"contrast": contrast, "n": len(rows), **counts, **holm_counts, **overall})
     return found
 
 
@@ -219,8 +217,9 @@ def _common(kept: list[dict[str, Any]], cells: Sequence[str]) -> list[str]:
 def _about(name: str) -> dict[str, Any]:
     """Name, label and kind of a method of the ranking."""
     if name in BEST:
-        return {"name": name, "label": f"{name}, chosen on validation", "fixed": BEST[name] == "fixed"}
-    return {"name": name, "label": Cell.parse(name).label, "fixed": Cell.parse(name).fixed}
+        kind = "fixed" if BEST[name][1] == "fixed" else "learned"
+        return {"name": name, "label": f"{name}, chosen on validation", "kind": kind}
+    return {"name": name, "label": Cell.parse(name).label, "kind": Cell.parse(name).kind}
 
 
 def _stand_in(one: dict[str, Any], name: str) -> str:
@@ -230,9 +229,15 @@ def _stand_in(one: dict[str, Any], name: str) -> str:
 
 
 def _verdict(test: dict[str, Any]) -> str:
-    if test["ci_low"] > 0:
-        return "better"
-    return "worse" if test["ci_high"] < 0 else "level"
+    return verdict(test["mean_difference"], test["ci_low"], test["ci_high"], MARGIN)
+
+
+def _over_data(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The mean over different data, the cuts of one averaged first."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        found.setdefault(row["data"], []).append(row["mean_difference"])
+    return _mean_over([float(np.mean(values)) for values in found.values()])
 
 
 def _mean_over(values: list[float]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from typing import Any
 
@@ -28,7 +28,7 @@ HEADS: dict[str, tuple[str, dict[str, Any], str]] = {
     "etf-mapped": ("etf", {"projection": "linear", "norm": "batch-first"}, "ETF behind BatchNorm and a learned map"),
     "means": ("etf", {}, "class means"),
     "learnable-means": ("linear", {}, "learnable, from the class means on"),
-    "best-frame": ("etf", {"basis": "best"}, "best fixed frame"),
+    "spread-frame": ("etf", {"basis": "spread"}, "spread frame"),
 }
 # Heads whose vectors are the class means of the inputs, or start there.
 FROM_MEANS = ("means", "learnable-means")
@@ -111,19 +111,19 @@ class Cell:
         return " + ".join(parts + (["mixup"] if self.mix == "mixup" else []))
 
     @property
+    def kind(self) -> str:
+        """What the built head is: ``"fixed"``, ``"mapped"`` or ``"learned"``, see ``Head.kind``."""
+        return _kind(self)
+
+    @property
     def fixed(self) -> bool:
-        """Whether the class vectors are fixed; those of a learned rotation are not."""
+        """Whether the class vectors are fixed, with a learned map before them or not; a learned rotation is no map."""
         return HEADS[self.head][0] in ("etf", "random")
 
     @property
     def learnable(self) -> bool:
         """Whether every class vector is learned freely: linear on free features, cosine on normalised ones."""
         return HEADS[self.head][0] == "linear"
-
-    @property
-    def projected(self) -> bool:
-        """Whether a learned map stands between the backbone and the class vectors."""
-        return "projection" in HEADS[self.head][1]
 
     @property
     def training(self) -> Cell:
@@ -171,6 +171,11 @@ class Cell:
             trained_as=self.training.name,
             similarity=1.0 if self.head in FROM_MEANS else None,
         )
+
+
+@cache
+def _kind(cell: Cell) -> str:
+    return cell.method().build_head(8, 4, seed=0).kind
 
 
 def defined(features: str, loss: str, correction: str) -> bool:

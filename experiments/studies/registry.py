@@ -42,7 +42,7 @@ _ITS_RUNS = {
     "size": 16, "seeds": 3, "tuning_seeds": 1, "tuning_epochs": 3, "learning_rates": (0.1,), "only": _OF_THE_PAPER,
     "precision": "bf16-mixed",
 }  # fmt: skip
-# The recommended head of these backbones, 64 dimensions at width 1: see equiangular.heads.best.
+# The recommended head of these backbones, 64 dimensions at width 1: see equiangular.heads.recommended.
 _BARE, _MAPPED = (f"{head}/free/scaled-ce/la/none" for head in ("etf", "etf-mapped"))
 # Beside the levels of a study: further fixed heads, and on small data vector scaling, on learned and fixed heads alike.
 _GROUPED = tuple(f"etf-grouped/free/scaled-ce/{c}/none" for c in ("none", "la", "pc"))
@@ -57,7 +57,7 @@ _SIMILAR = tuple(
 )
 _TEXT_RECIPE = "means/normalised/scaled-ce/la/none"
 _FITS = screening("etf", "etf-projected")
-_BEYOND = screening("etf-projected", "best-frame")
+_BEYOND = screening("etf-projected", "spread-frame")
 # Screenings: less effort for the tuning, the same for every cell.
 _TEXTS = {"tuning_seeds": 1, "tuning_epochs": 4, "short_grid": True, "only": _FITS, "also": (*_BEHIND, *_SIMILAR)}
 _IMAGES = {
@@ -71,7 +71,7 @@ _LONG_RUNS = {
 }  # fmt: skip
 
 # Where there are more classes than the backbone has dimensions (plankton, cifar100-lt), the fixed heads are an ETF
-# behind a learned map and the best frame that fits. The backbone of the texts is wide enough for an ETF.
+# behind a learned map and the spread frame. The backbone of the texts is wide enough for an ETF.
 STUDIES: dict[str, Study] = {
     study.name: study
     for study in (

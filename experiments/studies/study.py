@@ -7,7 +7,7 @@ from typing import Any
 
 from equiangular._checks import check_choice, check_int
 from equiangular.training.config.budget import Budget
-from equiangular.training.config.hardware import ACCELERATORS
+from equiangular.training.config.options import ACCELERATORS
 from experiments.studies.cells import FACTORS, Cell, all_cells
 
 # Logit scales tried, by level of the factor "features".
@@ -48,8 +48,7 @@ class Study:
         tuned_at: the imbalance factor whose tuning serves all of ``imbalances``; None tunes at each.
         tuning_epochs: epochs of the runs of the tuning; those of the budget by default.
         short_grid: the scales of the first stage of the tuning are the inner ones of :data:`SCALES` alone.
-        recipe: name of the cell that is the recommended head, see :func:`equiangular.best_head`; empty if it is not
-            among the cells.
+        recipe: name of the cell that is the :func:`equiangular.recommended_head`; empty if it is not among the cells.
         learning_rates: candidates; the middle one comes first.
         validation: fraction of each class of the pool that tuning validates on.
 

@@ -15,19 +15,13 @@ from experiments.studies.cells import FACTORS, Cell
 # What is kept of every run: percent, NC1, and how long its training took.
 SCORES = ("balanced_accuracy", "accuracy", "many", "medium", "few", "ece", "nc1", "seconds")
 # What the levels of a factor are compared with.
-REFERENCES = {
-    "head": "learnable",
-    "features": "normalised",
-    "loss": "scaled-ce",
-    "correction": "none",
-    "mix": "none",
-}
+REFERENCES = {"head": "learnable", "features": "normalised", "loss": "scaled-ce", "correction": "none", "mix": "none"}
 # Fixed against learnable: which fixed cell, and which learnable one.
 CONTRASTS = {
-    "validation": "fixed − learnable, both chosen on validation data",
-    "test": "fixed, chosen on validation data − learnable, best on the test part",
-    "linear": "fixed, chosen on validation data − learnable linear + CE",
-    "bare": "fixed without a learned projection − learnable, both chosen on validation data",
+    "bare": "fixed − learnable, both chosen on validation data",
+    "validation": "fixed or mapped − learnable, both chosen on validation data",
+    "test": "fixed or mapped, chosen on validation data − learnable, best on the test part",
+    "linear": "fixed or mapped, chosen on validation data − learnable linear + CE",
     "recipe": "recipe − learnable, chosen on validation data",
     "recipe-test": "recipe − learnable, best on the test part",
     "recipe-linear": "recipe − learnable linear + CE",
@@ -117,11 +111,11 @@ def fixed_against_learnable(
         scores: balanced accuracy in percent of every run by cell, in the order of the seeds.
         cells: the cells by name.
         validation: the validation score of every cell.
-        contrast: a key of :data:`CONTRASTS`. The fixed cell is the one that validation data chose, among those without
-            a learned projection for ``"bare"``, or the recipe. The learnable one is what validation data chose,
-            the same rule for both sides; or (``"test"``) the one with the best mean on the test part, a choice that
-            favours the learnable side; or (``"linear"``) the first of :data:`LINEAR` that was run.
-
+        contrast: a key of :data:`CONTRASTS`. The fixed cell is the one that validation data chose, among those whose
+            built head is of kind ``"fixed"`` for ``"bare"``, those behind a learned map too for the others; or the
+            recipe. The learnable one is what validation data chose, the same rule for both sides; or (``"test"``) the
+            one with the best mean on the test part, a choice that favours the learnable side; or (``"linear"``) the
+            first of :data:`LINEAR` that was run.
         recipe: the cell that is the recommended head.
 
     Returns:
@@ -135,7 +129,7 @@ def fixed_against_learnable(
     fixed = [n for n in complete if cells[n].fixed]
     learnable = [n for n in complete if not cells[n].fixed]
     if contrast == "bare":
-        fixed = [n for n in fixed if not cells[n].projected]
+        fixed = [n for n in fixed if cells[n].kind == "fixed"]
     elif contrast.startswith("recipe"):
         fixed = [n for n in fixed if n == recipe]
     if contrast.endswith("linear"):
@@ -157,7 +151,7 @@ def fixed_against_learnable(
 
 
 def _row(cell: Cell, records: list[dict[str, Any]]) -> dict[str, Any]:
-    row: dict[str, Any] = {"label": cell.label, "fixed": cell.fixed, "n": len(records)}
+    row: dict[str, Any] = {"label": cell.label, "fixed": cell.fixed, "kind": cell.kind, "n": len(records)}
     for key in SCORES:
         values = [_number(r.get(key)) for r in records]
         mean, half = mean_ci(values)

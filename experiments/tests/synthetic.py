@@ -53,11 +53,7 @@ def part_of(
 def results_of(name: str, *parts: dict[str, Any], data: str | None = None) -> dict[str, Any]:
     """The content of a results.json."""
     study = Study(
-        name,
-        data or name,
-        tuple(part["imbalance"] for part in parts),
-        Budget(epochs=3),
-        only=tuple(parts[0]["table"]),
+        name, data or name, tuple(part["imbalance"] for part in parts), Budget(epochs=3), only=tuple(parts[0]["table"])
     )
     command, time = f"python -m experiments reproduce {name}", "2026-01-02T03:04:05+00:00"
     origin = {"commit": "abc123", "command": command, "time_utc": time}

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.studies.across import contrasts, effects_across, ranking, summarise_across, verdicts
+from equiangular.compare.verdict import verdict
+from experiments.studies.across import MARGIN, VERDICTS, contrasts, effects_across, ranking, summarise_across, verdicts
 from experiments.studies.data_sets import data_sets
 from experiments.studies.registry import screening
 from experiments.tests.synthetic import COSINE, ETF, ETF_PC, LINEAR, LINEAR_CE, drawn, part_of, results_of
@@ -72,16 +73,37 @@ def test_contrasts_choose_by_validation_and_favour_the_rival_by_test():
         assert contrast["p_value"] == pytest.approx(test.pvalue)
         assert (contrast["ci_low"], contrast["ci_high"]) == pytest.approx((interval.low, interval.high))
         assert contrast["n"] == 3
-        assert contrast["verdict"] == ("better" if interval.low > 0 else "worse" if interval.high < 0 else "level")
+        estimate = (ours - theirs).mean(), interval.low, interval.high
+        assert contrast["verdict"] == verdict(*estimate, margin=1.0)
         assert contrast["scores"]["ece"]["fixed"] == pytest.approx(ours.mean() / 10)
         assert contrast["scores"]["many"]["learnable"] == pytest.approx(theirs.mean() + 2)
     assert found["linear"]["verdict"] == "better"
+    assert found["bare"]["verdict"] == "cannot tell"  # contains 0, and is many points wide
+
+
+@pytest.mark.parametrize(
+    ("differences", "expected"),
+    [
+        ((0.2, 0.3, 0.4), "level"),  # surely not 0, surely less than a point
+        ((-0.2, 0.3, 0.1), "level"),
+        ((2.0, 2.2, 2.1), "better"),
+        ((-2.0, -2.2, -2.1), "worse"),
+        ((-4.0, 5.0, 1.0), "cannot tell"),  # contains 0, as the level ones do
+        ((0.5, 1.5, 0.2), "cannot tell"),
+    ],
+)
+def test_a_verdict_is_level_only_within_the_margin(differences, expected):
+    scores = {ETF: [70.0 + d for d in differences], COSINE: [70.0] * 3}
+    rows = contrasts([results_of("x", part_of(scores))])
+    assert [row["verdict"] for row in rows] == [expected] * len(rows)
+    counts = verdicts(rows)[0]
+    assert {word: counts[word] for word in VERDICTS} == {word: int(word == expected) for word in VERDICTS}
 
 
 def test_the_linear_rival_is_the_one_that_was_run():
     found = contrasts([results_of("x", part_of({ETF: [70.0, 72.0], COSINE: [1.0, 2.0], LINEAR: [3.0, 5.0]}))])
     assert [c["learnable"] for c in found if c["contrast"] == "linear"] == [LINEAR]
-    assert [c["contrast"] for c in contrasts(THREE[:1])] == ["validation", "test", "bare"]  # neither was run
+    assert [c["contrast"] for c in contrasts(THREE[:1])] == ["bare", "validation", "test"]  # neither was run
 
 
 def test_a_cell_with_a_diverged_run_is_nobody_s_choice():
@@ -93,27 +115,35 @@ def test_a_cell_with_a_diverged_run_is_nobody_s_choice():
 
 def test_verdicts_count_data_sets_and_test_over_them():
     rows = contrasts([drawn(name, seed, imbalances=(1, 10, 100)) for seed, name in enumerate("abc")])
-    for verdict in verdicts(rows):
-        own = [r for r in rows if r["contrast"] == verdict["contrast"]]
-        assert len(own) == verdict["n"] == 9 == verdict["better"] + verdict["level"] + verdict["worse"]
-        assert verdict["better"] == sum(r["ci_low"] > 0 for r in own)
-        assert verdict["worse"] == sum(r["ci_high"] < 0 for r in own)
+    for found in verdicts(rows):
+        own = [r for r in rows if r["contrast"] == found["contrast"]]
+        assert len(own) == found["n"] == 9 == sum(found[word] for word in VERDICTS)
+        inside = [max(-r["ci_low"], r["ci_high"]) <= MARGIN for r in own]
+        assert found["level"] == sum(inside)
+        assert found["better"] == sum(r["ci_low"] > 0 and not i for r, i in zip(own, inside, strict=True))
+        assert found["worse"] == sum(r["ci_high"] < 0 and not i for r, i in zip(own, inside, strict=True))
         test = stats.ttest_1samp([r["mean_difference"] for r in own], 0)
-        assert verdict["p_value"] == pytest.approx(test.pvalue)
-        assert verdict["ci_low"] == pytest.approx(test.confidence_interval().low)
+        assert found["p_value"] == pytest.approx(test.pvalue)
+        interval = test.confidence_interval()
+        assert found["ci_low"] == pytest.approx(interval.low)
+        assert found["verdict"] == verdict(found["mean_difference"], interval.low, interval.high, margin=1.0)
         smallest = min(own, key=lambda r: r["p_value"])
         assert smallest["p_holm"] == pytest.approx(min(1, 9 * smallest["p_value"]))
-        assert verdict["better_holm"] <= verdict["better"]
+        assert found["better_holm"] <= found["better"]
+        by_data = [np.mean([r["mean_difference"] for r in own if r["data"] == d]) for d in "abc"]
+        assert found["over_data"]["n"] == 3
+        assert found["over_data"]["mean_difference"] == pytest.approx(np.mean(by_data))
     (single,) = verdicts(contrasts(THREE[:1])[:1])
     assert single["mean_difference"] == 1
     assert np.isnan(single["p_value"])
+    assert single["verdict"] == "cannot tell"
 
 
 def test_ranks_are_those_of_scipy_with_the_projected_etf_in_its_place():
     results = [drawn("a", 1), drawn("b", 2, head="etf-projected", imbalances=(1,)), drawn("c", 3)]
     found = ranking(results)
     assert len(found["data_sets"]) == 5
-    assert len(found["methods"]) == 14 + 2
+    assert len(found["methods"]) == 14 + 1  # b has no fixed cell without a learned map
     assert found["left_out"] == []
     assert found["stand_ins"] == ["b"]
     table = np.array([m["scores"] for m in found["methods"]]).T
@@ -125,10 +155,10 @@ def test_ranks_are_those_of_scipy_with_the_projected_etf_in_its_place():
     projected = results[1]["parts"][0]["table"]["etf-projected/free/scaled-ce/la/none"]["balanced_accuracy"]["mean"]
     assert by_name["etf/free/scaled-ce/la/none"]["scores"][2] == projected
     for i, one in enumerate(data_sets(results)[0]):  # validation scores are the test means here
-        for name, fixed in (("best fixed", True), ("best learnable", False)):
-            means = [r["balanced_accuracy"]["mean"] for r in one["table"].values() if r["fixed"] is fixed]
-            assert by_name[name]["scores"][i] == max(means)
-            assert by_name[name]["fixed"] is fixed
+        means = [r["balanced_accuracy"]["mean"] for r in one["table"].values() if r["kind"] == "learned"]
+        assert by_name["best learnable"]["scores"][i] == max(means)
+    assert by_name["best learnable"]["kind"] == "learned"
+    assert "best fixed" not in by_name
     for clique in found["cliques"]:
         assert ranks[clique[-1]] - ranks[clique[0]] <= found["critical_difference"]
 
@@ -138,6 +168,17 @@ def test_cells_that_are_not_everywhere_are_left_out_of_the_ranking():
     found = ranking([drawn("a", 0), results_of("b", part)])
     assert found["left_out"] == [screening("etf")[-1]]
     assert len(found["methods"]) == 13 + 2
+
+
+def test_the_best_fixed_cell_of_the_ranking_has_no_learned_map():
+    mapped = {f"etf-projected/free/scaled-ce/{c}/none": [99.0, 99.5] for c in ("la", "pc")}
+    parts = [part_of({name: [70.0 + i, 71.0 + i] for i, name in enumerate(screening("etf"))} | mapped) for _ in "ab"]
+    found = ranking([results_of(name, part) for name, part in zip("ab", parts, strict=True)])
+    by_name = {m["name"]: m for m in found["methods"]}
+    for i, part in enumerate(parts):  # validation scores are the test means here
+        means = [r["balanced_accuracy"]["mean"] for r in part["table"].values() if r["kind"] == "fixed"]
+        assert by_name["best fixed"]["scores"][i] == max(means) < 99
+    assert by_name["best fixed"]["kind"] == "fixed"
 
 
 def test_too_little_to_rank():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from matplotlib.patches import Rectangle
 
 from equiangular._files import read_json, write_json
 from experiments.report.across import (
@@ -15,7 +16,7 @@ from experiments.report.across import (
     verdicts_grid,
 )
 from experiments.report.across_figures import contrasts_figure, effects_figure, figures, ranking_figure
-from experiments.studies.across import summarise_across
+from experiments.studies.across import MARGIN, VERDICTS, summarise_across
 from experiments.tests.synthetic import COSINE, ETF, LINEAR_CE, drawn, part_of, results_of
 
 
@@ -51,8 +52,14 @@ def test_contrasts_and_verdicts(summary: dict) -> None:
     assert grid.rows[0][:3] == ("a", first["fixed"], first["learnable"])
     assert grid.rows[0][3] == f"{first['mean_difference']:+.1f} [{first['ci_low']:+.1f}, {first['ci_high']:+.1f}]"
     assert dict(zip(grid.headings, grid.rows[0], strict=True))["few"] == "-"  # no data set has few-shot classes
-    assert contrasts_grid(summary, "validation", short=True).headings == grid.headings[:8]
+    assert contrasts_grid(summary, "validation", short=True).headings == grid.headings[:9]
+    assert grid.rows[0][4] == first["verdict"]
     assert [int(row[1]) for row in verdicts_grid(summary).rows] == [v["n"] for v in summary["verdicts"]]
+    counted = [dict(zip(verdicts_grid(summary).headings, row, strict=True)) for row in verdicts_grid(summary).rows]
+    for row, found in zip(counted, summary["verdicts"], strict=True):
+        assert [int(row[word].split()[0]) for word in VERDICTS] == [found[word] for word in VERDICTS]
+    assert "within 1 point" in verdicts_grid(summary).title
+    assert "over runs alone" in verdicts_grid(summary).title
 
 
 def test_ranks(summary: dict, single: dict) -> None:
@@ -63,8 +70,8 @@ def test_ranks(summary: dict, single: dict) -> None:
 
 
 def test_a_single_data_set_has_tables_without_intervals_over_data_sets(single: dict) -> None:
-    assert [grid.title.split()[0] for grid in grids(single)] == ["Is", "Fixed", "Fixed,", "Fixed", "Effect"]
-    assert verdicts_grid(single).rows[0][-2:] == ("-3.0", "-")
+    assert [grid.title.split()[0] for grid in grids(single)] == ["Is", "Fixed", "Fixed", "Fixed", "Effect"]
+    assert verdicts_grid(single).rows[0][-5:] == ("-3.0", "cannot tell", "-", "-3.0", "1")
     assert effects_grid(single).rows[0][3] == "-3.0"
 
 
@@ -116,7 +123,12 @@ def test_fixed_against_learnable_data_set_by_data_set(summary: dict) -> None:
     for axes, verdict in zip(figure.axes, summary["verdicts"], strict=False):
         own = [c for c in summary["contrasts"] if c["contrast"] == verdict["contrast"]]
         assert [c.lines[0].get_xdata()[0] for c in axes.containers] == [c["mean_difference"] for c in own]
-        assert f"{verdict['better']} better" in axes.get_title()
+        assert all(f"{verdict[word]} {word}" in axes.get_title() for word in VERDICTS)
+        bands = [patch for patch in axes.patches if isinstance(patch, Rectangle)]  # the diamond is a polygon
+        assert [(band.get_x(), band.get_width()) for band in bands] == [(-MARGIN, 2 * MARGIN)]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == list(VERDICTS)
+    assert "over runs alone" in figure.get_suptitle()
 
 
 def test_nothing_to_draw(single: dict) -> None:

@@ -84,7 +84,10 @@ def test_features_have_unit_norm_where_the_name_says_so_and_fixed_vectors_take_n
     assert unit == (cell.features == "normalised")
     if cell.fixed:
         assert not head.weight.requires_grad
-    assert cell.fixed == method.fixed == (cell.head not in ("learnable", "learnable-means", "etf-rotated"))
+    assert cell.fixed == (cell.head not in ("learnable", "learnable-means", "etf-rotated"))
+    assert cell.kind == method.build_head(8, 4, seed=0).kind
+    assert (cell.kind == "learned") == cell.learnable
+    assert (cell.kind == "mapped") == (cell.head in ("etf-rotated", "etf-projected", "etf-mapped"))
 
 
 def test_names_are_read_back():

@@ -40,7 +40,7 @@ def test_results_are_added_by_data_set_and_checked(tmp_path):
     assert "Commit abc123, `python -m experiments reproduce tiny`, 2026-01-02" in text
     rows = [line.split(" | ") for line in text.splitlines() if re.match(r"\| \d", line)]
     assert [row[3] for row in rows[:4]] == ["82.0 ± 12.7", "81.0 ± 12.7", "72.5 ± 19.1", "71.0 ± 12.7"]
-    assert rows[0][9] == "best fixed, by validation |"
+    assert rows[0][9] == "best fixed, by validation; best fixed or mapped, by validation |"
     assert rows[2][9] == "best learnable, by validation; best learnable, by test |"
     assert rows[3][9] == "learnable linear + CE |"
     assert [row[7:9] for row in rows[:2]] == [["2", "2.0"]] * 2

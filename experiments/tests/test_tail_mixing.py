@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from equiangular.longtail.class_members import ClassMembers
+from equiangular.longtail.labels import ClassMembers
 from equiangular.training.augment import MixDraws, Mixing
 
 LABELS = torch.tensor([0] * 90 + [1] * 9 + [2])

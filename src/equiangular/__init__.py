@@ -6,99 +6,84 @@ and no optional dependency is imported before it is needed.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
+
+from ._lazy import lazy_names
 
 __version__ = "0.1.0"
 
-_PUBLIC = {
-    "simplex_etf": "frames",
-    "simplex_equiangular_tight_frame": "frames",
-    "is_simplex_etf": "frames",
-    "assert_simplex_etf": "frames",
-    "nearest_simplex_etf": "frames",
-    "simplex_logits": "frames",
-    "frame_report": "frames",
-    "save_frame": "frames",
-    "load_frame": "frames",
-    "best_frame": "frames",
-    "class_mean_frame": "frames",
-    "explain_frame": "frames",
-    "spherical_code": "frames",
-    "warn_unreachable": "frames",
-    "best_head": "heads",
-    "ETFHead": "heads",
-    "LinearHead": "heads",
-    "CosineHead": "heads",
-    "RandomHead": "heads",
-    "RotatedETFHead": "heads",
-    "IncrementalETFHead": "heads",
-    "ImplicitHead": "heads",
-    "PrototypeIndex": "heads",
-    "nearest_prototypes": "heads",
-    "align_head": "heads",
-    "restrict_logits": "heads",
-    "attach": "heads",
-    "find_head": "heads",
-    "forward_with_features": "heads",
-    "make_head": "heads",
-    "scale_for_probability": "heads",
-    "dot_regression_loss": "losses",
-    "DotRegressionLoss": "losses",
-    "dot_loss": "losses",
-    "DotLoss": "losses",
-    "cosine_cross_entropy": "losses",
-    "CosineCrossEntropyLoss": "losses",
-    "logit_adjusted_cross_entropy": "losses",
-    "LogitAdjustedCrossEntropyLoss": "losses",
-    "prior_corrected_logits": "posthoc",
-    "PriorCorrection": "posthoc",
-    "calibrate_scale": "posthoc",
-    "calibrate_prior_correction": "posthoc",
-    "long_tail_counts": "longtail",
-    "long_tail_indices": "longtail",
-    "SubsetManifest": "longtail",
-    "NeuralCollapse": "measures",
-    "measure_collapse": "measures",
-    "watch": "measures",
-    "ShotAccuracy": "measures",
-    "open_set_measures": "measures",
-    "ood_score": "measures",
-    "AlignmentSchedule": "training",
-    "CalibrationError": "measures",
-    "ETFClassifier": "integrations.sklearn",
-}
-_SUBPACKAGES = (
-    "compare",
-    "data",
-    "export",
-    "frames",
-    "heads",
-    "inference",
-    "integrations",
-    "longtail",
-    "losses",
-    "measures",
-    "models",
-    "posthoc",
-    "theory",
-    "training",
-)
-
-__all__ = sorted(["__version__", *_PUBLIC])
-
-
-def __getattr__(name: str) -> Any:
-    """Resolve a public name or a subpackage on first use (PEP 562)."""
-    if name in _PUBLIC:
-        value = getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
-    elif name in _SUBPACKAGES:
-        value = import_module(f"{__name__}.{name}")
-    else:
-        raise AttributeError(f"module 'equiangular' has no attribute {name!r}; it has: {', '.join(__all__)}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, *_SUBPACKAGES])
+if TYPE_CHECKING:
+    from equiangular import (
+        compare as compare, data as data, export as export, frames as frames, heads as heads, inference as inference,
+        integrations as integrations, longtail as longtail, losses as losses, measures as measures, models as models,
+        posthoc as posthoc, theory as theory, training as training,
+    )  # fmt: skip
+    from equiangular.frames import (
+        assert_simplex_etf as assert_simplex_etf, best_frame as best_frame, class_mean_frame as class_mean_frame,
+        explain_frame as explain_frame, frame_report as frame_report, is_simplex_etf as is_simplex_etf,
+        load_frame as load_frame, nearest_simplex_etf as nearest_simplex_etf, save_frame as save_frame,
+        simplex_equiangular_tight_frame as simplex_equiangular_tight_frame, simplex_etf as simplex_etf,
+        simplex_logits as simplex_logits, spherical_code as spherical_code, spread_frame as spread_frame,
+        warn_unreachable as warn_unreachable, why_not_simplex_etf as why_not_simplex_etf,
+    )  # fmt: skip
+    from equiangular.heads import (
+        CosineHead as CosineHead, ETFHead as ETFHead, ImplicitHead as ImplicitHead,
+        IncrementalETFHead as IncrementalETFHead, LinearHead as LinearHead, PrototypeIndex as PrototypeIndex,
+        RandomHead as RandomHead, RotatedETFHead as RotatedETFHead, align_head as align_head, attach as attach,
+        best_head as best_head, find_head as find_head, forward_with_features as forward_with_features,
+        make_head as make_head, nearest_prototypes as nearest_prototypes, recommended_head as recommended_head,
+        restrict_logits as restrict_logits, scale_for_probability as scale_for_probability,
+    )  # fmt: skip
+    from equiangular.integrations.sklearn import ETFClassifier as ETFClassifier
+    from equiangular.longtail import (
+        SubsetManifest as SubsetManifest, long_tail_counts as long_tail_counts, long_tail_indices as long_tail_indices,
+    )  # fmt: skip
+    from equiangular.losses import (
+        CosineCrossEntropyLoss as CosineCrossEntropyLoss, DotLoss as DotLoss, DotRegressionLoss as DotRegressionLoss,
+        LogitAdjustedCrossEntropyLoss as LogitAdjustedCrossEntropyLoss, cosine_cross_entropy as cosine_cross_entropy,
+        dot_loss as dot_loss, dot_regression_loss as dot_regression_loss,
+        logit_adjusted_cross_entropy as logit_adjusted_cross_entropy,
+    )  # fmt: skip
+    from equiangular.measures import (
+        CalibrationError as CalibrationError, NeuralCollapse as NeuralCollapse, ShotAccuracy as ShotAccuracy,
+        measure_collapse as measure_collapse, ood_score as ood_score, open_set_measures as open_set_measures,
+        watch as watch,
+    )  # fmt: skip
+    from equiangular.posthoc import (
+        PriorCorrection as PriorCorrection, calibrate_prior_correction as calibrate_prior_correction,
+        calibrate_scale as calibrate_scale, prior_corrected_logits as prior_corrected_logits,
+    )  # fmt: skip
+    from equiangular.training import AlignmentSchedule as AlignmentSchedule
+else:
+    __getattr__, __dir__, __all__ = lazy_names(
+        __name__,
+        {
+            "equiangular": "__version__",
+            ".frames": (
+                "assert_simplex_etf class_mean_frame explain_frame frame_report is_simplex_etf load_frame "
+                "nearest_simplex_etf save_frame simplex_equiangular_tight_frame simplex_etf simplex_logits "
+                "spherical_code spread_frame warn_unreachable why_not_simplex_etf"
+            ),
+            ".heads": (
+                "CosineHead ETFHead ImplicitHead IncrementalETFHead LinearHead PrototypeIndex RandomHead "
+                "RotatedETFHead align_head attach find_head forward_with_features make_head nearest_prototypes "
+                "recommended_head restrict_logits scale_for_probability"
+            ),
+            ".integrations.sklearn": "ETFClassifier",
+            ".longtail": "SubsetManifest long_tail_counts long_tail_indices",
+            ".losses": (
+                "CosineCrossEntropyLoss DotLoss DotRegressionLoss LogitAdjustedCrossEntropyLoss cosine_cross_entropy "
+                "dot_loss dot_regression_loss logit_adjusted_cross_entropy"
+            ),
+            ".measures": (
+                "CalibrationError NeuralCollapse ShotAccuracy measure_collapse ood_score open_set_measures watch"
+            ),
+            ".posthoc": "PriorCorrection calibrate_prior_correction calibrate_scale prior_corrected_logits",
+            ".training": "AlignmentSchedule",
+        },
+        renamed={".frames": "best_frame", ".heads": "best_head"},  # they warn when called
+        subpackages=(
+            "compare data export frames heads inference integrations longtail losses measures models posthoc theory "
+            "training"
+        ),
+    )

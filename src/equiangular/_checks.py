@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+Choice = TypeVar("Choice", bound=str)
 
 
 def check_int(value: Any, name: str, *, minimum: int, hint: str = "") -> int:
@@ -57,11 +59,11 @@ def check_imbalance_factor(value: Any) -> float:
     return factor
 
 
-def check_choice(value: Any, choices: Iterable[str], name: str) -> str:
+def check_choice(value: Any, choices: Iterable[Choice], name: str) -> Choice:
     """Return ``value`` if it is one of ``choices``; else name the closest one."""
     options = list(choices)
     if value in options:
-        return value
+        return options[options.index(value)]
     listed = ", ".join(map(repr, options))
     raise ValueError(f"{name} must be one of {listed}, got {value!r}{did_you_mean(value, options)}")
 

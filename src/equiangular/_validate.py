@@ -11,27 +11,22 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.jit import is_tracing  # type: ignore[attr-defined]  # torch's stubs leave it out
 
 from equiangular._checks import check_choice, check_int, check_non_negative, check_positive, did_you_mean
 
+Device = torch.device | str | None
+Dtype = torch.dtype | None
+
 __all__ = [
-    "check_choice",
-    "check_class_counts",
-    "check_features",
-    "check_int",
-    "check_labels",
-    "check_non_negative",
-    "check_num_classes",
-    "check_positive",
-    "did_you_mean",
-    "have_values",
-    "values_are_readable",
-]
+    "Device", "Dtype", "check_choice", "check_class_counts", "check_features", "check_int", "check_labels",
+    "check_non_negative", "check_num_classes", "check_positive", "did_you_mean", "have_values", "values_are_readable",
+]  # fmt: skip
 
 
 def have_values(*tensors: Tensor) -> bool:
     """Whether these are plain tensors with values: no compilation, tracing, ``torch.func`` transform or meta device."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if torch.compiler.is_compiling() or is_tracing():
         return False
     wrapped = torch._C._functorch.is_functorch_wrapped_tensor
     return all(type(t) in (Tensor, torch.nn.Parameter) and not t.is_meta and not wrapped(t) for t in tensors)
@@ -47,6 +42,10 @@ def check_num_classes(num_classes: Any) -> int:
     return check_int(num_classes, "num_classes", minimum=2, hint="A classifier separates at least two classes.")
 
 
+class NonFiniteError(ValueError):
+    """A tensor has NaN or infinite values: bad input, or a training that diverged."""
+
+
 def check_features(features: Any, *, dim: int | None = None, name: str = "features", allow_zero: bool = True) -> Tensor:
     """Check a (B, d) floating-point tensor: rank, width, finite values and, on request, no zero row."""
     if not isinstance(features, Tensor):
@@ -57,14 +56,14 @@ def check_features(features: Any, *, dim: int | None = None, name: str = "featur
         )
     if not features.is_floating_point():
         raise ValueError(f"{name} must be floating point, got {features.dtype}. Convert it with .float().")
-    if dim is not None and not torch.jit.is_tracing() and features.shape[1] != dim:  # sizes are tensors in a trace
+    if dim is not None and not is_tracing() and features.shape[1] != dim:  # sizes are tensors in a trace
         raise ValueError(f"{name} must have width {dim}, got shape {tuple(features.shape)}.")
     if values_are_readable(features):
         value = features.detach()
         # One cheap reduction tells almost always; a sum that overflows is looked at again, entry by entry.
         if not torch.isfinite(value.sum(dtype=torch.float64)) and not torch.isfinite(value).all():
             row = int((~torch.isfinite(value)).any(dim=1).nonzero()[0])
-            raise ValueError(
+            raise NonFiniteError(
                 f"{name} has NaN or infinite values, first in row {row}. "
                 "Look for a learning rate that is too high, or bad values in the input."
             )

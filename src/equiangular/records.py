@@ -6,13 +6,14 @@ back. Numbers that are not defined are NaN here and null in a file.
 
 from __future__ import annotations
 
-import base64
 import math
-import types
-import typing
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeVar
+
+from equiangular._codec import pack as pack
+from equiangular._codec import plain, read
+from equiangular._codec import unpack as unpack
 
 FORMAT = 2
 Kind = Literal["fixed", "mapped", "learned"]
@@ -253,30 +254,6 @@ class Comparison:
         return {row.method: row for row in self.rows}[method]
 
 
-def pack(correct: Sequence[bool]) -> str:
-    """Truth values as text, eight to a byte, base64.
-
-    Example:
-        >>> pack([True, False, True]), unpack(pack([True, False, True]), 3)
-        ('oA==', [True, False, True])
-    """
-    padded = [*map(bool, correct), *[False] * (-len(correct) % 8)]
-    bits = (sum(bit << 7 - j for j, bit in enumerate(padded[i : i + 8])) for i in range(0, len(padded), 8))
-    return base64.b64encode(bytes(bits)).decode()
-
-
-def unpack(text: str, number: int) -> list[bool]:
-    """The first ``number`` truth values of :func:`pack`.
-
-    Raises:
-        ValueError: there are not so many.
-    """
-    data = base64.b64decode(text)
-    if not 0 <= 8 * len(data) - number < 8:
-        raise ValueError(f"{8 * len(data)} truth values where {number} are expected; the record is damaged.")
-    return [bool(data[i // 8] >> 7 - i % 8 & 1) for i in range(number)]
-
-
 def to_json(record: Any) -> dict[str, Any]:
     """A record as JSON-plain values with the number of its format; NaN and infinity become None.
 
@@ -284,7 +261,7 @@ def to_json(record: Any) -> dict[str, Any]:
         >>> to_json(Needed(4.0, 20, None))
         {'format': 2, 'width': 4.0, 'runs': 20, 'samples': None}
     """
-    return {"format": FORMAT, **_plain(record)}
+    return {"format": FORMAT, **plain(record)}
 
 
 def from_json(kind: type[T], values: Mapping[str, Any]) -> T:
@@ -305,54 +282,8 @@ def from_json(kind: type[T], values: Mapping[str, Any]) -> T:
         raise ValueError(
             f"a {kind.__name__} of format {version!r}, and this version of equiangular reads format {FORMAT}."
         )
-    return _read(kind, values, kind.__name__)
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _read(hint: Any, value: Any, where: str) -> Any:
-    """``value`` in the type of a field."""
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if is_dataclass(hint):
-        hints = typing.get_type_hints(hint)
-        if not isinstance(value, Mapping):
-            raise ValueError(f"{where} must be an object, got {type(value).__name__}.")
-        if unknown := sorted(value.keys() - hints.keys()):
-            raise ValueError(f"{where} has an unknown field {unknown[0]!r}.")
-        try:
-            return hint(**{name: _read(hints[name], item, f"{where}.{name}") for name, item in value.items()})
-        except TypeError as error:
-            raise ValueError(f"{where} is incomplete: {error}.") from error
-    if origin in (types.UnionType, typing.Union):
-        kinds = [option for option in inner if option is not type(None)]
-        if all(typing.get_origin(kind) is Literal for kind in kinds):
-            return _read(Literal[tuple(v for kind in kinds for v in typing.get_args(kind))], value, where)
-        return None if value is None else _read(kinds[0], value, where)
-    if hint is Any:
-        return value
-    if origin is Literal:
-        if value not in inner:
-            raise ValueError(f"{where} must be one of {', '.join(map(repr, inner))}, got {value!r}.")
-        return value
-    if hint is float and (value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))):
-        return math.nan if value is None else float(value)
-    if origin is list and isinstance(value, list):
-        return [_read(inner[0], item, where) for item in value]
-    if origin is tuple and isinstance(value, list) and len(value) == len(inner):
-        return tuple(_read(h, item, where) for h, item in zip(inner, value, strict=True))
-    if origin is dict and isinstance(value, Mapping):
-        return {key: _read(inner[1], item, f"{where}[{key!r}]") for key, item in value.items()}
-    if origin is None and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
-        return value
-    raise ValueError(f"{where} must be {getattr(hint, '__name__', hint)}, got {value!r}.")
+    record: T = read(kind, values, kind.__name__)
+    return record
 
 
 _ANSWERED_BEFORE = (
@@ -372,7 +303,7 @@ def _from_format_1(values: Mapping[str, Any]) -> Comparison:
                 "fixed" if row["fixed"] else "learned",
                 row["source"],
                 row["n"],
-                {key: _read(Estimate, row[key], key) for key in keys},
+                {key: read(Estimate, row[key], key) for key in keys},
             )
             for name, row in values["table"].items()
         ]
@@ -396,4 +327,5 @@ def _trial_of_format_1(run: Mapping[str, Any], row: Row) -> TrialRecord:
     kept = {name: run[name] for name in same}
     measures = {key for key, _, _ in COLUMNS if key not in ("head_parameters", "seconds")} | {"nc2_equinorm"}
     kept |= {"loss": run.get("final_loss"), "scores": {key: run.get(key) for key in sorted(measures)}}
-    return _read(TrialRecord, {"label": row.label, "kind": row.kind, **kept}, "a run")
+    record: TrialRecord = read(TrialRecord, {"label": row.label, "kind": row.kind, **kept}, "a run")
+    return record

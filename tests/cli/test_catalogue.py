@@ -17,7 +17,7 @@ def run(capsys: pytest.CaptureFixture, *arguments: str) -> tuple[int, str, str]:
     ("kind", "names"),
     [
         ("methods", list(METHODS)),
-        ("recipes", ["best", "rival", "paper"]),
+        ("recipes", ["recommended", "rival", "paper"]),
         ("data", ["digits", "hf:NAME"]),
         ("backbones", ["resnet32", "timm:NAME"]),
     ],

@@ -62,7 +62,7 @@ def test_compare_writes_everything(capsys: pytest.CaptureFixture, tmp_path: Path
     assert code == 0
     assert "ETF + DR + prior correction" in out
     assert "balanced accuracy" in out
-    assert {"results.json", "figure.png", "report.html", "trainings"} == set(os.listdir(tmp_path / "r"))
+    assert {"results.json", "figure.png", "report.html", "trials"} == set(os.listdir(tmp_path / "r"))
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,8 @@ def test_compare_writes_everything(capsys: pytest.CaptureFixture, tmp_path: Path
         (["compare", "digits", "--imbalanse", "3"], "--imbalance"),
         (["compar"], "compare"),
         (["frame", "1", "5", "-o", "x.npy"], "num_classes must be an integer >= 2, got 1"),
-        (["frame", "10", "5", "-o", "x.npy", "--construction", "simplex"], "best_frame"),
-        (["frame", "10", "5", "-o", "x.npy", "--construction", "bets"], "did you mean 'best'"),
+        (["frame", "10", "5", "-o", "x.npy", "--construction", "simplex"], "spread_frame"),
+        (["frame", "10", "5", "-o", "x.npy", "--construction", "spraed"], "did you mean 'spread'"),
         (["frame", "10", "5", "-o", "x.npy", "--basis", "dct"], "--basis dct is an orientation of a simplex ETF"),
         (["frame", "3", "1", "-o", "x.npy"], "one dimension has two unit vectors"),
         (["frame", "10", "5", "-o", "x.npy", "--construction", "nonnegative"], "10 non-negative vectors cannot be"),

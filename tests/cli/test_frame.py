@@ -30,7 +30,7 @@ CASES = [
     (("20", "4"), "optimised spherical code", None),
     (("20", "4", "--objective", "softmax"), "optimised spherical code", None),
     (("6", "8", "--construction", "orthoplex"), "orthoplex", 0.0),
-    (("6", "8", "--construction", "best"), "simplex ETF", -1 / 5),
+    (("6", "8", "--construction", "spread"), "simplex ETF", -1 / 5),
     (("6", "8", "--construction", "nonnegative"), "non-negative orthogonal frame", 0.0),
     (("8", "8", "--construction", "hadamard"), "Hadamard rows", 0.0),
     (("80", "8", "--construction", "quadratic"), "quadratic-form code", 1 / 2),
@@ -74,3 +74,10 @@ def test_the_target_is_checked_before_the_work(capsys: pytest.CaptureFixture, tm
     assert "exists" in capsys.readouterr().err
     assert path.read_bytes() == b"kept"
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_construction_by_the_name_of_the_last_release(tmp_path: Path) -> None:
+    with pytest.warns(DeprecationWarning, match="--construction best is written spread now"):
+        assert run("6", "8", "-o", str(tmp_path / "old.npy"), "--construction", "best") == 0
+    assert run("6", "8", "-o", str(tmp_path / "new.npy"), "--construction", "spread") == 0
+    assert (tmp_path / "old.npy").read_bytes() == (tmp_path / "new.npy").read_bytes()

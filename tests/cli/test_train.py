@@ -33,7 +33,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture) -> None:
 def test_train_then_train_again(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     code, out, err = run(capsys, "train", "digits", "-o", tmp_path / "r", *QUICK)
     assert code == 0
-    assert "best fixed head + logit adjustment on digits" in out
+    assert "recommended head + logit adjustment on digits" in out
     assert "2 (last)" in out
     assert "epoch 2/2, loss" in err
     assert {"results.json", "metrics.csv", "curves.png", "model", "best"} <= set(os.listdir(tmp_path / "r"))
@@ -66,10 +66,8 @@ def test_a_file_sets_the_defaults_and_the_command_line_wins(capsys: pytest.Captu
     assert "head: {norm: batch, drop_rate: 0.1}\n" in text
 
 
-def test_stopped_and_resumed(
-    capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from equiangular.cli._run import ProgressBar
+def test_stopped_and_resumed(capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from equiangular.cli.train import ProgressBar
 
     def interrupt(self: ProgressBar, training: Any, row: Any) -> None:
         if training.step == 3:
@@ -91,13 +89,13 @@ def test_stopped_and_resumed(
     [
         (["train", "digitz"], "did you mean 'digits'"),
         (["train", "digits", "--method", "etf-rd"], "did you mean 'etf-dr'"),
-        (["train", "digits", "--recipe", "bets"], "did you mean 'best'"),
+        (["train", "digits", "--recipe", "recomended"], "did you mean 'recommended'"),
         (["train", "digits", "--epoch", "3"], "--epochs"),
         (["train", "digits", "--epochs", "0"], "epochs must be an integer >= 1, got 0"),
         (["train", "digits", "--config", "none.yaml"], "cannot read the configuration 'none.yaml'"),
         (["train", "digits", "--config", "bad.yaml"], "unknown key 'lerning_rate' in bad.yaml; did you mean"),
         (["train", "digits", "--head", "batch"], "--head must be name=value"),
-        (["train", "digits", "--head", "nrm=batch"], "unknown option 'nrm' of the head 'best'; did you mean 'norm'"),
+        (["train", "digits", "--head", "nrm=batch"], "unknown option 'nrm' of the head 'recommended'; did"),
         (["train", "digits", "--augment", "crop,flipp"], "did you mean 'flip'"),
         (["train", "wine", "--augment", "crop"], "is for images, the inputs have shape"),
         (["train", "digits", "--validation", "0.001"], "hold-out of 0.001 is empty"),
@@ -116,12 +114,10 @@ def test_errors_teach_and_show_no_traceback(
     assert "Traceback" not in out + err
 
 
-def test_a_full_disk_anywhere(
-    capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_anywhere(capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
-    from equiangular.cli import _run
+    from equiangular.cli import train as _run
 
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

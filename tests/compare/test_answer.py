@@ -247,7 +247,7 @@ def test_a_kind_is_missing(validation, lacking):
     assert lacking in result.sentence
     assert "--methods etf-la,linear-la" in result.sentence
     assert result.contrast is None
-    assert result.secondary == ()
+    assert result.secondary == []
 
 
 def test_a_chosen_head_without_test_results_is_named():

@@ -14,10 +14,7 @@ from equiangular.data import load_dataset, stream_batches
 from equiangular.longtail import long_tail_counts, long_tail_indices
 
 ROOT = os.environ.get("EQUIANGULAR_DATA", "")
-pytestmark = [
-    pytest.mark.skipif(not ROOT, reason="EQUIANGULAR_DATA is not set"),
-    pytest.mark.slow,
-]
+pytestmark = [pytest.mark.skipif(not ROOT, reason="EQUIANGULAR_DATA is not set"), pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -9,7 +9,7 @@ import torch
 from sklearn import datasets
 
 from equiangular.data import load_dataset
-from equiangular.data.sklearn_sets import SKLEARN_SETS, load_sklearn
+from equiangular.data.libraries import SKLEARN_SETS, load_sklearn
 
 
 @pytest.mark.parametrize("name", SKLEARN_SETS)
@@ -51,7 +51,7 @@ def test_the_split_depends_on_its_seed_and_never_changes():
 def test_names():
     with pytest.raises(ValueError, match=r"unknown data set 'digit'.*did you mean 'digits'.*Names: digits, wine"):
         load_dataset("digit")
-    with pytest.raises(ValueError, match="no scikit-learn set 'faces'"):
+    with pytest.raises(ValueError, match=r"scikit-learn set must be one of 'digits', .*got 'faces'"):
         load_sklearn("faces")
     with pytest.raises(ValueError, match="split_seed must be an integer >= 0, got -1"):
         load_dataset("digits", split_seed=-1)

@@ -53,7 +53,7 @@ def test_bytes_in_probabilities_out(digits_run: Path, tmp_path: Path, suffix: st
 def test_floats_and_tables(
     digits_run: Path, table_run: Path, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("equiangular.export.onnx_file.find_spec", lambda _: None)  # the quick exporter
+    monkeypatch.setattr("equiangular.export.write.find_spec", lambda _: None)  # the quick exporter
     digits, table = Classifier.load(digits_run, prior="train"), Classifier.load(table_run)
     export_model(digits, tmp_path / f"d{suffix}", inputs="float")
     compare(digits, tmp_path / f"d{suffix}", torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0)))
@@ -75,7 +75,7 @@ def test_floats_and_tables(
 def test_every_head(
     tmp_path: Path, backbone: str, shape: tuple[int, ...], head: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("equiangular.export.onnx_file.find_spec", lambda _: None)  # the quick exporter
+    monkeypatch.setattr("equiangular.export.write.find_spec", lambda _: None)  # the quick exporter
     task = build_task(get_method("etf-la"), backbone, shape, 3, seed=0)
     options = {key: value for key, value in head.items() if key != "head"}
     task.head = eq.make_head(head["head"], task.backbone.num_features, 3, **options)
@@ -89,10 +89,8 @@ def test_every_head(
         assert task.head.skew is not None  # the network itself was left as it was
 
 
-def test_the_exporter_over_torchscript(
-    digits_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("equiangular.export.onnx_file.find_spec", lambda _: None)  # as without onnxscript
+def test_the_exporter_over_torchscript(digits_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("equiangular.export.write.find_spec", lambda _: None)  # as without onnxscript
     classifier = Classifier.load(digits_run)
     export_model(classifier, tmp_path / "m.onnx")
     model = onnx.load(tmp_path / "m.onnx")

@@ -4,22 +4,23 @@ import numpy as np
 import pytest
 import torch
 
-from equiangular import assert_simplex_etf, is_simplex_etf, simplex_etf
-from equiangular.frames.tiles import gram_tiles
+from equiangular import assert_simplex_etf, is_simplex_etf, simplex_etf, why_not_simplex_etf
+from equiangular.frames.checks import gram_tiles
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize(("k", "d"), [(2, 1), (10, 9), (64, 128), (513, 512)])
 @pytest.mark.parametrize("basis", ["haar", "minimal", "dct"])
 def test_every_frame_of_ours_passes_at_its_own_precision(k: int, d: int, basis: str, dtype: torch.dtype) -> None:
-    assert is_simplex_etf(simplex_etf(k, d, basis=basis, dtype=dtype), explain=True) == (True, None)
+    weight = simplex_etf(k, d, basis=basis, dtype=dtype)
+    assert is_simplex_etf(weight)
+    assert why_not_simplex_etf(weight) is None
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("k", [100, 600])
 def test_orthonormal_rows_are_no_etf_in_half_precision_either(k: int, dtype: torch.dtype) -> None:
-    ok, reason = is_simplex_etf(torch.eye(k, dtype=dtype), explain=True)
-    assert not ok
+    reason = why_not_simplex_etf(torch.eye(k, dtype=dtype))
     if 1 / (k - 1) < torch.finfo(dtype).eps * 2:  # too small for the tolerance on pairs to see
         assert re.search(r"sum to a vector of squared norm 1 K, not 0, and atol=\S+ is too wide", reason)
     else:
@@ -55,12 +56,18 @@ def swapped_sign() -> torch.Tensor:
     ],
 )
 def test_reasons(vectors: torch.Tensor, reason: str) -> None:
-    ok, said = is_simplex_etf(vectors, explain=True)
-    assert ok is False
-    assert re.search(reason, said)
+    assert re.search(reason, why_not_simplex_etf(vectors))
     assert is_simplex_etf(vectors) is False
     with pytest.raises(ValueError, match="not a simplex ETF: "):
         assert_simplex_etf(vectors)
+
+
+def test_reasons_were_asked_for_by_an_option() -> None:
+    for vectors in (frame(), swapped_sign()):
+        reason = why_not_simplex_etf(vectors)
+        with pytest.warns(DeprecationWarning, match=r"written why_not_simplex_etf\(weight\) now"):
+            assert is_simplex_etf(vectors, explain=True) == (reason is None, reason)
+        assert is_simplex_etf(vectors, explain=False) is (reason is None)
 
 
 def test_the_tolerance_counts() -> None:

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
+from equiangular.frames.bounds import levenshtein_bound
 from equiangular.frames.known_codes import KNOWN_CODES, KnownCode, find_known_code, known_code
-from equiangular.frames.levenshtein import levenshtein_bound
 
 CODES = [c for c in KNOWN_CODES.values() if c.num_classes <= 5000]
 LARGE = [c for c in KNOWN_CODES.values() if 5000 < c.num_classes < 1_000_000]
@@ -98,6 +98,6 @@ def test_seed_turns_the_code() -> None:
 
 def test_unknown_size() -> None:
     assert find_known_code(13, 3) is None
-    message = r"no optimal code of 25 vectors in 4 dim.*\(10, 4\), \(24, 4\), \(120, 4\)\). Use best_frame\(25, 4\)"
+    message = r"no optimal code of 25 vectors in 4 dim.*\(10, 4\), \(24, 4\), \(120, 4\)\). Use spread_frame\(25, 4\)"
     with pytest.raises(ValueError, match=message):
         known_code(25, 4)

@@ -31,7 +31,7 @@ def test_deal_is_random_but_repeatable() -> None:
 
 
 def test_more_classes_than_coordinates() -> None:
-    message = r"6 non-negative vectors cannot be orthogonal in 5 .* dim >= 6.*best_frame\(6, 5\)"
+    message = r"6 non-negative vectors cannot be orthogonal in 5 .* dim >= 6.*spread_frame\(6, 5\)"
     with pytest.raises(ValueError, match=message):
         nonnegative_orthogonal_frame(6, 5)
 

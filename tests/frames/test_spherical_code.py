@@ -4,9 +4,8 @@ from importlib import import_module
 import pytest
 import torch
 
-from equiangular.frames.code_objectives import cosine_range
-from equiangular.frames.hull_distance import one_vs_rest_distance
-from equiangular.frames.levenshtein import levenshtein_bound
+from equiangular.frames.bounds import levenshtein_bound
+from equiangular.frames.code_objectives import cosine_range, one_vs_rest_distance
 from equiangular.frames.spherical_code import spherical_code
 
 module = import_module("equiangular.frames.spherical_code")  # the package's attribute of that name is the function

@@ -7,7 +7,7 @@ import torch
 
 from equiangular import CosineHead, ETFHead, LinearHead, RandomHead, align_head, is_simplex_etf, nearest_simplex_etf
 from equiangular.frames import simplex_etf
-from equiangular.frames.orthoplex import orthoplex
+from equiangular.frames.orthogonal import orthoplex
 from equiangular.heads import IncrementalETFHead, RotatedETFHead, match_vertices
 
 K, D = 5, 8

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from equiangular import best_frame
+from equiangular import spread_frame
 from equiangular.frames import nonnegative_orthogonal_frame, reachable_cosine, save_frame
 from equiangular.heads import ETFHead, attach, find_head
 
@@ -21,29 +21,29 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("num_classes", "dim", "cosine"), [(5, 4, -1 / 4), (5, 8, -1 / 4), (8, 4, 0.0), (24, 4, 0.5), (9, 2, 0.7660444431)]
 )
 def test_best_basis_at_any_size(num_classes: int, dim: int, cosine: float) -> None:
-    head = ETFHead(dim, num_classes, basis="best", seed=3, dtype=torch.float64)
+    head = ETFHead(dim, num_classes, basis="spread", seed=3, dtype=torch.float64)
     weight = head.weight
     assert float((weight @ weight.T).fill_diagonal_(-1).max()) == pytest.approx(cosine, abs=1e-9)
-    assert torch.equal(weight, best_frame(num_classes, dim, seed=3, dtype=torch.float64))
-    assert "basis='best'" in repr(head)
-    other = ETFHead(dim, num_classes, basis="best", seed=4, dtype=torch.float64)
+    assert torch.equal(weight, spread_frame(num_classes, dim, seed=3, dtype=torch.float64))
+    assert "basis='spread'" in repr(head)
+    other = ETFHead(dim, num_classes, basis="spread", seed=4, dtype=torch.float64)
     assert not torch.allclose(other.weight, weight, atol=1e-3)
     other.load_state_dict(head.state_dict())
     assert torch.equal(other.weight, weight)
 
 
 def test_best_basis_is_drawn_anew_by_reset_and_fits_a_projection() -> None:
-    head = ETFHead(4, 5, basis="best")
+    head = ETFHead(4, 5, basis="spread")
     head.reset(8)
-    assert torch.equal(head.weight, best_frame(8, 4))
-    assert ETFHead(10, 8, basis="best", projection="linear", dim=4)(torch.randn(3, 10)).shape == (3, 8)
-    model = attach(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 20)), basis="best")
+    assert torch.equal(head.weight, spread_frame(8, 4))
+    assert ETFHead(10, 8, basis="spread", projection="linear", dim=4)(torch.randn(3, 10)).shape == (3, 8)
+    model = attach(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 20)), basis="spread")
     assert find_head(model).weight.shape == (20, 4)
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
 def test_prototypes_from_a_file(tmp_path: Path, suffix: str) -> None:
-    weight = best_frame(8, 4)
+    weight = spread_frame(8, 4)
     path = save_frame(tmp_path / f"frame{suffix}", weight)
     assert torch.equal(ETFHead(4, 8, prototypes=path).weight, weight)
     assert torch.equal(ETFHead(4, 8, prototypes=str(path)).weight, weight)
@@ -59,9 +59,9 @@ def test_prototypes_from_a_file(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((4, 8), {"basis": "bets"}, "basis must be one of .*'best', got 'bets'; did you mean 'best'"),
-        ((4, 8), {}, r'K=8 .* d=4. Pass projection="linear".*basis="best".*best_frame\(8, 4\)'),
-        ((1, 3), {"basis": "best"}, "one dimension has two unit vectors"),
+        ((4, 8), {"basis": "spraed"}, "basis must be one of .*'spread', got 'spraed'; did you mean 'spread'"),
+        ((4, 8), {}, r'K=8 .* d=4. Pass projection="linear".*basis="spread".*spread_frame\(8, 4\)'),
+        ((1, 3), {"basis": "spread"}, "one dimension has two unit vectors"),
     ],
 )
 def test_bad_input(arguments: tuple[int, int], options: dict, message: str) -> None:

@@ -75,9 +75,7 @@ def test_a_checkpoint_brings_its_class_vectors_back() -> None:
     assert torch.equal(copy.deepcopy(trained)(features()), trained(features()))
 
 
-@pytest.mark.parametrize(
-    "other", [{"num_classes": 501}, {"construction": "random"}], ids=["size", "construction"]
-)
+@pytest.mark.parametrize("other", [{"num_classes": 501}, {"construction": "random"}], ids=["size", "construction"])
 def test_a_checkpoint_of_other_class_vectors_is_refused(other: dict) -> None:
     state = ImplicitHead(16, 500, construction="quadratic").state_dict()
     with pytest.raises(RuntimeError, match="checkpoint's class vectors have K=500, d=16, construction='quadratic'"):

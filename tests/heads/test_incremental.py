@@ -376,7 +376,7 @@ def test_an_empty_mask_is_refused() -> None:
 
 
 def test_more_classes_than_an_etf_has_room_for() -> None:
-    head = IncrementalETFHead(4, 5, reserved=3, basis="best")  # the orthoplex: 8 vectors in 4 dimensions
+    head = IncrementalETFHead(4, 5, reserved=3, basis="spread")  # the orthoplex: 8 vectors in 4 dimensions
     assert head.register_class(randn(3, 4)) == 5
     gram = head.frame @ head.frame.T
     assert float((gram - torch.eye(8)).max()) < 1e-6

@@ -17,7 +17,7 @@ def test_the_etf_head_holds_an_etf(num_classes: int, dim: int) -> None:
 
 
 def test_too_narrow_features_name_the_remedies() -> None:
-    with pytest.raises(ValueError, match=r'K=100 .* d=64.*projection="linear".*width 99.*best_frame\(100, 64\)'):
+    with pytest.raises(ValueError, match=r'K=100 .* d=64.*projection="linear".*width 99.*spread_frame\(100, 64\)'):
         ETFHead(64, 100)
 
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from equiangular.data.images import decode_images
-from equiangular.data.text import fit_vocabulary, vocabulary_features
+from equiangular.data.tables import fit_vocabulary, vocabulary_features
 from equiangular.inference import InputBatch, list_inputs, read_inputs
 from equiangular.training import ModelInfo
 

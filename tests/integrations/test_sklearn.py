@@ -33,9 +33,7 @@ print(json.dumps([[r["check_name"], r["status"], str(r["exception"])[:500]] for 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "options",
-    [{}, {"loss": "dr", "hidden_layer_sizes": [32, 16], "learning_rate": 0.02, "epochs": 50}],
-    ids=str,
+    "options", [{}, {"loss": "dr", "hidden_layer_sizes": [32, 16], "learning_rate": 0.02, "epochs": 50}], ids=str
 )
 def test_every_check_of_scikit_learn_passes(options: dict) -> None:
     environment = {**os.environ, "SCIPY_ARRAY_API": "1", "OMP_NUM_THREADS": "1"}

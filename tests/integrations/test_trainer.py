@@ -117,7 +117,7 @@ HEADS = {
     "rotated": {"head": "rotated-etf"},
     "with reserved vertices": {"head": "incremental-etf", "reserved": 4},
     "implicit": {"head": "implicit"},
-    "best frame": {"basis": "best", "projection": "linear", "dim": 2},
+    "best frame": {"basis": "spread", "projection": "linear", "dim": 2},
     "given class vectors": {"prototypes": torch.eye(16)[:K]},
     "double precision": {"dtype": torch.float64},
 }

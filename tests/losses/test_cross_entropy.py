@@ -5,11 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from equiangular.losses import (
-    LogitAdjustedCrossEntropyLoss,
-    logit_adjusted_cross_entropy,
-    soft_target_cross_entropy,
-)
+from equiangular.losses import LogitAdjustedCrossEntropyLoss, logit_adjusted_cross_entropy, soft_target_cross_entropy
 
 from .conftest import K, make_target
 from .reference import cross_entropy, dense

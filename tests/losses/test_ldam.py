@@ -89,8 +89,7 @@ def test_deferred_weights_switch_at_the_share_of_the_epochs():
 
 
 @pytest.mark.parametrize(
-    ("epochs", "start", "first"),
-    [(10, 0.8, 8), (1, 0.8, 1), (13, 0.8, 11), (100, 0.55, 55), (7, 0.5, 4), (5, 0.0, 0)],
+    ("epochs", "start", "first"), [(10, 0.8, 8), (1, 0.8, 1), (13, 0.8, 11), (100, 0.55, 55), (7, 0.5, 4), (5, 0.0, 0)]
 )
 def test_first_reweighted_epoch(epochs, start, first):
     reweighted = [
@@ -103,9 +102,7 @@ def test_module_agrees_and_keeps_nothing_in_its_state():
     loss = LDAMLoss(COUNTS, max_margin=0.4, scale=10.0, reduction="sum")
     cosines, labels = torch.tensor(COSINES).float(), torch.tensor(LABELS)
     weight = [1.0, 2.0, 3.0]
-    expected = ldam_loss(
-        cosines, labels, COUNTS, max_margin=0.4, scale=10.0, class_weight=weight, reduction="sum"
-    )
+    expected = ldam_loss(cosines, labels, COUNTS, max_margin=0.4, scale=10.0, class_weight=weight, reduction="sum")
     torch.testing.assert_close(loss(cosines, labels, weight), expected)
     assert loss.state_dict() == {}
 

@@ -10,13 +10,7 @@ import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, recall_score
 
 from equiangular.longtail import class_groups
-from equiangular.measures import (
-    accuracy,
-    balanced_accuracy,
-    confusion_matrix,
-    group_accuracy,
-    per_class_accuracy,
-)
+from equiangular.measures import accuracy, balanced_accuracy, confusion_matrix, group_accuracy, per_class_accuracy
 from equiangular.measures.streaming import ShotAccuracy
 
 

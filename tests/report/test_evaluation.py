@@ -7,8 +7,14 @@ import pytest
 import torch
 from rich.console import Console
 
-from equiangular.report.evaluation import class_table, score_rows, score_table, write_evaluation_page
-from equiangular.report.evaluation_figures import confusion_figure, reliability_figure
+from equiangular.report.evaluation import (
+    class_table,
+    confusion_figure,
+    reliability_figure,
+    score_rows,
+    score_table,
+    write_evaluation_page,
+)
 from equiangular.training import Scorer
 
 

@@ -1,11 +1,13 @@
 """The table, the figure and the page, from a study small enough for a test."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from equiangular.compare import COLUMNS, configure, run_study
+from equiangular.compare import compare, configure
+from equiangular.records import COLUMNS, Comparison, Estimate, from_json, to_json
 from equiangular.report import (
     comparison_figure,
     comparison_page,
@@ -15,63 +17,80 @@ from equiangular.report import (
     save_figure,
 )
 
+NAN = float("nan")
+
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    config = configure("digits", imbalance=20, seeds=2, epochs=1, methods=("linear-ce", "etf-dr", "etf-dr-pc"))
-    return run_study(config, tmp_path_factory.mktemp("study"))
+def results(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    methods = ("linear-ce", "etf-ce", "etf-dr", "etf-dr-pc", "recommended")
+    config = configure("digits", imbalance=20, seeds=2, epochs=1, methods=methods, tune="quick")
+    return compare(config, tmp_path_factory.mktemp("study"))
 
 
-def test_the_page_is_self_contained_and_says_the_answer(results: dict) -> None:
-    page = comparison_page(results, COLUMNS)
-    assert results["answer"]["sentence"].split("%")[0].split("&")[0][:40] in page
+def test_the_page_is_self_contained_and_says_the_answer(results: Comparison) -> None:
+    page = comparison_page(results)
+    word = page.index(f">{results.answer.word}<")
+    assert word < page.index("points of balanced accuracy") < page.index("paired runs")  # word, effect, statistics
     assert "<svg" in page
     fetched = re.findall(r"(?:src|href)\s*=\s*[\"'](?!#)[^\"']*[\"']|@import|url\((?!#)[^)]*\)", page)
     assert not [f for f in fetched if "xlink" not in f and not f.startswith(('href="#', "url(#"))]
-    for row in results["table"].values():
-        assert row["label"] in page
-        mean_and_interval = format_cell(row["balanced_accuracy"], "balanced_accuracy")
+    for row in results.rows:
+        assert f'<span class="dot {row.kind}"></span>{row.label}</td><td>{row.kind}</td>' in page
+        mean_and_interval = format_cell(row.measures["balanced_accuracy"], "balanced_accuracy")
         assert mean_and_interval in page.replace("\N{NO-BREAK SPACE}", " ")  # a line may break before ± only
+    for name, tuned in results.tuning.items():
+        assert f"learning_rate {tuned.settings['learning_rate']}" in page, name
 
 
-def test_names_are_escaped(results: dict) -> None:
-    odd = {**results, "data": {**results["data"], "source": "<script>alert(1)</script>"}}
-    assert "<script>alert" not in comparison_page(odd, COLUMNS)
+def test_names_are_escaped(results: Comparison) -> None:
+    odd = replace(results, data=replace(results.data, source="<script>alert(1)</script>"))
+    assert "<script>alert" not in comparison_page(odd)
 
 
-def test_the_figure_shows_every_run(results: dict, tmp_path: Path) -> None:
+def test_a_result_of_an_earlier_version_has_a_page(results: Comparison) -> None:
+    old = from_json(Comparison, to_json(replace(results, answer=None, notes=["Written by an earlier version."])))
+    assert "Written by an earlier version." in comparison_page(old)
+
+
+def test_the_figure_shows_every_run_and_the_effect_with_its_margin(results: Comparison, tmp_path: Path) -> None:
     figure = comparison_figure(results)
-    left = figure.axes[0]
-    assert [t.get_text() for t in left.get_yticklabels()] == [r["label"] for r in results["table"].values()][::-1]
+    effect, left, _ = figure.axes
+    assert [t.get_text() for t in left.get_yticklabels()] == [row.label for row in results.rows][::-1]
     drawn = sorted(x for line in left.lines if line.get_alpha() for x in line.get_xdata())
-    assert drawn == sorted(v for r in results["table"].values() for v in r["balanced_accuracy"]["values"])
+    assert drawn == sorted(v for row in results.rows for v in row.measures["balanced_accuracy"].values)
+    (band,) = effect.patches
+    assert (band.get_x(), band.get_x() + band.get_width()) == (-1.0, 1.0)
+    contrasts = [results.answer.contrast, *results.answer.secondary]
+    points = [line.get_xdata()[0] for line in effect.lines if line.get_marker() in "Do"]
+    assert points == [contrast.difference for contrast in contrasts]
     assert save_figure(figure, tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_curves_are_those_of_the_first_run(results: dict) -> None:
+def test_the_curves_are_those_of_the_first_run_and_no_two_look_alike(results: Comparison) -> None:
     figure = curves_figure(results)
     for axis, key in zip(figure.axes, ("nc1", "nc2_equiangular", "nc3"), strict=True):
         drawn = [list(line.get_ydata()) for line in axis.lines]
-        runs = [r for r in results["runs"] if r["seed"] == 0 and not r["method"].endswith("-pc")]
-        assert drawn == [[p[key] for p in r["curve"] if p[key] > 0] for r in runs]
-    assert all(not r["curve"] for r in results["runs"] if r["seed"])
+        runs = [run for run in results.runs if run.seed == 0 and not run.method.endswith("-pc")]
+        assert drawn == [[p[key] for p in run.curve if p[key] > 0] for run in runs]
+        assert len({line.get_color() for line in axis.lines}) == len(runs)
+    assert all(not run.curve for run in results.runs if run.seed)
 
 
-def test_the_table_has_every_column(results: dict) -> None:
-    table = comparison_table(results, COLUMNS)
-    assert table.row_count == 3
-    assert len(table.columns) == 1 + len(COLUMNS)
+def test_the_table_has_every_column(results: Comparison) -> None:
+    table = comparison_table(results)
+    assert table.row_count == len(results.rows)
+    assert len(table.columns) == 2 + len(COLUMNS)
+    assert len(comparison_table(results, width=100).columns) == 2 + sum(unit == "%" for _, _, unit in COLUMNS)
 
 
 @pytest.mark.parametrize(
     ("cell", "key", "text"),
     [
-        ({"mean": None, "ci95": None}, "few", "-"),
-        ({"mean": float("nan"), "ci95": float("nan")}, "few", "-"),
-        ({"mean": 650.0, "ci95": 0.0}, "head_parameters", "650"),
-        ({"mean": 0.12345, "ci95": 0.01}, "nc1", "0.123 ± 0.010"),
-        ({"mean": 50.0, "ci95": float("nan")}, "accuracy", "50.0"),
+        (Estimate(NAN, NAN, []), "few", "-"),
+        (Estimate(650.0, 0.0, []), "head_parameters", "650"),
+        (Estimate(0.12345, 0.01, []), "nc1", "0.123 ± 0.010"),
+        (Estimate(50.0, NAN, []), "accuracy", "50.0"),
     ],
 )
-def test_cells(cell: dict, key: str, text: str) -> None:
+def test_cells(cell: Estimate, key: str, text: str) -> None:
     assert format_cell(cell, key) == text

@@ -16,8 +16,8 @@ from equiangular.theory import (
     gradient_parts,
     watch_collapse,
 )
-from equiangular.theory.convergence import random_start
-from equiangular.theory.tetrahedron import IMBALANCED
+from equiangular.theory.dynamics import random_start
+from equiangular.theory.run import IMBALANCED
 
 
 def randn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -140,8 +140,7 @@ def test_watching_four_classes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
-    [({"learning_rate": 0}, "learning_rate"), ({"scale": -1}, "scale must be")],
+    ("options", "message"), [({"learning_rate": 0}, "learning_rate"), ({"scale": -1}, "scale must be")]
 )
 def test_bad_input(options: dict, message: str) -> None:
     frame = simplex_etf(3, 2, dtype=torch.float64)

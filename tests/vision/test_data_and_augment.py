@@ -14,9 +14,9 @@ from torchvision.transforms import functional as F
 
 from equiangular.data import load_dataset
 from equiangular.models import make_backbone
-from equiangular.training.augment.crop import ResizedCrop
 from equiangular.training.augment.operations import OPERATIONS
 from equiangular.training.augment.policies import POLICIES
+from equiangular.training.augment.steps import ResizedCrop
 
 
 @pytest.mark.parametrize("name", POLICIES)

@@ -8,11 +8,53 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
 SHORT = {"learning_rate": ("--lr",)}
+
+# What several commands take.
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run (or of a model, such as RUN/best).")]
+Prior = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PRIOR",
+        help="Class prior of the predictions: uniform, train (the training data's), or a JSON/YAML file with a weight "
+        "for each class; default: the one that the method is made for.",
+    ),
+]
+Accelerator = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+
+
+def screen(width: int = 150) -> Console:
+    """The console for tables; so many characters wide where there is no terminal."""
+    from rich.console import Console
+
+    return Console(width=None if Console().is_terminal else width)
+
+
+def progress_bar(unit: str | None = None, *, bar: bool = True, quiet: bool = False) -> Progress:
+    """Progress on standard error: a bar, a count of ``unit`` (None: no count), and the time."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns: list[Any] = [TextColumn("{task.description}"), *([BarColumn()] if bar else [])]
+    columns += [] if unit is None else [MofNCompleteColumn(), TextColumn(unit)]
+    columns += [TimeElapsedColumn(), *([TimeRemainingColumn()] if bar else [])]
+    return Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True)
 
 
 def field_help(kind: type) -> dict[str, str]:
@@ -75,10 +117,10 @@ def options_of(
 
 
 def _option_type(hint: Any) -> type:
-    """What typer parses for a field's type: mappings and lists are read from a text."""
+    """What typer parses for a field's type: mappings and lists are read from a text; a choice is checked later."""
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         hint = next(option for option in typing.get_args(hint) if option is not type(None))
-    return str if typing.get_origin(hint) in (dict, tuple) or hint is dict else hint
+    return str if typing.get_origin(hint) in (dict, tuple, typing.Literal) or hint is dict else hint
 
 
 def parse_texts(kind: type, given: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The commands, registered. Each imports what it needs when it runs, so that ``--help`` is instant."""
+"""The commands, registered. Each imports what it needs when it runs, so that --help is instant."""
 
 from __future__ import annotations
 
@@ -9,16 +9,62 @@ from typing import Annotated
 import typer
 
 from equiangular import __version__
-from equiangular.cli.catalogue import catalogue
+from equiangular.cli._fields import screen
 from equiangular.cli.compare import compare
-from equiangular.cli.evaluate import evaluate
-from equiangular.cli.export import export
+from equiangular.cli.export import evaluate, export, predict
 from equiangular.cli.frame import frame
 from equiangular.cli.measure import measure
-from equiangular.cli.predict import predict
-from equiangular.cli.resume import resume
 from equiangular.cli.theory import theory
-from equiangular.cli.train import train
+from equiangular.cli.train import resume, train
+
+KINDS = ("methods", "recipes", "data", "backbones")
+
+
+def catalogue(
+    kind: Annotated[str, typer.Argument(metavar="WHAT", help="methods, recipes, data or backbones.")] = "methods",
+) -> None:
+    """List the methods, recipes, data sets or backbones that can be named."""
+    from rich.table import Table
+
+    from equiangular._checks import check_choice
+
+    rows, headings = _rows(check_choice(kind, KINDS, "what to list"))
+    table = Table(*headings)
+    for row in rows:
+        table.add_row(*row)
+    screen().print(table)
+
+
+def _rows(kind: str) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+    rows: list[tuple[str, ...]]
+    if kind == "methods":
+        from equiangular.training.methods import METHODS
+
+        # What its head is for ten classes; with more classes than dimensions the recommended one needs a map.
+        rows = [(m.name, m.label, m.build_head(64, 10, seed=0).kind, m.source) for m in METHODS.values()]
+        return rows, ("method", "what it is", "class vectors", "source")
+    if kind == "recipes":
+        from equiangular.training.config.files import RECIPES
+
+        settings = [", ".join(f"{key}={value}" for key, value in r.values.items()) for r in RECIPES.values()]
+        rows = [(name, r.what, text) for (name, r), text in zip(RECIPES.items(), settings, strict=True)]
+        return rows, ("recipe", "what it is", "settings")
+    if kind == "data":
+        from equiangular.data import dataset_names
+
+        rows = [(name, "") for name in dataset_names()]
+        rows += [
+            ("PATH", ".npz, .parquet, a folder with train.parquet, an image folder train/CLASS/*.png"),
+            ("hf:NAME", "a data set of the Hugging Face hub"),
+            ("torchvision:NAME", "a data set of torchvision, such as torchvision:CIFAR10"),
+        ]
+        return rows, ("data", "what it is")
+    from equiangular.models.registry import BACKBONES
+
+    rows = [(name, "") for name in BACKBONES]
+    rows += [(f"{library}:NAME", f"an image model of {library}") for library in ("timm", "torchvision", "hf")]
+    return rows, ("backbone", "what it is")
+
 
 app = typer.Typer(
     name="equiangular",

@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from equiangular.cli._fields import options_of, parse_texts
+from equiangular.cli._fields import options_of, parse_texts, progress_bar, screen
 from equiangular.training.config.budget import Budget
-from equiangular.training.config.hardware import Hardware
-from equiangular.training.config.options import DataOptions, TrainConfig, Trial
+from equiangular.training.config.options import DataOptions, Hardware, TrainConfig, Trial
 
 PANELS = {"Data": DataOptions, "Optimisation, the same for every method": Budget, "Where it runs": Hardware}
 # Fields of a trial that a comparison decides itself, and of the hardware that are a trial's or need several processes.
@@ -35,9 +34,7 @@ def compare(
     methods: Annotated[
         str | None, typer.Option(metavar="NAME,...", help="Methods to compare; default: the eleven of the table.")
     ] = None,
-    seeds: Annotated[
-        int | None, typer.Option(help="Paired runs of every method. Default: 5; 10 for digits.")
-    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Paired runs of every method. Default: 5; 10 for digits.")] = None,
     subset_seed: Annotated[
         int | None, typer.Option(help="One training subset for all runs; default: a new one for every run.")
     ] = None,
@@ -63,14 +60,6 @@ def compare(
     killed comparison goes on where it stopped when the same command is given again.
     """
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
     from equiangular._files import prepare_folder
     from equiangular._validate import check_int
@@ -87,14 +76,13 @@ def compare(
     config = configure(data, methods=names, **own, **parse_texts(TrainConfig, fields))
     comparing = Comparing(config, output)
     plan = comparing.plan()
-    screen = Console(stderr=True)
+    errors = Console(stderr=True)
     for line in plan.lines():
-        screen.print(line, highlight=False, markup=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=screen, disable=quiet, transient=True) as bar:
+        errors.print(line, highlight=False, markup=False)
+    with progress_bar("", quiet=quiet) as bar:
         task = bar.add_task("training", total=plan.trainings)
         results = comparing.run(plan, lambda what, done, _: bar.update(task, description=what, completed=done))
-    console = Console(width=None if Console().is_terminal else 210)
+    console = screen(210)
     console.print(comparison_table(results, width=console.width))
     console.print(results.answer.sentence, style="bold", highlight=False, markup=False)
     for note in results.notes:

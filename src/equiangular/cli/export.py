@@ -1,26 +1,147 @@
-"""``equiangular export RUN -o FILE``: a trained model for use without this library."""
+"""The commands on a stored model: evaluate it on a test set, predict files, export it."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from equiangular.cli._fields import Accelerator, Prior, Run, progress_bar, screen
+
+
+def evaluate(
+    run: Run,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="What to evaluate on: a folder CLASS/*.png, a file of labelled rows (.npz, .parquet, .csv), or a data "
+            "set by name; default: the test part of the data that the model was trained on.",
+        ),
+    ] = None,
+    prior: Prior = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder for the results; default: RUN/evaluation."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Samples at a time.")] = 256,
+    accelerator: Accelerator = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table of classes.")] = False,
+) -> None:
+    """Accuracy, balanced accuracy, many/medium/few, calibration and confusion of a trained model.
+
+    Writes evaluation.json into the output folder, and where matplotlib is installed confusion.png, reliability.png and
+    report.html.
+    """
+    from equiangular._files import prepare_folder, write_json
+    from equiangular._provenance import provenance
+    from equiangular._validate import check_int
+    from equiangular.inference import evaluate, read_prior
+    from equiangular.report.evaluation import (
+        class_table,
+        confusion_figure,
+        reliability_figure,
+        score_table,
+        write_evaluation_page,
+    )
+    from equiangular.report.figure import save_figure
+    from equiangular.training import Classifier, load_model
+    from equiangular.training.engine.prediction import choose_device
+
+    check_int(batch_size, "batch_size", minimum=1)
+    device = choose_device(accelerator)
+    task, info = load_model(run)
+    classifier = Classifier(task, info, prior=read_prior(prior, info.class_names)).to(device)
+    folder = prepare_folder(run / "evaluation" if output is None and run.is_dir() else output or Path("evaluation"))
+    with progress_bar("samples", bar=False, quiet=quiet) as bar:
+        seen = bar.add_task("evaluating", total=None)
+        results = evaluate(classifier, data=data, batch_size=batch_size, progress=lambda n: bar.advance(seen, n))
+    results = {"path": str(run), **results, "provenance": provenance()}
+    console = screen()
+    console.print(score_table(results))
+    if not quiet:
+        console.print(class_table(results))
+    written = [write_json(folder / "evaluation.json", results)]
+    try:
+        written += [
+            save_figure(confusion_figure(results), folder / "confusion.png"),
+            save_figure(reliability_figure(results), folder / "reliability.png"),
+            write_evaluation_page(results, folder / "report.html"),
+        ]
+    except ImportError as error:
+        typer.echo(f"no pictures: {error}", err=True)
+    console.print(f"wrote {', '.join(str(path) for path in written)}", highlight=False, soft_wrap=True)
+
+
+def predict(
+    run: Run,
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILES",
+            help="Images, folders of images, tables (.npz, .parquet, .csv), or .txt files with a text in each line.",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="File to write, .csv or .json; default: the screen."),
+    ] = None,
+    top_k: Annotated[int, typer.Option("--top-k", "-k", help="Classes to name for each input.")] = 1,
+    prior: Prior = None,
+    batch_size: Annotated[int, typer.Option(help="Inputs at a time.")] = 256,
+    accelerator: Accelerator = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Predict images, table rows or texts: class names with calibrated probabilities.
+
+    Inputs that cannot be read have a row that says why; the rest goes on, and the exit code is 3 in the end.
+    """
+    from equiangular._validate import check_int
+    from equiangular.inference import list_inputs, predict_files, read_inputs, read_prior, write_predictions
+    from equiangular.inference.predictions import Counted, check_output, csv_lines
+    from equiangular.training import Classifier, load_model
+    from equiangular.training.engine.prediction import choose_device
+
+    for name, value in (("top-k", top_k), ("batch-size", batch_size)):
+        check_int(value, name, minimum=1)
+    if output is not None:
+        check_output(output)
+    task, info = load_model(run)
+    classifier = Classifier(task, info, prior=read_prior(prior, info.class_names)).to(choose_device(accelerator))
+    files = list_inputs(inputs, info.kind)
+    top_k = min(top_k, info.num_classes)
+    with progress_bar("inputs", bar=False, quiet=quiet or output is None) as bar:
+        seen = bar.add_task("predicting", total=None)
+
+        def batches():
+            for batch in read_inputs(files, info, batch_size=batch_size):
+                yield batch
+                bar.advance(seen, len(batch.names) + len(batch.failures))
+
+        predictions = predict_files(classifier, batches(), top_k=top_k)
+        if output is None:
+            counted = Counted(predictions)
+            csv_lines(counted, sys.stdout, top_k)
+            done, failed = counted.done, counted.failed
+        else:
+            done, failed = write_predictions(predictions, output, top_k=top_k)
+    if output is not None:
+        typer.echo(f"wrote {done + failed} rows to {output}")
+    if failed:
+        where = "the column 'error'" if output is None or output.suffix == ".csv" else "the key 'error'"
+        message = f"{failed} of {done + failed} inputs could not be read; {where} says why. The others are done."
+        typer.echo(f"equiangular: {message}", err=True)
+        raise typer.Exit(3)
+
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run (or of a model, such as RUN/best).")],
+    run: Run,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="File to write: .onnx, or .pt2 for torch.export.")
     ],
-    prior: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PRIOR",
-            help="Class prior of the probabilities: uniform, train (the training data's), or a JSON/YAML file with a "
-            "weight for each class; default: the one that the method is made for.",
-        ),
-    ] = None,
+    prior: Prior = None,
     inputs: Annotated[
         str, typer.Option(help="What images come as: uint8 (0 to 255) or float (float32 in 0 to 1); auto: uint8.")
     ] = "auto",

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
+from equiangular.cli._fields import progress_bar
 
+if TYPE_CHECKING:
     from equiangular.frames.candidates import Candidate
     from equiangular.frames.spherical_code import Progress
 
-CONSTRUCTIONS = ("auto", "simplex", "best", "optimised", "orthoplex", "nonnegative", "quadratic", "hadamard")
+CONSTRUCTIONS = ("auto", "simplex", "spread", "optimised", "orthoplex", "nonnegative", "quadratic", "hadamard")
 
 
 def frame(
@@ -25,22 +25,22 @@ def frame(
     construction: Annotated[
         str,
         typer.Option(
-            help="auto (simplex for K <= D+1, best beyond), simplex, best (by theory, else by measure), optimised "
-            "(a spherical code), orthoplex, nonnegative (for features after a ReLU), quadratic or hadamard."
+            help="auto (simplex for K <= D+1, spread beyond), simplex, spread (by theory, else by measure), "
+            "optimised (a spherical code), orthoplex, nonnegative (for features after a ReLU), quadratic or hadamard."
         ),
     ] = "auto",
     objective: Annotated[
         str,
         typer.Option(
-            help="Of best and optimised: max_cosine, the smallest largest cosine, or softmax, the largest distance of "
-            "a vector from the hull of the others."
+            help="Of spread and optimised: max_cosine, the smallest largest cosine, or softmax, the largest distance "
+            "of a vector from the hull of the others."
         ),
     ] = "max_cosine",
     basis: Annotated[
         str, typer.Option(help="Orientation of a simplex: haar, minimal, canonical, grouped or dct.")
     ] = "haar",
     restarts: Annotated[
-        int | None, typer.Option(help="Random starts of an optimisation; default: by size for best, else 1.")
+        int | None, typer.Option(help="Random starts of an optimisation; default: by size for spread, else 1.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of a random orientation or start.")] = 0,
     dtype: Annotated[str, typer.Option(help="Number format: float64, float32, float16 or bfloat16.")] = "float32",
@@ -57,19 +57,23 @@ def frame(
     import torch
 
     from equiangular import frames
+    from equiangular._renamed import warn_renamed
     from equiangular._validate import check_choice
     from equiangular.frames.candidates import HULL_CLASSES
     from equiangular.frames.io import check_target
 
     kinds = {"float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
     kind = kinds[check_choice(dtype, kinds, "dtype")]
+    if construction == "best":
+        warn_renamed("--construction best", "spread")
+        construction = "spread"
     check_choice(construction, CONSTRUCTIONS, "construction")
     check_target(output, metadata=True, overwrite=overwrite)
     if construction == "auto":
-        construction = "simplex" if num_classes <= dim + 1 else "best"
+        construction = "simplex" if num_classes <= dim + 1 else "spread"
     if construction != "simplex" and basis != "haar":
         raise ValueError(f"--basis {basis} is an orientation of a simplex ETF, got the construction {construction!r}.")
-    with _bar(quiet) as bar:
+    with progress_bar(quiet=quiet) as bar:  # optimising takes minutes, and so does measuring 10^10 pairs
         work = bar.add_task("building", total=None)
 
         def advance(done: int, total: int, value: float) -> None:
@@ -79,7 +83,7 @@ def frame(
         weight = built.weight.to(kind)
         described = {"construction": built.construction, "seed": str(seed)}
         described |= {"basis": basis} if construction == "simplex" else {}
-        described |= {"objective": objective} if construction in ("best", "optimised") else {}
+        described |= {"objective": objective} if construction in ("spread", "optimised") else {}
         frames.save_frame(output, weight, metadata=described, overwrite=overwrite)
         bar.update(work, description="measuring", completed=0)
         report = frames.frame_report(weight, progress=lambda done, total: bar.update(work, completed=done, total=total))
@@ -98,31 +102,22 @@ def _build(
     import torch
 
     from equiangular import frames
-    from equiangular.frames.candidates import Candidate, best_candidate
+    from equiangular.frames.candidates import Candidate, spread_candidate
 
-    exact = {"seed": seed, "dtype": torch.float64}
-    if construction == "best":
-        return best_candidate(k, d, objective=objective, restarts=restarts, seed=seed, progress=progress)
+    exact: dict[str, Any] = {"seed": seed, "dtype": torch.float64}
+    if construction == "spread":
+        return spread_candidate(k, d, objective=objective, restarts=restarts, seed=seed, progress=progress)
     if construction == "simplex":
         return Candidate(frames.simplex_etf(k, d, basis=basis, **exact), "simplex ETF", "Rankin 1955")
     if construction == "optimised":
-        options = {"objective": objective, "restarts": restarts or 1, "progress": progress}
+        options: dict[str, Any] = {"objective": objective, "restarts": restarts or 1, "progress": progress}
         return Candidate(frames.spherical_code(k, d, **options, **exact), "optimised spherical code")
     if construction == "orthoplex":
-        best = "Rankin 1955" if d + 1 < k else None  # for fewer classes a simplex is better
-        return Candidate(frames.orthoplex(k, d, **exact), "orthoplex", best)
+        optimal = "Rankin 1955" if d + 1 < k else None  # for fewer classes a simplex is better
+        return Candidate(frames.orthoplex(k, d, **exact), "orthoplex", optimal)
     if construction == "nonnegative":
-        return best_candidate(k, d, nonnegative=True, seed=seed)
+        return spread_candidate(k, d, nonnegative=True, seed=seed)
     if construction == "hadamard":
         return Candidate(frames.hadamard_frame(k, d, **exact), "Hadamard rows")
     rows = frames.implicit_rows(torch.arange(k), d, construction="quadratic", num_classes=k, **exact)
     return Candidate(rows, "quadratic-form code")
-
-
-def _bar(quiet: bool) -> Bar:
-    """A progress bar on standard error: optimising takes minutes, and so does measuring 10^10 pairs."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True)

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from equiangular.cli._fields import progress_bar, screen
+
 
 def measure(
     paths: Annotated[
@@ -41,8 +43,6 @@ def measure(
     accelerator: Annotated[str, typer.Option(help="Of a run: auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Measure neural collapse: every measure in one pass, safe near collapse."""
-    from rich.console import Console
-
     from equiangular._files import prepare_folder, write_json
     from equiangular._validate import check_choice
 
@@ -61,7 +61,7 @@ def measure(
         series.append(
             _measure_run(Path(name), options, of_run) if files is None else _measure_files(name, files, options)
         )
-    console = Console(width=None if Console().is_terminal else 150)
+    console = screen()
     for one in series:
         if len(one["curve"]) > 1:
             console.print(rows_table(dict(zip(one["epochs"], one["curve"], strict=True)), "epoch", one["name"]))
@@ -129,16 +129,12 @@ def _measure_files(name: str, files: list[Path], options: dict[str, Any]) -> dic
 
 
 def _measure_run(path: Path, options: dict[str, Any], of_run: dict[str, Any]) -> dict[str, Any]:
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from equiangular.inference.device import choose_device
     from equiangular.report.collapse import as_series
+    from equiangular.training.engine.prediction import choose_device
     from equiangular.training.run.collapse import collapse_curve, measure_run, run_of
 
     device = choose_device(of_run["accelerator"])
-    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TextColumn("samples"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with progress_bar("samples", bar=False) as bar:
         seen = bar.add_task(f"measuring {path}", total=None)
         run = measure_run(
             path,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from equiangular.cli._fields import screen
+
 
 def theory(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")] = Path(
@@ -42,7 +44,7 @@ def theory(
         save_figure(figure, output / f"{name}.svg")
     page = write_theory_page(results, output / "theory.html")
     if "own" in results:
-        Console(width=None if Console().is_terminal else 120).print(peeled_table(results["own"]))
+        screen(120).print(peeled_table(results["own"]))
     last = results["minority"][-1]
     worst = max(abs(row["excess"]) for row in results["optimum"].values())
     lines = (

@@ -1,16 +1,122 @@
-"""``equiangular train DATA``: one method on one data set, into a run folder that can be resumed."""
+"""The commands train and resume: one method on one data set, into a run folder; progress and scores on the screen."""
 
 from __future__ import annotations
 
+import math
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from equiangular.cli._fields import options_of, parse_texts
+from equiangular.cli._fields import options_of, parse_texts, progress_bar
 from equiangular.training.config.budget import Budget
-from equiangular.training.config.hardware import Hardware
-from equiangular.training.config.options import DataOptions, TrainConfig
+from equiangular.training.config.options import DataOptions, Hardware, TrainConfig
+
+if TYPE_CHECKING:
+    from equiangular.training import Training
+
+# Keys of the scores and their headings, in the order of the table.
+SCORES = (
+    ("accuracy", "accuracy"),
+    ("balanced_accuracy", "balanced"),
+    ("many", "many"),
+    ("medium", "medium"),
+    ("few", "few"),
+    ("ece", "ECE"),
+)
+
+
+def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
+    """Run, or go on, with a progress bar; then print the scores of the test part and where everything is."""
+    from rich.console import Console
+
+    from equiangular.training.engine.stopping import Stopped
+    from equiangular.training.run.folder import RunFolder
+    from equiangular.training.run.train import train
+
+    finished = RunFolder(output).results.exists()
+    bar = ProgressBar(config.epochs, quiet=quiet)
+    try:
+        with bar:
+            results = train(config, output, progress=bar)
+    except Stopped as stopped:
+        if bar.first_process:
+            print(f"equiangular: {stopped}", file=sys.stderr)
+        raise typer.Exit(128 + stopped.signal) from None
+    if not bar.first_process:
+        return
+    console = Console()
+    if finished:
+        console.print(f"this run had finished already; its results, from {output / 'results.json'}:", highlight=False)
+    console.print(scores_table(results))
+    if note := results["test"].get("note"):
+        console.print(note, highlight=False, markup=False)
+    names = ["results.json", "metrics.csv", *draw(results, output)]
+    console.print(f"wrote {', '.join(names)} and model/ into {output}", highlight=False)
+
+
+def draw(results: dict[str, Any], output: Path) -> list[str]:
+    """Draw the curves of the run, where matplotlib is installed; the names of what was written."""
+    from importlib.util import find_spec
+
+    if find_spec("matplotlib") is None:
+        return []
+    from equiangular.report.figure import save_figure, training_figure
+
+    save_figure(training_figure(results), output / "curves.png")
+    return ["curves.png"]
+
+
+class ProgressBar:
+    """Epochs and steps on standard error; without a terminal, one line for each epoch."""
+
+    def __init__(self, epochs: int, *, quiet: bool) -> None:
+        from rich.console import Console
+
+        self.console = Console(stderr=True)
+        self.epochs, self.first_process = epochs, True
+        self.lines = not quiet and not self.console.is_terminal
+        self.bar = progress_bar(quiet=quiet or not self.console.is_terminal)
+        self.task = self.bar.add_task("loading", total=None)
+
+    def __enter__(self) -> ProgressBar:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.bar.stop()
+
+    def __call__(self, training: Training, row: dict[str, Any] | None) -> None:
+        """After a step (``row`` is None) or an epoch."""
+        self.first_process = training.fabric.is_global_zero
+        steps = len(training.batches)
+        if row is None:
+            self.bar.update(self.task, total=self.epochs * steps, completed=training.epoch * steps + training.step)
+            return
+        score = row.get("validation_balanced_accuracy")
+        text = f"epoch {training.epoch}/{self.epochs}, loss {row['loss']:.4f}"
+        text += "" if score is None else f", validation {score:.1f} % balanced"
+        self.bar.update(self.task, description=text)
+        if self.lines and self.first_process:
+            self.console.print(text, highlight=False)
+
+
+def scores_table(results: dict[str, Any]) -> Any:
+    """The scores of the last epoch, and of the epoch that was best on the validation part."""
+    from equiangular.report.table import new_table
+
+    names = results["method"]["label"], results["data"]["name"]
+    title = f"{names[0]} on {names[1]}, test part, %"
+    table = new_table(title, "epoch", numbers=[heading for _, heading in SCORES])
+    for key, meaning in (("test", "last"), ("best", "best")):
+        scores = results[key]
+        if scores is not None:
+            numbers = (scores[k] for k, _ in SCORES)
+            cells = ("-" if n is None or math.isnan(n) else f"{n:.1f}" for n in numbers)
+            table.add_row(f"{scores['epoch']} ({meaning})", *cells)
+    return table
+
 
 PANELS = {"Data": DataOptions, "Optimisation, the same for every method": Budget, "Where it runs": Hardware}
 
@@ -25,8 +131,9 @@ def train(
         Path | None, typer.Option("--config", "-c", metavar="FILE", help="YAML file with defaults; options win.")
     ] = None,
     recipe: Annotated[
-        str, typer.Option(help="Starting point: best, rival or paper, see equiangular list recipes; all else wins.")
-    ] = "best",
+        str,
+        typer.Option(help="Starting point: recommended, rival or paper, see equiangular list recipes; all else wins."),
+    ] = "recommended",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
     **fields: Any,
 ) -> None:
@@ -35,9 +142,8 @@ def train(
     Writes config.yaml, metrics.csv, model/, best/ and results.json into the folder of the run. An interrupted run goes
     on with the same command, or with: equiangular resume RUN.
     """
-    from equiangular.cli._run import show_run
-    from equiangular.training.config.files import make_config, read_yaml
-    from equiangular.training.config.recipes import recipe_values
+    from equiangular.cli.train import show_run
+    from equiangular.training.config.files import make_config, read_yaml, recipe_values
 
     given = parse_texts(TrainConfig, {"data": data, **fields})
     layers = [recipe_values(recipe)]
@@ -51,3 +157,22 @@ def make_layer(values: dict[str, Any], where: str) -> dict[str, Any]:
 
     make_config(TrainConfig, values, where=where)
     return values
+
+
+@options_of(Hardware, leave=("precision", "accumulate", "compile", "channels_last"))
+def resume(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    **fields: Any,
+) -> None:
+    """Go on with an interrupted run; it ends with the weights it would have had without the interruption.
+
+    The configuration is the one the run was started with; only where it runs can be changed.
+    """
+    from dataclasses import replace
+
+    from equiangular.cli.train import show_run
+    from equiangular.training.run.folder import RunFolder
+
+    changes = {name: value for name, value in fields.items() if value is not None}
+    show_run(replace(RunFolder(run).read_config(), **changes), run, quiet=quiet)

@@ -9,10 +9,9 @@ from typing import Any
 from equiangular._checks import check_int, check_positive
 from equiangular.compare.tuning import check_effort
 from equiangular.data import Dataset
-from equiangular.training.config.hardware import Hardware
-from equiangular.training.config.options import Trial
+from equiangular.training.config.options import Hardware, Trial
 from equiangular.training.methods import METHODS, Method, get_method
-from equiangular.training.run.check import check_names
+from equiangular.training.run.folder import check_names
 
 # The rows of the main job, in the order of its table.
 DEFAULT_METHODS = (
@@ -72,7 +71,7 @@ PRESETS: dict[str, Preset] = {
             "etf-dr-pc": 84.1574,
             "recommended": 86.5172,
         },
-    ),
+    )
 }
 
 
@@ -136,7 +135,7 @@ class CompareConfig:
     def trial_of(self, method: Method, seed: int, head: Mapping[str, Any], **changes: Any) -> Trial:
         """The trial of a method's training in the run with this training seed."""
         subset = seed if self.subset_seed is None else self.subset_seed
-        own = {"method": method.training_name, "head": dict(head), "seed": seed, "subset_seed": subset}
+        own: dict[str, Any] = {"method": method.training_name, "head": dict(head), "seed": seed, "subset_seed": subset}
         return replace(self.trial, **own, **changes)
 
 
@@ -184,7 +183,7 @@ def fit_to(config: CompareConfig, dataset: Dataset) -> CompareConfig:
     for an ETF, its place in the default methods is taken by the best frame that fits.
     """
     number, classes = len(dataset.train_y), dataset.num_classes
-    suits = {
+    suits: dict[str, Any] = {
         "epochs": min(40, max(8, round(_SAMPLES_SEEN / number))),
         "batch_size": 64 if number < 5000 else 128,
         "width": float(-(-classes // 64)) if dataset.kind != "image" else 1.0,
@@ -202,4 +201,3 @@ def without_etf(methods: tuple[str, ...]) -> tuple[str, ...]:
     """
     swapped = (name.replace("etf-", "frame-") if name.startswith("etf-") else name for name in methods)
     return tuple(dict.fromkeys(name for name in swapped if name in METHODS))
-

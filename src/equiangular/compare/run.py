@@ -16,21 +16,13 @@ from equiangular._provenance import provenance
 from equiangular.compare.config import CompareConfig, fit_to, without_etf
 from equiangular.compare.plan import Plan, describe_data, estimate_seconds
 from equiangular.compare.summary import answer_of, rows_of
-from equiangular.compare.tuning import (
-    EFFORTS,
-    FIRST_SEED,
-    Settings,
-    Space,
-    choose,
-    next_settings,
-    validation_dataset,
-)
+from equiangular.compare.tuning import EFFORTS, FIRST_SEED, Settings, Space, choose, next_settings, validation_dataset
 from equiangular.data import Dataset, content_digest
 from equiangular.heads import Head
 from equiangular.models import make_backbone
 from equiangular.records import Comparison, TrialRecord, Tuned, to_json
 from equiangular.training.methods import Method, get_method
-from equiangular.training.model.build import default_backbone
+from equiangular.training.model.task import default_backbone
 from equiangular.training.run.store import TrialStore
 from equiangular.training.run.trial import load_data
 
@@ -135,7 +127,9 @@ class Comparing:
         head = {**self.config.head.get(group[0].training_name, {}), **settings}
         changes = {"learning_rate": head.pop("learning_rate")} if "learning_rate" in head else {}
         trial = self.config.trial_of(group[0], seed, head, **changes)
-        return self.store.records(trial, dataset, content, group, hardware=self.config.hardware, curve=curve)
+        with warnings.catch_warnings():  # features that cannot reach a frame: tuning tries that on purpose
+            warnings.filterwarnings("ignore", "the features have no negative entry")
+            return self.store.records(trial, dataset, content, group, hardware=self.config.hardware, curve=curve)
 
     def tune(self, group: list[Method]) -> Tuned:
         """The settings that validation data of the training pool choose for a training.
@@ -155,10 +149,7 @@ class Comparing:
             sums = {method.name: 0.0 for method in group}
             for seed in range(FIRST_SEED, FIRST_SEED + seeds):
                 self.tell(group, f"tuning {len(scored) + 1} of {trainings}")
-                with warnings.catch_warnings():  # features that cannot reach a frame: here that is tried on purpose
-                    warnings.filterwarnings("ignore", "the features have no negative entry")
-                    found = self.trained(group, seed, settings.options(), *self.validation_part(seed))
-                for record in found:
+                for record in self.trained(group, seed, settings.options(), *self.validation_part(seed)):
                     sums[record.method] += record.scores.get("balanced_accuracy", math.nan)
             by_method[settings] = {name: total / seeds for name, total in sums.items()}
             finished = [value for value in by_method[settings].values() if not math.isnan(value)]
@@ -183,9 +174,15 @@ class Comparing:
         return inner, content_digest(inner)
 
     def validation_scores(self, tuned: Mapping[str, Tuned], records: list[TrialRecord]) -> dict[str, float]:
-        """What heads are chosen by: the scores of the tuning; where one has none, those of the runs' held-out parts."""
+        """What heads are chosen by: the mean over the runs of the score on their held-out parts.
+
+        A score of the tuning is the best of several and flatters; these are fresh. Where the data are cut to a long
+        tail the held-out parts have no sample of the rarest classes, so there the scores of the tuning decide, if every
+        method has one.
+        """
         scores = {name: value for one in tuned.values() for name, value in one.validation.items()}
-        if all(method.name in scores for group in self.groups for method in group):
+        known = all(method.name in scores for group in self.groups for method in group)
+        if known and self.config.trial.imbalance != 1:
             return scores
         of_runs: dict[str, list[float]] = {}
         for record in records:

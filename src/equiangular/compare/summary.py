@@ -13,9 +13,7 @@ from equiangular.records import COLUMNS, Answer, Estimate, Row, TrialRecord, unp
 from equiangular.training.methods import get_method
 
 
-def rows_of(
-    records: Sequence[TrialRecord], methods: Sequence[str], validation: Mapping[str, float]
-) -> list[Row]:
+def rows_of(records: Sequence[TrialRecord], methods: Sequence[str], validation: Mapping[str, float]) -> list[Row]:
     """Mean and 95 % confidence interval of every column, a row for each method.
 
     Args:
@@ -36,9 +34,7 @@ def rows_of(
         if diverged:
             notes[f"{diverged} of {len(own)} runs diverged: {next(r.diverged for r in own if r.diverged)}"] = None
         source, score = get_method(name).source, validation.get(name, float("nan"))
-        rows.append(
-            Row(name, finished.label, finished.kind, source, len(own), measures, score, "; ".join(notes))
-        )
+        rows.append(Row(name, finished.label, finished.kind, source, len(own), measures, score, "; ".join(notes)))
     return rows
 
 

@@ -99,9 +99,9 @@ def _neighbours(space: Space, best: Settings, halvings: int) -> Iterator[Setting
         yield replace(best, normalize=not best.normalize, scale=scale)
     if space.scales and best.scale is not None:
         for factor in (0.5, 2.0):
-            yield replace(best, scale=_rounded(best.scale * factor ** 0.5**halvings))
+            yield replace(best, scale=_rounded(best.scale * factor**0.5**halvings))
     for factor in (1 / 3, 3.0):
-        yield replace(best, learning_rate=_rounded(best.learning_rate * factor ** 0.5**halvings))
+        yield replace(best, learning_rate=_rounded(best.learning_rate * factor**0.5**halvings))
 
 
 def _rounded(value: float) -> float:
@@ -146,9 +146,9 @@ def validation_dataset(dataset: Dataset, *, fraction: float = FRACTION, seed: in
         >>> len(inner.train_y) + len(inner.test_y) == len(digits.train_y)
         True
     """
-    held = holdout_indices(dataset.train_y, fraction, seed=seed)
-    kept = np.setdiff1d(np.arange(len(dataset.train_y)), held)
-    held, kept = torch.from_numpy(held), torch.from_numpy(kept)
+    rows = holdout_indices(dataset.train_y, fraction, seed=seed)
+    kept = torch.from_numpy(np.setdiff1d(np.arange(len(dataset.train_y)), rows))
+    held = torch.from_numpy(rows)
     return replace(
         dataset,
         train_x=select(dataset.train_x, kept),
@@ -160,7 +160,7 @@ def validation_dataset(dataset: Dataset, *, fraction: float = FRACTION, seed: in
 
 def without_validation(dataset: Dataset, fraction: float = FRACTION) -> list[int]:
     """The classes too small to give a sample of the training pool for validation."""
-    return np.flatnonzero(holdout_counts(dataset.train_counts, fraction) == 0).tolist()
+    return [int(k) for k in np.flatnonzero(holdout_counts(dataset.train_counts, fraction) == 0)]
 
 
 def check_effort(effort: str) -> str:

@@ -6,11 +6,10 @@ the loader that needs them.
 
 from equiangular.data.arrays import from_arrays
 from equiangular.data.base import Dataset
-from equiangular.data.digest import content_digest
 from equiangular.data.encoded import EncodedImages
 from equiangular.data.registry import dataset_names, load_dataset
 from equiangular.data.split import Split, make_split
-from equiangular.data.stream import select, stream_batches
+from equiangular.data.stream import content_digest, select, stream_batches
 
 __all__ = [
     "Dataset",

@@ -14,7 +14,7 @@ from torch import Tensor
 from equiangular._files import check_npz
 from equiangular.data.base import Dataset, relabel
 from equiangular.longtail import holdout_indices
-from equiangular.longtail._labels import label_array
+from equiangular.longtail.labels import label_array
 
 TEST_FRACTION = 0.2
 
@@ -106,13 +106,9 @@ def load_npz(path: str | Path, *, split_seed: int = 0) -> Dataset:
     )
 
 
-def _as_numpy(values: Any) -> np.ndarray:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
-
-
 def _as_inputs(values: Any, name: str) -> Tensor:
     """Images as (N, C, H, W) uint8, tables as (N, d) float32."""
-    array = _as_numpy(values)
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must hold numbers, got dtype {array.dtype}.")
     if array.ndim == 2:

@@ -33,7 +33,7 @@ class Dataset:
         source: where the data comes from, and how the test part was chosen.
         licence: as far as the source states one.
         columns: of a table: d names of its columns, in order, where the source names them.
-        vocabulary: of texts: what made features of them, see :func:`equiangular.data.text.fit_vocabulary`.
+        vocabulary: of texts: what made features of them, see :func:`equiangular.data.tables.fit_vocabulary`.
 
     Raises:
         ValueError: a shape or dtype that does not fit, a label out of range, or a class without training samples.
@@ -124,16 +124,11 @@ def relabel(
     Integer labels that come with names are indices already. Other labels, strings or integers, are numbered in
     ascending order and named after themselves.
 
-    Args:
-        labels: (N,) integers or strings.
-        class_names: names by index, or None.
-        where: what the labels belong to, for the message.
-
     Returns:
         (N,) int64 indices and the K names.
 
     Raises:
-        ValueError: a string label that is not among the names.
+        ValueError: a string label that is not among the names; ``where`` says what it belongs to.
 
     Example:
         >>> relabel(np.array([3, 9, 3]), None, where="demo")
@@ -160,16 +155,11 @@ def balanced_test_split(labels: np.ndarray, per_class: int, *, seed: int) -> tup
 
     Each class has its own random stream of ``seed``.
 
-    Args:
-        labels: (N,) int64.
-        per_class: test samples per class; every class must have more than that.
-        seed: seed of the split.
-
     Returns:
         Ascending indices of the training pool and of the test part.
 
     Raises:
-        ValueError: a class is too small.
+        ValueError: a class has no more than ``per_class`` samples.
 
     Example:
         >>> train, test = balanced_test_split(np.array([0, 0, 0, 1, 1]), 1, seed=0)

@@ -1,20 +1,22 @@
-"""Images that stay encoded until they are asked for: for sets that do not fit into memory as pixels."""
+"""Images that stay encoded until they are asked for, and a data set's parts as inputs: decoded, or streamed."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular._choices import MEMORIES, Memory
 from equiangular._extras import require
 from equiangular._validate import check_choice
-from equiangular.data.images import Source, check_size, decode_image, quiet, read_source
+from equiangular.data.images import Source, cached_images, check_size, decode_image, quiet, read_source
 
-MEMORY = ("auto", "memory", "stream")
 AUTO_LIMIT = 4 * 2**30  # bytes of pixels above which "auto" streams
 
 
@@ -99,19 +101,12 @@ class EncodedImages:
         return f"{self.where}: " + (f"row {row}" if self.names is None else self.names[row])
 
 
-def streams(memory: str, num_images: int, first: Source, size: int | None) -> bool:
+def streams(memory: Memory, num_images: int, first: Source, size: int | None) -> bool:
     """Whether to stream: as told, or with ``"auto"`` if the pixels would take more than ``AUTO_LIMIT`` bytes.
 
-    Args:
-        memory: ``"auto"``, ``"memory"`` or ``"stream"``.
-        num_images: how many images there are.
-        first: the first of them, which speaks for all where ``size`` is None.
-        size: height and width to which they are brought.
-
-    Raises:
-        ValueError: another ``memory``.
+    Where ``size`` is None the first image speaks for all.
     """
-    check_choice(memory, MEMORY, "memory")
+    check_choice(memory, MEMORIES, "memory")
     if memory != "auto":
         return memory == "stream"
     return 3 * num_images * (_pixels(first) if size is None else size * size) > AUTO_LIMIT
@@ -124,3 +119,61 @@ def _pixels(source: Source) -> int:
             return image.width * image.height
     except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError):
         return 0  # decoding says what is wrong with it
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSource:
+    """Encoded images that belong together, a file of them or a folder; fields as for :class:`EncodedImages`."""
+
+    sources: Sequence[Source]
+    where: str
+    names: Sequence[str] | None = None
+
+
+class ArrowImages(Sequence[Source]):
+    """An Arrow column of images: bytes, or structs of ``bytes`` and ``path``; read one by one, nothing is copied.
+
+    Args:
+        column: a ``pyarrow.ChunkedArray``.
+    """
+
+    def __init__(self, column: Any) -> None:
+        self.column = column
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    def __getitem__(self, row: Any) -> Any:
+        value = self.column[int(row)].as_py()
+        if not isinstance(value, dict):
+            return value
+        if value.get("bytes") or not value.get("path"):
+            return value.get("bytes")
+        return Path(value["path"])
+
+
+def image_inputs(
+    parts: Sequence[tuple[ImageSource, np.ndarray]], *, size: int | None, memory: Memory
+) -> list[Tensor | EncodedImages]:
+    """The inputs of each part.
+
+    A part is images and the rows of them that make it; parts may share their images. ``size`` and ``memory``, for all
+    parts alike, are those of :func:`equiangular.data.load_dataset`.
+
+    Returns:
+        For each part (n, C, H, W) uint8: a tensor with C = 1 if all images are grey, else 3, or encoded images.
+    """
+    groups = list({id(images): images for images, _ in parts}.values())
+    first = next((images.sources[0] for images in groups if len(images.sources)), None)
+    if streams(memory, sum(len(images.sources) for images in groups), first, size):
+        return [
+            EncodedImages(images.sources, size=size, where=images.where, names=images.names, index=rows)
+            for images, rows in parts
+        ]
+    arrays = {
+        id(images): cached_images(images.sources, size=size, where=images.where, names=images.names)
+        for images in groups
+    }
+    channels = max(array.shape[1] for array in arrays.values())
+    full = {key: a if a.shape[1] == channels else np.repeat(a, channels, axis=1) for key, a in arrays.items()}
+    return [torch.from_numpy(full[id(images)][rows]) for images, rows in parts]

@@ -34,17 +34,7 @@ def cached_images(
     never meets an old cache. The folder is ``$EQUIANGULAR_CACHE``, or ``equiangular`` in the user's cache folder; set
     the variable to ``off`` to have none. A cache that cannot be written or read is done without.
 
-    Args:
-        sources: N encoded images in any format that Pillow reads, as bytes or as files.
-        size: see :func:`decode_images`.
-        where: what the images belong to, for messages.
-        names: N names for messages; by default row numbers.
-
-    Returns:
-        (N, C, H, W) uint8; C is 1 if every image is grey (stored as such, or with equal channels), else 3.
-
-    Raises:
-        ValueError: as :func:`decode_images`.
+    Arguments, result and errors are those of :func:`decode_images`.
     """
     blobs = [read_source(source) for source in sources]
     file = _cache_file(blobs, size)
@@ -75,17 +65,16 @@ def decode_images(
     averaging (every source pixel counts with its share of the target pixel); shapes are kept, not stretched.
 
     Args:
-        sources: N encoded images, as bytes or as files.
+        sources: N encoded images in any format that Pillow reads, as bytes or as files.
         size: height and width of the result; None keeps the images' own, which must all be equal.
         where: what the images belong to, for messages.
         names: N names for messages; by default row numbers.
 
     Returns:
-        (N, C, H, W) uint8, C = 1 or 3.
+        (N, C, H, W) uint8; C is 1 if every image is grey (stored as such, or with equal channels), else 3.
 
     Raises:
         ValueError: an image that cannot be decoded, or images of several sizes without ``size``; the first is named.
-        ImportError: Pillow is missing.
     """
     if not len(sources):
         raise ValueError(f"{where} holds no images.")
@@ -114,9 +103,6 @@ def decode_image(source: Source, *, size: int | None, label: str) -> np.ndarray:
     """One image as (H, W, 3) uint8, padded and resized as :func:`decode_images` says.
 
     The orientation that a camera noted is applied, transparency is laid on white.
-
-    Raises:
-        ValueError: no image, or one that cannot be decoded, named by ``label``.
     """
     image_module = require("PIL.Image", extra="data", purpose="Decoding images")
     blob = read_source(source)
@@ -149,11 +135,7 @@ def check_size(image: np.ndarray, expected: Sequence[int], label: str) -> np.nda
 
 
 def read_source(source: Source) -> bytes | None:
-    """The encoded bytes; a file is read.
-
-    Raises:
-        ValueError: the file cannot be read.
-    """
+    """The encoded bytes; a file is read."""
     if not isinstance(source, Path):
         return source
     try:

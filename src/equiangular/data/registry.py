@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from equiangular._choices import MEMORIES, Memory
 from equiangular._files import user_folder
 from equiangular._validate import check_choice, check_int, did_you_mean
 from equiangular.data.arrays import load_npz
 from equiangular.data.base import Dataset
-from equiangular.data.encoded import MEMORY
-from equiangular.data.folder import is_image_folder, load_folder
-from equiangular.data.sklearn_sets import SKLEARN_SETS, load_sklearn
+from equiangular.data.folder import is_image_folder, load_folder, load_parquet
+from equiangular.data.libraries import SKLEARN_SETS, load_sklearn
 
 ROOT_VARIABLE = "EQUIANGULAR_DATA"
 
@@ -34,18 +34,18 @@ def load_dataset(
     root: str | Path | None = None,
     split_seed: int = 0,
     size: int | None = None,
-    memory: str = "auto",
+    memory: Memory = "auto",
 ) -> Dataset:
     """Load a data set by name or from a path.
 
     In this order: a bundled name (``digits``, ``wine``, ``breast_cancer``, ``iris``); ``hf:NAME`` for the Hugging Face
-    hub, see :func:`equiangular.data.hugging_face.load_hugging_face`; ``torchvision:NAME``, see
-    :func:`equiangular.data.torchvision_sets.load_torchvision`; a path; the name of a folder under ``root``. A path is
+    hub, see :func:`equiangular.data.libraries.load_hugging_face`; ``torchvision:NAME``, see
+    :func:`equiangular.data.libraries.load_torchvision`; a path; the name of a folder under ``root``. A path is
     one of
 
     - an ``.npz`` file, see :func:`equiangular.data.arrays.load_npz`;
     - a ``.parquet`` file, or a folder with ``train.parquet`` and, if there is one, ``test.parquet``: images, tables or
-      texts in the layout of Hugging Face ``datasets``, see :func:`equiangular.data.parquet.load_parquet`;
+      texts in the layout of Hugging Face ``datasets``, see :func:`equiangular.data.folder.load_parquet`;
     - an image folder ``CLASS/*.png``, or ``train/CLASS/*.png`` and, if there is one, ``test/CLASS/*.png``, see
       :func:`equiangular.data.folder.load_folder`.
 
@@ -71,18 +71,18 @@ def load_dataset(
         ('setosa', 'versicolor', 'virginica')
     """
     check_int(split_seed, "split_seed", minimum=0)
-    check_choice(memory, MEMORY, "memory")
+    check_choice(memory, MEMORIES, "memory")
     if size is not None:
         check_int(size, "size", minimum=1)
     name = str(name_or_path)
     if name in SKLEARN_SETS:
         return load_sklearn(name, split_seed=split_seed)
     if name.startswith("hf:"):
-        from equiangular.data.hugging_face import load_hugging_face
+        from equiangular.data.libraries import load_hugging_face
 
         return load_hugging_face(name[3:], split_seed=split_seed, size=size, memory=memory)
     if name.startswith("torchvision:"):
-        from equiangular.data.torchvision_sets import load_torchvision
+        from equiangular.data.libraries import load_torchvision
 
         place = (_root(root) or user_folder()) / "torchvision"
         return load_torchvision(name[12:], root=place, split_seed=split_seed, size=size, memory=memory)
@@ -100,16 +100,13 @@ def load_dataset(
     return _load_path(path, split_seed, size, memory)
 
 
-def _load_path(path: Path, split_seed: int, size: int | None, memory: str) -> Dataset:
+def _load_path(path: Path, split_seed: int, size: int | None, memory: Memory) -> Dataset:
     layout = _layout(path)
     if layout == "npz":
         return load_npz(path, split_seed=split_seed)
-    if layout == "parquet":
-        from equiangular.data.parquet import load_parquet
-
-        return load_parquet(path, split_seed=split_seed, size=size, memory=memory)
-    if layout == "folder":
-        return load_folder(path, split_seed=split_seed, size=size, memory=memory)
+    if layout is not None:
+        load = load_parquet if layout == "parquet" else load_folder
+        return load(path, split_seed=split_seed, size=size, memory=memory)
     raise ValueError(
         f"no data set found in {str(path)!r}. Expected an .npz or .parquet file, a folder with train.parquet, or an "
         "image folder CLASS/*.png or train/CLASS/*.png."

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular._choices import Profile, Protocol
 from equiangular.data.base import Dataset
 from equiangular.data.stream import select
 from equiangular.longtail import SubsetManifest, holdout_indices, long_tail_indices
@@ -50,8 +51,8 @@ def make_split(
     dataset: Dataset,
     *,
     imbalance: float = 1.0,
-    profile: str = "exp",
-    protocol: str = "local",
+    profile: Profile = "exp",
+    protocol: Protocol = "local",
     subset_seed: int = 0,
     holdout: float = 0.2,
 ) -> Split:

@@ -1,4 +1,4 @@
-"""Arrow tables with a column of labels to a data set: images, texts or numbers, by their columns."""
+"""From tables with a column of labels to a data set: images, numbers, or texts as TF-IDF features."""
 
 from __future__ import annotations
 
@@ -10,39 +10,108 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular._choices import Memory
+from equiangular._extras import require
+from equiangular._validate import check_int
 from equiangular.data.arrays import TEST_FRACTION
 from equiangular.data.base import Dataset, relabel
-from equiangular.data.encoded import EncodedImages
-from equiangular.data.sources import ArrowImages, ImageSource, image_inputs
-from equiangular.data.text import fit_vocabulary, vocabulary_features
+from equiangular.data.encoded import ArrowImages, EncodedImages, ImageSource, image_inputs
 from equiangular.longtail import holdout_indices
+
+MAX_FEATURES = 4096
+
+
+def tfidf_features(
+    train: Sequence[str], test: Sequence[str], *, max_features: int = MAX_FEATURES
+) -> tuple[np.ndarray, np.ndarray]:
+    """TF-IDF of words and word pairs; vocabulary and document frequencies from the training texts alone.
+
+    tf-idf(t, x) = (1 + ln tf(t, x)) (1 + ln((1 + n) / (1 + df(t)))), rows scaled to length 1 (scikit-learn's
+    ``TfidfVectorizer`` with sublinear tf).
+
+    Args:
+        train: n training texts.
+        test: m test texts.
+        max_features: see :func:`fit_vocabulary`.
+
+    Returns:
+        float32 arrays (n, d) and (m, d).
+
+    Example:
+        >>> a, b = tfidf_features(["pay the bill", "lost card"], ["pay by card"])
+        >>> a.shape, int((b > 0).sum())
+        ((2, 8), 2)
+    """
+    vocabulary = fit_vocabulary(train, max_features=max_features)
+    return vocabulary_features(train, vocabulary), vocabulary_features(test, vocabulary)
+
+
+def fit_vocabulary(texts: Sequence[str], *, max_features: int = MAX_FEATURES) -> dict[str, Any]:
+    """The terms of training texts and their inverse document frequencies, JSON-plain: all that new texts need.
+
+    Returns:
+        ``{"terms": d strings, "idf": d numbers 1 + ln((1 + n) / (1 + df))}``, of the ``max_features`` most frequent
+        terms at most.
+
+    Raises:
+        ValueError: no text, or none that contains a word.
+
+    Example:
+        >>> fit_vocabulary(["lost card", "card"])["terms"]
+        ['card', 'lost', 'lost card']
+    """
+    check_int(max_features, "max_features", minimum=1)
+    vectorizer = _vectorizer(max_features=max_features)
+    try:
+        vectorizer.fit(list(texts))
+    except ValueError as error:
+        raise ValueError(f"no vocabulary can be made of {len(texts)} training texts: {error}.") from error
+    return {"terms": vectorizer.get_feature_names_out().tolist(), "idf": vectorizer.idf_.tolist()}
+
+
+def vocabulary_features(texts: Sequence[str], vocabulary: dict[str, Any]) -> np.ndarray:
+    """TF-IDF features (n, d) float32 of n texts by a vocabulary of :func:`fit_vocabulary`.
+
+    Rows have length 1, or 0 for a text without a known term.
+
+    Raises:
+        ValueError: the vocabulary is not one, or its lists differ in length.
+
+    Example:
+        >>> vocabulary_features(["my card"], fit_vocabulary(["lost card", "card"]))
+        array([[1., 0., 0.]], dtype=float32)
+    """
+    try:
+        terms, idf = list(vocabulary["terms"]), np.asarray(vocabulary["idf"], dtype=np.float32)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"a vocabulary has lists 'terms' and 'idf', got {str(vocabulary)[:80]!r}.") from error
+    if not len(terms) or idf.shape != (len(terms),):
+        raise ValueError(f"a vocabulary has as many idf as terms, got {idf.size} for {len(terms)}.")
+    vectorizer = _vectorizer(vocabulary=terms)
+    vectorizer.idf_ = idf
+    return vectorizer.transform(list(texts)).toarray()
+
+
+def _vectorizer(**options: Any) -> Any:
+    module = require("sklearn.feature_extraction.text", extra="train", purpose="TF-IDF features of texts")
+    return module.TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32, **options)
+
 
 LABEL, IMAGE, TEXT = "label", "image", "text"
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One table of a data set.
+    """One table of a data set."""
 
-    Attributes:
-        where: where it comes from, for messages.
-        table: a ``pyarrow.Table`` with a column ``label``.
-        labels: (N,) labels as they stand in it.
-        class_names: the class names it states, if any; then integer labels are indices into them.
-    """
-
-    where: str
-    table: Any
-    labels: np.ndarray
-    class_names: tuple[str, ...] | None
+    where: str  # it comes from, for messages
+    table: Any  # a pyarrow.Table with a column "label"
+    labels: np.ndarray  # (N,) as they stand in it
+    class_names: tuple[str, ...] | None  # those it states; then integer labels are indices into them
 
     @classmethod
     def of(cls, where: str, table: Any, class_names: Sequence[str] | None) -> Part:
-        """Read the labels of a table.
-
-        Raises:
-            ValueError: no column ``label``, or a row without a label.
-        """
+        """Read the labels of a table; none may be missing."""
         if LABEL not in table.column_names:
             raise ValueError(f"{where!r} has no column {LABEL!r}; its columns are {', '.join(table.column_names)}.")
         column = table.column(LABEL)
@@ -52,7 +121,7 @@ class Part:
 
 
 def from_tables(
-    parts: Sequence[Part], *, name: str, source: str, split_seed: int, size: int | None, memory: str
+    parts: Sequence[Part], *, name: str, source: str, split_seed: int, size: int | None, memory: Memory
 ) -> Dataset:
     """Make a data set of a training table and, if there is one, a test table.
 
@@ -60,11 +129,8 @@ def from_tables(
 
     Args:
         parts: training part, and test part; without one a seeded fifth of every class is taken for testing.
-        name: short name.
-        source: where the data comes from.
-        split_seed: seed of the test split, if one is made.
-        size: pad images to a square and resize them to this height and width.
-        memory: see :func:`equiangular.data.load_dataset`.
+        name, source: of the data set.
+        split_seed, size, memory: see :func:`equiangular.data.load_dataset`.
 
     Raises:
         ValueError: tables that do not fit together, a missing value, a corrupt image (with its row), a label out of
@@ -85,23 +151,22 @@ def from_tables(
     else:
         rows = [np.arange(len(part.labels)) for part in parts]
     kind = "image" if IMAGE in columns else "text" if TEXT in columns else "table"
+    pairs = list(zip(parts, rows, strict=True))
     inputs: Sequence[Tensor | EncodedImages]
     vocabulary = None
     if kind == "image":
         groups = {id(p): ImageSource(ArrowImages(p.table.column(IMAGE)), p.where) for p in parts}
-        inputs = image_inputs(
-            [(groups[id(p)], chosen) for p, chosen in zip(parts, rows, strict=True)], size=size, memory=memory
-        )
+        inputs = image_inputs([(groups[id(p)], chosen) for p, chosen in pairs], size=size, memory=memory)
     elif kind == "text":
-        texts = [_texts(part, chosen) for part, chosen in zip(parts, rows, strict=True)]
+        texts = [_texts(part, chosen) for part, chosen in pairs]
         vocabulary = fit_vocabulary(texts[0])
         inputs = [torch.from_numpy(vocabulary_features(part, vocabulary)) for part in texts]
     else:
-        inputs = [torch.from_numpy(_numbers(part, columns)[chosen]) for part, chosen in zip(parts, rows, strict=True)]
-    targets = [torch.from_numpy(y) for y in labels]
-    parts_of_it = (inputs[0], targets[0], inputs[1], targets[1])
+        inputs = [torch.from_numpy(_numbers(part, columns)[chosen]) for part, chosen in pairs]
+    train_y, test_y = (torch.from_numpy(y) for y in labels)
     named = tuple(columns) if kind == "table" else None
-    return Dataset(name, *parts_of_it, names, kind, source, columns=named, vocabulary=vocabulary)
+    parted = (inputs[0], train_y, inputs[1], test_y)
+    return Dataset(name, *parted, names, kind, source, columns=named, vocabulary=vocabulary)
 
 
 def _labels(parts: Sequence[Part]) -> tuple[list[np.ndarray], tuple[str, ...]]:

@@ -8,17 +8,79 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from equiangular._extras import require
 from equiangular._files import write_atomically
 from equiangular._validate import check_choice, check_positive
-from equiangular.export.onnx_file import onnx_runner, write_onnx
-from equiangular.export.program import program_runner, write_program
 from equiangular.training.model.classifier import Classifier
+
+OUTPUTS = ["logits", "probabilities"]
+
+
+def write_onnx(module: nn.Module, x: Tensor, path: Path, metadata: dict[str, str]) -> None:
+    """Write ``module`` as ONNX with input ``x`` of any batch size.
+
+    The exporter is the one over ``torch.export``, or where PyTorch is older than 2.6 or onnxscript is missing, the one
+    over TorchScript.
+    """
+    onnx = require("onnx", extra="onnx", purpose="Writing ONNX")
+    require("onnxruntime", extra="onnx", purpose="Checking an ONNX file")  # before the work, not after
+    names: Any = {"input_names": ["x"], "output_names": OUTPUTS}
+    if _release() >= (2, 6) and find_spec("onnxscript") is not None:
+        shapes = {"x": {0: torch.export.Dim("batch", min=1)}}
+        program: Any = torch.onnx.export(module, (x,), dynamo=True, dynamic_shapes=shapes, verbose=False, **names)
+        program.save(str(path))
+    else:
+        axes = {name: {0: "batch"} for name in ("x", *OUTPUTS)}
+        old: Any = {"dynamo": False} if _release() >= (2, 5) else {}
+        torch.onnx.export(module, (x,), str(path), dynamic_axes=axes, **names, **old)
+    model = onnx.load(str(path))
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=value)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def onnx_runner(path: Path) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """A function that runs the file on the CPU."""
+    onnxruntime = require("onnxruntime", extra="onnx", purpose="Checking an ONNX file")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    def run(x: Tensor) -> tuple[Tensor, Tensor]:
+        logits, probabilities = session.run(OUTPUTS, {"x": x.numpy()})
+        return torch.from_numpy(logits), torch.from_numpy(probabilities)
+
+    return run
+
+
+def _release() -> tuple[int, int]:
+    major, minor, *_ = torch.__version__.split(".")
+    return int(major), int(minor)
+
+
+EXTRA_FILE = "equiangular.json"
+
+
+def write_program(module: nn.Module, x: Tensor, path: Path, metadata: dict[str, str]) -> None:
+    """Write ``module`` for ``torch.export.load``, with input ``x`` of any batch size."""
+    shapes = {"x": {0: torch.export.Dim("batch", min=1)}}
+    program = torch.export.export(module, (x,), dynamic_shapes=shapes)
+    content = {key: json.loads(value) for key, value in metadata.items()}
+    torch.export.save(program, str(path), extra_files={EXTRA_FILE: json.dumps(content, ensure_ascii=False)})
+
+
+def program_runner(path: Path) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """A function that runs the file on the CPU."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations inside PyTorch
+        return torch.export.load(str(path)).module()
+
 
 INPUTS = ("auto", "uint8", "float")
 FORMATS = {".onnx": (write_onnx, onnx_runner), ".pt2": (write_program, program_runner)}
@@ -127,11 +189,7 @@ def _compare(
             f"{target.name} was not written: its logits differ from PyTorch's by up to {logit:.3g}, where "
             f"{tolerance * largest:.3g} is allowed. Raise the tolerance if that is acceptable."
         )
-    return {
-        "max_logit_difference": logit,
-        "max_probability_difference": probability,
-        "batches": list(CHECKED_BATCHES),
-    }
+    return {"max_logit_difference": logit, "max_probability_difference": probability, "batches": list(CHECKED_BATCHES)}
 
 
 @contextmanager

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from equiangular._validate import check_choice, check_int, check_num_classes
-from equiangular.frames.cache import cached_frame
-from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range
-from equiangular.frames.haar import haar_orthonormal
-from equiangular.frames.hull_distance import one_vs_rest_distance
+from equiangular._validate import Device, check_choice, check_int, check_num_classes
+from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range, one_vs_rest_distance
+from equiangular.frames.io import cached_frame
 from equiangular.frames.known_codes import KNOWN_CODES, find_known_code, known_code, working_dtype
 from equiangular.frames.nonnegative import nonnegative_orthogonal_frame
-from equiangular.frames.orthoplex import orthoplex
+from equiangular.frames.orthogonal import haar_orthonormal, orthoplex
 from equiangular.frames.quadratic_code import quadratic_code, quadratic_code_rows
 from equiangular.frames.simplex import simplex_etf
 from equiangular.frames.spherical_code import (
     DENSE_WORK,
     OBJECTIVES,
     SMALL_PROBLEM,
+    Objective,
     Progress,
     spherical_code,
     work_of_a_step,
@@ -51,11 +51,11 @@ class Candidate:
     max_cosine: float | None = None
 
 
-def best_candidate(
+def spread_candidate(
     num_classes: int,
     dim: int,
     *,
-    objective: str = "max_cosine",
+    objective: Objective = "max_cosine",
     nonnegative: bool = False,
     seed: int = 0,
     steps: int | None = None,
@@ -63,16 +63,13 @@ def best_candidate(
     cache: bool | str | Path = True,
     chunk_size: int = CHUNK_SIZE,
     progress: Progress | None = None,
-    device: torch.device | str | None = None,
+    device: Device = None,
     stacklevel: int = 1,
 ) -> Candidate:
-    """What :func:`equiangular.best_frame` takes, which documents the arguments, with its name and not yet measured.
-
-    Raises:
-        ValueError: as ``best_frame``.
+    """What :func:`equiangular.spread_frame` takes, which documents arguments and errors, by name and not yet measured.
 
     Example:
-        >>> best_candidate(100, 64).construction
+        >>> spread_candidate(100, 64).construction
         'orthoplex'
     """
     k = check_num_classes(num_classes)
@@ -81,8 +78,6 @@ def best_candidate(
     check_int(chunk_size, "chunk_size", minimum=2)
     if steps is not None:
         check_int(steps, "steps", minimum=1)
-    if d == 1 and k > 2:
-        raise ValueError(f"one dimension has two unit vectors, got num_classes={k}. Use at least 2 dimensions.")
     if nonnegative:
         source = "among vectors >= 0, which have no cosine below 0"
         weight = nonnegative_orthogonal_frame(k, d, seed=seed, dtype=torch.float64)
@@ -95,7 +90,7 @@ def best_candidate(
     steps = usual_steps if steps is None else steps
     if steps == 0 and closed is not None:
         return closed
-    settings = {
+    settings: dict[str, Any] = {
         "objective": objective,
         "steps": steps or _FEW_STEPS,
         "restarts": usual_restarts if restarts is None else restarts,
@@ -115,16 +110,16 @@ def best_candidate(
     if closed is None or (objective == "softmax" and k > HULL_CLASSES):
         return optimised
     if objective == "softmax":
-        better = one_vs_rest_distance(closed.weight)[0].min() > one_vs_rest_distance(weight)[0].min()
+        better = bool(one_vs_rest_distance(closed.weight)[0].min() > one_vs_rest_distance(weight)[0].min())
     else:
-        better = closed.max_cosine < cosine_range(weight, chunk_size=chunk_size)[1]
+        better = cast("float", closed.max_cosine) < cosine_range(weight, chunk_size=chunk_size)[1]
     return closed if better else optimised
 
 
-def _decided_by_theory(k: int, d: int, objective: str, seed: int) -> Candidate | None:
+def _decided_by_theory(k: int, d: int, objective: Objective, seed: int) -> Candidate | None:
     """The optimum for this size, if one is known. Closed forms in float64, the largest in float32."""
     by = "Rankin 1955" if objective == "max_cosine" else "Jiang et al. 2024"
-    exact = {"seed": seed, "dtype": torch.float64}
+    exact: dict[str, Any] = {"seed": seed, "dtype": torch.float64}
     if k <= d + 1:
         return Candidate(simplex_etf(k, d, **exact), "simplex ETF", by)
     if k <= 2 * d:
@@ -136,7 +131,7 @@ def _decided_by_theory(k: int, d: int, objective: str, seed: int) -> Candidate |
     return Candidate(weight, code.name, code.source if objective == "max_cosine" else by, code.max_cosine)
 
 
-def _effort(k: int, d: int, objective: str) -> tuple[int, int]:
+def _effort(k: int, d: int, objective: Objective) -> tuple[int, int]:
     """Steps and restarts of the optimisation, 0 steps where it would take too long."""
     size = k * k * d
     if size <= SMALL_PROBLEM:

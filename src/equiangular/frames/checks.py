@@ -1,21 +1,59 @@
-"""Is this a simplex ETF? A check, an explanation, and an assertion."""
+"""Is this a simplex ETF? The answer, its reason and its proof by tiles: K = 100,000 never needs a K x K matrix."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular._renamed import warn_renamed
 from equiangular._validate import check_positive
-from equiangular.frames.arrays import frame_tensor
-from equiangular.frames.tiles import gram_tiles
+
+
+def frame_tensor(weight: Any, name: str = "weight") -> Tensor:
+    """A tensor as it is; an array or nested lists as a tensor of their own on the CPU; else a ValueError.
+
+    Example:
+        >>> frame_tensor([[1.0], [-1.0]])
+        tensor([[ 1.],
+                [-1.]], dtype=torch.float64)
+    """
+    if isinstance(weight, Tensor):
+        return weight
+    try:
+        return torch.from_numpy(np.array(weight))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be a (K, d) tensor or array of numbers, got {type(weight).__name__}.") from error
+
+
+# Entries of one tile: 32 MiB in float64.
+TILE_ENTRIES = 2**22
+
+
+def gram_tiles(vectors: Tensor, *, entries: int = TILE_ENTRIES) -> Iterator[tuple[int, int, Tensor]]:
+    """Tiles of ``vectors @ vectors.T`` for vectors (K, d), of ``entries`` numbers at most, but at least a row.
+
+    Yields:
+        (start, stop, tile), tile (stop - start, K) holding the rows from start to stop of the Gram matrix.
+
+    Example:
+        >>> [(a, b, tuple(t.shape)) for a, b, t in gram_tiles(torch.eye(3), entries=6)]
+        [(0, 2, (2, 3)), (2, 3, (1, 3))]
+    """
+    count = vectors.shape[0]
+    step = max(1, entries // max(1, count))
+    for start in range(0, count, step):
+        stop = min(start + step, count)
+        yield start, stop, vectors[start:stop] @ vectors.T
+
 
 _DEFAULT_ATOL = {torch.float64: 1e-12, torch.float32: 1e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 
 
-def is_simplex_etf(
-    weight: Tensor | np.ndarray, *, atol: float | None = None, explain: bool = False
-) -> bool | tuple[bool, str | None]:
+def is_simplex_etf(weight: Tensor | np.ndarray, *, atol: float | None = None, explain: bool = False) -> bool:
     """Whether the rows are a simplex ETF: unit norm, every inner product -1/(K-1).
 
     Memory: O(K d) beside one tile of the Gram matrix.
@@ -28,22 +66,71 @@ def is_simplex_etf(
             by eps/2 changes an inner product of unit vectors by at most eps. Where atol >= 1/(K-1) the pairs no longer
             tell an ETF from orthonormal rows; then the sum of the rows, 0 for the one and of norm sqrt(K) for the
             other, decides.
-        explain: also say what is wrong.
+        explain: write :func:`why_not_simplex_etf` instead; for one more release the pair (answer, reason).
 
     Returns:
-        The answer; with ``explain`` the pair (answer, reason), where the reason is None for an ETF.
+        The answer.
 
     Raises:
         ValueError: not a (K, d) floating-point matrix with K >= 2.
 
     Example:
-        >>> is_simplex_etf(torch.eye(3), explain=True)
-        (False, 'rows 0 and 1 have inner product 0, not -1/(K-1) = -0.5: off by 0.5, more than atol=1e-06')
+        >>> is_simplex_etf(torch.eye(3))
+        False
 
     Source: Papyan et al. 2020, PNAS 117(40), equation 2.
     """
-    ok, reason = _check(weight, atol)
-    return (ok, reason) if explain else ok
+    reason = why_not_simplex_etf(weight, atol=atol)
+    if explain:
+        warn_renamed("is_simplex_etf(weight, explain=True)", "why_not_simplex_etf(weight)")
+        return reason is None, reason  # type: ignore[return-value]
+    return reason is None
+
+
+def why_not_simplex_etf(weight: Tensor | np.ndarray, *, atol: float | None = None) -> str | None:
+    """What keeps the rows from being a simplex ETF; None for one. Arguments and errors as in :func:`is_simplex_etf`.
+
+    Example:
+        >>> why_not_simplex_etf(torch.eye(3))
+        'rows 0 and 1 have inner product 0, not -1/(K-1) = -0.5: off by 0.5, more than atol=1e-06'
+    """
+    weight = frame_tensor(weight)
+    if weight.ndim != 2 or not weight.is_floating_point() or weight.shape[0] < 2:
+        raise ValueError(
+            f"a frame is a floating-point (K, d) matrix with K >= 2, got {weight.dtype} of shape {tuple(weight.shape)}."
+        )
+    tolerance = _DEFAULT_ATOL.get(weight.dtype, 1e-6) if atol is None else check_positive(atol, "atol")
+    k, d = weight.shape
+    vectors = weight.detach().double()
+    if not torch.isfinite(vectors).all():
+        return "it has NaN or infinite entries"
+    if d < k - 1:
+        return f"{k} vectors in d={d} dimensions cannot be one: it needs d >= {k - 1}"
+    norms = torch.linalg.vector_norm(vectors, dim=1)
+    off = (norms.square() - 1).abs()
+    if off.max() > tolerance:
+        row = int(off.argmax())
+        mean = float(norms.mean())
+        hint = ""
+        if mean > 0 and (norms / mean - 1).abs().max() <= tolerance and _worst_pair(vectors / mean)[0] <= tolerance:
+            hint = f"; divided by their common norm {mean:.6g} they are one"
+        return f"row {row} has norm {float(norms[row]):.9g}, not 1{hint}"
+    expected = -1 / (k - 1)
+    worst, pair = _worst_pair(vectors)
+    if worst > tolerance:
+        value = float(vectors[pair[0]] @ vectors[pair[1]])
+        return (
+            f"rows {pair[0]} and {pair[1]} have inner product {value:.6g}, not -1/(K-1) = {expected:.6g}: "
+            f"off by {worst:.3g}, more than atol={tolerance:g}"
+        )
+    if -expected <= tolerance:
+        spread = float(vectors.sum(0).square().sum()) / k  # 0 for an ETF, 1 for orthonormal rows
+        if spread > 0.5:
+            return (
+                f"the rows sum to a vector of squared norm {spread:.3g} K, not 0, "
+                f"and atol={tolerance:g} is too wide for inner products of {expected:.3g}"
+            )
+    return None
 
 
 def assert_simplex_etf(weight: Tensor | np.ndarray, *, atol: float | None = None) -> None:
@@ -56,49 +143,9 @@ def assert_simplex_etf(weight: Tensor | np.ndarray, *, atol: float | None = None
         >>> from equiangular import simplex_etf
         >>> assert_simplex_etf(simplex_etf(10, 9))
     """
-    ok, reason = _check(weight, atol)
-    if not ok:
+    reason = why_not_simplex_etf(weight, atol=atol)
+    if reason is not None:
         raise ValueError(f"not a simplex ETF: {reason}.")
-
-
-def _check(weight: Tensor | np.ndarray, atol: float | None) -> tuple[bool, str | None]:
-    weight = frame_tensor(weight)
-    if weight.ndim != 2 or not weight.is_floating_point() or weight.shape[0] < 2:
-        raise ValueError(
-            f"a frame is a floating-point (K, d) matrix with K >= 2, got {weight.dtype} of shape {tuple(weight.shape)}."
-        )
-    tolerance = _DEFAULT_ATOL.get(weight.dtype, 1e-6) if atol is None else check_positive(atol, "atol")
-    k, d = weight.shape
-    vectors = weight.detach().double()
-    if not torch.isfinite(vectors).all():
-        return False, "it has NaN or infinite entries"
-    if d < k - 1:
-        return False, f"{k} vectors in d={d} dimensions cannot be one: it needs d >= {k - 1}"
-    norms = torch.linalg.vector_norm(vectors, dim=1)
-    off = (norms.square() - 1).abs()
-    if off.max() > tolerance:
-        row = int(off.argmax())
-        mean = float(norms.mean())
-        hint = ""
-        if mean > 0 and (norms / mean - 1).abs().max() <= tolerance and _worst_pair(vectors / mean)[0] <= tolerance:
-            hint = f"; divided by their common norm {mean:.6g} they are one"
-        return False, f"row {row} has norm {float(norms[row]):.9g}, not 1{hint}"
-    expected = -1 / (k - 1)
-    worst, pair = _worst_pair(vectors)
-    if worst > tolerance:
-        value = float(vectors[pair[0]] @ vectors[pair[1]])
-        return False, (
-            f"rows {pair[0]} and {pair[1]} have inner product {value:.6g}, not -1/(K-1) = {expected:.6g}: "
-            f"off by {worst:.3g}, more than atol={tolerance:g}"
-        )
-    if -expected <= tolerance:
-        spread = float(vectors.sum(0).square().sum()) / k  # 0 for an ETF, 1 for orthonormal rows
-        if spread > 0.5:
-            return False, (
-                f"the rows sum to a vector of squared norm {spread:.3g} K, not 0, "
-                f"and atol={tolerance:g} is too wide for inner products of {expected:.3g}"
-            )
-    return True, None
 
 
 def _worst_pair(vectors: Tensor) -> tuple[float, tuple[int, int]]:

@@ -6,24 +6,20 @@ The device is named at every creation: inside ``with torch.device("meta")`` a fr
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from equiangular._random import make_generator
+from equiangular._validate import check_choice, check_num_classes
 
 
 def minimal_simplex(num_classes: int) -> Tensor:
-    """K unit vectors in K-1 dimensions with pairwise inner product -1/(K-1), lower triangular.
+    """K unit vectors in K-1 dimensions with pairwise inner product -1/(K-1), lower triangular: (K, K-1) float64.
 
     With n = K-1 and s_j = sqrt((n+1)(n-j) / (n(n-j+1))), j = 0..n-1: W[j, j] = s_j and W[i, j] = -s_j/(n-j) for i > j.
     It follows row by row from unit norm and equal inner products (Cholesky factor of the simplex's Gram matrix).
-
-    Args:
-        num_classes: K >= 2.
-
-    Returns:
-        (K, K-1) float64.
 
     Example:
         >>> minimal_simplex(2)
@@ -38,14 +34,9 @@ def minimal_simplex(num_classes: int) -> Tensor:
 
 
 def minimal_coefficients(num_classes: int, *, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-    """The two numbers that make column j of :func:`minimal_simplex`: s_j on the diagonal, -s_j/(n-j) below it.
+    """The two numbers that make column j of :func:`minimal_simplex`: s_j and s_j/(n-j), each (K-1,).
 
-    Args:
-        num_classes: K >= 2; n = K-1.
-        device: where the result is computed.
-
-    Returns:
-        s_j and s_j/(n-j), each (K-1,): float64, or float32 on a device that has no float64 (MPS).
+    They are float64, or float32 on a device that has no float64 (MPS).
 
     Example:
         >>> minimal_coefficients(3)[0].round(decimals=4)
@@ -59,13 +50,7 @@ def minimal_coefficients(num_classes: int, *, device: torch.device | str = "cpu"
 
 
 def canonical_simplex(num_classes: int) -> Tensor:
-    """sqrt(K/(K-1)) (I - 11^T/K): K unit vectors in K dimensions with pairwise inner product -1/(K-1).
-
-    Args:
-        num_classes: K >= 2.
-
-    Returns:
-        (K, K) float64.
+    """sqrt(K/(K-1)) (I - 11^T/K): K unit vectors in K dimensions with pairwise inner product -1/(K-1), float64.
 
     Example:
         >>> canonical_simplex(2).round(decimals=4)
@@ -77,20 +62,12 @@ def canonical_simplex(num_classes: int) -> Tensor:
 
 
 def signed_dct_simplex(num_classes: int, dim: int, *, seed: int) -> Tensor:
-    """The minimal simplex turned by random signs and the orthonormal discrete cosine transform (DCT-II).
+    """The minimal simplex turned by random signs and the orthonormal cosine transform: (K, d) float64, d >= K-1.
 
     Row k is C P D w_k with D a diagonal of +-1 and P a permutation, both drawn from ``seed``, and, for n = dim,
     C[i, j] = sqrt((2 - [i = 0]) / n) cos(pi i (2j + 1) / (2n)). C is applied as one FFT of length 2n for each row:
     O(K d log d) and no factorisation. The energy of every vector is spread over all coordinates; the orientation is
     random but not Haar: it takes 2^d d! values, not a continuum, and the first vector is plus or minus a row of C.
-
-    Args:
-        num_classes: K >= 2.
-        dim: d >= K-1.
-        seed: seed of a local CPU generator.
-
-    Returns:
-        (K, d) float64.
     """
     minimal = minimal_simplex(num_classes)
     padded = torch.nn.functional.pad(minimal, (0, dim - minimal.shape[1]))
@@ -102,13 +79,9 @@ def signed_dct_simplex(num_classes: int, dim: int, *, seed: int) -> Tensor:
 
 
 def orthonormal_dct(rows: Tensor) -> Tensor:
-    """The orthonormal DCT-II of every row, by an FFT of the row followed by its mirror image.
+    """The orthonormal DCT-II of every row (..., n) float64, by an FFT of the row followed by its mirror image.
 
-    Args:
-        rows: (..., n) float64.
-
-    Returns:
-        (..., n) float64, sqrt((2 - [i = 0]) / n) sum_j rows[j] cos(pi i (2j + 1) / (2n)).
+    Entry i is sqrt((2 - [i = 0]) / n) sum_j rows[j] cos(pi i (2j + 1) / (2n)).
 
     Example:
         >>> orthonormal_dct(torch.ones(1, 4, dtype=torch.float64)).round(decimals=6)
@@ -120,4 +93,47 @@ def orthonormal_dct(rows: Tensor) -> Tensor:
     factor = torch.full_like(angle, math.sqrt(1 / (2 * n)))
     factor[0] = math.sqrt(1 / (4 * n))
     # The real part of spectrum * exp(-i angle), without the complex product.
-    return spectrum.real * (angle.cos() * factor) + spectrum.imag * (angle.sin() * factor)
+    turned: Tensor = spectrum.real * (angle.cos() * factor) + spectrum.imag * (angle.sin() * factor)
+    return turned
+
+
+def simplex_logits(x: Tensor, num_classes: int, *, basis: Literal["canonical", "minimal"]) -> Tensor:
+    """``x @ simplex_etf(K, d, basis=basis).T`` without forming the frame.
+
+    Canonical: sqrt(K/(K-1)) (x_k - mean_{j<K} x_j). Minimal: with s_j as in
+    :func:`equiangular.frames.closed_forms.minimal_simplex`, s_k x_k - sum_{j<k} s_j x_j / (K-1-j), a cumulative sum.
+
+    Args:
+        x: (..., d) floating-point features, d >= K ("canonical") or d >= K-1 ("minimal"); the coordinates after
+            those do not matter.
+        num_classes: K >= 2.
+        basis: ``"canonical"`` or ``"minimal"``.
+
+    Returns:
+        (..., K) tensor of the dtype and device of ``x``, differentiable.
+
+    Raises:
+        ValueError: too few coordinates, an unknown basis, K < 2 or integer features.
+
+    Example:
+        >>> from equiangular import simplex_etf
+        >>> x = torch.randn(2, 7)
+        >>> torch.allclose(simplex_logits(x, 5, basis="minimal"), x @ simplex_etf(5, 7, basis="minimal").T, atol=1e-6)
+        True
+    """
+    k = check_num_classes(num_classes)
+    needed = k if check_choice(basis, ("canonical", "minimal"), "basis") == "canonical" else k - 1
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        received = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise ValueError(f"x must be a floating-point tensor, got {received}. Convert it with .float().")
+    if x.ndim == 0 or x.shape[-1] < needed:
+        raise ValueError(f"the {basis} basis of K={k} classes needs d >= {needed} features, got {tuple(x.shape)}.")
+    if basis == "canonical":
+        part = x[..., :k]
+        return math.sqrt(k / (k - 1)) * (part - part.mean(-1, keepdim=True))
+    own_factor, below_factor = (c.to(x.dtype) for c in minimal_coefficients(k, device=x.device))
+    part = x[..., : k - 1]
+    own = part * own_factor
+    before = torch.cumsum(part * below_factor, dim=-1)
+    zero = torch.zeros_like(x[..., :1])
+    return torch.cat([own, zero], dim=-1) - torch.cat([zero, before], dim=-1)

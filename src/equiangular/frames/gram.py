@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from equiangular._validate import check_int, check_num_classes, check_positive
-from equiangular.frames.haar import haar_orthonormal
+from equiangular._validate import Device, Dtype, check_int, check_num_classes, check_positive
+from equiangular.frames.orthogonal import haar_orthonormal
 
 
 def frame_from_gram(
@@ -16,8 +16,8 @@ def frame_from_gram(
     nearest: bool = False,
     seed: int = 0,
     atol: float = 1e-6,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> Tensor:
     """Unit vectors W with W W^T = G, the cosines that the user wants between the classes.
 
@@ -31,8 +31,7 @@ def frame_from_gram(
         seed: seed of the orientation.
         atol: how far from symmetric, from 1 on the diagonal and below 0 in the eigenvalues G may be; eigenvalues up
             to K times this do not count towards the rank.
-        device: device of the result.
-        dtype: dtype of the result, torch's default if None; computed in float64.
+        device, dtype: of the result, torch's defaults if None; computed in float64.
 
     Returns:
         (K, d) with unit rows.
@@ -71,19 +70,12 @@ def frame_from_gram(
 
 
 def nearest_correlation(matrix: Tensor, *, tolerance: float = 1e-9, steps: int = 5000) -> Tensor:
-    """The positive semi-definite matrix with a unit diagonal nearest in the Frobenius norm.
+    """The positive semi-definite matrix (K, K) float64 with a unit diagonal nearest in the Frobenius norm.
 
     Alternating projections with Dykstra's correction, onto the positive semi-definite matrices and onto those with a
-    unit diagonal. It converges linearly; the last step is a projection and a rescaling of the rows, so that what is
-    returned is a correlation matrix to rounding even when the steps run out.
-
-    Args:
-        matrix: (K, K) symmetric.
-        tolerance: largest change of an entry in a step at which to stop.
-        steps: steps at most, each an eigen-decomposition.
-
-    Returns:
-        (K, K) float64.
+    unit diagonal. It converges linearly; it stops where no entry changes by more than ``tolerance``, or after ``steps``
+    eigen-decompositions. The last step is a projection and a rescaling of the rows, so that what is returned is a
+    correlation matrix to rounding even when the steps run out.
 
     Raises:
         ValueError: ``matrix`` is not square or not symmetric, or has entries that are not finite.
@@ -95,9 +87,8 @@ def nearest_correlation(matrix: Tensor, *, tolerance: float = 1e-9, steps: int =
                 [0.7607, 1.0000, 0.7607],
                 [0.1573, 0.7607, 1.0000]], dtype=torch.float64)
 
-    Source:
-        Higham, "Computing the nearest correlation matrix - a problem from finance", IMA J. Numer. Anal. 22, 2002,
-        algorithm 3.3.
+    Source: Higham, "Computing the nearest correlation matrix - a problem from finance", IMA J. Numer. Anal. 22, 2002,
+    algorithm 3.3.
     """
     check_positive(tolerance, "tolerance")
     check_int(steps, "steps", minimum=1)
@@ -118,13 +109,10 @@ def nearest_correlation(matrix: Tensor, *, tolerance: float = 1e-9, steps: int =
 
 
 def check_gram(gram: Tensor, *, atol: float = 1e-6) -> Tensor:
-    """Check that a matrix can hold cosines: (K, K), symmetric, ones on the diagonal, entries in [-1, 1].
-
-    Returns:
-        The matrix as float64, made exactly symmetric, on the CPU.
+    """A matrix that can hold cosines ((K, K), symmetric, unit diagonal, entries in [-1, 1]) as float64 on the CPU.
 
     Raises:
-        ValueError: it is not; the message names the entry.
+        ValueError: it cannot; the message names the entry.
 
     Example:
         >>> check_gram([[1, 0], [0, 1]]).dtype

@@ -6,15 +6,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from equiangular._validate import check_int, check_num_classes
+from equiangular._validate import Device, Dtype, check_int, check_num_classes
 from equiangular.frames import lattice_codes, polytopes
-from equiangular.frames.haar import haar_orthonormal
-from equiangular.frames.quadratic_code import quadratic_code, quadratic_code_rows
+from equiangular.frames.orthogonal import haar_orthonormal
+from equiangular.frames.quadratic_code import QuadraticCode, quadratic_code, quadratic_code_rows
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ _GRAPHS = "Cohn, de Laat and Leijenhorst 2024, arXiv:2403.16874"
 
 
 def _kerdock(num_classes: int, dim: int) -> np.ndarray:
-    code = quadratic_code(num_classes, dim)
+    code = cast("QuadraticCode", quadratic_code(num_classes, dim))  # there is one for every size in the table
     parts = torch.arange(num_classes).split(8192)  # the entries are powers of two: float32 holds them exactly
     return torch.cat([quadratic_code_rows(code, part, dtype=torch.float32) for part in parts]).numpy()
 
@@ -57,8 +58,9 @@ _CODES = [
     KnownCode(12, 3, 5**-0.5, "icosahedron", _COHN_KUMAR, polytopes.icosahedron),
     KnownCode(24, 3, 0.723078468333509, "snub cube", "Robinson 1961", polytopes.snub_cube),
     KnownCode(10, 4, 1 / 6, "Petersen code", "Bachoc and Vallentin 2009", polytopes.petersen),
-    KnownCode(24, 4, 1 / 2, "24-cell", "de Laat, Leijenhorst and de Muinck Keizer 2024, arXiv:2404.18794",
-              polytopes.cell_24),
+    KnownCode(
+        24, 4, 1 / 2, "24-cell", "de Laat, Leijenhorst and de Muinck Keizer 2024, arXiv:2404.18794", polytopes.cell_24
+    ),
     KnownCode(120, 4, math.cos(math.pi / 5), "600-cell", "Andreev 1999; Cohn and Kumar 2007", polytopes.cell_600),
     KnownCode(16, 5, 1 / 5, "hemicube (Clebsch graph)", _COHN_KUMAR, polytopes.clebsch),
     KnownCode(27, 6, 1 / 4, "Schläfli configuration", _COHN_KUMAR, polytopes.schlaefli),
@@ -106,21 +108,14 @@ def find_known_code(num_classes: int, dim: int) -> KnownCode | None:
 
 
 def known_code(
-    num_classes: int,
-    dim: int,
-    *,
-    seed: int | None = 0,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
+    num_classes: int, dim: int, *, seed: int | None = 0, device: Device = None, dtype: Dtype = None
 ) -> Tensor:
     """Coordinates of a known optimal code in a random orientation.
 
     Args:
-        num_classes: K.
-        dim: d.
+        num_classes, dim: K and d.
         seed: seed of the Haar-random rotation; None leaves the coordinates of the construction.
-        device: device of the result.
-        dtype: dtype of the result, torch's default if None; built in :func:`working_dtype` and cast last.
+        device, dtype: of the result, torch's defaults if None; built in :func:`working_dtype` and cast last.
 
     Returns:
         (K, d) with unit rows.
@@ -133,16 +128,15 @@ def known_code(
         >>> round(float((weight @ weight.T).fill_diagonal_(-1).max()), 6)
         0.447214
 
-    Source:
-        Cohn and Kumar, "Universally optimal distribution of points on spheres", J. Amer. Math. Soc. 20, 2007; and the
-        source named by :func:`find_known_code`.
+    Source: Cohn and Kumar, "Universally optimal distribution of points on spheres", J. Amer. Math. Soc. 20, 2007; and
+    the source named by :func:`find_known_code`.
     """
     code = find_known_code(num_classes, dim)
     if code is None:
         close = ", ".join(f"({k}, {d})" for k, d in KNOWN_CODES if d == dim) or "none"
         raise ValueError(
             f"no optimal code of {num_classes} vectors in {dim} dimensions is known in closed form "
-            f"(known in {dim} dimensions: {close}). Use best_frame({num_classes}, {dim})."
+            f"(known in {dim} dimensions: {close}). Use spread_frame({num_classes}, {dim})."
         )
     weight = torch.from_numpy(code.build()).to(working_dtype(num_classes, dim))
     if seed is not None:

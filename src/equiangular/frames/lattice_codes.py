@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
 
 from equiangular._random import make_generator
-from equiangular.frames.polytopes import section, unit_rows
+from equiangular.frames.polytopes import derived, section, signed_pairs, unit_rows
 
 
 @lru_cache(maxsize=1)
@@ -42,25 +42,7 @@ def leech() -> np.ndarray:
     first[np.arange(len(octads))[:, None, None], np.arange(len(signs))[:, None], places[:, None]] = signs
     second = np.repeat((1 - 2.0 * words)[None], 24, axis=0)
     second[np.arange(24), :, np.arange(24)] *= -3
-    third = []
-    for i, j in itertools.combinations(range(24), 2):
-        for a, b in itertools.product((4, -4), repeat=2):
-            row = np.zeros(24)
-            row[i], row[j] = a, b
-            third.append(row)
-    return np.concatenate([first.reshape(-1, 24), second.reshape(-1, 24), third]) / math.sqrt(32)
-
-
-def leech_kissing() -> np.ndarray:
-    """The minimal vectors next to one of them, largest cosine 1/3; (4600, 23)."""
-    code = leech()
-    return section(code, code[0], 1 / 2)
-
-
-def leech_891() -> np.ndarray:
-    """The 4600 points next to one of them, largest cosine 1/4; (891, 22)."""
-    code = leech_kissing()
-    return section(code, code[0], 1 / 3)
+    return np.concatenate([first.reshape(-1, 24), second.reshape(-1, 24), 4 * signed_pairs(24)]) / math.sqrt(32)
 
 
 def leech_552() -> np.ndarray:
@@ -70,19 +52,7 @@ def leech_552() -> np.ndarray:
     """
     axis = np.ones(24)
     axis[0] = 5
-    return section(leech(), axis, 3 / math.sqrt(4 * 6))
-
-
-def mclaughlin() -> np.ndarray:
-    """The 552 points next to one of them (the McLaughlin graph), largest cosine 1/6; (275, 22)."""
-    code = leech_552()
-    return section(code, code[0], 1 / 5)
-
-
-def mclaughlin_162() -> np.ndarray:
-    """The 275 points next to one of them, largest cosine 1/7; (162, 21)."""
-    code = mclaughlin()
-    return section(code, code[0], 1 / 6)
+    return section(leech(), 3 / math.sqrt(4 * 6), axis)
 
 
 def higman_sims() -> np.ndarray:
@@ -100,12 +70,6 @@ def higman_sims() -> np.ndarray:
     adjacent = adjacent + adjacent.T
     adjacent[23:, 23:] = hexads @ hexads.T == 0
     return _spectral(adjacent, 22, -4 / 11, 1 / 11)
-
-
-def m22_graph() -> np.ndarray:
-    """Spectral embedding of the M22 graph, 77 hexads joined where disjoint, largest cosine 1/12; (77, 21)."""
-    code = higman_sims()
-    return section(code, code[0], 1 / 11)
 
 
 def gewirtz() -> np.ndarray:
@@ -147,16 +111,23 @@ def elliptic_quadric(q: int) -> np.ndarray:
     form = np.zeros((6, 6), dtype=np.int64)  # Q(x) = x0 x1 + x2 x3 + x4^2 - other x5^2, twice its polarisation
     form[[0, 1, 2, 3], [1, 0, 3, 2]] = 1
     form[4, 4], form[5, 5] = 2, -2 * other
-    points = []
+    found = []
     for lead in range(6):
         rest = np.array(list(itertools.product(range(q), repeat=5 - lead)), dtype=np.int64)
         rest = rest.reshape(q ** (5 - lead), 5 - lead)
         vectors = np.concatenate([np.zeros((len(rest), lead), np.int64), np.ones((len(rest), 1), np.int64), rest], 1)
-        points.append(vectors[np.einsum("ni,ij,nj->n", vectors, form, vectors) % q == 0])
-    points = np.concatenate(points)
+        found.append(vectors[np.einsum("ni,ij,nj->n", vectors, form, vectors) % q == 0])
+    points = np.concatenate(found)
     adjacent = (points @ form @ points.T % q == 0).astype(np.float64)
     np.fill_diagonal(adjacent, 0)
     return _spectral(adjacent, q * (q**3 + 1) // (q + 1), -1 / q, 1 / q**2)
+
+
+leech_kissing = partial(derived, leech, 1 / 2)  # minimal vectors next to one of them, largest cosine 1/3; (4600, 23)
+leech_891 = partial(derived, leech_kissing, 1 / 3)  # the 4600 next to one of them, largest cosine 1/4; (891, 22)
+mclaughlin = partial(derived, leech_552, 1 / 5)  # McLaughlin graph: the 552 next to one, largest cosine 1/6; (275, 22)
+mclaughlin_162 = partial(derived, mclaughlin, 1 / 6)  # the 275 next to one of them, largest cosine 1/7; (162, 21)
+m22_graph = partial(derived, higman_sims, 1 / 11)  # 77 hexads joined where disjoint, largest cosine 1/12; (77, 21)
 
 
 def _spectral(adjacent: np.ndarray, dim: int, joined: float, apart: float) -> np.ndarray:

@@ -8,16 +8,11 @@ import torch
 from torch import Tensor
 
 from equiangular._random import make_generator
-from equiangular._validate import check_features, check_int, check_num_classes, check_positive
+from equiangular._validate import Device, Dtype, check_features, check_int, check_num_classes, check_positive
 
 
 def nonnegative_orthogonal_frame(
-    num_classes: int,
-    dim: int,
-    *,
-    seed: int = 0,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
+    num_classes: int, dim: int, *, seed: int = 0, device: Device = None, dtype: Dtype = None
 ) -> Tensor:
     """K orthonormal vectors without a negative entry: each class has some of the coordinates to itself.
 
@@ -26,11 +21,9 @@ def nonnegative_orthogonal_frame(
     of 0 is the smallest there is, so that this is the optimum for non-negative features.
 
     Args:
-        num_classes: K, 2 <= K <= d.
-        dim: d.
+        num_classes, dim: 2 <= K <= d.
         seed: seed of the deal.
-        device: device of the result.
-        dtype: dtype of the result, torch's default if None.
+        device, dtype: of the result, torch's defaults if None.
 
     Returns:
         (K, d), unit rows, entries >= 0, pairwise inner products exactly 0.
@@ -43,9 +36,8 @@ def nonnegative_orthogonal_frame(
         >>> (weight > 0).sum(1).tolist(), bool(((weight @ weight.T - torch.eye(3)).abs() < 1e-6).all())
         ([3, 2, 2], True)
 
-    Source:
-        Kim and Kim, "Fixed non-negative orthogonal classifier: inducing zero-mean neural collapse with feature
-        dimension separation", ICLR 2024.
+    Source: Kim and Kim, "Fixed non-negative orthogonal classifier: inducing zero-mean neural collapse with feature
+    dimension separation", ICLR 2024.
     """
     k = check_num_classes(num_classes)
     d = check_int(dim, "dim", minimum=1, hint="A class vector needs at least one coordinate.")
@@ -53,7 +45,7 @@ def nonnegative_orthogonal_frame(
         raise ValueError(
             f"{k} non-negative vectors cannot be orthogonal in {d} dimensions: each needs a coordinate of its own. "
             f"Use dim >= {k}, or features of either sign (a BatchNorm or a linear layer before the head) "
-            f"with best_frame({k}, {d})."
+            f"with spread_frame({k}, {d})."
         )
     place = torch.empty(0).device if device is None else device  # the default device, whatever PyTorch
     with torch.device("cpu"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -13,34 +15,33 @@ _GOLDEN = (1 + math.sqrt(5)) / 2
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
     """The rows divided by their norms; (N, n) float64."""
     vectors = np.asarray(vectors, dtype=np.float64)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
 
 
-def section(code: np.ndarray, axis: np.ndarray, cosine: float) -> np.ndarray:
-    """The vectors at a given cosine to an axis, projected along it: a code in one dimension less.
+def section(code: np.ndarray, cosine: float, axis: np.ndarray | None = None) -> np.ndarray:
+    """The vectors of a code (N, n) at a given cosine to an axis, projected along it: unit rows (M, n-1).
 
-    With u the unit axis: {normalise(v - <v, u> u) : <v, u> = cosine}, written in an orthonormal basis of the
-    complement of u that a Householder reflection gives.
-
-    Args:
-        code: (N, n) unit rows.
-        axis: (n,) non-zero.
-        cosine: which vectors to take, to within 1e-9.
-
-    Returns:
-        (M, n-1) float64 unit rows.
+    The axis is the first vector if None. With u the unit axis: {normalise(v - <v, u> u) : <v, u> = cosine to 1e-9},
+    written in an orthonormal basis of the complement of u that a Householder reflection gives.
 
     Example:
-        >>> section(np.array([[1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]), np.array([1.0, 0.0]), 0.0)
+        >>> section(np.array([[1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]), 0.0)
         array([[ 1.],
                [-1.]])
     """
-    u = np.asarray(axis, dtype=np.float64) / np.linalg.norm(axis)
+    u = code[0] if axis is None else axis
+    u = u / np.linalg.norm(u)
     kept = code[np.abs(code @ u - cosine) < 1e-9]
     mirror = u.copy()
     mirror[0] += math.copysign(1, u[0])  # reflects u to a multiple of the first coordinate axis
     reflected = kept - 2 * np.outer(kept @ mirror, mirror) / (mirror @ mirror)
     return unit_rows(reflected[:, 1:])
+
+
+def derived(build: Callable[[], np.ndarray], cosine: float) -> np.ndarray:
+    """The vectors of another code at a cosine, its largest one, to its first vector."""
+    return section(build(), cosine)
 
 
 def polygon(n: int) -> np.ndarray:
@@ -97,7 +98,7 @@ def snub_cube() -> np.ndarray:
 
 def cell_24() -> np.ndarray:
     """The D4 roots, +-e_i +- e_j, largest cosine 1/2; (24, 4)."""
-    return _roots_d(4)
+    return unit_rows(signed_pairs(4))
 
 
 def cell_600() -> np.ndarray:
@@ -115,19 +116,7 @@ def cell_600() -> np.ndarray:
 def roots_e8() -> np.ndarray:
     """The E8 roots: +-e_i +- e_j and (+-1/2)^8 with an even number of minus signs, largest cosine 1/2; (240, 8)."""
     halves = [v for v in itertools.product((0.5, -0.5), repeat=8) if v.count(-0.5) % 2 == 0]
-    return np.concatenate([_roots_d(8), unit_rows(np.array(halves))])
-
-
-def kissing_e8() -> np.ndarray:
-    """The E8 roots next to one of them, largest cosine 1/3; (56, 7)."""
-    roots = roots_e8()
-    return section(roots, roots[0], 1 / 2)
-
-
-def schlaefli() -> np.ndarray:
-    """The 27 points next to one of the 56, largest cosine 1/4 (the 27 lines on a cubic surface); (27, 6)."""
-    code = kissing_e8()
-    return section(code, code[0], 1 / 3)
+    return unit_rows(np.concatenate([signed_pairs(8), halves]))
 
 
 def clebsch() -> np.ndarray:
@@ -135,21 +124,15 @@ def clebsch() -> np.ndarray:
     return unit_rows(np.array([v for v in itertools.product((1, -1), repeat=5) if v.count(-1) % 2 == 0]))
 
 
-def petersen() -> np.ndarray:
-    """The midpoints of the edges of the regular simplex, largest cosine 1/6; (10, 4)."""
-    code = clebsch()
-    return section(code, code[0], 1 / 5)
+kissing_e8 = partial(derived, roots_e8, 1 / 2)  # the E8 roots next to one of them, largest cosine 1/3; (56, 7)
+schlaefli = partial(derived, kissing_e8, 1 / 3)  # the 27 lines on a cubic surface, largest cosine 1/4; (27, 6)
+petersen = partial(derived, clebsch, 1 / 5)  # the midpoints of the simplex's edges, largest cosine 1/6; (10, 4)
 
 
-def _roots_d(n: int) -> np.ndarray:
-    """+-e_i +- e_j, i < j, at unit length; (2n(n-1), n)."""
-    rows = []
-    for i, j in itertools.combinations(range(n), 2):
-        for a, b in itertools.product((1, -1), repeat=2):
-            row = np.zeros(n)
-            row[i], row[j] = a, b
-            rows.append(row)
-    return unit_rows(np.array(rows))
+def signed_pairs(n: int) -> np.ndarray:
+    """+-e_i +- e_j, i < j; (2n(n-1), n)."""
+    pairs, signs = itertools.combinations(np.eye(n), 2), tuple(itertools.product((1, -1), repeat=2))
+    return np.array([a * first + b * second for first, second in pairs for a, b in signs]) + 0.0  # no -0.0
 
 
 def _is_even(permutation: tuple[int, ...]) -> bool:

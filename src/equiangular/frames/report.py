@@ -12,11 +12,9 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_features, check_num_classes
-from equiangular.frames.arrays import frame_tensor
-from equiangular.frames.bounds import rankin_bound, welch_bound
-from equiangular.frames.levenshtein import levenshtein_bound
+from equiangular.frames.bounds import levenshtein_bound, rankin_bound, welch_bound
+from equiangular.frames.checks import frame_tensor, gram_tiles
 from equiangular.frames.nearest import etf_distance
-from equiangular.frames.tiles import gram_tiles
 
 
 @dataclass(frozen=True)
@@ -83,9 +81,7 @@ class FrameReport:
         return "\n".join(f"{name:<20}{value}" for name, value in lines)
 
 
-def frame_report(
-    weight: Tensor | np.ndarray, *, progress: Callable[[int, int], None] | None = None
-) -> FrameReport:
+def frame_report(weight: Tensor | np.ndarray, *, progress: Callable[[int, int], None] | None = None) -> FrameReport:
     """Measure a set of class vectors, in float64 and tile by tile: O(K d + min(K, d)^2) memory beside one tile.
 
     Time: O(K^2 d) for the cosines, and where K <= d+1 a singular value decomposition of a d x (K-1) matrix.

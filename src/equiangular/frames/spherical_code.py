@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from equiangular._random import make_generator
-from equiangular._validate import check_choice, check_int, check_num_classes, check_positive
-from equiangular.frames.bounds import rankin_bound
+from equiangular._validate import Device, Dtype, check_choice, check_int, check_num_classes, check_positive
+from equiangular.frames.bounds import levenshtein_bound, rankin_bound
 from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range, smooth_max_cosine, smooth_softmax_margin
-from equiangular.frames.levenshtein import levenshtein_bound
 
-OBJECTIVES = ("max_cosine", "softmax")
+Objective = Literal["max_cosine", "softmax"]
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 _LADDER = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6)  # temperatures of the quasi-Newton method
 _STARTS = (0, 3, 4, 2)  # where on the ladder restart 0, 1, 2, 3, 4 = 0, ... begins: different basins are found
+_LBFGS: dict[str, Any] = {"history_size": 20, "line_search_fn": "strong_wolfe"}
 SMALL_PROBLEM = 10**8  # K^2 d up to which the quasi-Newton method in float64 is used
 DENSE_WORK = 10**12  # operations of a step up to which it looks at every pair of classes
 
@@ -28,15 +30,15 @@ def spherical_code(
     num_classes: int,
     dim: int,
     *,
-    objective: str = "max_cosine",
+    objective: Objective = "max_cosine",
     steps: int | None = None,
     restarts: int = 1,
     seed: int = 0,
     chunk_size: int = CHUNK_SIZE,
     tolerance: float = 1e-7,
     progress: Progress | None = None,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> Tensor:
     """Optimise K unit vectors in d dimensions from random starts; the result is a local optimum, never a proof.
 
@@ -53,13 +55,12 @@ def spherical_code(
     - beyond: the same, but in every step the classes are split at random into groups of ``chunk_size`` and only
       pairs within a group count: O(K chunk_size d) time. Most pairs are looked at rarely or never, so that the result
       is an approximation whose largest cosine stays well above what a code of that size can have:
-      :func:`equiangular.frames.best_frame` has closed forms for such sizes.
+      :func:`equiangular.frames.spread_frame` has closed forms for such sizes.
 
-    Measure what came out with :func:`equiangular.frames.frame_report` or ``best_frame(..., explain=True)``.
+    Measure what came out with :func:`equiangular.frames.frame_report` or :func:`equiangular.frames.explain_frame`.
 
     Args:
-        num_classes: K >= 2.
-        dim: d >= 1.
+        num_classes, dim: K >= 2 and d >= 1.
         objective: ``"max_cosine"`` or ``"softmax"``.
         steps: L-BFGS iterations at each temperature (600 if None), a third of it at the low ones; for the other two
             methods gradient steps in all (200 and 50 if None).
@@ -83,9 +84,8 @@ def spherical_code(
         >>> round(cosine_range(weight)[1], 5)
         0.44721
 
-    Source:
-        Tammes 1930; Cohn, "Small spherical codes" (energy minimisation with rising exponents); Jiang et al.,
-        "Generalized neural collapse for a large number of classes", ICML 2024, section 3.
+    Source: Tammes 1930; Cohn, "Small spherical codes" (energy minimisation with rising exponents); Jiang et al.,
+    "Generalized neural collapse for a large number of classes", ICML 2024, section 3.
     """
     k = check_num_classes(num_classes)
     d = check_int(dim, "dim", minimum=1, hint="A class vector needs at least one coordinate.")
@@ -104,7 +104,8 @@ def spherical_code(
     compute = torch.float64 if small and device.type != "mps" else torch.float32
     generator = make_generator(seed)
     total = restarts * (len(_LADDER) if small else steps)
-    best, best_value, done = None, math.inf, 0
+    best: Tensor
+    best_value, done = math.inf, 0
     for restart in range(restarts):
         start = normalize(torch.randn(k, d, generator=generator, dtype=torch.float64), dim=1).to(device, compute)
         x = start[None] if objective == "max_cosine" else torch.stack([start, start])
@@ -120,7 +121,7 @@ def spherical_code(
             best = x[0]
             break
         value = _measure(x, chunk_size)
-        if value < best_value:
+        if restart == 0 or value < best_value:
             best, best_value = x[0], value
         if objective == "max_cosine" and best_value <= max(levenshtein_bound(k, d), rankin_bound(k, d)) + tolerance:
             break
@@ -151,14 +152,8 @@ def _quasi_newton(
     """L-BFGS over free vectors v, w = v / ||v||, one temperature after the other; yields (x, exact value)."""
     for temperature in temperatures:
         free = x.clone().requires_grad_(True)
-        optimizer = torch.optim.LBFGS(
-            [free],
-            max_iter=steps if temperature >= 0.01 else max(1, steps // 3),
-            history_size=20,
-            tolerance_grad=1e-12,
-            tolerance_change=1e-14,
-            line_search_fn="strong_wolfe",
-        )
+        most = steps if temperature >= 0.01 else max(1, steps // 3)
+        optimizer = torch.optim.LBFGS([free], max_iter=most, tolerance_grad=1e-12, tolerance_change=1e-14, **_LBFGS)
 
         def closure(free: Tensor = free, temperature: float = temperature) -> float:
             length = torch.linalg.vector_norm(free.detach(), dim=-1, keepdim=True)
@@ -190,7 +185,7 @@ def _momentum(
         temperature = 0.35 * scale * coldest**progress
         size = 0.25 * reach * (1 + math.cos(math.pi * progress))
         exact = -math.inf
-        groups = [slice(None)]
+        groups: Sequence[slice | Tensor] = [slice(None)]
         if generator is not None:
             groups = torch.randperm(k, generator=generator).to(x.device).split(chunk_size)
         for group in groups:

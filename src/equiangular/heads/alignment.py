@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -11,12 +11,13 @@ from equiangular._extras import require
 from equiangular._validate import check_choice, check_features
 from equiangular.frames import BASES
 from equiangular.frames.closed_forms import minimal_simplex
-from equiangular.frames.orientation import nearest_orientation
+from equiangular.frames.nearest import nearest_orientation
 from equiangular.heads.base import Head
 from equiangular.heads.etf import ETFHead
 from equiangular.heads.rotated import RotatedETFHead
 
-MOVES = ("turn", "match")
+Move = Literal["turn", "match"]
+MOVES: tuple[Move, ...] = get_args(Move)
 
 
 def match_vertices(vectors: Tensor, vertices: Tensor) -> Tensor:
@@ -54,7 +55,7 @@ def match_vertices(vectors: Tensor, vertices: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def align_head(head: Head, means: Tensor, counts: Any | None = None, *, move: str = "turn") -> Head:
+def align_head(head: Head, means: Tensor, counts: Any | None = None, *, move: Move = "turn") -> Head:
     """Move the class vectors of a fixed head as close to the class means as their geometry allows, in place.
 
     ``"turn"``: the frame turns as a whole (:func:`equiangular.frames.nearest_orientation`): for a simplex ETF this is
@@ -113,8 +114,8 @@ def align_head(head: Head, means: Tensor, counts: Any | None = None, *, move: st
 def _stored_vectors(head: Head) -> Tensor:
     """The buffer that holds the class vectors and, after them, reserved vertices."""
     for name in ("frame", "weight"):
-        if head._buffers.get(name) is not None:
-            return head._buffers[name]
+        if (stored := head._buffers.get(name)) is not None:
+            return stored
     what = "has no classes" if head.weight is None else "learns its class vectors, which move by themselves"
     raise ValueError(f"{type(head).__name__} cannot be aligned: it {what}. Use a fixed head, such as ETFHead.")
 

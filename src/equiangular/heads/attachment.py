@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
 
@@ -11,6 +11,11 @@ from equiangular.heads.base import Head
 from equiangular.heads.describe import describe_head
 from equiangular.heads.locate import find_classifier, output_tensor, run_once
 from equiangular.heads.registry import make_head
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from equiangular.heads.options import AnyHeadOptions
 
 
 def attach(
@@ -20,7 +25,7 @@ def attach(
     head: str = "etf",
     path: str | None = None,
     example_input: Any | None = None,
-    **head_options: Any,
+    **head_options: Unpack[AnyHeadOptions],
 ) -> nn.Module:
     """Replace the classifier of ``model`` by a head of this library; the model is changed in place and returned.
 
@@ -40,7 +45,7 @@ def attach(
     Args:
         model: the classifier network.
         num_classes: K; by default the number of outputs of the old classifier.
-        head: ``"etf"``, ``"best"``, ``"linear"``, ``"cosine"`` or ``"random"``, see :func:`make_head`.
+        head: ``"etf"``, ``"recommended"``, ``"linear"``, ``"cosine"`` or ``"random"``, see :func:`make_head`.
         path: dotted name of the linear layer to replace, such as ``"head.fc"``, where it cannot be found.
         example_input: one input of the model (a tensor, a tuple of arguments or a mapping of keyword arguments). With
             it the model is run once, in evaluation mode, before and after, and the new output's shape is checked.
@@ -65,7 +70,7 @@ def attach(
     """
     path, old = find_classifier(model, path=path, example_input=example_input)
     classes = old.out_features if num_classes is None else num_classes
-    options = {"device": old.weight.device, "dtype": old.weight.dtype, **head_options}
+    options: AnyHeadOptions = {"device": old.weight.device, "dtype": old.weight.dtype, **head_options}
     new = make_head(head, old.in_features, classes, **options).train(old.training)
     put_module(model, path, new)
     if example_input is not None:
@@ -76,7 +81,7 @@ def attach(
             raise
     _update_class_counts(model, path, new)
     if callable(getattr(model, "reset_classifier", None)):
-        model.reset_classifier = partial(_reset_classifier, model, path)
+        cast("Any", model).reset_classifier = partial(_reset_classifier, model, path)
     return model
 
 
@@ -150,7 +155,7 @@ def _reset_classifier(model: nn.Module, path: str, num_classes: int, *args: Any,
     head = find_head(model)
     head.reset(num_classes)
     try:
-        type(model).reset_classifier(model, num_classes, *args, **kwargs)
+        cast("Any", type(model)).reset_classifier(model, num_classes, *args, **kwargs)
     finally:
         put_module(model, path, head)
     _update_class_counts(model, path, head)
@@ -165,7 +170,7 @@ def _update_class_counts(model: nn.Module, path: str, head: Head) -> None:
         for name in ("num_classes", "num_labels"):
             if isinstance(getattr(module, name, None), int):
                 setattr(module, name, num_classes)
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     if not isinstance(getattr(config, "num_labels", None), int):
         return
     config.equiangular_head = {"path": path, **describe_head(head)}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.jit import is_tracing  # type: ignore[attr-defined]  # torch's stubs leave it out
 from torch.nn import functional as F
 
 from equiangular._random import make_generator
@@ -19,10 +20,11 @@ from equiangular._validate import (
     check_positive,
 )
 from equiangular.heads.normalize import unit_normalize
-from equiangular.heads.projection import PROJECTIONS, make_projection
+from equiangular.heads.options import NORMS, SCALE_NAMES, ZERO_NORMS, Norm, ScaleName, ZeroNorm
+from equiangular.heads.projection import PROJECTIONS, Projection, make_projection
 from equiangular.heads.scale import DEFAULT_PROBABILITY, scale_for_probability
 
-NORMS = ("none", "batch", "batch-first")
+Kind = Literal["fixed", "mapped", "learned"]
 
 
 class Head(nn.Module, ABC):
@@ -55,23 +57,27 @@ class Head(nn.Module, ABC):
         ValueError: an argument out of its range, or a ``dim`` that neither the features nor a projection have.
     """
 
-    weight: Tensor | None
+    weight: Tensor  # None for 0 classes
     bias: Tensor | None
-    fixed_scale: Tensor | None
+    fixed_scale: Tensor  # None where the scale is learned
     log_scale: Tensor | None
+    dim: int
+    projection: nn.Module
+    norm: nn.Module
+    _map_parameters: tuple[str, ...] = ("projection.",)  # beginnings of the names of a learned map's parameters
 
     def __init__(
         self,
         in_features: int,
         num_classes: int,
         *,
-        norm: str = "none",
+        norm: Norm = "none",
         normalize: bool = True,
-        scale: float | str = "auto",
+        scale: float | ScaleName = "auto",
         drop_rate: float = 0.0,
-        projection: str | None = None,
+        projection: Projection | None = None,
         dim: int | None = None,
-        zero_norm: str = "keep",
+        zero_norm: ZeroNorm = "keep",
         seed: int = 0,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -83,7 +89,7 @@ class Head(nn.Module, ABC):
         self.normalize = bool(normalize)
         self.scale_option = _check_scale(scale)
         self.projection_kind = None if projection is None else check_choice(projection, PROJECTIONS, "projection")
-        self.zero_norm = check_choice(zero_norm, ("keep", "error"), "zero_norm")
+        self.zero_norm = check_choice(zero_norm, ZERO_NORMS, "zero_norm")
         make_generator(seed)  # checks the seed
         self.seed = int(seed)
         self._dim_option = dim
@@ -142,7 +148,7 @@ class Head(nn.Module, ABC):
         return self.class_vectors()[check_labels(labels, self.num_classes)]
 
     def _features(self, x: Tensor) -> Tensor:
-        tracing = torch.jit.is_tracing()  # sizes are tensors there
+        tracing = is_tracing()  # sizes are tensors there
         if not isinstance(x, Tensor) or x.ndim == 0 or (not tracing and x.shape[-1] != self.in_features):
             received = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
             raise ValueError(
@@ -156,7 +162,8 @@ class Head(nn.Module, ABC):
             if self.zero_norm == "error":
                 check_features(h, allow_zero=False)
             h = unit_normalize(h)
-        return self.feature_tap(h if x.ndim == 2 else h.reshape(*x.shape[:-1], self.dim))
+        tapped: Tensor = self.feature_tap(h if x.ndim == 2 else h.reshape(*x.shape[:-1], self.dim))
+        return tapped
 
     @property
     def scale(self) -> Tensor:
@@ -164,11 +171,20 @@ class Head(nn.Module, ABC):
         return self.fixed_scale if self.log_scale is None else self.log_scale.exp()
 
     @property
-    def kind(self) -> str:
-        """What of the classifier is learned (placeholder until the merge)."""
-        if any(p.requires_grad for n, p in self.named_parameters(recurse=False) if n in ("weight", "bias")):
-            return "learned"
-        return "mapped" if self.projection_kind or any("rotation" in n for n, _ in self.named_parameters()) else "fixed"
+    def kind(self) -> Kind:
+        """What of the classifier is learned, by the parameters that the built head has and that require a gradient.
+
+        - ``"learned"``: class vectors, or a bias.
+        - ``"mapped"``: fixed vectors behind a learned map: a projection, or a rotation of the frame.
+        - ``"fixed"``: neither. BatchNorm and a learned scale do not change that.
+
+        Frozen parameters count as fixed. A parameter of a subclass that is none of the above counts as class vectors.
+        """
+        names = [name for name, p in self.named_parameters() if p.requires_grad and p.numel()]
+        names = [name for name in names if name != "log_scale" and not name.startswith("norm.")]
+        if not names:
+            return "fixed"
+        return "mapped" if all(name.startswith(self._map_parameters) for name in names) else "learned"
 
     def head_parameters(self) -> int:
         """Number of learnable parameters of the head: class vectors if learned, bias, scale, projection, BatchNorm."""
@@ -255,7 +271,7 @@ def _check_classes(num_classes: Any) -> int:
     return 0 if num_classes == 0 and not isinstance(num_classes, bool) else check_num_classes(num_classes)
 
 
-def _check_scale(scale: Any) -> float | str:
+def _check_scale(scale: Any) -> float | ScaleName:
     if isinstance(scale, str):
-        return check_choice(scale, ("auto", "learned"), "scale")
+        return check_choice(scale, SCALE_NAMES, "scale")
     return check_positive(scale, "scale", hint="Or pass 'auto' or 'learned'.")

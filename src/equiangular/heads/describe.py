@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from equiangular.heads.base import Head
-from equiangular.heads.etf import ETFHead
 from equiangular.heads.registry import HEADS, make_head
+from equiangular.heads.rotated import RotatedETFHead
 
 # Option -> attribute that keeps it; those of single heads are looked for where a head has them.
 _OPTIONS = {
@@ -39,6 +39,7 @@ def describe_head(head: Head) -> dict[str, Any]:
         ValueError: a head of another class.
 
     Example:
+        >>> from equiangular import ETFHead
         >>> describe_head(ETFHead(8, 4, norm="batch"))["kind"]
         'etf'
     """
@@ -68,10 +69,12 @@ def build_described(description: dict[str, Any], in_features: int, num_classes: 
         kind, options = description["kind"], dict(description["options"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"a head is described by its kind and options, got {description!r}.") from error
+    if options.get("basis") == "best":  # as the last release wrote it
+        options["basis"] = "spread"
     if options.get("basis") == "given":
         del options["basis"]
         options["prototypes"] = state.get("frame", state.get("weight"))
     head = make_head(kind, in_features, num_classes, **options)
-    if kind == "rotated-etf" and "skew" not in state and isinstance(head, ETFHead):
+    if isinstance(head, RotatedETFHead) and "skew" not in state:
         head.bake()
     return head

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor
 
+from equiangular._renamed import warn_renamed
 from equiangular._validate import check_choice, have_values, values_are_readable
-from equiangular.frames import BASES, best_frame, load_frame, simplex_etf, warn_unreachable
+from equiangular.frames import BASES, load_frame, simplex_etf, spread_frame, warn_unreachable
 from equiangular.heads.base import Head
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from equiangular.frames.simplex import Basis
+    from equiangular.heads.options import HeadOptions
 
 
 class ETFHead(Head):
@@ -24,9 +31,9 @@ class ETFHead(Head):
     Args:
         in_features: width of the incoming features.
         num_classes: K >= 2; 0 makes the head return its features.
-        basis: orientation of the frame, see :func:`equiangular.simplex_etf`; or ``"best"``, the class vectors of
-            :func:`equiangular.best_frame` for any K and d, which are a simplex ETF where there is one.
-        prototypes: (K, d) unit-norm class vectors to use instead, such as ``best_frame(K, d, objective="softmax")``,
+        basis: orientation of the frame, see :func:`equiangular.simplex_etf`; or ``"spread"``, the vectors of
+            :func:`equiangular.spread_frame` for any K and d, which are a simplex ETF where there is one.
+        prototypes: (K, d) unit-norm class vectors to use instead, such as ``spread_frame(K, d, objective="softmax")``,
             or the file that holds them, see :func:`equiangular.frames.load_frame`.
         options: see :class:`Head`.
 
@@ -48,11 +55,17 @@ class ETFHead(Head):
         in_features: int,
         num_classes: int,
         *,
-        basis: str = "haar",
+        basis: Basis | Literal["spread"] = "haar",
         prototypes: Tensor | str | Path | None = None,
-        **options: Any,
+        **options: Unpack[HeadOptions],
     ) -> None:
-        self.basis = check_choice(basis, (*BASES, "best"), "basis") if prototypes is None else "given"
+        if cast("str", basis) == "best":
+            warn_renamed('basis="best"', 'basis="spread"')
+            basis = "spread"
+        known: tuple[Basis | Literal["spread"], ...] = (*BASES, "spread")
+        self.basis: Basis | Literal["spread", "given"] = "given"
+        if prototypes is None:
+            self.basis = check_choice(basis, known, "basis")
         self._reach_checked = False
         if isinstance(prototypes, (str, Path)):
             prototypes = load_frame(prototypes)
@@ -67,16 +80,17 @@ class ETFHead(Head):
             raise ValueError(
                 f"a head of given class vectors cannot draw {num_classes} new ones; make a new head with prototypes=."
             )
-        if self.basis == "best":  # on the CPU, so that a seed gives the same frame for every device
-            return best_frame(num_classes, self.dim, seed=self.seed, dtype=like.dtype).to(like)
+        if self.basis == "spread":  # on the CPU, so that a seed gives the same frame for every device
+            return spread_frame(num_classes, self.dim, seed=self.seed, dtype=like.dtype).to(like)
         if self.dim < num_classes - 1:
             raise ValueError(
                 f"a simplex ETF of K={num_classes} classes needs features of width >= {num_classes - 1}, got "
-                f"d={self.dim}. Pass projection=\"linear\" (or \"mlp\") to learn a map to width {num_classes - 1}, or "
-                f"basis=\"best\" for the best class vectors that fit, those of best_frame({num_classes}, {self.dim})."
+                f'd={self.dim}. Pass projection="linear" (or "mlp") to learn a map to width {num_classes - 1}, or '
+                f'basis="spread" for the class vectors of spread_frame({num_classes}, {self.dim}).'
             )
-        place = {"device": like.device, "dtype": like.dtype}
-        return simplex_etf(num_classes, self.dim, basis=self.basis, seed=self.seed, **place)
+        return simplex_etf(
+            num_classes, self.dim, basis=self.basis, seed=self.seed, device=like.device, dtype=like.dtype
+        )
 
     def _features(self, x: Tensor) -> Tensor:
         h = super()._features(x)

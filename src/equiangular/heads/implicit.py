@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -14,6 +14,12 @@ from equiangular._validate import check_choice, check_int, check_labels
 from equiangular.frames.implicit import CONSTRUCTIONS, implicit_rows
 from equiangular.frames.quadratic_code import quadratic_code
 from equiangular.heads.base import Head
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from equiangular.frames.implicit import Construction
+    from equiangular.heads.options import HeadOptions
 
 
 class ImplicitHead(Head):
@@ -63,12 +69,12 @@ class ImplicitHead(Head):
         in_features: int,
         num_classes: int,
         *,
-        construction: str = "auto",
+        construction: Literal["auto"] | Construction = "auto",
         chunk_size: int = 4096,
-        **options: Any,
+        **options: Unpack[HeadOptions],
     ) -> None:
         self._construction_option = check_choice(construction, ("auto", *CONSTRUCTIONS), "construction")
-        self.construction = construction
+        self.construction = cast("Construction", construction)  # "auto" as long as there are no classes
         self.chunk_size = check_int(chunk_size, "chunk_size", minimum=1)
         super().__init__(in_features, num_classes, **options)
 

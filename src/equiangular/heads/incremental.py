@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -13,7 +13,13 @@ from equiangular.heads.alignment import match_vertices
 from equiangular.heads.base import _check_classes
 from equiangular.heads.etf import ETFHead
 
-VECTORS = ("vertex", "prototype")
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from equiangular.heads.options import ETFHeadOptions
+
+Vector = Literal["vertex", "prototype"]
+VECTORS: tuple[Vector, ...] = get_args(Vector)
 
 
 class IncrementalETFHead(ETFHead):
@@ -55,14 +61,16 @@ class IncrementalETFHead(ETFHead):
     frame: Tensor
     classes_so_far: Tensor
 
-    def __init__(self, in_features: int, num_classes: int, *, reserved: int = 0, **options: Any) -> None:
+    def __init__(
+        self, in_features: int, num_classes: int, *, reserved: int = 0, **options: Unpack[ETFHeadOptions]
+    ) -> None:
         self.reserved = check_int(reserved, "reserved", minimum=0)
         count = _check_classes(num_classes)
         super().__init__(in_features, count + self.reserved if count else 0, **options)
         self._set_count(count)
 
     @property
-    def weight(self) -> Tensor:
+    def weight(self) -> Tensor:  # type: ignore[override]  # a part of the frame, not stored
         """The class vectors of the classes so far, (K, dim)."""
         if self._buffers.get("frame") is None:
             raise AttributeError("weight")  # nn.Module then looks among its buffers: None for 0 classes
@@ -97,7 +105,7 @@ class IncrementalETFHead(ETFHead):
         self._set_count(first + count)
         return range(first, first + count)
 
-    def register_class(self, features: Tensor, class_id: int | None = None, *, vector: str = "vertex") -> int:
+    def register_class(self, features: Tensor, class_id: int | None = None, *, vector: Vector = "vertex") -> int:
         """Add one class by a handful of its samples; see :meth:`register_classes`.
 
         Args:
@@ -117,7 +125,7 @@ class IncrementalETFHead(ETFHead):
         return label
 
     @torch.no_grad()
-    def register_classes(self, features: Tensor, labels: Tensor | Sequence[int], *, vector: str = "vertex") -> range:
+    def register_classes(self, features: Tensor, labels: Tensor | Sequence[int], *, vector: Vector = "vertex") -> range:
         """Add the classes of a session by a handful of samples each.
 
         The samples go through the head's projection and normalisation, as in evaluation. With mu_c the mean of the

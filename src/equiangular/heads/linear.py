@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from equiangular._random import make_generator
 from equiangular.heads.base import Head
 from equiangular.heads.projection import linear_init
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from equiangular.heads.options import CommonOptions
 
 
 class LinearHead(Head):
@@ -32,7 +37,13 @@ class LinearHead(Head):
     """
 
     def __init__(
-        self, in_features: int, num_classes: int, *, bias: bool = True, normalize: bool = False, **options: Any
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        bias: bool = True,
+        normalize: bool = False,
+        **options: Unpack[CommonOptions],
     ) -> None:
         self.has_bias = bool(bias)
         super().__init__(in_features, num_classes, normalize=normalize, **options)

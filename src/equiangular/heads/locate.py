@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -81,7 +81,7 @@ def run_once(model: nn.Module, example_input: Any) -> Any:
             module.training = mode
 
 
-def _refuse(model: nn.Module, what: str) -> None:
+def _refuse(model: nn.Module, what: str) -> NoReturn:
     layers = linear_layers(model)
     listed = ", ".join(f"{n!r} ({m.in_features} -> {m.out_features})" for n, m in list(layers.items())[-20:])
     raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -13,9 +13,8 @@ from torch import Tensor
 from equiangular._extras import require
 from equiangular._random import make_generator
 from equiangular._validate import check_features, check_int
-from equiangular.frames.implicit import column_signs
-from equiangular.frames.quadratic_code import quadratic_code
-from equiangular.frames.quadratic_search import quadratic_nearest
+from equiangular.frames.implicit import column_signs, quadratic_nearest
+from equiangular.frames.quadratic_code import QuadraticCode, quadratic_code
 from equiangular.heads.base import Head
 from equiangular.heads.implicit import ImplicitHead
 from equiangular.heads.normalize import unit_normalize
@@ -59,7 +58,8 @@ def nearest_prototypes(
     unit = unit_normalize(features.detach())
     if isinstance(prototypes, ImplicitHead) and prototypes.construction == "quadratic" and k <= count // 2:
         signs = column_signs(dim, seed=prototypes.seed, device=unit.device)
-        return quadratic_nearest(quadratic_code(count, dim), unit * signs, count, k=k)
+        code = cast("QuadraticCode", quadratic_code(count, dim))  # the head has checked that there is one
+        return quadratic_nearest(code, unit * signs, count, k=k)
     cosines = unit.new_empty(len(unit), 0)
     classes = torch.empty(len(unit), 0, dtype=torch.int64, device=unit.device)
     for start in range(0, count, chunk_size):

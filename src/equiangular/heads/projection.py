@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-PROJECTIONS = ("linear", "mlp")
+Projection = Literal["linear", "mlp"]
+PROJECTIONS: tuple[Projection, ...] = get_args(Projection)
 
 
-def make_projection(kind: str, in_features: int, dim: int, *, generator: torch.Generator, like: Tensor) -> nn.Module:
+def make_projection(
+    kind: Projection, in_features: int, dim: int, *, generator: torch.Generator, like: Tensor
+) -> nn.Module:
     """``"linear"``: one affine map; ``"mlp"``: affine, ReLU, affine, with a hidden layer of width ``in_features``.
 
     Args:
@@ -37,7 +42,7 @@ def linear_init(rows: int, columns: int, generator: torch.Generator) -> tuple[Te
 
 
 def _linear(in_features: int, out_features: int, generator: torch.Generator, like: Tensor) -> nn.Linear:
-    layer = skip_init(nn.Linear, in_features, out_features, device=like.device, dtype=like.dtype)
+    layer: nn.Linear = skip_init(nn.Linear, in_features, out_features, device=like.device, dtype=like.dtype)
     weight, bias = linear_init(out_features, in_features, generator)
     with torch.no_grad():
         layer.weight.copy_(weight)

@@ -25,7 +25,8 @@ def random_unit_vectors(num_classes: int, dim: int, *, seed: int) -> Tensor:
         5.0...
     """
     rows = torch.randn(num_classes, dim, generator=make_generator(seed), dtype=torch.float64)
-    return rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    unit: Tensor = rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return unit
 
 
 class RandomHead(Head):

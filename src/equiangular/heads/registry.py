@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from equiangular._renamed import warn_renamed
 from equiangular._validate import check_choice, did_you_mean
 from equiangular.heads.base import Head
-from equiangular.heads.best import best_head
 from equiangular.heads.cosine import CosineHead
 from equiangular.heads.etf import ETFHead
 from equiangular.heads.implicit import ImplicitHead
 from equiangular.heads.incremental import IncrementalETFHead
 from equiangular.heads.linear import LinearHead
 from equiangular.heads.random_vectors import RandomHead
+from equiangular.heads.recommended import recommended_head
 from equiangular.heads.rotated import RotatedETFHead
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from equiangular.heads.options import AnyHeadOptions
 
 HEADS: dict[str, type[Head]] = {
     "etf": ETFHead,
@@ -27,11 +34,11 @@ HEADS: dict[str, type[Head]] = {
 }
 
 
-def make_head(kind: str, in_features: int, num_classes: int, **options: Any) -> Head:
-    """The head called ``kind``: one of :data:`HEADS`, such as ``"etf"``, ``"linear"`` or ``"cosine"``; or ``"best"``.
+def make_head(kind: str, in_features: int, num_classes: int, **options: Unpack[AnyHeadOptions]) -> Head:
+    """The head called ``kind``: one of :data:`HEADS`, or ``"recommended"``.
 
     Args:
-        kind: its name; ``"best"`` is what :func:`equiangular.best_head` makes.
+        kind: its name; ``"recommended"`` is what :func:`equiangular.recommended_head` makes.
         in_features: width of the incoming features.
         num_classes: K.
         options: keyword arguments of the head, see :class:`Head`.
@@ -43,12 +50,17 @@ def make_head(kind: str, in_features: int, num_classes: int, **options: Any) -> 
         >>> make_head("cosine", 64, 10).num_classes
         10
     """
-    head = HEADS["etf" if kind == "best" else check_choice(kind, (*HEADS, "best"), "head")]
-    known = _options(head) + (["class_means"] if kind == "best" else [])
+    if kind == "best":
+        warn_renamed("the head 'best'", "'recommended'")
+        kind = "recommended"
+    recommended = check_choice(kind, (*HEADS, "recommended"), "head") == "recommended"
+    head = HEADS["etf" if recommended else kind]
+    known = _options(head) + (["class_means"] if recommended else [])
     for name in options:
         if name not in known:
             raise ValueError(f"unknown option {name!r} of the head {kind!r}{did_you_mean(name, known)}")
-    return (best_head if kind == "best" else head)(in_features, num_classes, **options)
+    make: Callable[..., Head] = recommended_head if recommended else head
+    return make(in_features, num_classes, **options)
 
 
 def _options(head: type[Head]) -> list[str]:

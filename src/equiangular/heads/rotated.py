@@ -34,7 +34,7 @@ def rotation_matrix(skew: Tensor, dim: int) -> Tensor:
     lower = wide.new_zeros(dim, dim).index_put((rows, columns), wide)
     half = (lower - lower.T) / 2
     eye = torch.eye(dim, device=wide.device, dtype=wide.dtype)
-    rotation = torch.linalg.solve(eye - half, eye + half)  # the two factors commute
+    rotation: Tensor = torch.linalg.solve(eye - half, eye + half)  # the two factors commute
     return rotation @ (1.5 * eye - 0.5 * (rotation.T @ rotation))
 
 
@@ -72,9 +72,10 @@ class RotatedETFHead(ETFHead):
 
     frame: Tensor
     skew: Tensor | None
+    _map_parameters = ("projection.", "skew")
 
     @property
-    def weight(self) -> Tensor:
+    def weight(self) -> Tensor:  # type: ignore[override]  # made anew at every use, not stored
         """The class vectors in their present orientation, (K, dim)."""
         if self._buffers.get("frame") is None:
             raise AttributeError("weight")  # nn.Module then looks among its buffers: None for 0 classes

@@ -1,24 +1,80 @@
-"""A stored model on a test set: everything that can be said about it, as JSON-plain values."""
+"""A stored model on a test set: everything that can be said about it, as JSON-plain values; class priors from files."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from equiangular._extras import require
 from equiangular._validate import did_you_mean
 from equiangular.data import Dataset, load_dataset
 from equiangular.data.registry import ROOT_VARIABLE
 from equiangular.inference.inputs import list_inputs, read_inputs
 from equiangular.training.methods import get_method
 from equiangular.training.model.classifier import Classifier
-from equiangular.training.model.correction import own_prior
+from equiangular.training.model.correction import PRIORS, own_prior
 from equiangular.training.model.info import ModelInfo
 from equiangular.training.run.scoring import Scorer
+
+
+def read_prior(prior: str | None, class_names: Sequence[str]) -> str | list[float] | None:
+    """What :func:`equiangular.training.corrected_logits` takes as ``prior``.
+
+    Args:
+        prior: None, ``"uniform"``, ``"train"``, or a JSON or YAML file: a weight for each class name, or K weights in
+            the order of the classes. Weights are counts or frequencies; they need not sum to 1.
+        class_names: the model's K classes.
+
+    Returns:
+        The name, or K positive weights.
+
+    Raises:
+        ValueError: neither a name nor a file, or weights that do not fit the classes or are not above 0.
+
+    Example:
+        >>> read_prior("train", ["a", "b"])
+        'train'
+    """
+    if prior is None or prior in PRIORS:
+        return prior
+    file = Path(prior).expanduser()
+    if not file.is_file():
+        hint = did_you_mean(prior, PRIORS)
+        raise ValueError(f"the prior {prior!r} is neither {' nor '.join(PRIORS)} nor a file that exists{hint}")
+    yaml = require("yaml", extra="train", purpose="Reading a prior")
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"cannot read the prior {str(file)!r} as JSON or YAML: {error}") from error
+    return _weights(values, list(class_names), str(file))
+
+
+def _weights(values: Any, class_names: list[str], where: str) -> list[float]:
+    if isinstance(values, dict):
+        named = {str(name): weight for name, weight in values.items()}
+        for name in named:
+            if name not in class_names:
+                raise ValueError(f"{where!r}: the model has no class {name!r}{did_you_mean(name, class_names)}")
+        missing = [name for name in class_names if name not in named]
+        if missing:
+            raise ValueError(f"{where!r} has no weight for class {missing[0]!r} ({len(missing)} such classes).")
+        values = [named[name] for name in class_names]
+    if not isinstance(values, list) or len(values) != len(class_names):
+        got = f"{len(values)} entries" if isinstance(values, list) else type(values).__name__
+        raise ValueError(f"{where!r} must hold a weight for each of the {len(class_names)} classes, got {got}.")
+    for name, weight in zip(class_names, values, strict=True):
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < float("inf"):
+            raise ValueError(
+                f"{where!r}: the weight of class {name!r} must be a number above 0, got {weight!r}. Give a class that "
+                "is not expected a small weight."
+            )
+    return [float(weight) for weight in values]
+
 
 BATCH_SIZE = 256
 
@@ -79,11 +135,7 @@ def evaluate(
 def labelled_batches(
     info: ModelInfo, data: str | Path | None, batch_size: int
 ) -> tuple[Iterator[tuple[Tensor, Tensor]], str]:
-    """Batches of inputs and labels to evaluate on, and what they come from.
-
-    Raises:
-        ValueError: as :func:`evaluate`, some of it while the batches are read.
-    """
+    """Batches of inputs and labels to evaluate on, and what they come from."""
     if data is None:
         if not info.data:
             raise ValueError("the model does not say what data it was trained on. Name some with --data.")
@@ -134,11 +186,7 @@ def _file_batches(files: list[Path], info: ModelInfo, batch_size: int) -> Iterat
 
 
 def class_index(name: str, info: ModelInfo) -> int:
-    """The label of a class by its name.
-
-    Raises:
-        ValueError: the model has no such class; the closest one is suggested.
-    """
+    """The label of a class by its name."""
     if name not in info.class_names:
         raise ValueError(
             f"the model has no class {name!r}{did_you_mean(name, info.class_names)} "

@@ -11,8 +11,7 @@ import torch
 
 from equiangular._validate import check_int
 from equiangular.data.folder import SUFFIXES as IMAGE_SUFFIXES
-from equiangular.inference.batches import InputBatch, decoded_batch, unreadable
-from equiangular.inference.tables import read_table, text_features
+from equiangular.inference.tables import InputBatch, decoded_batch, read_table, text_features, unreadable
 from equiangular.training.model.info import ModelInfo
 
 # What each kind of model reads beside tables of rows.

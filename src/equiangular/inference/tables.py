@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,77 @@ from torch import Tensor
 from equiangular._extras import require
 from equiangular._files import check_npz
 from equiangular.data.arrays import _as_inputs
-from equiangular.data.parquet import LABEL, _class_names
-from equiangular.inference.batches import InputBatch, decoded_batch, unreadable
+from equiangular.data.folder import stated_class_names
+from equiangular.data.images import decode_image, quiet
+from equiangular.data.tables import LABEL, vocabulary_features
 from equiangular.training.model.info import ModelInfo
+
+
+@dataclass(frozen=True)
+class InputBatch:
+    """Some inputs of a model, at most as many as a batch has.
+
+    Attributes:
+        names: where each input comes from: its file, and its row in a table.
+        inputs: (B, *input_shape) as the model's :class:`equiangular.training.Classifier` takes them.
+        labels: the name of each input's class where the source has one: the folder of an image, a column of labels.
+        failures: name and reason of everything that could not be read.
+    """
+
+    names: list[str]
+    inputs: Tensor
+    labels: list[str] | None = None
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+
+def decoded_batch(
+    sources: Sequence[bytes | Path | None],
+    names: list[str],
+    labels: list[str] | None,
+    info: ModelInfo,
+    pool: ThreadPoolExecutor | None = None,
+) -> InputBatch:
+    """Decode encoded images to a batch; the ones that cannot be are its failures."""
+
+    def decode(position: int) -> Tensor | str:
+        try:
+            return decode_for(sources[position], info, names[position])
+        except ValueError as error:
+            return str(error)
+
+    positions = range(len(sources))
+    with quiet():
+        images = list(map(decode, positions) if pool is None else pool.map(decode, positions))
+    good, bad = ([i for i in positions if isinstance(images[i], Tensor) == kind] for kind in (True, False))
+    return InputBatch(
+        [names[i] for i in good],
+        torch.stack([images[i] for i in good]) if good else torch.empty(0, *info.input_shape, dtype=torch.uint8),
+        None if labels is None else [labels[i] for i in good],
+        [(names[i], images[i]) for i in bad],
+    )
+
+
+def decode_for(source: bytes | Path | None, info: ModelInfo, name: str) -> Tensor:
+    """One encoded image as the model takes it: (C, H, W) uint8."""
+    channels, height, width = info.input_shape
+    array = decode_image(source, size=height if height == width else None, label=name)
+    if array.shape[:2] != (height, width):
+        raise ValueError(
+            f"{name} has size {array.shape[0]} x {array.shape[1]}, and the model takes {height} x {width}. Resize it."
+        )
+    image = torch.from_numpy(array.copy()).permute(2, 0, 1)
+    if channels == 3:
+        return image
+    if channels == 1:  # ITU-R 601 luma in the integers that Pillow uses, exact for grey images
+        red, green, blue = image.long()
+        return ((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16).byte()[None]
+    raise ValueError(f"{name}: the model takes {channels} channels, and image files have 1 or 3. Give an .npz file.")
+
+
+def unreadable(file: Path, info: ModelInfo, error: Exception) -> InputBatch:
+    """A batch without inputs: a file that cannot be read, or does not fit the model."""
+    return InputBatch([], torch.empty(0, *info.input_shape), None, [(str(file), f"cannot read {file}: {error}")])
+
 
 INPUT_KEYS = ("x", "test_x", "features", "images")
 LABEL_KEYS = ("y", "test_y", "labels")
@@ -84,7 +154,7 @@ def _record_batches(file: Path, batch_size: int) -> Iterator[tuple[Any, Sequence
         return
     pq = require("pyarrow.parquet", extra="data", purpose="Reading parquet files")
     with pq.ParquetFile(file) as source:
-        names = _class_names(source.schema_arrow.metadata)
+        names = stated_class_names(source.schema_arrow.metadata)
         for batch in source.iter_batches(batch_size=batch_size):
             yield batch, names
 
@@ -107,15 +177,9 @@ def _numbers(batch: Any, info: ModelInfo) -> Tensor:
 
 
 def text_features(texts: list[str], info: ModelInfo) -> Tensor:
-    """TF-IDF features of texts by the vocabulary that the model was trained with.
-
-    Raises:
-        ValueError: the model is none of texts, or was stored without its vocabulary.
-    """
+    """TF-IDF features of texts by the vocabulary that the model was trained with."""
     if info.vocabulary is None:
         raise ValueError("the model was stored without a vocabulary, so it cannot read texts. Give it their features.")
-    from equiangular.data.text import vocabulary_features
-
     return torch.from_numpy(vocabulary_features(texts, info.vocabulary))
 
 

@@ -24,31 +24,16 @@ class TableNetwork(nn.Module):
 
     One dimension more than the K - 1 that the simplex spans: a sample that belongs nowhere can point there, where in
     K - 1 dimensions every unit vector leans towards some class (and for K = 2 there would be two of them only).
-
-    Args:
-        in_features: width of the table.
-        hidden: sizes of the hidden layers, possibly none.
-        num_classes: K.
-        normalize: whether features are brought to unit norm.
-        seed: seed of the initial weights and of the frame's orientation.
-        dtype: dtype of everything.
     """
 
     def __init__(
-        self,
-        in_features: int,
-        hidden: Iterable[int],
-        num_classes: int,
-        *,
-        normalize: bool,
-        seed: int,
-        dtype: torch.dtype,
+        self, columns: int, hidden: Iterable[int], num_classes: int, *, normalize: bool, seed: int, dtype: torch.dtype
     ) -> None:
         super().__init__()
         like, generator = torch.empty(0, dtype=dtype), make_generator(seed)
-        self.register_buffer("mean", torch.zeros(in_features, dtype=dtype))
-        self.register_buffer("std", torch.ones(in_features, dtype=dtype))
-        sizes = [in_features, *hidden]
+        self.register_buffer("mean", torch.zeros(columns, dtype=dtype))
+        self.register_buffer("std", torch.ones(columns, dtype=dtype))
+        sizes = [columns, *hidden]
         layers: list[nn.Module] = []
         for before, after in pairwise(sizes):
             layers += [make_projection("linear", before, after, generator=generator, like=like), nn.ReLU()]
@@ -58,7 +43,7 @@ class TableNetwork(nn.Module):
         )
 
     def standardise(self, x: Tensor, weight: Tensor) -> None:
-        """Take up the weighted mean and standard deviation of the columns of x (N, in_features)."""
+        """Take up the weighted mean and standard deviation of the columns of x (N, columns)."""
         share = (weight / weight.sum())[:, None]
         self.mean = (share * x).sum(0)
         std = (share * (x - self.mean).square()).sum(0).sqrt()
@@ -66,7 +51,7 @@ class TableNetwork(nn.Module):
         self.std = torch.where(constant, 1.0, std)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (N, K) and logits (N, K) of a table (N, in_features)."""
+        """Features (N, K) and logits (N, K) of a table (N, columns)."""
         return self.head.features_and_logits(self.hidden((x - self.mean) / self.std))
 
     def losses(self, x: Tensor, y: Tensor, loss: str, class_counts: Tensor) -> Tensor:
@@ -98,18 +83,11 @@ def train(
 
     Args:
         network: what is trained, in place.
-        x: (N, d) table.
-        y: (N,) int64 classes.
-        weight: (N,) sample weights above 0, of any scale.
+        x, y, weight: (N, d) table, (N,) int64 classes, and (N,) sample weights above 0, of any scale.
         criterion: ``criterion(x, y) -> (B,)`` losses of samples.
         validation: x, y and weights of held-out samples; training then stops once their loss has not fallen for
             ``patience`` epochs, and the best weights are put back.
-        epochs: passes over the data, at most.
-        batch_size: samples per step.
-        learning_rate: peak learning rate.
-        weight_decay: decoupled weight decay.
-        patience: epochs.
-        seed: seed of the order of samples.
+        epochs, batch_size, learning_rate, weight_decay, patience, seed: as of :class:`ETFClassifier`.
 
     Returns:
         Mean training loss and, with ``validation``, held-out loss of every epoch.

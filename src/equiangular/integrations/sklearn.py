@@ -12,7 +12,7 @@ import torch
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_class_counts, check_int, check_positive
 from equiangular.integrations._table_network import LOSSES, TableNetwork, train
-from equiangular.longtail.split import holdout_indices
+from equiangular.longtail.cut import holdout_indices
 from equiangular.posthoc import Calibration, calibrate_prior_correction, prior_corrected_logits
 
 _base = require("sklearn.base", extra="sklearn", purpose="ETFClassifier")
@@ -97,20 +97,11 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
         device: str = "cpu",
         random_state: Any | None = None,
     ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.loss = loss
-        self.target_prior = target_prior
-        self.class_weight = class_weight
-        self.normalize = normalize
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.device = device
-        self.random_state = random_state
+        self.hidden_layer_sizes, self.loss, self.target_prior = hidden_layer_sizes, loss, target_prior
+        self.class_weight, self.normalize, self.learning_rate = class_weight, normalize, learning_rate
+        self.weight_decay, self.epochs, self.batch_size = weight_decay, epochs, batch_size
+        self.early_stopping, self.validation_fraction = early_stopping, validation_fraction
+        self.n_iter_no_change, self.device, self.random_state = n_iter_no_change, device, random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any | None = None) -> ETFClassifier:
         """Train on a table X (N, d) with labels y (N,) of any kind, and sample weights (N,) of at least 0.
@@ -146,18 +137,12 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
             X.shape[1], hidden, len(self.classes_), normalize=bool(self.normalize), seed=seed, dtype=table[0].dtype
         ).to(self.device)
         criterion = partial(network.losses, loss=self.loss, class_counts=torch.from_numpy(self.class_count_))
-        self.loss_curve_, self.validation_curve_ = train(
-            network,
-            *(column[~held] for column in table),
-            criterion,
-            validation=tuple(column[held] for column in table) if held.any() else None,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=float(self.learning_rate),
-            weight_decay=float(self.weight_decay),
-            patience=self.n_iter_no_change,
-            seed=seed,
-        )
+        validation = tuple(column[held] for column in table) if held.any() else None
+        options: dict[str, Any] = {"epochs": self.epochs, "batch_size": self.batch_size, "validation": validation}
+        options |= {"learning_rate": float(self.learning_rate), "weight_decay": float(self.weight_decay)}
+        options |= {"patience": self.n_iter_no_change, "seed": seed}
+        x, y, weight = (column[~held] for column in table)
+        self.loss_curve_, self.validation_curve_ = train(network, x, y, weight, criterion, **options)
         self.n_iter_ = len(self.loss_curve_)
         self.network_ = network.cpu().eval()
         self.calibration_ = Calibration(1.0, 1.0)

@@ -4,17 +4,10 @@ NumPy only. Everything works on an array of labels and returns indices; no sampl
 of a subset is apart from the seed of a training.
 """
 
-from equiangular.longtail.cut import long_tail_indices
-from equiangular.longtail.groups import class_groups
+from equiangular.longtail.cut import holdout_counts, holdout_indices, long_tail_counts, long_tail_indices
+from equiangular.longtail.labels import class_groups
 from equiangular.longtail.manifest import SubsetManifest
-from equiangular.longtail.profiles import long_tail_counts
-from equiangular.longtail.split import holdout_counts, holdout_indices
 
 __all__ = [
-    "SubsetManifest",
-    "class_groups",
-    "holdout_counts",
-    "holdout_indices",
-    "long_tail_counts",
-    "long_tail_indices",
-]
+    "SubsetManifest", "class_groups", "holdout_counts", "holdout_indices", "long_tail_counts", "long_tail_indices",
+]  # fmt: skip

@@ -12,9 +12,10 @@ import numpy as np
 
 from equiangular._checks import check_imbalance_factor
 from equiangular._files import read_json, write_text
-from equiangular.longtail._labels import label_array
+from equiangular.longtail.labels import label_array
 
 _FORMAT = "equiangular-subset-1"
+_ORIGIN = ("source", "source_size", "seed", "protocol", "imbalance_factor")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,17 +51,15 @@ class SubsetManifest:
         Args:
             indices: (n,) distinct positions in ``targets``.
             targets: (N,) labels of the whole source.
-            source: name of the source.
-            seed: subset seed.
-            protocol: how the samples were chosen.
-            imbalance_factor: the imbalance asked for, at least 1.
+            source, seed, protocol, imbalance_factor: see the attributes.
 
         Raises:
             ValueError: an index out of range or repeated, or a bad label array.
 
         Example:
             >>> manifest = SubsetManifest.from_indices(
-            ...     [0, 2], [0, 0, 1], source="demo", seed=0, protocol="local", imbalance_factor=1)
+            ...     [0, 2], [0, 0, 1], source="demo", seed=0, protocol="local", imbalance_factor=1
+            ... )
             >>> manifest.counts, manifest.sha256[:8]
             ({0: 1, 1: 1}, '7db7deb0')
         """
@@ -136,11 +135,7 @@ class SubsetManifest:
         """
         fields = {
             "format": _FORMAT,
-            "source": self.source,
-            "source_size": self.source_size,
-            "seed": self.seed,
-            "protocol": self.protocol,
-            "imbalance_factor": self.imbalance_factor,
+            **{key: getattr(self, key) for key in _ORIGIN},
             "counts": [[label, count] for label, count in self.counts.items()],
             "sha256": self.sha256,
             "indices": self.indices.tolist(),
@@ -169,7 +164,7 @@ class SubsetManifest:
             manifest = cls(
                 np.asarray(fields["indices"], dtype=np.int64),
                 label_array(fields["labels"], name="labels"),
-                **{key: fields[key] for key in ("source", "source_size", "seed", "protocol", "imbalance_factor")},
+                **{key: fields[key] for key in _ORIGIN},
             )
             recorded = fields["sha256"]
         except (KeyError, TypeError, ValueError, OverflowError) as error:

@@ -46,18 +46,16 @@ class ChunkedLogSumExp(torch.autograd.Function):
         grad_bias = torch.empty_like(bias) if of_bias else None
         for rows, logits, vectors in _blocks(scaled, weight, bias, ctx.size):
             p = logits.sub_(result[:, None]).exp_().mul_(grad[:, None])
-            if of_scaled:
+            if grad_scaled is not None:
                 grad_scaled.addmm_(p, vectors)
-            if of_weight:
+            if grad_weight is not None:
                 grad_weight[rows] = _through_normalisation(weight[rows], p.T @ scaled)
-            if of_bias:
+            if grad_bias is not None:
                 grad_bias[rows] = p.sum(0)
         return grad_scaled, grad_weight, grad_bias, None
 
 
-def _blocks(
-    scaled: Tensor, weight: Tensor, bias: Tensor | None, size: int
-) -> Iterator[tuple[slice, Tensor, Tensor]]:
+def _blocks(scaled: Tensor, weight: Tensor, bias: Tensor | None, size: int) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """The rows of a block, its logits (in the shared buffer, free to be overwritten) and its unit class vectors."""
     batch, num_classes = scaled.shape[0], weight.shape[0]
     buffer = scaled.new_empty(batch * min(size, num_classes))

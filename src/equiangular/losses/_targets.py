@@ -8,7 +8,7 @@ which is B x K itself, has m = K.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Union
+from typing import Any, Literal, NamedTuple, Union, get_args
 
 import torch
 from torch import Tensor
@@ -18,7 +18,8 @@ from equiangular._validate import check_choice, check_features, check_labels, ch
 
 Target = Union[Tensor, tuple[Tensor, Tensor, Union[float, Tensor]]]  # noqa: UP007 - evaluated at run time on 3.10
 
-REDUCTIONS = ("mean", "sum", "none")
+Reduction = Literal["mean", "sum", "none"]
+REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
 
 
 class ClassShares(NamedTuple):
@@ -89,9 +90,7 @@ def parse_target(target: Any, num_classes: int, batch: int, *, like: Tensor) -> 
 
 def _parse_soft(target: Tensor, num_classes: int, batch: int, like: Tensor) -> ClassShares:
     if tuple(target.shape) != (batch, num_classes):
-        raise ValueError(
-            f"a soft target must have shape (B, K) = ({batch}, {num_classes}), got {tuple(target.shape)}."
-        )
+        raise ValueError(f"a soft target must have shape (B, K) = ({batch}, {num_classes}), got {tuple(target.shape)}.")
     if not target.is_floating_point():
         raise ValueError(
             f"a soft target must hold floating-point probabilities, got {target.dtype}. "
@@ -174,7 +173,7 @@ def _as_tensor(values: Any, name: str) -> Tensor:
         raise ValueError(f"{name} must hold numbers, got {values!r}.") from error
 
 
-def reduce_losses(losses: Tensor, reduction: str) -> Tensor:
+def reduce_losses(losses: Tensor, reduction: Reduction) -> Tensor:
     """Mean, sum or nothing over losses (B,)."""
     check_choice(reduction, REDUCTIONS, "reduction")
     if reduction == "none":

@@ -11,6 +11,7 @@ from equiangular._validate import check_choice, check_features, values_are_reada
 from equiangular.losses._targets import (
     REDUCTIONS,
     ClassShares,
+    Reduction,
     Target,
     check_per_class,
     parse_target,
@@ -19,7 +20,7 @@ from equiangular.losses._targets import (
 
 
 def arb_loss(
-    logits: Tensor, target: Target, class_counts: Any | None = None, *, reduction: str = "mean"
+    logits: Tensor, target: Target, class_counts: Any | None = None, *, reduction: Reduction = "mean"
 ) -> Tensor:
     """Attraction-repulsion-balanced loss.
 
@@ -103,7 +104,7 @@ class ARBLoss(nn.Module):
         2.0
     """
 
-    def __init__(self, *, reduction: str = "mean") -> None:
+    def __init__(self, *, reduction: Reduction = "mean") -> None:
         super().__init__()
         self.reduction = check_choice(reduction, REDUCTIONS, "reduction")
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from equiangular._validate import check_choice, check_class_counts, check_features
-from equiangular.losses._targets import REDUCTIONS, Target
+from equiangular.losses._targets import REDUCTIONS, Reduction, Target
 from equiangular.losses.focal import check_gamma, focal_loss
 
-AVERAGES = ("classes", "samples")
+Average = Literal["classes", "samples"]
+AVERAGES: tuple[Average, ...] = get_args(Average)
 
 
 def effective_number(class_counts: Any, *, beta: float = 0.9999) -> Tensor:
@@ -44,7 +45,7 @@ def effective_number(class_counts: Any, *, beta: float = 0.9999) -> Tensor:
     return -torch.expm1(counts * math.log(beta)) / (1 - beta)
 
 
-def class_balanced_weights(class_counts: Any, *, beta: float = 0.9999, average: str = "classes") -> Tensor:
+def class_balanced_weights(class_counts: Any, *, beta: float = 0.9999, average: Average = "classes") -> Tensor:
     """Weights proportional to 1 / E_n, with mean 1.
 
     Args:
@@ -85,7 +86,7 @@ def class_balanced_loss(
     *,
     beta: float = 0.9999,
     gamma: float = 0.0,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """Class-balanced cross-entropy, or with ``gamma`` above 0 class-balanced focal loss.
 
@@ -146,7 +147,7 @@ class ClassBalancedLoss(nn.Module):
     weight: Tensor
 
     def __init__(
-        self, class_counts: Any, *, beta: float = 0.9999, gamma: float = 0.0, reduction: str = "mean"
+        self, class_counts: Any, *, beta: float = 0.9999, gamma: float = 0.0, reduction: Reduction = "mean"
     ) -> None:
         super().__init__()
         self.beta = _check_beta(beta)

@@ -12,6 +12,7 @@ from equiangular.losses._chunked import ChunkedLogSumExp
 from equiangular.losses._targets import (
     REDUCTIONS,
     ClassShares,
+    Reduction,
     Target,
     check_scale,
     check_table,
@@ -29,7 +30,7 @@ def cosine_cross_entropy(
     scale: float | Tensor,
     bias: Tensor | None = None,
     label_smoothing: float = 0.0,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     chunk_size: int | None = None,
 ) -> Tensor:
     """Cross-entropy of the logits z_k = scale cos(h, w_k) + b_k.
@@ -88,7 +89,8 @@ def cosine_cross_entropy(
 def _log_sum_exp(scaled: Tensor, weight: Tensor, bias: Tensor | None, size: int) -> Tensor:
     """Logsumexp over the classes, (B,)."""
     if size < weight.shape[0]:
-        return ChunkedLogSumExp.apply(scaled, weight, bias, size)
+        result: Tensor = ChunkedLogSumExp.apply(scaled, weight, bias, size)  # type: ignore[no-untyped-call]  # torch's
+        return result
     logits = scaled @ unit_normalize(weight.to(scaled.dtype)).T
     return (logits if bias is None else logits + bias).logsumexp(1)
 
@@ -133,7 +135,7 @@ class CosineCrossEntropyLoss(nn.Module):
         *,
         scale: float,
         label_smoothing: float = 0.0,
-        reduction: str = "mean",
+        reduction: Reduction = "mean",
         chunk_size: int | None = None,
     ) -> None:
         super().__init__()

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_choice, check_features
-from equiangular.losses._targets import REDUCTIONS, Target, parse_target, reduce_losses
+from equiangular.losses._targets import REDUCTIONS, Reduction, Target, parse_target, reduce_losses
 
 
 def soft_target_cross_entropy(
-    logits: Tensor, target: Target, *, label_smoothing: float = 0.0, reduction: str = "mean"
+    logits: Tensor, target: Target, *, label_smoothing: float = 0.0, reduction: Reduction = "mean"
 ) -> Tensor:
     """Cross-entropy L = -sum_c t_c log softmax(z)_c with hard, soft or mixup targets t.
 

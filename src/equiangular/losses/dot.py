@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from equiangular._validate import check_choice, check_positive
-from equiangular.losses._targets import REDUCTIONS, Target, check_table, parse_target, reduce_losses
+from equiangular.losses._targets import REDUCTIONS, Reduction, Target, check_table, parse_target, reduce_losses
 
 
 def dot_loss(
@@ -13,7 +13,7 @@ def dot_loss(
     target: Target,
     weight: Tensor,
     *,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     e_w: float = 1.0,
     e_h: float = 1.0,
 ) -> Tensor:
@@ -68,7 +68,7 @@ class DotLoss(nn.Module):
         0.5
     """
 
-    def __init__(self, *, reduction: str = "mean", e_w: float = 1.0, e_h: float = 1.0) -> None:
+    def __init__(self, *, reduction: Reduction = "mean", e_w: float = 1.0, e_h: float = 1.0) -> None:
         super().__init__()
         self.reduction = check_choice(reduction, REDUCTIONS, "reduction")
         self.e_w = check_positive(e_w, "e_w")

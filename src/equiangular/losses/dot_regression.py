@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from equiangular._validate import check_choice, check_positive, values_are_reada
 from equiangular.losses._targets import (
     REDUCTIONS,
     ClassShares,
+    Reduction,
     Target,
     check_per_class,
     check_table,
@@ -18,7 +19,8 @@ from equiangular.losses._targets import (
     reduce_losses,
 )
 
-BALANCES = ("none", "batch")
+Balance = Literal["none", "batch"]
+BALANCES: tuple[Balance, ...] = get_args(Balance)
 
 
 def dot_regression_loss(
@@ -26,9 +28,9 @@ def dot_regression_loss(
     target: Target,
     weight: Tensor,
     *,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     class_weight: Any | None = None,
-    balance: str = "none",
+    balance: Balance = "none",
     batch_counts: Any | None = None,
     e_w: float = 1.0,
     e_h: float = 1.0,
@@ -91,7 +93,7 @@ def dot_regression_loss(
 
 
 def _importance(
-    shares: ClassShares, class_weight: Any | None, balance: str, batch_counts: Any | None, num_classes: int
+    shares: ClassShares, class_weight: Any | None, balance: Balance, batch_counts: Any | None, num_classes: int
 ) -> tuple[Tensor, Tensor]:
     """The weight of every share, (B, m), and what the mean divides by."""
     share = shares.share
@@ -167,9 +169,9 @@ class DotRegressionLoss(nn.Module):
     def __init__(
         self,
         *,
-        reduction: str = "mean",
+        reduction: Reduction = "mean",
         class_weight: Any | None = None,
-        balance: str = "none",
+        balance: Balance = "none",
         e_w: float = 1.0,
         e_h: float = 1.0,
     ) -> None:

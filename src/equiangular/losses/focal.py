@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from equiangular._validate import check_choice, check_features, check_non_negative
-from equiangular.losses._targets import REDUCTIONS, Target, check_per_class, parse_target, reduce_losses
+from equiangular.losses._targets import REDUCTIONS, Reduction, Target, check_per_class, parse_target, reduce_losses
 
 
 def focal_loss(
@@ -17,7 +17,7 @@ def focal_loss(
     *,
     gamma: float = 2.0,
     class_weight: Any | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """Focal loss L = -a_y (1 - p_y)^gamma log p_y with p = softmax(logits).
 
@@ -87,7 +87,7 @@ class FocalLoss(nn.Module):
         FocalLoss(gamma=1.0, reduction='mean')
     """
 
-    def __init__(self, *, gamma: float = 2.0, class_weight: Any | None = None, reduction: str = "mean") -> None:
+    def __init__(self, *, gamma: float = 2.0, class_weight: Any | None = None, reduction: Reduction = "mean") -> None:
         super().__init__()
         self.gamma = check_gamma(gamma)
         self.reduction = check_choice(reduction, REDUCTIONS, "reduction")
@@ -96,9 +96,7 @@ class FocalLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Target) -> Tensor:
         """The loss of logits (B, K)."""
-        return focal_loss(
-            logits, target, gamma=self.gamma, class_weight=self.class_weight, reduction=self.reduction
-        )
+        return focal_loss(logits, target, gamma=self.gamma, class_weight=self.class_weight, reduction=self.reduction)
 
     def extra_repr(self) -> str:
         """The options, for ``repr``."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from equiangular._validate import check_choice, check_class_counts, check_features, check_num_classes
-from equiangular.losses._targets import REDUCTIONS, Target, check_per_class, parse_target, reduce_losses
+from equiangular.losses._targets import REDUCTIONS, Reduction, Target, check_per_class, parse_target, reduce_losses
 
 
 def label_aware_smoothing_factors(class_counts: Any, *, smooth_head: float = 0.3, smooth_tail: float = 0.0) -> Tensor:
@@ -59,7 +59,7 @@ def label_aware_smoothing_loss(
     *,
     smooth_head: float = 0.3,
     smooth_tail: float = 0.0,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """Cross-entropy against labels smoothed by their class's own factor.
 
@@ -95,7 +95,7 @@ def label_aware_smoothing_loss(
     return _smoothed(logits, target, smoothing, reduction)
 
 
-def _smoothed(logits: Tensor, target: Target, smoothing: Tensor, reduction: str) -> Tensor:
+def _smoothed(logits: Tensor, target: Target, smoothing: Tensor, reduction: Reduction) -> Tensor:
     check_choice(reduction, REDUCTIONS, "reduction")
     num_classes = check_num_classes(logits.shape[1])
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
@@ -128,7 +128,7 @@ class LabelAwareSmoothingLoss(nn.Module):
     smoothing: Tensor
 
     def __init__(
-        self, class_counts: Any, *, smooth_head: float = 0.3, smooth_tail: float = 0.0, reduction: str = "mean"
+        self, class_counts: Any, *, smooth_head: float = 0.3, smooth_tail: float = 0.0, reduction: Reduction = "mean"
     ) -> None:
         super().__init__()
         self.reduction = check_choice(reduction, REDUCTIONS, "reduction")

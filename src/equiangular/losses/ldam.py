@@ -18,7 +18,15 @@ from equiangular._validate import (
     check_positive,
     values_are_readable,
 )
-from equiangular.losses._targets import REDUCTIONS, Target, check_per_class, check_scale, parse_target, reduce_losses
+from equiangular.losses._targets import (
+    REDUCTIONS,
+    Reduction,
+    Target,
+    check_per_class,
+    check_scale,
+    parse_target,
+    reduce_losses,
+)
 from equiangular.losses.class_balanced import class_balanced_weights
 
 
@@ -54,7 +62,7 @@ def ldam_loss(
     max_margin: float = 0.5,
     scale: float | Tensor = 30.0,
     class_weight: Any | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """Label-distribution-aware margin loss on the cosines of a normalised head.
 
@@ -91,7 +99,7 @@ def ldam_loss(
 
 
 def _margin_loss(
-    cosines: Tensor, target: Target, margins: Tensor, scale: float | Tensor, class_weight: Any, reduction: str
+    cosines: Tensor, target: Target, margins: Tensor, scale: float | Tensor, class_weight: Any, reduction: Reduction
 ) -> Tensor:
     check_choice(reduction, REDUCTIONS, "reduction")
     check_features(cosines, dim=margins.shape[0], name="cosines")
@@ -192,7 +200,7 @@ class LDAMLoss(nn.Module):
     margins: Tensor
 
     def __init__(
-        self, class_counts: Any, *, max_margin: float = 0.5, scale: float = 30.0, reduction: str = "mean"
+        self, class_counts: Any, *, max_margin: float = 0.5, scale: float = 30.0, reduction: Reduction = "mean"
     ) -> None:
         super().__init__()
         self.scale = check_positive(scale, "scale")

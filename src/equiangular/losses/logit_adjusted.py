@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from equiangular._validate import check_choice, check_class_counts, check_features, check_non_negative
-from equiangular.losses._targets import REDUCTIONS, Target
+from equiangular.losses._targets import REDUCTIONS, Reduction, Target
 from equiangular.losses.cross_entropy import check_smoothing, soft_target_cross_entropy
 
 
@@ -19,7 +19,7 @@ def logit_adjusted_cross_entropy(
     *,
     tau: float = 1.0,
     label_smoothing: float = 0.0,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """Cross-entropy on logits plus the log prior of the training classes.
 
@@ -60,7 +60,7 @@ def log_prior(class_counts: Any, num_classes: int | None, tau: float) -> Tensor:
     return tau * (counts / counts.sum()).log()
 
 
-def adjusted_loss(logits: Tensor, target: Target, adjustment: Tensor, smoothing: float, reduction: str) -> Tensor:
+def adjusted_loss(logits: Tensor, target: Target, adjustment: Tensor, smoothing: float, reduction: Reduction) -> Tensor:
     """Cross-entropy on logits + adjustment (K,), in float32 at least."""
     dtype = torch.promote_types(logits.dtype, torch.float32)
     return soft_target_cross_entropy(
@@ -91,7 +91,7 @@ class LogitAdjustedCrossEntropyLoss(nn.Module):
     adjustment: Tensor
 
     def __init__(
-        self, class_counts: Any, *, tau: float = 1.0, label_smoothing: float = 0.0, reduction: str = "mean"
+        self, class_counts: Any, *, tau: float = 1.0, label_smoothing: float = 0.0, reduction: Reduction = "mean"
     ) -> None:
         super().__init__()
         self.tau = tau

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from equiangular._validate import check_choice, check_class_counts, check_features, check_non_negative
-from equiangular.losses._targets import REDUCTIONS, Target
+from equiangular.losses._targets import REDUCTIONS, Reduction, Target
 from equiangular.losses.cross_entropy import check_smoothing
 from equiangular.losses.logit_adjusted import adjusted_loss, log_prior
 
@@ -21,7 +21,7 @@ def vector_scaling_loss(
     gamma: float = 0.15,
     tau: float = 1.0,
     label_smoothing: float = 0.0,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """Cross-entropy on logits with a factor and a summand for each class.
 
@@ -69,7 +69,7 @@ def _factors_and_adjustment(
 
 
 def _scaled(
-    logits: Tensor, target: Target, factors: Tensor, adjustment: Tensor, smoothing: float, reduction: str
+    logits: Tensor, target: Target, factors: Tensor, adjustment: Tensor, smoothing: float, reduction: Reduction
 ) -> Tensor:
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return adjusted_loss(logits * factors.to(logits), target, adjustment, smoothing, reduction)
@@ -105,7 +105,7 @@ class VectorScalingLoss(nn.Module):
         gamma: float = 0.15,
         tau: float = 1.0,
         label_smoothing: float = 0.0,
-        reduction: str = "mean",
+        reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
         self.gamma, self.tau = gamma, tau

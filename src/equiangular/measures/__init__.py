@@ -6,22 +6,30 @@ metric classes need torchmetrics and are imported on first use, so that importin
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
+from equiangular._lazy import lazy_names
 from equiangular.measures.accuracy import accuracy, balanced_accuracy, group_accuracy, per_class_accuracy
 from equiangular.measures.calibration import calibration_bins, expected_calibration_error
 from equiangular.measures.confusion import confusion_matrix
 from equiangular.measures.open_set import OpenSetResult, ood_score, open_set_measures, principal_subspace
 from equiangular.measures.significance import PairedComparison, holm, mean_ci, paired_comparison
 
-_LAZY = {
-    "CalibrationError": "streaming",
-    "NeuralCollapse": "neural_collapse",
-    "measure_collapse": "over_loader",
-    "watch": "probe",
-    "ShotAccuracy": "streaming",
-}
+if TYPE_CHECKING:
+    from equiangular.measures import collapse as collapse
+    from equiangular.measures.neural_collapse import NeuralCollapse as NeuralCollapse
+    from equiangular.measures.over_loader import measure_collapse as measure_collapse
+    from equiangular.measures.probe import watch as watch
+    from equiangular.measures.streaming import CalibrationError as CalibrationError
+    from equiangular.measures.streaming import ShotAccuracy as ShotAccuracy
+else:
+    _LAZY = {
+        ".neural_collapse": "NeuralCollapse",
+        ".over_loader": "measure_collapse",
+        ".probe": "watch",
+        ".streaming": "CalibrationError ShotAccuracy",
+    }
+    __getattr__, _, _ = lazy_names(__name__, _LAZY, subpackages="collapse")
 
 __all__ = [
     "CalibrationError",
@@ -46,18 +54,6 @@ __all__ = [
     "principal_subspace",
     "watch",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Resolve a metric class or the ``collapse`` subpackage on first use (PEP 562)."""
-    if name in _LAZY:
-        value = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
-    elif name == "collapse":
-        value = import_module(f"{__name__}.collapse")
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has: {', '.join(__all__)}")
-    globals()[name] = value
-    return value
 
 
 def __dir__() -> list[str]:

@@ -73,7 +73,8 @@ class CrossedDifference:
         again, both = runs / self.n_runs, self.se_both**2
         run = (self.se_run**2 - both + both / more) / again
         sample = (self.se_samples**2 - both + both / again) / more
-        return np.maximum(*_half_widths(run, runs - 1, sample, self.df_samples * more, self.confidence))
+        widths: np.ndarray = np.maximum(*_half_widths(run, runs - 1, sample, self.df_samples * more, self.confidence))
+        return widths
 
 
 def crossed_difference(correct_a: Any, correct_b: Any, labels: Any, *, confidence: float = 0.95) -> CrossedDifference:

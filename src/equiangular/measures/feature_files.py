@@ -104,7 +104,8 @@ def _checked(name: str, entries: dict[str, Tensor]) -> FeatureFile:
         raise ValueError(f"{name}: features has no rows.")
     if labels.dtype in (torch.uint16, torch.uint32, torch.uint64):  # which torch cannot compare
         labels = labels.long()
-    found = FeatureFile(**{key: entries.get(key) for key in FeatureFile.__dataclass_fields__} | {"labels": labels})
+    optional = {key: entries.get(key) for key in ("weight", "logits", "ood_features")}
+    found = FeatureFile(features, labels, **optional)
     if found.weight is not None:
         if found.weight.ndim != 2 or found.weight.shape[1] != d:
             shape = tuple(found.weight.shape)
@@ -138,7 +139,9 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    return require("safetensors.torch", extra="train", purpose="Reading a .safetensors file").load_file(str(path))
+    torch_format = require("safetensors.torch", extra="train", purpose="Reading a .safetensors file")
+    entries: dict[str, Tensor] = torch_format.load_file(str(path))
+    return entries
 
 
 def _read_parquet(path: Path) -> dict[str, Tensor]:

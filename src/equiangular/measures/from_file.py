@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from equiangular.longtail import class_groups
+from equiangular.measures.collapse.means import GlobalMean
 from equiangular.measures.feature_files import FeatureFile
 from equiangular.measures.neural_collapse import NeuralCollapse
 
@@ -12,7 +15,7 @@ from equiangular.measures.neural_collapse import NeuralCollapse
 def measure_file(
     data: FeatureFile,
     *,
-    global_mean: str = "class",
+    global_mean: GlobalMean = "class",
     groups: bool = False,
     covariance: bool = True,
     batch_size: int = 8192,
@@ -32,7 +35,7 @@ def measure_file(
         0.0
     """
     classes = max(2, data.num_classes)
-    options = {"weight": data.weight, "global_mean": global_mean, "covariance": covariance}
+    options: dict[str, Any] = {"weight": data.weight, "global_mean": global_mean, "covariance": covariance}
     if groups:
         options["groups"] = class_groups(torch.bincount(data.labels, minlength=classes).numpy())
     metric = NeuralCollapse(classes, data.features.shape[1], **options)

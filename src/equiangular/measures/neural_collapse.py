@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_features, check_int
 from equiangular.longtail import class_groups
-from equiangular.measures.collapse.means import GLOBAL_MEANS, seen_classes
+from equiangular.measures.collapse.means import GLOBAL_MEANS, GlobalMean, seen_classes
 from equiangular.measures.collapse.moments import ClassMoments, accumulation_dtype
 from equiangular.measures.collapse.nc4 import nearest_mean
 from equiangular.measures.collapse.open_set import ood_orthogonality
@@ -19,7 +19,10 @@ from equiangular.measures.collapse.packed import Fold, unpack
 from equiangular.measures.collapse.summary import collapse_measures, group_slots
 from equiangular.measures.collapse_plot import plot_collapse
 
-Metric = require("torchmetrics", extra="measures", purpose="NeuralCollapse").Metric
+if TYPE_CHECKING:
+    from torchmetrics import Metric
+else:
+    Metric = require("torchmetrics", extra="measures", purpose="NeuralCollapse").Metric
 
 
 class NeuralCollapse(Metric):
@@ -62,6 +65,12 @@ class NeuralCollapse(Metric):
     is_differentiable = False
     higher_is_better = None
     full_state_update = False
+    packed: Tensor
+    agreed: Tensor
+    decided: Tensor
+    ood_sum: Tensor
+    ood_count: Tensor
+    reference_means: Tensor | None
 
     def __init__(
         self,
@@ -69,7 +78,7 @@ class NeuralCollapse(Metric):
         dim: int,
         *,
         weight: Tensor | nn.Module | None = None,
-        global_mean: str = "class",
+        global_mean: GlobalMean = "class",
         class_counts: Sequence[int] | None = None,
         thresholds: tuple[int, int] = (20, 100),
         groups: Mapping[str, Any] | None = None,
@@ -124,9 +133,9 @@ class NeuralCollapse(Metric):
             raise ValueError(f"logits must have shape (B, K) = {shape}, got {tuple(logits.shape)}.")
         self.moments.update(features, labels)
         if logits is not None:
-            known = self.reference_means is not None
-            means = self.reference_means.to(self.packed) if known else self.moments.mean
-            nearest = nearest_mean(features.to(self.packed), means, None if known else self.moments.seen)
+            known, seen = self.reference_means, self.moments.seen
+            means = self.moments.mean if known is None else known.to(self.packed)
+            nearest = nearest_mean(features.to(self.packed), means, seen if known is None else None)
             same = (nearest == logits.argmax(1).to(nearest.device)).to(self.agreed)
             labels = labels.long().to(self.agreed.device)
             self.agreed.index_add_(0, labels, same)
@@ -147,7 +156,8 @@ class NeuralCollapse(Metric):
         """All measures by name, see :func:`equiangular.measures.collapse.collapse_measures`."""
         weight = self._weight[0]
         if isinstance(weight, nn.Module):  # a head may compare features with something else than its raw weight
-            weight = weight.class_vectors() if hasattr(weight, "class_vectors") else weight.weight.flatten(1)
+            module: Any = weight
+            weight = module.class_vectors() if hasattr(module, "class_vectors") else module.weight.flatten(1)
         results = collapse_measures(self.moments, weight=weight, global_mean=self.global_mean, groups=self.groups)
         results |= self._agreement()
         if bool(self.ood_count > 0):
@@ -179,7 +189,7 @@ class NeuralCollapse(Metric):
         Raises:
             ValueError: a metric of another size.
         """
-        theirs = incoming_state["packed"] if isinstance(incoming_state, dict) else incoming_state.packed
+        theirs: Any = incoming_state["packed"] if isinstance(incoming_state, dict) else incoming_state.packed
         if theirs.shape != self.packed.shape:
             raise ValueError(
                 f"cannot merge a state of {theirs.numel()} numbers into one of {self.packed.numel()}: both metrics "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -13,12 +13,13 @@ from equiangular._validate import check_choice, check_features, check_int
 from equiangular.heads import Head
 from equiangular.heads.normalize import unit_normalize
 
-SCORES = ("neco", "vertex", "max_cosine", "msp", "energy")
+Score = Literal["neco", "vertex", "max_cosine", "msp", "energy"]
+SCORES: tuple[Score, ...] = get_args(Score)
 
 
 @torch.no_grad()
 def ood_score(
-    features: Tensor, head_or_weight: Head | Tensor, method: str = "neco", *, subspace: Tensor | None = None
+    features: Tensor, head_or_weight: Head | Tensor, method: Score = "neco", *, subspace: Tensor | None = None
 ) -> Tensor:
     """How far a sample is from the known classes: the larger, the more likely it belongs to none of them.
 
@@ -61,9 +62,9 @@ def ood_score(
     """
     check_choice(method, SCORES, "method")
     head = head_or_weight if isinstance(head_or_weight, Head) else None
-    weight = head_or_weight if head is None else (head.class_vectors() if head.num_classes else None)
-    if weight is None:
+    if head is not None and not head.num_classes:
         raise ValueError("a head with num_classes=0 has no classes to compare with; pass class vectors (K, d).")
+    weight = head_or_weight.class_vectors() if isinstance(head_or_weight, Head) else head_or_weight
     check_features(weight, name="weight")
     h = check_features(features, dim=weight.shape[1])
     if not len(h):
@@ -111,7 +112,8 @@ def principal_subspace(features: Tensor, rank: int) -> Tensor:
     if not len(features):
         raise ValueError("features is empty; a principal subspace needs training samples.")
     h = features.detach().double()
-    return torch.linalg.eigh(h.T @ h)[1][:, -rank:].flip(1).to(features.dtype)
+    vectors: Tensor = torch.linalg.eigh(h.T @ h)[1]
+    return vectors[:, -rank:].flip(1).to(features.dtype)
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,8 @@ def open_set_measures(known: Tensor, unknown: Tensor) -> OpenSetResult:
 
 def _projected_share(h: Tensor, basis: Tensor) -> Tensor:
     """||P h|| / ||h||, 0 for h = 0."""
-    return torch.linalg.vector_norm(unit_normalize(h) @ basis, dim=1)
+    share: Tensor = torch.linalg.vector_norm(unit_normalize(h) @ basis, dim=1)
+    return share
 
 
 def _span(weight: Tensor) -> Tensor:
@@ -180,7 +183,8 @@ def _span(weight: Tensor) -> Tensor:
             "Score the features before the projection, pass subspace=principal_subspace(training features, rank), or "
             "take another method."
         )
-    return right[:rank].T.to(weight.dtype)
+    basis: Tensor = right[:rank].T
+    return basis.to(weight.dtype)
 
 
 def _check_subspace(subspace: Any, h: Tensor) -> Tensor:

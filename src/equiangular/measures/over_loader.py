@@ -74,17 +74,19 @@ def measure_collapse(
                 watched.update_ood()
             results = watched.compute()
         if nc4:
-            options |= {"reference_means": watched.metric.class_means(), "covariance": False}
+            options |= {"reference_means": watched.measured().class_means(), "covariance": False}
             with watch(model, classifier=watched.classifier, **options) as second:
                 _run(model, loader, device, second.update)
-                results |= second.metric.agreement()
+                results |= second.measured().agreement()
     finally:
         for module, training in modes:
             module.training = training
     return {key: value for key, value in results.items() if not key.startswith("nc4_running")}
 
 
-def split_batch(batch: Any, device: Any, *, labelled: bool = True) -> tuple[tuple, dict[str, Any], Tensor | None]:
+def split_batch(
+    batch: Any, device: Any, *, labelled: bool = True
+) -> tuple[tuple[Any, ...], dict[str, Any], Tensor | None]:
     """Positional arguments, keyword arguments and labels of a batch, on a device."""
     if isinstance(batch, Mapping):
         key = next((k for k in ("labels", "label") if k in batch), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ class Watch:
         self.options = options
         self.metric: NeuralCollapse | None = None
         self.layers: dict[str, NeuralCollapse | None] = dict.fromkeys(layers)
-        self._seen: dict[str, Tensor | None] = {}
+        self._seen: dict[str, Tensor] = {}
 
     def update(self, labels: Tensor) -> None:
         """Take the features and logits of the last forward pass into account.
@@ -46,10 +46,11 @@ class Watch:
             if name not in self._seen:
                 raise ValueError(f"layer {name!r} gave no tensor in the last forward pass, so it cannot be measured.")
             pooled = pool(self._seen.pop(name))
-            if self.layers[name] is None:
+            metric = self.layers[name]
+            if metric is None:
                 options = {k: v for k, v in self.options.items() if k not in ("reference_means", "weight")}
-                self.layers[name] = NeuralCollapse(self._num_classes, pooled.shape[1], **options)
-            self.layers[name].to(pooled.device).update(pooled, labels)
+                self.layers[name] = metric = NeuralCollapse(self._num_classes, pooled.shape[1], **options)
+            metric.to(pooled.device).update(pooled, labels)
 
     def update_ood(self) -> None:
         """Take the features of the last forward pass as those of samples that belong to no class, for NC5.
@@ -66,17 +67,26 @@ class Watch:
         Raises:
             ValueError: no batch has been given.
         """
+        results = dict(self.measured().compute())
+        for name, metric in self.layers.items():
+            if metric is not None:
+                results |= {f"{key}@{name}": value for key, value in metric.compute().items()}
+        return results
+
+    def measured(self) -> NeuralCollapse:
+        """The metric of the last features.
+
+        Raises:
+            ValueError: no batch has been given.
+        """
         if self.metric is None:
             raise ValueError("nothing to measure: no batch went through the model.")
-        results = dict(self.metric.compute())
-        for name, metric in self.layers.items():
-            results |= {f"{key}@{name}": value for key, value in metric.compute().items()}
-        return results
+        return self.metric
 
     @property
     def _num_classes(self) -> int:
         head = self.classifier
-        return head.num_classes if isinstance(head, Head) else head.weight.shape[0]
+        return head.num_classes if isinstance(head, Head) else len(cast("Tensor", head.weight))
 
     def _take(self) -> tuple[Tensor, Tensor | None]:
         """Features (B, d) and logits of the last forward pass, which are then used up."""
@@ -102,26 +112,23 @@ class Watch:
         return self.metric.to(features.device)
 
     def _catch(self, name: str) -> Any:
-        def hook(_module: nn.Module, _inputs: tuple, output: Any) -> None:
+        def hook(_module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
             tensor = output_tensor(output)
             if tensor is not None:
                 self._seen[name] = tensor.detach()
 
         return hook
 
-    def _catch_classifier(self, _module: nn.Module, inputs: tuple, named: dict[str, Any], output: Any) -> None:
+    def _catch_classifier(self, _: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
         logits = output_tensor(output)
         self._seen["features"] = (inputs or tuple(named.values()))[0].detach()
-        self._seen["logits"] = None if logits is None else logits.detach()
+        if logits is not None:
+            self._seen["logits"] = logits.detach()
 
 
 @contextmanager
 def watch(
-    model: nn.Module,
-    *,
-    classifier: str | nn.Module | None = None,
-    layers: str | Sequence[str] = (),
-    **options: Any,
+    model: nn.Module, *, classifier: str | nn.Module | None = None, layers: str | Sequence[str] = (), **options: Any
 ) -> Iterator[Watch]:
     """Watch a model's classifier while you run the model yourself.
 
@@ -174,7 +181,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
         if isinstance(model, (nn.parallel.DistributedDataParallel, nn.DataParallel)):
             model = model.module
         elif hasattr(model, "_orig_mod"):
-            model = model._orig_mod
+            model = cast("nn.Module", model._orig_mod)
         else:
             return model
 

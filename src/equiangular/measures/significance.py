@@ -139,7 +139,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     factors = len(values) - np.arange(len(values))
     adjusted = np.empty_like(values)
     adjusted[order] = np.minimum(1, np.maximum.accumulate(factors * values[order]))
-    return adjusted.tolist()
+    return [float(p) for p in adjusted]
 
 
 def _half_width(sample: np.ndarray, level: float) -> float:

@@ -6,7 +6,7 @@ Imported on first use of one of the classes; :mod:`equiangular.measures` itself 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,7 +18,10 @@ from equiangular.measures.accuracy import balanced_accuracy, class_rates, group_
 from equiangular.measures.calibration import calibration_bins, confidence_and_correct, ece_from_bins
 from equiangular.measures.confusion import confusion_matrix
 
-Metric = require("torchmetrics", extra="measures", purpose="A streaming metric").Metric
+if TYPE_CHECKING:
+    from torchmetrics import Metric
+else:
+    Metric = require("torchmetrics", extra="measures", purpose="A streaming metric").Metric
 
 
 class ShotAccuracy(Metric):
@@ -44,6 +47,9 @@ class ShotAccuracy(Metric):
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
+    correct: Tensor
+    total: Tensor
+    matrix: Tensor
 
     def __init__(
         self, class_counts: Any, thresholds: tuple[int, int] = (20, 100), *, confusion: bool = False, **kwargs: Any
@@ -119,6 +125,10 @@ class CalibrationError(Metric):
     is_differentiable = False
     higher_is_better = False
     full_state_update = False
+    total: Tensor
+    confidence: Tensor
+    correct: Tensor
+    group_of_class: Tensor
 
     def __init__(
         self,
@@ -136,8 +146,8 @@ class CalibrationError(Metric):
             raise ValueError("groups need num_classes: without it a class has no place in a group.")
         # One more group than was named: the classes that belong to none.
         of_class = torch.full((num_classes or 1,), len(self.group_names), dtype=torch.int64)
-        for i, name in enumerate(self.group_names):
-            members = torch.as_tensor(groups[name], dtype=torch.int64)
+        for i, (name, classes) in enumerate((groups or {}).items()):
+            members = torch.as_tensor(classes, dtype=torch.int64)
             check_labels(members, len(of_class), name=f"the classes of group {name!r}")
             if (of_class[members] != len(self.group_names)).any():
                 raise ValueError(f"group {name!r} shares a class with another group; a class belongs to one at most.")
@@ -156,7 +166,7 @@ class CalibrationError(Metric):
             target: (B,) integer classes; without groups also (B,) bool, whether the prediction is right.
         """
         confidence, hit = confidence_and_correct(probabilities, target)
-        if self.group_names:
+        if self.group_names and self.num_classes is not None:
             target = check_labels(target, self.num_classes, name="target")
             group = self.group_of_class[target]
         else:

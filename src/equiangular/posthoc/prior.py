@@ -12,12 +12,7 @@ from equiangular._validate import check_class_counts, check_features, check_non_
 
 
 def prior_corrected_logits(
-    logits: Tensor,
-    class_counts: Any,
-    *,
-    target_prior: Any | None = None,
-    scale: float = 1.0,
-    strength: float = 1.0,
+    logits: Tensor, class_counts: Any, *, target_prior: Any | None = None, scale: float = 1.0, strength: float = 1.0
 ) -> Tensor:
     """Logits of a classifier trained under one class prior, corrected to another; nothing is retrained.
 

@@ -1,8 +1,7 @@
 """Tables, figures and pages. Reads what others computed, computes nothing. Figures need the extra ``[plot]``."""
 
 from equiangular.report.figure import comparison_figure, curves_figure, figure_svg, save_figure
-from equiangular.report.page import comparison_page, write_page
-from equiangular.report.table import comparison_table, format_cell
+from equiangular.report.table import comparison_page, comparison_table, format_cell, write_page
 from equiangular.report.theory import theory_figures, write_theory_page
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Figures of a comparison: the effect with its margin, accuracy of every run, groups, collapse over epochs."""
+"""Figures of a comparison and of a run: the effect with its margin, accuracy of every run, groups, epochs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,25 @@ from typing import Any
 
 from equiangular._extras import require
 from equiangular._files import write_atomically
-from equiangular.records import Comparison
+from equiangular.records import Answer, Comparison, Contrast
+
+
+def template(name: str) -> Any:
+    """A template by name, which escapes what it is given and refuses what it is not given.
+
+    Raises:
+        ImportError: jinja2 is missing.
+    """
+    jinja2 = require("jinja2", extra="plot", purpose="Writing the page")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template(name)
+
 
 # Okabe and Ito's palette: distinguishable with any colour vision.
 LEARNED, FIXED, MAPPED = "#0072B2", "#D55E00", "#CC79A7"
@@ -15,6 +33,12 @@ COLORS = {"learned": LEARNED, "fixed": FIXED, "mapped": MAPPED}
 KINDS = {"learned": "classifier learned", "fixed": "classifier fixed", "mapped": "fixed behind a learned map"}
 _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#882255", "#44AA99")
 GROUPS = (("many", "#56B4E9"), ("medium", "#009E73"), ("few", "#E69F00"))
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty ``matplotlib.figure.Figure`` of so many inches, made without pyplot: no global state, no window."""
+    figure_class = require("matplotlib.figure", extra="plot", purpose="Drawing a figure").Figure
+    return figure_class(figsize=(width, height), layout="constrained")
 
 
 def comparison_figure(results: Comparison) -> Any:
@@ -29,17 +53,16 @@ def comparison_figure(results: Comparison) -> Any:
     Raises:
         ImportError: matplotlib is missing.
     """
-    figure_module = require("matplotlib.figure", extra="plot", purpose="Drawing the figure")
     rows = results.rows[::-1]
-    answered = results.answer is not None and results.answer.contrast is not None
-    height = 0.46 * len(rows) + 1.6
-    effect = 0.32 * (1 + len(results.answer.secondary)) + 1.0 if results.answer and answered else 0
-    figure = figure_module.Figure(figsize=(11, height + effect), layout="constrained")
-    if answered:
-        top, bottom = figure.subfigures(2, 1, height_ratios=(effect, height))
-        _draw_effects(top.subplots(), results)
+    height, answer = 0.46 * len(rows) + 1.6, results.answer
+    if answer is None or answer.contrast is None:
+        figure = bottom = new_figure(11, height)
     else:
-        bottom = figure
+        contrasts = [answer.contrast, *answer.secondary]
+        effect = 0.32 * len(contrasts) + 1.0
+        figure = new_figure(11, height + effect)
+        top, bottom = figure.subfigures(2, 1, height_ratios=(effect, height))
+        _draw_effects(top.subplots(), answer, contrasts, {row.method: row.label for row in results.rows})
     left, right = bottom.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     for position, row in enumerate(rows):
         color, cell = COLORS[row.kind], row.measures["balanced_accuracy"]
@@ -65,11 +88,8 @@ def comparison_figure(results: Comparison) -> Any:
     return figure
 
 
-def _draw_effects(axes: Any, results: Comparison) -> None:
+def _draw_effects(axes: Any, answer: Answer, contrasts: list[Contrast], labels: dict[str, str]) -> None:
     """Fixed minus learned with its interval and the margin; the other fixed heads below, in grey."""
-    answer = results.answer
-    labels = {row.method: row.label for row in results.rows}
-    contrasts = [answer.contrast, *answer.secondary]
     axes.axvspan(-answer.margin, answer.margin, color="0.9", zorder=0, label=f"margin of {answer.margin:g}")
     axes.axvline(0, color="black", linewidth=0.8)
     for place, contrast in enumerate(contrasts):
@@ -82,7 +102,9 @@ def _draw_effects(axes: Any, results: Comparison) -> None:
     axes.set_yticks(range(len(contrasts)), [labels[c.fixed] for c in contrasts])
     axes.get_yticklabels()[0].set_fontweight("bold")
     axes.set_ylim(len(contrasts) - 0.4, -0.6)
-    axes.set_xlabel(f"points of balanced accuracy minus {labels[answer.learned]}, interval over runs and test samples")
+    axes.set_xlabel(
+        f"points of balanced accuracy minus {labels[contrasts[0].learned]}, interval over runs and test samples"
+    )
     axes.set_title(f"{answer.word}: a fixed classifier minus a learned one", loc="left", fontsize=10)
     axes.grid(axis="x", alpha=0.3)
     axes.legend(loc="best", frameon=False, fontsize=8)
@@ -90,8 +112,7 @@ def _draw_effects(axes: Any, results: Comparison) -> None:
 
 def curves_figure(results: Comparison) -> Any:
     """NC1, NC2 and NC3 of the training features over the epochs of the first run, one line for each training."""
-    figure_module = require("matplotlib.figure", extra="plot", purpose="Drawing the figure")
-    figure = figure_module.Figure(figsize=(11, 3.9), layout="constrained")
+    figure = new_figure(11, 3.9)
     axes = figure.subplots(1, 3)
     drawn = [run for run in results.runs if run.curve and not run.method.endswith("-pc")]
     for axis, key, title in zip(axes, ("nc1", "nc2_equiangular", "nc3"), ("NC1", "NC2", "NC3"), strict=True):
@@ -102,10 +123,8 @@ def curves_figure(results: Comparison) -> Any:
                 style = {"learned": "-", "fixed": "--", "mapped": ":"}[run.kind]
                 color = _LINES[number % len(_LINES)]
                 axis.plot(*zip(*points, strict=True), style, color=color, label=run.label)
-        axis.set_yscale("log")
-        axis.set_xlabel("epoch")
+        axis.set(yscale="log", xlabel="epoch", title=title)
         axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.set_title(title)
         axis.grid(alpha=0.3)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
@@ -128,3 +147,26 @@ def figure_svg(figure: Any) -> str:
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
+
+
+def training_figure(results: dict[str, Any]) -> Any:
+    """The epochs of what :func:`equiangular.training.train` returns, as a matplotlib figure."""
+    rows = results["epochs"]
+    epochs = [row["epoch"] for row in rows]
+    figure = new_figure(9, 3.4)
+    left, right = figure.subplots(1, 2)
+    left.plot(epochs, [row["loss"] for row in rows], color=LEARNED)
+    left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
+    names = (("validation_balanced_accuracy", FIXED, "balanced"), ("validation_accuracy", LEARNED, "all samples"))
+    for name, color, label in names:
+        if name in rows[0]:
+            right.plot(epochs, [row[name] for row in rows], color=color, label=label)
+    if results["best"] is not None:
+        right.axvline(results["best"]["epoch"], color="grey", linestyle=":", label="best")
+        right.legend(frameon=False)
+    right.set(xlabel="epoch", ylabel="validation accuracy, %", ylim=(0, 100))
+    for axes in (left, right):
+        axes.xaxis.get_major_locator().set_params(integer=True)  # epochs
+        axes.grid(alpha=0.3)
+    figure.suptitle(f"{results['method']['label']} on {results['data']['name']}", x=0.01, ha="left")
+    return figure

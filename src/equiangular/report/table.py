@@ -1,13 +1,31 @@
-"""The table of a comparison on a terminal, by rich."""
+"""The table of a comparison on a terminal, and its self-contained HTML page, which works offline, light and dark."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from equiangular._extras import require
+from equiangular._files import write_text
 from equiangular.records import COLUMNS, Comparison, Estimate, Row
+from equiangular.report.figure import comparison_figure, curves_figure, figure_svg, template
 
 _DIGITS = {"nc1": 3, "nc2_equiangular": 3, "nc3": 3, "head_parameters": 0, "seconds": 2}
+
+
+def _table_class() -> Any:
+    return require("rich.table", extra="train", purpose="Printing the table").Table
+
+
+def new_table(title: str, *headings: str, numbers: Sequence[str] = (), wrap: bool = False) -> Any:
+    """An empty ``rich.table.Table`` with columns of texts and then of numbers; headings of numbers do not wrap."""
+    table = _table_class()(title=title, title_justify="left", title_style="bold")
+    for heading in headings:
+        table.add_column(heading, no_wrap=not wrap)
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
 
 
 def format_cell(cell: Estimate, key: str) -> str:
@@ -38,11 +56,10 @@ def comparison_table(results: Comparison, *, width: int = 210) -> Any:
         width: characters there are. Where they are few, intervals go below their means; where they are very few,
             only the columns of accuracy are shown, and the caption says where the others are.
     """
-    table_module = require("rich.table", extra="train", purpose="Printing the table")
     narrow = width < 205
     shown = [c for c in COLUMNS if c[2] == "%"] if width < 130 else list(COLUMNS)
     best = best_row(results)
-    table = table_module.Table(
+    table = _table_class()(
         title=f"{results.data.name}: mean ± 95 % CI over {results.config['seeds']} runs",
         title_justify="left",
         caption="all measures: results.json and report.html" if len(shown) < len(COLUMNS) else None,
@@ -56,3 +73,22 @@ def comparison_table(results: Comparison, *, width: int = 210) -> Any:
         cells = [cell.replace(" ± ", "\n±") if narrow else cell for cell in cells]
         table.add_row(row.label, row.kind, *cells, style="bold" if row is best else None)
     return table
+
+
+def comparison_page(results: Comparison) -> str:
+    """Render a comparison as HTML; the text refers to no other file and no host."""
+    return template("comparison.html").render(
+        results=results,
+        columns=COLUMNS,
+        labels={row.method: row.label for row in results.rows},
+        best=best_row(results),
+        figure=figure_svg(comparison_figure(results)),
+        curves=figure_svg(curves_figure(results)),
+        cell=format_cell,
+        provenance=results.provenance,
+    )
+
+
+def write_page(results: Comparison, path: str | Path) -> Path:
+    """Write the page atomically."""
+    return write_text(path, comparison_page(results))

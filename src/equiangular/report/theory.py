@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from equiangular._extras import require
 from equiangular._files import write_text
-from equiangular.report._template import template
-from equiangular.report.figure import FIXED, LEARNED, figure_svg
+from equiangular.report.figure import FIXED, LEARNED, figure_svg, new_figure, template
+from equiangular.report.table import new_table
 
 _STYLES = {
     ("dr", 1.0): ("DR", FIXED, "-"),
@@ -40,22 +39,14 @@ def theory_figures(results: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ImportError: matplotlib is missing.
     """
-    figure_class = require("matplotlib.figure", extra="plot", purpose="Drawing the figures").Figure
-    return {
-        "minority": _minority(figure_class, results["minority"]),
-        "gradients": _gradients(figure_class, results["gradients"]),
-        "convergence": _convergence(figure_class, results["convergence"]),
-    }
+    drawn = {"minority": _minority, "gradients": _gradients, "convergence": _convergence}
+    return {name: draw(results[name]) for name, draw in drawn.items()}
 
 
 def peeled_table(own: dict[str, Any]) -> Any:
     """A ``rich.table.Table`` of what the layer-peeled model has for the class sizes given."""
-    table_class = require("rich.table", extra="train", purpose="Printing the table").Table
-    table = table_class(title=f"class sizes {_sizes(own['class_counts'])}", title_justify="left")
-    for heading in ("loss", "classifier"):
-        table.add_column(heading)
-    for _, heading, _ in PEELED:
-        table.add_column(heading, justify="right")
+    headings = [heading for _, heading, _ in PEELED]
+    table = new_table(f"class sizes {_sizes(own['class_counts'])}", "loss", "classifier", numbers=headings)
     for row in own["rows"]:
         table.add_row(row["loss"], row["classifier"], *(form.format(row[key]) for key, _, form in PEELED))
     return table
@@ -81,8 +72,8 @@ def write_theory_page(results: dict[str, Any], path: str | Path) -> Path:
     return write_text(path, text)
 
 
-def _minority(figure_class: Any, rows: list[dict[str, Any]]) -> Any:
-    figure = figure_class(figsize=(9, 3.8), layout="constrained")
+def _minority(rows: list[dict[str, Any]]) -> Any:
+    figure = new_figure(9, 3.8)
     axes = figure.subplots(1, 2, sharey=True)
     ratios = [row["ratio"] for row in rows]
     for axis, part, title in zip(axes, ("weight", "features"), ("classifier vectors", "features"), strict=True):
@@ -92,35 +83,30 @@ def _minority(figure_class: Any, rows: list[dict[str, Any]]) -> Any:
                 label = f"{'learned' if head == 'learnable' else 'fixed ETF'}, {group}"
                 axis.plot(ratios, values, line, marker="o", color=color, label=label)
         axis.axhline(rows[0]["etf_cosine"], color="0.6", linewidth=0.8)
-        axis.set_xscale("log")
-        axis.set_xlabel("imbalance ratio R")
-        axis.set_title(title)
+        axis.set(xscale="log", xlabel="imbalance ratio R", title=title)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("mean cosine of two classes")
     axes[0].legend(frameon=False, fontsize=8)
     return figure
 
 
-def _gradients(figure_class: Any, parts: dict[str, Any]) -> Any:
-    figure = figure_class(figsize=(9, 3.4), layout="constrained")
+def _gradients(parts: dict[str, Any]) -> Any:
+    figure = new_figure(9, 3.4)
     left, right = figure.subplots(1, 2)
     classes = range(len(parts["counts"]))
     for axis, name, title in ((left, "classifier", "on a classifier vector"), (right, "feature", "on one feature")):
         axis.bar([c - 0.2 for c in classes], parts[f"{name}_pull"], width=0.38, color="#009E73", label="pull")
         axis.bar([c + 0.2 for c in classes], parts[f"{name}_push"], width=0.38, color="#CC79A7", label="push")
-        axis.set_title(f"cross-entropy's gradient {title}")
+        axis.set(title=f"cross-entropy's gradient {title}", xlabel="samples of the class", ylabel="norm")
         axis.set_xticks(list(classes), [f"{n:g}" for n in parts["counts"]], fontsize=8)
-        axis.set_xlabel("samples of the class")
-        axis.set_ylabel("norm")
         axis.legend(frameon=False, ncols=2, loc="upper right")
         axis.margins(y=0.15)
-    left.set_yscale("log")
-    left.set_ylim(top=2 * max(parts["classifier_pull"]))
+    left.set(yscale="log", ylim=(None, 2 * max(parts["classifier_pull"])))
     return figure
 
 
-def _convergence(figure_class: Any, study: dict[str, Any]) -> Any:
-    figure = figure_class(figsize=(9, 4), layout="constrained")
+def _convergence(study: dict[str, Any]) -> Any:
+    figure = new_figure(9, 4)
     axes = figure.subplots(1, 2, sharey=True)
     for axis, start in zip(axes, ("random", "opposite"), strict=True):
         for curve in study["curves"]:
@@ -129,10 +115,7 @@ def _convergence(figure_class: Any, study: dict[str, Any]) -> Any:
                 label, color, line = _STYLES[key]
                 points = [(s, max(v, 1e-17)) for s, v in zip(curve["steps"], curve["one_minus_cos"], strict=True) if s]
                 axis.plot(*zip(*points, strict=True), line, color=color, label=label)
-        axis.set_xscale("log")
-        axis.set_yscale("log")
-        axis.set_xlabel("gradient step (learning rate 0.5)")
-        axis.set_title(f"{start} start")
+        axis.set(xscale="log", yscale="log", xlabel="gradient step (learning rate 0.5)", title=f"{start} start")
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("1 - cos to the vertex")
     axes[0].legend(frameon=False)

@@ -5,63 +5,74 @@ The names below are resolved on first use, so that the configuration, which the 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-_PUBLIC = {
-    "METHODS": "methods",
-    "AlignmentSchedule": "engine.alignment",
-    "Augmentation": "augment",
-    "Budget": "config.budget",
-    "ClassBalancedSampler": "engine.sampling",
-    "Classifier": "model.classifier",
-    "Context": "methods",
-    "Fitted": "engine.loop",
-    "Hardware": "config.hardware",
-    "Method": "methods",
-    "MeasuredRun": "run.collapse",
-    "Mixing": "augment",
-    "ModelInfo": "model.info",
-    "Scorer": "run.scoring",
-    "Split": "equiangular.data.split",
-    "Stopped": "engine.stopping",
-    "Task": "model.task",
-    "TrainConfig": "config.options",
-    "Training": "engine.loop",
-    "Trial": "config.options",
-    "TrialStore": "run.store",
-    "backbone_features": "engine.prediction",
-    "build_task": "model.build",
-    "corrected_logits": "model.correction",
-    "default_backbone": "model.build",
-    "fit": "engine.loop",
-    "fit_correction": "model.correction",
-    "get_method": "methods",
-    "measure_run": "run.collapse",
-    "load_model": "model.files",
-    "make_config": "config.files",
-    "make_split": "equiangular.data.split",
-    "predict": "engine.prediction",
-    "read_yaml": "config.files",
-    "resume": "run.train",
-    "run_trial": "run.trial",
-    "save_model": "model.files",
-    "score": "run.scoring",
-    "train": "run.train",
-}
+from equiangular._lazy import lazy_names
 
-__all__ = sorted(_PUBLIC)
-
-
-def __getattr__(name: str) -> Any:
-    """Resolve a public name on first use (PEP 562)."""
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'equiangular.training' has no attribute {name!r}; it has: {', '.join(__all__)}")
-    place = _PUBLIC[name]
-    value = getattr(import_module(place if place.startswith("equiangular.") else f"{__name__}.{place}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+if TYPE_CHECKING:
+    from equiangular.data.split import Split as Split
+    from equiangular.data.split import make_split as make_split
+    from equiangular.training.augment import Augmentation as Augmentation
+    from equiangular.training.augment import Mixing as Mixing
+    from equiangular.training.config.budget import Budget as Budget
+    from equiangular.training.config.files import make_config as make_config
+    from equiangular.training.config.files import read_yaml as read_yaml
+    from equiangular.training.config.options import Hardware as Hardware
+    from equiangular.training.config.options import TrainConfig as TrainConfig
+    from equiangular.training.config.options import Trial as Trial
+    from equiangular.training.engine.alignment import AlignmentSchedule as AlignmentSchedule
+    from equiangular.training.engine.loop import Fitted as Fitted
+    from equiangular.training.engine.loop import Training as Training
+    from equiangular.training.engine.loop import fit as fit
+    from equiangular.training.engine.prediction import backbone_features as backbone_features
+    from equiangular.training.engine.prediction import predict as predict
+    from equiangular.training.engine.sampling import ClassBalancedSampler as ClassBalancedSampler
+    from equiangular.training.engine.stopping import Stopped as Stopped
+    from equiangular.training.methods import METHODS as METHODS
+    from equiangular.training.methods import Context as Context
+    from equiangular.training.methods import Method as Method
+    from equiangular.training.methods import get_method as get_method
+    from equiangular.training.model.classifier import Classifier as Classifier
+    from equiangular.training.model.correction import corrected_logits as corrected_logits
+    from equiangular.training.model.correction import fit_correction as fit_correction
+    from equiangular.training.model.files import load_model as load_model
+    from equiangular.training.model.files import save_model as save_model
+    from equiangular.training.model.info import ModelInfo as ModelInfo
+    from equiangular.training.model.task import Task as Task
+    from equiangular.training.model.task import build_task as build_task
+    from equiangular.training.model.task import default_backbone as default_backbone
+    from equiangular.training.run.collapse import MeasuredRun as MeasuredRun
+    from equiangular.training.run.collapse import measure_run as measure_run
+    from equiangular.training.run.scoring import Scorer as Scorer
+    from equiangular.training.run.scoring import score as score
+    from equiangular.training.run.store import TrialStore as TrialStore
+    from equiangular.training.run.train import resume as resume
+    from equiangular.training.run.train import train as train
+    from equiangular.training.run.trial import run_trial as run_trial
+else:
+    __getattr__, __dir__, __all__ = lazy_names(
+        __name__,
+        {
+            ".augment": "Augmentation Mixing",
+            ".config.budget": "Budget",
+            ".config.files": "make_config read_yaml",
+            ".config.options": "Hardware TrainConfig Trial",
+            ".engine.alignment": "AlignmentSchedule",
+            ".engine.loop": "Fitted Training fit",
+            ".engine.prediction": "backbone_features predict",
+            ".engine.sampling": "ClassBalancedSampler",
+            ".engine.stopping": "Stopped",
+            ".methods": "Context METHODS Method get_method",
+            ".model.classifier": "Classifier",
+            ".model.correction": "corrected_logits fit_correction",
+            ".model.files": "load_model save_model",
+            ".model.info": "ModelInfo",
+            ".model.task": "Task build_task default_backbone",
+            ".run.collapse": "MeasuredRun measure_run",
+            ".run.scoring": "Scorer score",
+            ".run.store": "TrialStore",
+            ".run.train": "resume train",
+            ".run.trial": "run_trial",
+            "equiangular.data.split": "Split make_split",
+        },
+    )

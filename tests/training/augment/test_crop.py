@@ -8,10 +8,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from equiangular.training.augment.crop import Crop, ResizedCrop
-from equiangular.training.augment.cutout import Cutout
-from equiangular.training.augment.flip import Flip
-from equiangular.training.augment.pixels import gather_pixels
+from equiangular.training.augment.operations import gather_pixels
+from equiangular.training.augment.steps import Crop, Cutout, Flip, ResizedCrop
 
 
 @pytest.mark.parametrize(("outside", "mode"), [("zero", "constant"), ("edge", "replicate")])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from equiangular.training.augment import Augmentation, slice_draws, take_draws
+from equiangular.training.augment import Augmentation, take_draws
 
 FULL = "crop:2,resizedcrop:0.5,flip,randaugment,autoaugment:svhn,cutout:5"
 
@@ -61,7 +61,7 @@ def test_a_slice_gives_what_the_whole_batch_gives(images, channels):
     assert whole.dtype == torch.uint8
     assert whole.shape == images.shape
     assert torch.equal(images, before)
-    parts = [augment.apply(images[a:b], slice_draws(draws, a, b)) for a, b in ((0, 7), (7, 8), (8, 20))]
+    parts = [augment.apply(images[a:b], take_draws(draws, slice(a, b))) for a, b in ((0, 7), (7, 8), (8, 20))]
     assert torch.equal(torch.cat(parts), whole)
     some = torch.tensor([19, 3, 3, 0])
     assert torch.equal(augment.apply(images[some], take_draws(draws, some)), whole[some])
@@ -97,7 +97,7 @@ def test_none_does_nothing():
 def test_an_empty_slice(images):
     augment = Augmentation.parse(FULL)
     draws = augment.draw(5, (3, 20, 24), generator())
-    assert augment.apply(images[:0], slice_draws(draws, 2, 2)).shape == (0, 3, 20, 24)
+    assert augment.apply(images[:0], take_draws(draws, slice(2, 2))).shape == (0, 3, 20, 24)
 
 
 def test_what_does_not_fit(images):

@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from equiangular.training.augment.autoaugment import AutoAugment
 from equiangular.training.augment.operations import NAMES
-from equiangular.training.augment.policies import POLICIES
-from equiangular.training.augment.randaugment import CHOICES, RandAugment
+from equiangular.training.augment.policies import CHOICES, POLICIES, AutoAugment, RandAugment
 
 SHAPE = (3, 32, 32)
 

@@ -10,6 +10,7 @@ from equiangular.cli._fields import field_help, parse_texts
 from equiangular.training import Hardware, TrainConfig, make_config, read_yaml
 from equiangular.training.config.files import write_yaml
 from equiangular.training.engine.fabric import launched_processes
+from equiangular.training.run.folder import check_names
 
 
 def test_every_field_is_documented() -> None:
@@ -51,7 +52,7 @@ def test_numbers_that_yaml_reads_as_texts(tmp_path: Path) -> None:
         ({"imbalance": 0.01}, "at least 1, got 0.01: 0.01 looks like the reciprocal; use 100"),
         ({"validation": 1.0}, r"validation must lie in \[0, 1\), got 1.0"),
         ({"ema": 1.0}, r"ema must lie in \[0, 1\), got 1.0"),
-        ({"clip_norm": -1.0}, "clip_norm must be at least 0, got -1.0"),
+        ({"clip_norm": -1.0}, "clip_norm must be a finite number of at least 0, got -1.0"),
         ({"sampler": "balanced"}, "did you mean 'class-balanced'"),
         ({"sampler": "class-balanced:2"}, r"must lie in \[0, 1\]"),
         ({"optimizer": "sdg"}, "did you mean 'sgd'"),
@@ -70,15 +71,12 @@ def test_numbers_that_yaml_reads_as_texts(tmp_path: Path) -> None:
 )
 def test_mistakes(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        make_config(TrainConfig, values).check()
+        check_names(make_config(TrainConfig, values))
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [
-        ("epochs: [1", "is not YAML: .*line 1"),
-        ("- 1\n- 2\n", "must hold 'name: value' lines, got list"),
-    ],
+    [("epochs: [1", "is not YAML: .*line 1"), ("- 1\n- 2\n", "must hold 'name: value' lines, got list")],
 )
 def test_files_that_are_no_configuration(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "c.yaml").write_text(text)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import tests.training.partners  # noqa: F401 - adds the mixing 'from-all'
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,7 +75,7 @@ def test_targets_follow_their_inputs() -> None:
 
 
 MIXES = [("none", "none"), ("crop,flip", "none"), ("crop,flip", "mixup:1.0"), ("none", "cutmix:1.0")]
-MIXES += [("crop,flip", "unimix:0.5"), ("none", "balanced-mixup:0.2")]
+MIXES += [("crop,flip", "from-all"), ("none", "from-all:2.0")]
 
 
 @pytest.mark.parametrize(("augment", "mix"), MIXES)
@@ -95,14 +96,14 @@ def test_processes_and_parts_make_up_the_batch_of_one(augment: str, mix: str, wo
         assert torch.equal(torch.cat(targets), expected.target if mix == "none" else expected.target[0])
         if mix != "none":
             assert torch.equal(torch.cat([t[1] for _, t in order]), expected.target[1])
-            if mix.startswith("unimix"):
+            if mix.startswith("from-all"):
                 assert torch.equal(torch.cat([t[2] for _, t in order]), expected.target[2])
             else:
                 assert all(t[2] == expected.target[2] for _, t in order)
     assert one[-1].size == 5  # an uneven last batch is among them
 
 
-@pytest.mark.parametrize("mix", ["mixup:1.0", "unimix:0.5", "balanced-mixup:0.2"])
+@pytest.mark.parametrize("mix", ["mixup:1.0", "from-all"])
 def test_mixup_is_what_its_target_says(mix: str) -> None:
     rows = torch.eye(37)
     for batch in make(rows, budget=Budget(batch_size=8, mix=mix)).epoch(0):
@@ -127,9 +128,7 @@ def test_an_epoch_taken_up_in_the_middle(start: int) -> None:
 def test_the_class_balanced_sampler() -> None:
     labels = torch.tensor([0] * 90 + [1] * 10)
     budget = Budget(batch_size=20, sampler="class-balanced")
-    batches = Batches(
-        torch.zeros(100, 1), labels, budget, seed=0, prepare=as_float, device=torch.device("cpu")
-    )
+    batches = Batches(torch.zeros(100, 1), labels, budget, seed=0, prepare=as_float, device=torch.device("cpu"))
     drawn = torch.cat([b.target for e in range(20) for b in batches.epoch(e)])
     assert len(drawn) == 2000
     assert abs(float(drawn.float().mean()) - 0.5) < 0.05

@@ -1,4 +1,4 @@
-"""The criteria: each is its loss on the head's own logits, written out or by the loss's function, and it learns."""
+"""The criteria of the methods: the loss of the head's own logits, counts of the batch or of the training data."""
 
 from dataclasses import replace
 
@@ -11,32 +11,103 @@ from equiangular.losses.arb import arb_loss
 from equiangular.losses.class_balanced import class_balanced_loss, class_balanced_weights
 from equiangular.losses.focal import focal_loss
 from equiangular.losses.label_aware_smoothing import label_aware_smoothing_loss
-from equiangular.training import Context, get_method
+from equiangular.training import Context
+from equiangular.training.methods import get_method
 
-ARB = [get_method(name) for name in ("linear-arb", "etf-arb")]
-CLASS_BALANCED = [get_method(name) for name in ("linear-cb-ce", "linear-cb-focal")]
-LDAM = [get_method(name) for name in ("cosine-ldam", "cosine-ldam-drw")]
+LDAM = (get_method("cosine-ldam"), get_method("cosine-ldam-drw"))
+ARB = (get_method("linear-arb"), get_method("etf-arb"))
+CHANGED = ("cosine-ce", "linear-focal", "linear-cb-ce", "linear-cb-focal", "linear-las", "linear-arb", "etf-arb")
 
 
-@pytest.mark.parametrize(
-    ("name", "head"),
-    [
-        ("linear-arb", "linear"),
-        ("etf-arb", "etf"),
-        ("linear-cb-ce", "linear"),
-        ("linear-cb-focal", "linear"),
-        ("linear-focal", "linear"),
-        ("linear-las", "linear"),
-        ("cosine-ce", "cosine"),
-    ],
-)
-def test_it_learns(check_learns, name, head):
-    assert get_method(name).head == head
+@pytest.mark.parametrize("name", CHANGED)
+def test_they_learn(check_learns, name):
     check_learns(get_method(name))
 
 
+@pytest.mark.parametrize("method", LDAM, ids=lambda m: m.name)
+@pytest.mark.parametrize("epoch", [0, 9])
+def test_ldam_learns(check_learns, method, epoch):
+    check_learns(method, epoch=epoch, learning_rate=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("linear-focal", lambda z, toy: focal_loss(z, toy.labels, gamma=2.0)),
+        ("linear-las", lambda z, toy: label_aware_smoothing_loss(z, toy.labels, toy.counts)),
+    ],
+)
+def test_criterion_is_the_loss_of_the_logits(toy, name, expected):
+    task = toy.task(get_method(name))
+    loss = toy.loss(task, toy.inputs, toy.labels, Context(toy.counts))
+    torch.testing.assert_close(loss, expected(task(toy.inputs)["logits"], toy))
+
+
+def test_cross_entropy_of_scaled_cosines(toy):
+    task = toy.task(get_method("cosine-ce")).eval()
+    assert task.head.kind == "learned"
+    features = task(toy.inputs)["features"]
+    weight = task.head.weight / task.head.weight.norm(dim=1, keepdim=True)
+    expected = F.cross_entropy(task.head.scale * features @ weight.T, toy.labels)
+    torch.testing.assert_close(toy.loss(task, toy.inputs, toy.labels, Context(toy.counts)), expected)
+
+
+def test_criteria_are_the_weighted_losses_of_the_logits(toy):
+    ce, focal = (get_method("linear-cb-ce"), get_method("linear-cb-focal"))
+    task = toy.task(ce)
+    logits, context = task(toy.inputs)["logits"], Context(toy.counts)
+    weight = class_balanced_weights(toy.counts)[toy.labels].float()
+    expected = (weight * F.cross_entropy(logits, toy.labels, reduction="none")).mean()
+    torch.testing.assert_close(toy.loss(task, toy.inputs, toy.labels, context), expected)
+    focal_task = toy.task(focal)
+    expected = class_balanced_loss(logits, toy.labels, toy.counts, gamma=2.0)
+    torch.testing.assert_close(toy.loss(focal_task, toy.inputs, toy.labels, context), expected)
+
+
+def test_vector_scaling_is_the_loss_of_the_bare_logits():
+    counts = torch.tensor([90.0, 9.0, 1.0])
+    x, y = torch.randn(12, 16, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 3
+    for name, kind in (("linear-vs", "learned"), ("recommended-vs", "fixed")):
+        method = get_method(name)
+        assert (method.balances, method.corrected) == (True, False)
+        head = method.build_head(16, 3, seed=0).eval()
+        assert head.kind == kind
+        losses = method.criterion(head(x, pre_logits=True), y, head, Context(counts))
+        torch.testing.assert_close(losses, vector_scaling_loss(head(x), y, counts, gamma=0.15, reduction="none"))
+
+
+def per_sample(toy, task, scale=30):
+    """The losses from the head's own logits, with the margin taken off by hand."""
+    logits = task(toy.inputs)["logits"]
+    margins = 0.5 * (3 / toy.counts) ** 0.25
+    off = scale * F.one_hot(toy.labels, 4) * margins[toy.labels, None]
+    return F.cross_entropy(logits - off, toy.labels, reduction="none")
+
+
+def test_criterion_takes_the_margin_off_the_scaled_cosines(toy):
+    for method in LDAM:
+        assert method.head_options["scale"] == 30
+        for scale in (30.0, 10.0):
+            task = toy.task(replace(method, head_options={**method.head_options, "scale": scale})).eval()
+            loss = toy.loss(task, toy.inputs, toy.labels, Context(toy.counts, 0, 10))
+            torch.testing.assert_close(loss, per_sample(toy, task, scale).mean())
+
+
+def test_weights_before_and_after_the_switch(toy):
+    plain, deferred = (toy.task(m).eval() for m in LDAM)
+    weight = class_balanced_weights(toy.counts, average="samples").float()[toy.labels]
+    assert float(weight.mean()) == pytest.approx(1)
+    for epoch in range(10):
+        context = Context(toy.counts, epoch, 10)
+        losses = per_sample(toy, deferred)
+        expected = losses.mean() if epoch < 8 else (weight * losses).mean()
+        torch.testing.assert_close(toy.loss(deferred, toy.inputs, toy.labels, context), expected)
+        torch.testing.assert_close(toy.loss(plain, toy.inputs, toy.labels, context), losses.mean())
+    assert abs(float(((weight - 1) * losses).mean().detach())) > 0.1
+
+
 @pytest.mark.parametrize("method", ARB, ids=lambda m: m.name)
-def test_arb_counts_the_batch_and_not_the_training_set(toy, method):
+def test_criterion_counts_the_batch_and_not_the_training_set(toy, method):
     task = toy.task(method).eval()
     index = torch.tensor([0, 1, 45, 46, 47, 70])
     x, y = toy.inputs[index], toy.labels[index]
@@ -51,85 +122,3 @@ def test_a_part_of_a_batch_is_counted_by_the_whole(toy):
     losses = task(toy.inputs[:3], whole[:3])["losses"]
     expected = arb_loss(task(toy.inputs[:3])["logits"], whole[:3], [2, 1, 3, 1], reduction="none")
     torch.testing.assert_close(losses, expected)
-
-
-def test_class_balanced_criteria_are_the_weighted_losses_of_the_logits(toy):
-    ce, focal = CLASS_BALANCED
-    task = toy.task(ce)
-    logits, context = task(toy.inputs)["logits"], Context(toy.counts)
-    weight = class_balanced_weights(toy.counts)[toy.labels].float()
-    expected = (weight * F.cross_entropy(logits, toy.labels, reduction="none")).mean()
-    torch.testing.assert_close(toy.loss(task, toy.inputs, toy.labels, context), expected)
-    focal_task = toy.task(focal)
-    expected = class_balanced_loss(logits, toy.labels, toy.counts, gamma=2.0)
-    torch.testing.assert_close(toy.loss(focal_task, toy.inputs, toy.labels, context), expected)
-
-
-def test_the_focal_criterion_is_the_focal_loss_of_the_logits(toy):
-    task = toy.task(get_method("linear-focal"))
-    logits = task(toy.inputs)["logits"]
-    loss = toy.loss(task, toy.inputs, toy.labels, Context(toy.counts))
-    torch.testing.assert_close(loss, focal_loss(logits, toy.labels, gamma=2.0))
-
-
-def test_label_aware_smoothing_is_the_smoothed_loss_of_the_logits(toy):
-    task = toy.task(get_method("linear-las"))
-    loss = toy.loss(task, toy.inputs, toy.labels, Context(toy.counts))
-    torch.testing.assert_close(loss, label_aware_smoothing_loss(task(toy.inputs)["logits"], toy.labels, toy.counts))
-
-
-def test_normface_is_cross_entropy_of_scaled_cosines(toy):
-    task = toy.task(get_method("cosine-ce")).eval()
-    assert task.head.kind == "learned"
-    features = task(toy.inputs)["features"]
-    weight = task.head.weight / task.head.weight.norm(dim=1, keepdim=True)
-    expected = F.cross_entropy(task.head.scale * features @ weight.T, toy.labels)
-    torch.testing.assert_close(toy.loss(task, toy.inputs, toy.labels, Context(toy.counts)), expected)
-
-
-@pytest.mark.parametrize(("name", "kind"), [("linear-vs", "learned"), ("recommended-vs", "fixed")])
-def test_vector_scaling_on_both_heads_predicts_from_bare_logits(name, kind):
-    counts = torch.tensor([90.0, 9.0, 1.0])
-    x, y = torch.randn(12, 16, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 3
-    method = get_method(name)
-    head = method.build_head(16, 3, seed=0).eval()
-    assert (head.kind, method.balances, method.corrected) == (kind, True, False)
-    losses = method.criterion(head(x, pre_logits=True), y, head, Context(counts))
-    torch.testing.assert_close(losses, vector_scaling_loss(head(x), y, counts, gamma=0.15, reduction="none"))
-
-
-@pytest.mark.parametrize("method", LDAM, ids=lambda m: m.name)
-@pytest.mark.parametrize("epoch", [0, 9])
-def test_ldam_learns(check_learns, method, epoch):
-    assert method.head == "cosine"
-    check_learns(method, epoch=epoch, learning_rate=0.02)
-
-
-def per_sample(toy, task, scale=30):
-    """The losses from the head's own logits, with the margin taken off by hand."""
-    logits = task(toy.inputs)["logits"]
-    margins = 0.5 * (3 / toy.counts) ** 0.25
-    off = scale * F.one_hot(toy.labels, 4) * margins[toy.labels, None]
-    return F.cross_entropy(logits - off, toy.labels, reduction="none")
-
-
-def test_ldam_takes_the_margin_off_the_scaled_cosines(toy):
-    for method in LDAM:
-        assert method.head_options["scale"] == 30
-        for scale in (30.0, 10.0):
-            task = toy.task(replace(method, head_options={**method.head_options, "scale": scale})).eval()
-            loss = toy.loss(task, toy.inputs, toy.labels, Context(toy.counts, 0, 10))
-            torch.testing.assert_close(loss, per_sample(toy, task, scale).mean())
-
-
-def test_weights_before_and_after_the_switch_to_reweighting(toy):
-    plain, deferred = (toy.task(m).eval() for m in LDAM)
-    weight = class_balanced_weights(toy.counts, average="samples").float()[toy.labels]
-    assert float(weight.mean()) == pytest.approx(1)
-    for epoch in range(10):
-        context = Context(toy.counts, epoch, 10)
-        losses = per_sample(toy, deferred)
-        expected = losses.mean() if epoch < 8 else (weight * losses).mean()
-        torch.testing.assert_close(toy.loss(deferred, toy.inputs, toy.labels, context), expected)
-        torch.testing.assert_close(toy.loss(plain, toy.inputs, toy.labels, context), losses.mean())
-    assert abs(float(((weight - 1) * losses).mean().detach())) > 0.1

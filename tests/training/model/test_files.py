@@ -48,7 +48,7 @@ def test_every_method_comes_back(tmp_path: Path, method: str) -> None:
     x = torch.randn(5, 6, generator=torch.Generator().manual_seed(0))
     assert torch.equal(after(x)["logits"], before(x)["logits"])
     kind = get_method(method).head
-    assert description.head["kind"] == ("etf" if kind == "best" else kind)  # what is stored says all of it
+    assert description.head["kind"] == ("etf" if kind == "recommended" else kind)  # what is stored says all of it
     assert after.method.name == method
     assert {n: p.requires_grad for n, p in after.named_parameters()} == {
         n: p.requires_grad for n, p in before.named_parameters()

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from equiangular import best_head, class_mean_frame
+from equiangular import class_mean_frame, recommended_head
 from equiangular.data import load_dataset
 from equiangular.data.split import make_split
 from equiangular.training import TrainConfig, get_method, load_model, train
-from equiangular.training.run.class_means import class_means, means_for
+from equiangular.training.run.trial import class_means, means_for
 
 
 def test_means_are_those_of_numpy_over_any_batches() -> None:
@@ -27,7 +27,7 @@ def test_means_are_those_of_numpy_over_any_batches() -> None:
 KINDS = ("image", "table", "text")
 
 
-@pytest.mark.parametrize(("name", "kinds"), [("means-la", KINDS), ("best", ("text",)), ("etf-la", ())])
+@pytest.mark.parametrize(("name", "kinds"), [("means-la", KINDS), ("recommended", ("text",)), ("etf-la", ())])
 def test_which_methods_follow_the_means_of_which_data(name: str, kinds: tuple[str, ...]) -> None:
     split = make_split(load_dataset("wine"), holdout=0.0)
     for kind in KINDS:
@@ -44,14 +44,14 @@ def test_fixed_heads_have_the_vectors_and_learned_ones_start_there() -> None:
     fixed = get_method("means-la").build_head(12, 4, seed=3, class_means=means)
     assert torch.equal(fixed.weight, expected)
     assert not fixed.weight.requires_grad
-    best = get_method("best").build_head(12, 4, seed=3, class_means=means)
-    assert torch.equal(best.weight, expected)
-    assert (best.normalize, float(best.scale)) == (True, 4.0)
-    assert torch.equal(best_head(12, 4, class_means=means, seed=3).weight, expected)
+    recommended = get_method("recommended").build_head(12, 4, seed=3, class_means=means)
+    assert torch.equal(recommended.weight, expected)
+    assert (recommended.normalize, float(recommended.scale)) == (True, 4.0)
+    assert torch.equal(recommended_head(12, 4, class_means=means, seed=3).weight, expected)
     learned = replace(get_method("linear-la"), similarity=1.0).build_head(12, 4, seed=3, class_means=means)
     torch.testing.assert_close(torch.nn.functional.normalize(learned.weight, dim=1), expected)
     assert learned.weight.requires_grad
-    plain = get_method("best").build_head(12, 4, seed=3)
+    plain = get_method("recommended").build_head(12, 4, seed=3)
     assert plain.projection_kind == "linear"  # 12 < 4 x 4, and nothing is known of the data
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tests.training.partners  # noqa: F401 - adds the mixing 'from-all'
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -61,7 +62,7 @@ BUDGETS = [
     {"optimizer": "adamw", "learning_rate": 1e-3},
     {"ema": 0.9, "clip_norm": 0.5, "momentum": 0.0},
     {"sampler": "class-balanced", "mix": "none", "schedule": "step"},
-    {"mix": "unimix:0.5,balanced-mixup:0.2"},
+    {"mix": "from-all,mixup:1.0"},
 ]
 
 
@@ -172,11 +173,11 @@ def test_another_configuration_is_refused_and_what_does_not_matter_is_not(stoppe
 
 
 def test_other_data_are_refused(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from equiangular.training import runner
+    from equiangular.training.run import train
 
-    load = runner.load_dataset
-    monkeypatch.setattr(runner, "load_dataset", lambda *a, **k: load(*a, **{**k, "split_seed": 1}))
-    with pytest.raises(ValueError, match=r"manifest: '[0-9a-f]+' then"):
+    load = train.load_data
+    monkeypatch.setattr(train, "load_data", lambda options: load(replace(options, split_seed=1)))
+    with pytest.raises(ValueError, match="the data have changed since the run .* the training inputs, training labels"):
         resume(stopped)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tests.training.partners  # noqa: F401 - adds the mixing 'from-all'
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -33,7 +34,7 @@ def test_streaming_changes_nothing(tmp_path, monkeypatch):
             batch_size=16,
             sampler="class-balanced",
             augment="crop:1,flip,randaugment,cutout:2",
-            mix="mixup:0.2,cutmix,unimix:0.5",
+            mix="mixup:0.2,cutmix,from-all",
         )
         run = tmp_path / f"{memory}{workers}"
         results = train(config, run)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from equiangular.frames.tiles import TILE_ENTRIES
+from equiangular.frames.checks import TILE_ENTRIES
 from equiangular.measures.collapse.pairs import squared_distances
 
 

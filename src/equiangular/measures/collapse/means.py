@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor
 
 from equiangular._validate import check_choice
 from equiangular.measures.collapse.moments import ClassMoments
 
-GLOBAL_MEANS = ("class", "sample")
+GlobalMean = Literal["class", "sample"]
+GLOBAL_MEANS: tuple[GlobalMean, ...] = get_args(GlobalMean)
 
 
-def global_mean(moments: ClassMoments, kind: str = "class") -> Tensor:
+def global_mean(moments: ClassMoments, kind: GlobalMean = "class") -> Tensor:
     """The point from which class means are seen.
 
     ``"class"``: mu_G = (1/K) sum_c mu_c over the classes seen: every class counts the same. ``"sample"``: mu_G =
@@ -29,7 +32,7 @@ def global_mean(moments: ClassMoments, kind: str = "class") -> Tensor:
     return (weight / weight.sum().clamp(min=1)) @ moments.mean
 
 
-def centred_means(moments: ClassMoments, kind: str = "class", classes: Tensor | None = None) -> Tensor:
+def centred_means(moments: ClassMoments, kind: GlobalMean = "class", classes: Tensor | None = None) -> Tensor:
     """Class means less the global mean, of the classes seen.
 
     Args:

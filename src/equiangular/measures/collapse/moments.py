@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,7 +66,7 @@ class ClassMoments:
             torch.Size([3, 2])
         """
         k, d = check_int(num_classes, "num_classes", minimum=1), check_int(dim, "dim", minimum=1)
-        zeros = {"device": device, "dtype": dtype or accumulation_dtype(device)}
+        zeros: dict[str, Any] = {"device": device, "dtype": dtype or accumulation_dtype(device)}
         slot = torch.zeros(k, dtype=torch.long) if slot is None else slot
         return cls(
             torch.zeros(k, **zeros),
@@ -116,7 +117,7 @@ class ClassMoments:
         torch.sub(h, left, out=left)
         torch.sub(left, right, out=right)
         if self.scatter is not None:
-            self._add_product(self.slot[labels], left, right)
+            self._add_product(self.scatter, self.slot[labels], left, right)
         self.squares.index_add_(0, labels, left.mul_(right).sum(1))
         self.mean[present] = new
         self.count[present] += count
@@ -133,24 +134,24 @@ class ClassMoments:
                 f"cannot merge moments of shape {tuple(other.mean.shape)} (covariance: {other.scatter is not None}) "
                 f"into {tuple(self.mean.shape)} (covariance: {self.scatter is not None}); they must agree."
             )
-        theirs = (other.count, other.mean, other.squares, other.scatter)
-        count, mean, squares, scatter = (None if t is None else t.to(self.mean) for t in theirs)
+        count, mean, squares = (t.to(self.mean) for t in (other.count, other.mean, other.squares))
         share = count / (self.count + count).clamp(min=1)
         weight = self.count * share
         shift = mean - self.mean
         self.squares += squares + weight * shift.square().sum(1)
-        if self.scatter is not None:
-            self.scatter += scatter
-            self._add_product(self.slot, shift, shift * weight[:, None])
+        if self.scatter is not None and other.scatter is not None:
+            self.scatter += other.scatter.to(self.mean)
+            self._add_product(self.scatter, self.slot, shift, shift * weight[:, None])
         self.mean += share[:, None] * shift
         self.count += count
         return self
 
-    def _add_product(self, slots: Tensor, left: Tensor, right: Tensor) -> None:
+    @staticmethod
+    def _add_product(scatter: Tensor, slots: Tensor, left: Tensor, right: Tensor) -> None:
         """Add left^T right to the scatters, row by row to the slot of the row."""
-        if len(self.scatter) == 1:
-            self.scatter[0].addmm_(left.T, right)
+        if len(scatter) == 1:
+            scatter[0].addmm_(left.T, right)
             return
         for slot in slots.unique().tolist():
             rows = slots == slot
-            self.scatter[slot].addmm_(left[rows].T, right[rows])
+            scatter[slot].addmm_(left[rows].T, right[rows])

@@ -66,7 +66,8 @@ def between_basis(means: Tensor, *, rank: int | None = None) -> Tensor:
     values, vectors = values[-keep:], vectors[:, -keep:]
     kept = values > values[-1].clamp(min=0) * max(max(k, d) * torch.finfo(values.dtype).eps, NOISE)
     values, vectors = values[kept], vectors[:, kept]
-    return vectors.T @ means if gram_side else (vectors * values.sqrt()).T
+    root: Tensor = vectors.T @ means if gram_side else (vectors * values.sqrt()).T
+    return root
 
 
 def nc1_quotient(within_trace: Tensor, means: Tensor) -> Tensor:

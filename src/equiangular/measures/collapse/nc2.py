@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from equiangular.frames.tiles import TILE_ENTRIES, gram_tiles
+from equiangular.frames.checks import TILE_ENTRIES, gram_tiles
 from equiangular.measures.collapse.means import directions
 from equiangular.measures.collapse.minority import mean_cosine
 from equiangular.measures.collapse.pairs import squared_distances
@@ -22,7 +22,7 @@ def equinorm(means: Tensor) -> Tensor:
 
     Source: Papyan et al. 2020.
     """
-    norms = torch.linalg.vector_norm(means, dim=1)
+    norms: Tensor = torch.linalg.vector_norm(means, dim=1)
     return norms.std(correction=0) / norms.mean()
 
 

@@ -26,7 +26,8 @@ def self_duality(means: Tensor, weight: Tensor) -> Tensor:
 
     Source: Papyan et al. 2020.
     """
-    return (weight / torch.linalg.matrix_norm(weight) - means / torch.linalg.matrix_norm(means)).square().sum()
+    distance: Tensor = weight / torch.linalg.matrix_norm(weight) - means / torch.linalg.matrix_norm(means)
+    return distance.square().sum()
 
 
 def alignment(means: Tensor, weight: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_features
-from equiangular.frames.tiles import TILE_ENTRIES
+from equiangular.frames.checks import TILE_ENTRIES
 
 
 def nearest_mean(

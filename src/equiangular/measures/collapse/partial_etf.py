@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from equiangular.frames.checks import TILE_ENTRIES
 from equiangular.frames.nearest import etf_distance
-from equiangular.frames.tiles import TILE_ENTRIES
 from equiangular.measures.collapse.means import directions
 
 
@@ -70,4 +70,5 @@ def partial_etf_distance(vectors: Tensor, *, num_classes: int | None = None) -> 
     root = torch.eye(k, dtype=unit.dtype, device=unit.device) - (1 - math.sqrt(1 - k / classes)) / k
     root *= math.sqrt(classes / (classes - 1))
     left, _, right = torch.linalg.svd(root @ unit, full_matrices=False)
-    return torch.linalg.vector_norm(unit - root @ (left @ right)) / math.sqrt(k)
+    distance: Tensor = torch.linalg.vector_norm(unit - root @ (left @ right))
+    return distance / math.sqrt(k)

@@ -57,7 +57,8 @@ def variability_collapse_index(within: Tensor, means: Tensor, *, rank: int | Non
     solved = torch.linalg.solve_triangular(factor, rows.T, upper=False)
     identity = torch.eye(len(rows)).to(within)
     inner = torch.linalg.cholesky(identity + solved.T @ solved)
-    return torch.linalg.solve_triangular(inner, identity, upper=False).square().sum() / len(rows)
+    root: Tensor = torch.linalg.solve_triangular(inner, identity, upper=False)
+    return root.square().sum() / len(rows)
 
 
 def effective_rank(vectors: Tensor) -> Tensor:
@@ -78,5 +79,5 @@ def effective_rank(vectors: Tensor) -> Tensor:
     if not bool(torch.isfinite(vectors).all()):
         return vectors.new_tensor(math.nan)
     values = torch.linalg.svdvals(vectors)
-    share = values / values.sum()
-    return torch.special.entr(share).sum().exp()
+    entropy: Tensor = torch.special.entr(values / values.sum()).sum()
+    return entropy.exp()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from equiangular.measures.collapse.cdnv import cdnv
-from equiangular.measures.collapse.means import centred_means, directions, seen_classes
+from equiangular.measures.collapse.means import GlobalMean, centred_means, directions, seen_classes
 from equiangular.measures.collapse.minority import mean_cosine
 from equiangular.measures.collapse.moments import ClassMoments
 from equiangular.measures.collapse.nc1 import nc1_pinv, nc1_quotient
@@ -24,7 +24,7 @@ def collapse_measures(
     moments: ClassMoments,
     *,
     weight: Tensor | None = None,
-    global_mean: str = "class",
+    global_mean: GlobalMean = "class",
     groups: Mapping[str, Any] | None = None,
 ) -> dict[str, Tensor]:
     """Neural-collapse measures of the features that ``moments`` has seen.
@@ -105,7 +105,7 @@ def _has_own_slot(moments: ClassMoments, classes: Tensor) -> bool:
 
 
 def _of_classes(
-    moments: ClassMoments, weight: Tensor | None, global_mean: str, classes: Tensor | None
+    moments: ClassMoments, weight: Tensor | None, global_mean: GlobalMean, classes: Tensor | None
 ) -> dict[str, Tensor]:
     """Everything that needs no covariance matrix, for some classes seen from the global mean of all."""
     index = seen_classes(moments, classes)
@@ -142,17 +142,15 @@ def _of_classes(
     return results
 
 
-def _with_covariance(moments: ClassMoments, global_mean: str, classes: Tensor | None) -> dict[str, Tensor]:
+def _with_covariance(moments: ClassMoments, global_mean: GlobalMean, classes: Tensor | None) -> dict[str, Tensor]:
     """NC1 and VCI, of all classes or of a group that has a scatter matrix of its own."""
     means = centred_means(moments, global_mean, classes)
     if len(means) < 2:
         return dict.fromkeys(("nc1", "vci"), means.new_tensor(math.nan))
+    scatter = cast("Tensor", moments.scatter)
     if classes is None:
-        within, rank = moments.scatter.sum(0) / moments.count.sum(), None
+        within, rank = scatter.sum(0) / moments.count.sum(), None
     else:
-        within = moments.scatter[moments.slot[classes[0]]] / moments.count[classes].sum()
+        within = scatter[moments.slot[classes[0]]] / moments.count[classes].sum()
         rank = min(len(means), int(moments.seen.sum()) - 1)
-    return {
-        "nc1": nc1_pinv(within, means, rank=rank),
-        "vci": variability_collapse_index(within, means, rank=rank),
-    }
+    return {"nc1": nc1_pinv(within, means, rank=rank), "vci": variability_collapse_index(within, means, rank=rank)}

@@ -5,8 +5,7 @@ generator, ``apply`` is a pure function of images and draws. A process applies i
 not depend on the number of processes, and a run resumes from (epoch, step) alone. Imports torch and NumPy only.
 """
 
-from equiangular.training.augment.draws import MixDraws
-from equiangular.training.augment.mixing import Mixing
-from equiangular.training.augment.pipeline import Augmentation, slice_draws, take_draws
+from equiangular.training.augment.mixing import MixDraws, Mixing
+from equiangular.training.augment.pipeline import Augmentation, take_draws
 
-__all__ = ["Augmentation", "MixDraws", "Mixing", "slice_draws", "take_draws"]
+__all__ = ["Augmentation", "MixDraws", "Mixing", "take_draws"]

@@ -1,8 +1,4 @@
-"""The operations that the policies choose from, by name, each with a strength of its own for every image.
-
-A strength of 1 is the end of the range in Table 6 of Cubuk et al. 2019 (AutoAugment), 0 changes nothing, and a sign
-gives the direction where there are two. Larger strengths go further; what would leave its meaning is clipped.
-"""
+"""Operations that the policies choose from, by name, each image with a strength of its own; moving pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +8,48 @@ import torch
 from torch import Tensor
 
 from equiangular.training.augment import tone
-from equiangular.training.augment.pixels import affine
+
+_ONE = 1 << 16  # affine maps are computed in 1/65536 of a pixel, in integers: the same on every device
+
+
+def gather_pixels(images: Tensor, rows: Tensor, columns: Tensor, *, outside: str = "zero") -> Tensor:
+    """Take every pixel of the result from a place of its own.
+
+    out[b, :, i, j] = images[b, :, rows[b, i, j], columns[b, i, j]]
+
+    Images (B, C, H, W) of any dtype give (B, C, H', W'); rows and columns are int64 of shapes that broadcast to
+    (B, H', W'). Outside the image lies ``"zero"``, or ``"edge"``, the closest pixel.
+
+    Example:
+        >>> image = torch.tensor([[[[1, 2], [3, 4]]]])
+        >>> gather_pixels(image, torch.tensor([[[0], [1]]]), torch.tensor([[[1, 2]]])).tolist()
+        [[[[2, 0], [4, 0]]]]
+    """
+    height, width = images.shape[2:]
+    index = rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
+    flat = index.flatten(1)[:, None].expand(-1, images.shape[1], -1)
+    taken = images.flatten(2).gather(2, flat).view(*images.shape[:2], *index.shape[1:])
+    if outside == "edge":
+        return taken
+    inside = ((rows >= 0) & (rows < height)) & ((columns >= 0) & (columns < width))
+    return taken * inside[:, None]
+
+
+def affine(images: Tensor, matrix: Tensor) -> Tensor:
+    """Affine map with the nearest pixel; what comes from outside is 0.
+
+    The pixel at column x and row y comes from column floor(a (x + 1/2) + b (y + 1/2) + c) and row
+    floor(d (x + 1/2) + e (y + 1/2) + f), Pillow's convention.
+
+    ``matrix`` (B, 6) float64 has a, b, c, d, e, f for each image of (B, C, H, W) uint8.
+    """
+    a, b, c, d, e, f = matrix.T
+    centred = torch.stack([a, b, c + (a + b) / 2, d, e, f + (d + e) / 2])
+    a, b, c, d, e, f = (centred * _ONE + 0.5).floor().long().to(images.device)[:, :, None, None]
+    y = torch.arange(images.shape[2], device=images.device)[:, None]
+    x = torch.arange(images.shape[3], device=images.device)
+    return gather_pixels(images, (d * x + e * y + f) >> 16, (a * x + b * y + c) >> 16)
+
 
 SHEAR = 0.3  # tangent
 TRANSLATE = 150 / 331  # share of the image's side; published as 150 pixels of 331
@@ -72,7 +109,7 @@ OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "translate_y": translate_y,
     "rotate": rotate,
     "autocontrast": lambda images, strength: tone.autocontrast(images),
-    "invert": lambda images, strength: tone.invert(images),
+    "invert": lambda images, strength: 255 - images,
     "equalize": lambda images, strength: tone.equalize(images),
     "solarize": lambda images, strength: tone.solarize(images, (SOLARIZE * (1 - strength)).round().clamp(min=0)),
     "posterize": lambda images, strength: tone.posterize(images, (8 - (POSTERIZE * strength).round()).long().clamp(1)),
@@ -89,13 +126,8 @@ BLENDS = {"contrast", "color", "brightness", "sharpness"}
 def apply_operations(images: Tensor, drawn: Tensor) -> Tensor:
     """Apply to each image its operations, one after the other; images with the same one are treated together.
 
-    Args:
-        images: (B, C, H, W) uint8.
-        drawn: (B, S, 2) float64: position in ``NAMES`` and strength, for S operations in a row. Best on the CPU, where
-            looking at them stalls no device.
-
-    Returns:
-        (B, C, H, W) uint8; the input is not changed.
+    ``drawn`` (B, S, 2) float64 has the position in ``NAMES`` and the strength, for S operations in a row, best on the
+    CPU, where looking at them stalls no device. Images (B, C, H, W) uint8 are not changed.
     """
     images = images.clone()
     for step in drawn.cpu().unbind(1):

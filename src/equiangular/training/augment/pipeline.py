@@ -9,12 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equiangular.training.augment._text import parse_steps, step_text
-from equiangular.training.augment.autoaugment import AutoAugment
-from equiangular.training.augment.crop import Crop, ResizedCrop
-from equiangular.training.augment.cutout import Cutout
-from equiangular.training.augment.flip import Flip
-from equiangular.training.augment.randaugment import RandAugment
+from equiangular.training.augment.policies import AutoAugment, RandAugment
+from equiangular.training.augment.steps import Crop, Cutout, Flip, ResizedCrop, parse_steps, step_text
 
 Draws = dict[str, Tensor]
 
@@ -93,8 +89,8 @@ class Augmentation:
 
         Args:
             images: (B, C, H, W) uint8 on any device.
-            draws: of these B images, from :meth:`draw` and :func:`slice_draws` or :func:`take_draws`. Leave them on the
-                CPU: what a step needs elsewhere it moves.
+            draws: of these B images, from :meth:`draw` and :func:`take_draws`. Leave them on the CPU: what a step needs
+                elsewhere it moves.
 
         Returns:
             (B, C, H, W) uint8; the input is not changed.
@@ -114,11 +110,6 @@ class Augmentation:
         return images
 
 
-def slice_draws(draws: Draws, start: int, stop: int) -> Draws:
-    """The draws of images ``start`` to ``stop`` - 1 of a global batch."""
-    return {name: drawn[start:stop] for name, drawn in draws.items()}
-
-
-def take_draws(draws: Draws, index: Tensor) -> Draws:
-    """The draws of the images at ``index``, such as the partners in mixup."""
+def take_draws(draws: Draws, index: Tensor | slice) -> Draws:
+    """The draws of the images at ``index`` of a global batch: a process's slice, or the partners in mixup."""
     return {name: drawn[index] for name, drawn in draws.items()}

@@ -1,10 +1,14 @@
-"""The sub-policies of AutoAugment as published: operation, probability in tenths, magnitude 0..9 (- for none), twice.
-
-Source: Cubuk et al., AutoAugment: learning augmentation strategies from data, CVPR 2019: Table 7 (CIFAR-10), Table 8
-(SVHN), Table 9 (ImageNet).
-"""
+"""RandAugment and AutoAugment: operations drawn for each image."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from equiangular._validate import check_choice, check_int
+from equiangular.training.augment.operations import BLENDS, NAMES, SIGNED, apply_operations
 
 _CIFAR10 = """
 invert 1 - contrast 2 6          | rotate 7 2 translate_x 3 9       | sharpness 8 1 sharpness 9 3
@@ -53,3 +57,81 @@ def _read(text: str) -> tuple[SubPolicy, ...]:
 
 
 POLICIES = {"cifar10": _read(_CIFAR10), "imagenet": _read(_IMAGENET), "svhn": _read(_SVHN)}
+
+
+@dataclass(frozen=True)
+class AutoAugment:
+    """For each image one of 25 sub-policies: two operations, each done with its probability at its magnitude.
+
+    Magnitude m of 0..9 is strength m / 9; the factors of colour, contrast, brightness and sharpness run from 0.1 (0) to
+    1.9 (9), as in Table 6 of the publication. The sign of a geometric operation is drawn.
+
+    Attributes:
+        policy: ``"cifar10"``, ``"imagenet"`` or ``"svhn"``, by the data it was searched on.
+
+    Source: Cubuk et al., AutoAugment: learning augmentation strategies from data, CVPR 2019, Tables 6 to 9.
+    """
+
+    policy: str = "cifar10"
+
+    def __post_init__(self) -> None:
+        check_choice(self.policy, POLICIES, "the policy of autoaugment")
+
+    def draw(self, num: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        """Operation (the identity where it is not done) and signed strength, (num, 2, 2) float64."""
+        pairs = [[(NAMES.index(n), p, _strength(n, m)) for n, p, m in pair] for pair in POLICIES[self.policy]]
+        table = torch.tensor(pairs, dtype=torch.float64)
+        chosen, probability, strength = table[torch.randint(len(table), (num,), generator=generator)].unbind(-1)
+        done = torch.rand(num, 2, generator=generator, dtype=torch.float64) < probability
+        sign = 1 - 2 * torch.randint(2, (num, 2), generator=generator)
+        signed = torch.tensor([name in SIGNED for name in NAMES])[chosen.long()]
+        chosen = torch.where(done, chosen, NAMES.index("identity"))
+        return torch.stack([chosen, strength * torch.where(signed, sign, 1)], -1)
+
+    def apply(self, images: Tensor, drawn: Tensor) -> Tensor:
+        """Apply the drawn operations to (B, C, H, W) uint8."""
+        return apply_operations(images, drawn)
+
+
+def _strength(name: str, magnitude: int) -> float:
+    return 2 * magnitude / 9 - 1 if name in BLENDS else magnitude / 9
+
+
+# The 14 of the publication: all but the inversion.
+CHOICES = tuple(name for name in NAMES if name != "invert")
+
+
+@dataclass(frozen=True)
+class RandAugment:
+    """``number`` operations in a row for each image, each drawn uniformly from 14, at strength ``magnitude`` / 10.
+
+    Where an operation has two directions (geometry, and the factors of colour, contrast, brightness and sharpness
+    around 1), the sign is drawn as well, so that a larger magnitude always changes more.
+
+    Attributes:
+        number: N of the publication.
+        magnitude: M of the publication, 0 to 30; 10 is the end of AutoAugment's ranges, beyond it they are exceeded.
+
+    Source: Cubuk et al., RandAugment: practical automated data augmentation with a reduced search space, NeurIPS 2020.
+    """
+
+    number: int = 2
+    magnitude: float = 9.0
+
+    def __post_init__(self) -> None:
+        check_int(self.number, "the number of operations of randaugment", minimum=1)
+        if not 0 <= self.magnitude <= 30:
+            raise ValueError(f"the magnitude of randaugment must lie in [0, 30], got {self.magnitude!r}.")
+
+    def draw(self, num: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        """Operation and signed strength, (num, number, 2) float64."""
+        table = torch.tensor([NAMES.index(name) for name in CHOICES])
+        chosen = table[torch.randint(len(CHOICES), (num, self.number), generator=generator)]
+        sign = 1 - 2 * torch.randint(2, (num, self.number), generator=generator)
+        two_sided = torch.tensor([name in SIGNED | BLENDS for name in NAMES])[chosen]
+        strength = self.magnitude / 10 * torch.where(two_sided, sign, 1)
+        return torch.stack([chosen.double(), strength.double()], -1)
+
+    def apply(self, images: Tensor, drawn: Tensor) -> Tensor:
+        """Apply the drawn operations to (B, C, H, W) uint8."""
+        return apply_operations(images, drawn)

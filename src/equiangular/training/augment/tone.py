@@ -11,19 +11,9 @@ from torch import Tensor
 
 
 def apply_table(images: Tensor, table: Tensor) -> Tensor:
-    """Replace value v of channel c by table[b, c, v].
-
-    Args:
-        images: (B, C, H, W) uint8.
-        table: (B, C, 256), or (B, 1, 256) for all channels, of integers or truncated to them, clipped to 0..255.
-    """
+    """Replace value v of channel c by table[b, c, v]; a table (B, C or 1, 256) is truncated and clipped to 0..255."""
     table = table.clamp(0, 255).to(torch.uint8).expand(-1, images.shape[1], -1)
     return table.gather(2, images.flatten(2).long()).view(images.shape)
-
-
-def invert(images: Tensor) -> Tensor:
-    """255 - v."""
-    return 255 - images
 
 
 def solarize(images: Tensor, threshold: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The optimisation budget: what every method of a comparison gets alike."""
+"""The optimisation budget, what every method of a comparison gets alike, and its learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from equiangular._checks import check_choice, check_int, check_positive, did_you_mean
+from equiangular._checks import check_choice, check_int, check_non_negative, check_positive, did_you_mean
 
-OPTIMIZERS = ("sgd", "adamw")
-SCHEDULES = ("cosine", "constant", "step")
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Optimizer = Literal["sgd", "adamw"]
+OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
+Schedule = Literal["cosine", "constant", "step"]
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,12 @@ class Budget:
 
     epochs: int = 40
     batch_size: int = 64
-    optimizer: str = "sgd"
+    optimizer: Optimizer = "sgd"
     learning_rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
     warmup_epochs: int = 2
-    schedule: str = "cosine"
+    schedule: Schedule = "cosine"
     clip_norm: float = 0.0
     ema: float = 0.0
     sampler: str = "uniform"
@@ -65,10 +70,10 @@ class Budget:
         check_choice(self.optimizer, OPTIMIZERS, "optimizer")
         check_positive(self.learning_rate, "learning_rate", hint="Typical values: 0.01 to 0.2.")
         check_share(self.momentum, "momentum")
-        check_not_negative(self.weight_decay, "weight_decay")
+        check_non_negative(self.weight_decay, "weight_decay")
         check_int(self.warmup_epochs, "warmup_epochs", minimum=0)
         check_choice(self.schedule, SCHEDULES, "schedule")
-        check_not_negative(self.clip_norm, "clip_norm", hint="0 does not clip.")
+        check_non_negative(self.clip_norm, "clip_norm", hint="0 does not clip.")
         check_share(self.ema, "ema", hint="Typical: 0.999; 0 keeps no average.")
         sampler_alpha(self.sampler)
 
@@ -81,9 +86,30 @@ class Budget:
                 raise ValueError(f"unknown budget field {key!r}{did_you_mean(key, known)}")
         return cls(**values)
 
-    def with_changes(self, **changes: Any) -> Budget:
+    def with_changes(self, **changes: Any) -> Self:
         """A copy with the given fields changed; ``None`` leaves a field as it is."""
         return replace(self, **{k: v for k, v in changes.items() if v is not None})
+
+
+def learning_rate_factor(step: int, steps_per_epoch: int, budget: Budget) -> float:
+    """Factor of the peak learning rate at optimiser step ``step`` (from 0).
+
+    Linear warm-up over ``warmup_epochs``; then cosine to 0 over the rest, constant, or x0.1 at 80 % and 90 % of all
+    epochs (Yang et al. 2022: epochs 160 and 180 of 200).
+
+    Example:
+        >>> budget = Budget(epochs=10, warmup_epochs=0, schedule="step")
+        >>> [round(learning_rate_factor(epoch, 1, budget), 3) for epoch in (0, 7, 8, 9)]
+        [1.0, 1.0, 0.1, 0.01]
+    """
+    total, warmup = budget.epochs * steps_per_epoch, min(budget.warmup_epochs, budget.epochs - 1) * steps_per_epoch
+    if step < warmup:
+        return (step + 1) / warmup
+    if budget.schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+    if budget.schedule == "step":
+        return 0.1 ** ((step >= 0.8 * total) + (step >= 0.9 * total))
+    return 1.0
 
 
 def sampler_alpha(sampler: str) -> float:
@@ -113,12 +139,6 @@ def check_share(value: Any, name: str, *, hint: str = "") -> None:
     """Raise unless ``value`` is a number in [0, 1)."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
         raise ValueError(f"{name} must lie in [0, 1), got {value!r}.{' ' + hint if hint else ''}")
-
-
-def check_not_negative(value: Any, name: str, *, hint: str = "") -> None:
-    """Raise unless ``value`` is a finite number of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-        raise ValueError(f"{name} must be at least 0, got {value!r}.{' ' + hint if hint else ''}")
 
 
 def fingerprint(values: dict[str, Any]) -> str:

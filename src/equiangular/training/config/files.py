@@ -1,16 +1,54 @@
-"""From YAML files and single settings to a checked configuration."""
+"""From recipes, YAML files and single settings to a checked configuration."""
 
 from __future__ import annotations
 
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from equiangular._checks import did_you_mean
+from equiangular._checks import check_choice, did_you_mean
 from equiangular._extras import require
+from equiangular._renamed import warn_renamed
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A starting point."""
+
+    what: str  # it is, for a list
+    values: Mapping[str, Any]  # fields of equiangular.training.TrainConfig
+
+
+RECIPES: dict[str, Recipe] = {
+    "recommended": Recipe(
+        "the fixed head that does as well as learned ones, logit adjustment (docs/answer.md)", {"method": "recommended"}
+    ),
+    "rival": Recipe(
+        "the learned classifier to compare with: linear, logit adjustment, the same budget", {"method": "linear-la"}
+    ),
+    "paper": Recipe(
+        "Yang et al. 2022: ETF + dot-regression as released, mixup, 200 epochs with steps",
+        {"method": "etf-dr-batch", "epochs": 200, "batch_size": 128, "learning_rate": 0.1, "momentum": 0.9}
+        | {"weight_decay": 2e-4, "warmup_epochs": 5, "schedule": "step", "mix": "mixup:1.0"},
+    ),
+}
+
+
+def recipe_values(name: str) -> dict[str, Any]:
+    """The settings of the recipe called ``name``; for another one the closest is suggested.
+
+    Example:
+        >>> recipe_values("recommended")
+        {'method': 'recommended'}
+    """
+    if name == "best":
+        warn_renamed("the recipe 'best'", "'recommended'")
+        name = "recommended"
+    return dict(RECIPES[check_choice(name, RECIPES, "recipe")].values)
+
 
 Config = TypeVar("Config")
 
@@ -74,6 +112,7 @@ def _of_type(value: Any, hint: Any, name: str) -> Any:
     if typing.get_origin(hint) in (types.UnionType, typing.Union):  # X | None
         hint = next(option for option in typing.get_args(hint) if option is not type(None))
     origin = typing.get_origin(hint) or hint
+    origin = str if origin is typing.Literal else origin  # which of them, the configuration checks
     if origin is float and isinstance(value, str):  # YAML reads 1e-3 as a text
         try:
             return float(value)

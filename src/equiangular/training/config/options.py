@@ -1,14 +1,82 @@
-"""What a trial is told, and a training run: flat, JSON-plain dataclasses in which every field is documented."""
+"""What a trial and a training run are told: flat, JSON-plain dataclasses in which every field is documented."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
 from equiangular._checks import check_choice, check_imbalance_factor, check_int, check_positive
-from equiangular.training.config.budget import Budget, fingerprint
-from equiangular.training.config.hardware import Hardware, Numerics
+from equiangular._choices import MEMORIES, PROFILES, PROTOCOLS, Memory, Profile, Protocol
+from equiangular.training.config.budget import Budget, check_share, fingerprint
+
+Accelerator = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
+Strategy = Literal["auto", "ddp", "fsdp"]
+ACCELERATORS: tuple[Accelerator, ...] = get_args(Accelerator)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """What of the computation changes a result by more than rounding.
+
+    Attributes:
+        precision: ``"32-true"``, ``"bf16-mixed"``, ``"16-mixed"`` or ``"64-true"``.
+        accumulate: parts that a batch is computed in, one after the other, to save memory. BatchNorm sees the parts.
+    """
+
+    precision: Precision = "32-true"
+    accumulate: int = 1
+
+    def __post_init__(self) -> None:
+        check_choice(self.precision, PRECISIONS, "precision")
+        check_int(self.accumulate, "accumulate", minimum=1)
+
+
+@dataclass(frozen=True)
+class Hardware(Numerics):
+    """Devices and processes; the fields of :class:`Numerics` are its own too.
+
+    Attributes:
+        accelerator: ``"auto"`` takes a GPU if there is one; else ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        devices: processes on this machine, one device each. Under ``torchrun`` and SLURM their numbers are taken.
+        num_nodes: machines.
+        strategy: ``"auto"`` is DDP for several processes; ``"fsdp"`` spreads the weights over them as well.
+        compile: torch.compile for the backbone.
+        channels_last: images and convolutions with the channels last in memory.
+        workers: processes that decode images of data sets too large for memory.
+        threads: CPU threads of each process; 0 leaves it to PyTorch (one for each of several processes).
+
+    Raises:
+        ValueError: a field is out of range; the message names it.
+
+    Example:
+        >>> Hardware(devices=2).strategy
+        'auto'
+    """
+
+    accelerator: Accelerator = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: Strategy = "auto"
+    compile: bool = False
+    channels_last: bool = False
+    workers: int = 0
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice(self.accelerator, ACCELERATORS, "accelerator")
+        check_choice(self.strategy, STRATEGIES, "strategy")
+        super().__post_init__()
+        if self.strategy == "fsdp" and self.precision not in ("32-true", "bf16-mixed"):
+            raise ValueError(f"strategy='fsdp' works in 32-true and bf16-mixed, got precision={self.precision!r}.")
+        for name in ("devices", "num_nodes"):
+            check_int(getattr(self, name), name, minimum=1)
+        for name in ("workers", "threads"):
+            check_int(getattr(self, name), name, minimum=0)
+
 
 _FORMAT = 1  # of what a trial comes to: a new number makes every stored trial run again
 
@@ -34,26 +102,25 @@ class DataOptions:
     data: str = "digits"
     root: str | None = None
     size: int | None = None
-    memory: str = "auto"
+    memory: Memory = "auto"
     split_seed: int = 0
     imbalance: float = 1.0
-    profile: str = "exp"
-    protocol: str = "local"
+    profile: Profile = "exp"
+    protocol: Protocol = "local"
     subset_seed: int = 0
     validation: float = 0.2
     thresholds: tuple[int, int] = (20, 100)
 
     def __post_init__(self) -> None:
         check_imbalance_factor(self.imbalance)
-        check_choice(self.profile, ("exp", "step"), "profile")
-        check_choice(self.protocol, ("local", "cao2019"), "protocol")
-        check_choice(self.memory, ("auto", "memory", "stream"), "memory")
+        check_choice(self.profile, PROFILES, "profile")
+        check_choice(self.protocol, PROTOCOLS, "protocol")
+        check_choice(self.memory, MEMORIES, "memory")
         if self.size is not None:
             check_int(self.size, "size", minimum=1)
         for name in ("split_seed", "subset_seed"):
             check_int(getattr(self, name), name, minimum=0)
-        if isinstance(self.validation, bool) or not 0 <= self.validation < 1:
-            raise ValueError(f"validation must lie in [0, 1), got {self.validation!r}. 0.2 holds out a fifth.")
+        check_share(self.validation, "validation", hint="0.2 holds out a fifth.")
 
 
 @dataclass(frozen=True)

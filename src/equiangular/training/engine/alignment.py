@@ -8,7 +8,7 @@ from torch import Tensor
 
 from equiangular._validate import check_choice, check_int
 from equiangular.heads import Head
-from equiangular.heads.alignment import MOVES, align_head
+from equiangular.heads.alignment import MOVES, Move, align_head
 from equiangular.measures.collapse import ClassMoments
 
 
@@ -48,7 +48,7 @@ class AlignmentSchedule:
     Source: Markou et al., "Guiding Neural Collapse", NeurIPS 2024, which solves for the nearest ETF in every step.
     """
 
-    def __init__(self, head: Head, *, every: int = 1, until: int | None = None, move: str = "turn") -> None:
+    def __init__(self, head: Head, *, every: int = 1, until: int | None = None, move: Move = "turn") -> None:
         self.head = head
         self.every = check_int(every, "every", minimum=1)
         self.until = None if until is None else check_int(until, "until", minimum=1)

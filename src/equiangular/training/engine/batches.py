@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from equiangular.data.stream import stream_batches
-from equiangular.longtail.class_members import ClassMembers
-from equiangular.training.augment import Augmentation, Mixing
+from equiangular.longtail.labels import ClassMembers
+from equiangular.training.augment import Augmentation, Mixing, take_draws
 from equiangular.training.config.budget import Budget, sampler_alpha
 from equiangular.training.config.draws import batch_bounds, derived_seed, even_parts
 from equiangular.training.engine.sampling import class_balanced_order, uniform_order
@@ -24,19 +24,12 @@ from equiangular.training.engine.sampling import class_balanced_order, uniform_o
 
 @dataclass
 class Batch:
-    """What one process computes of one optimiser step.
+    """What one process computes of one optimiser step."""
 
-    Attributes:
-        step: number of the step within the epoch.
-        size: samples of the whole batch, over all processes and parts.
-        target: the target of the whole batch, on the device.
-        parts: inputs and target of this process, one pair for each part of gradient accumulation.
-    """
-
-    step: int
-    size: int
-    target: Any
-    parts: list[tuple[Tensor, Any]]
+    step: int  # within the epoch
+    size: int  # samples of the whole batch, over all processes and parts
+    target: Any  # of the whole batch, on the device
+    parts: list[tuple[Tensor, Any]]  # inputs and target of this process, for each part of gradient accumulation
 
 
 @dataclass
@@ -57,22 +50,10 @@ class _Plan:
 
 
 class Batches:
-    """All batches of a run.
+    """All batches of a run, for process ``rank`` of ``world_size``; arguments as for :class:`Training`.
 
-    Args:
-        inputs: (N, ...) images of bytes or rows of floats: a tensor, or what is indexed like one and decodes on demand.
-        labels: (N,) int64 tensor.
-        budget: batch size, sampler, augmentation and mixing.
-        seed: training seed.
-        prepare: turns a batch of inputs, augmented and on the device, into what the network takes.
-        device: where the batches go.
-        rank: number of this process.
-        world_size: number of processes.
-        accumulate: parts of gradient accumulation.
-        workers: processes that decode.
-
-    Raises:
-        ValueError: augmentation of what is no image, or a text that describes none.
+    ``prepare`` is given a batch of inputs augmented and on the device; ``accumulate`` is the number of parts of
+    gradient accumulation, ``workers`` that of processes that decode.
     """
 
     def __init__(
@@ -107,17 +88,14 @@ class Batches:
 
         def wanted() -> Iterator[Tensor]:
             for step in range(start, len(self.bounds)):
-                index = order[slice(*self.bounds[step])]
-                plan = self._plan(epoch, step, index)
+                plan = self._plan(epoch, step, order[slice(*self.bounds[step])])
                 plans.append(plan)
                 yield from (plan.index[needed] for needed in plan.needed)
 
         loaded = stream_batches(self.inputs, wanted(), self.workers)
-        for _ in range(start, len(self.bounds)):
-            first = next(loaded)
+        for first in loaded:
             plan = plans.popleft()
-            inputs = [first, *(next(loaded) for _ in plan.needed[1:])]
-            yield self._batch(plan, inputs)
+            yield self._batch(plan, [first, *(next(loaded) for _ in plan.needed[1:])])
 
     def _order(self, epoch: int) -> Tensor:
         alpha = sampler_alpha(self.budget.sampler)
@@ -151,8 +129,7 @@ class Batches:
         for x, own, needed in zip(inputs, plan.own, plan.needed, strict=True):
             x = x.to(self.device, non_blocking=True)
             if plan.augmentation is not None:
-                draws = {name: values[needed] for name, values in plan.augmentation.items()}  # moved where used
-                x = self.augmentation.apply(x, draws)
+                x = self.augmentation.apply(x, take_draws(plan.augmentation, needed))  # moved where used
             x = self.prepare(x)
             if plan.mixing is not None:
                 both = torch.arange(own.start, own.stop), plan.mixing.partner[own]

@@ -9,24 +9,34 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from equiangular._random import isolated_rng, seed_everything
+from equiangular._validate import NonFiniteError
 from equiangular.data.split import as_float
-from equiangular.training.config.budget import Budget
+from equiangular.training.config.budget import Budget, learning_rate_factor
 from equiangular.training.config.draws import derived_seed
-from equiangular.training.config.hardware import Hardware
-from equiangular.training.config.schedule import learning_rate_factor
+from equiangular.training.config.options import Hardware
 from equiangular.training.engine.batches import Batch, Batches
 from equiangular.training.engine.fabric import make_fabric
-from equiangular.training.engine.optimizers import make_average, make_optimizer
 from equiangular.training.engine.sync_batch_norm import synchronise_batch_norm
-from equiangular.training.methods import Context
+from equiangular.training.methods import Context, TrainingDivergedError
 from equiangular.training.model.task import Task
 
 
-class TrainingDivergedError(ValueError):
-    """The loss became NaN or infinite: this training has no result."""
+def make_optimizer(module: nn.Module, budget: Budget) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, or AdamW, over the parameters that learn.
+
+    Example:
+        >>> type(make_optimizer(nn.Linear(2, 2), Budget(optimizer="adamw", learning_rate=1e-3))).__name__
+        'AdamW'
+    """
+    learned = [p for p in module.parameters() if p.requires_grad]
+    common: dict[str, Any] = {"lr": budget.learning_rate, "weight_decay": budget.weight_decay}
+    if budget.optimizer == "adamw":
+        return torch.optim.AdamW(learned, betas=(budget.momentum, 0.999), **common)
+    return torch.optim.SGD(learned, momentum=budget.momentum, nesterov=budget.momentum > 0, **common)
 
 
 @dataclass(frozen=True)
@@ -83,21 +93,24 @@ class Training:
         self.task, self.budget, self.seed = task, budget, seed
         if self.fabric.world_size > 1:
             synchronise_batch_norm(task)
-        images = len(inputs.shape) == 4
-        if hardware.channels_last and images:
+        prepared = prepare
+        if hardware.channels_last and len(inputs.shape) == 4:
             task.to(memory_format=torch.channels_last)
+            prepared = lambda x: prepare(x).contiguous(memory_format=torch.channels_last)  # noqa: E731
         if hardware.compile:
             task.backbone.compile()
         self.module = self.fabric.setup_module(task)  # before the optimiser: sharding replaces the parameters
         self.optimizer = self.fabric.setup_optimizers(make_optimizer(task, budget))
-        self.average = make_average(task, budget.ema)
+        self.average = None
+        if budget.ema:
+            self.average = AveragedModel(task, multi_avg_fn=get_ema_multi_avg_fn(budget.ema), use_buffers=True)
         device = self.fabric.device
         self.batches = Batches(
             inputs,
             labels,
             budget,
             seed=seed,
-            prepare=_channels_last(prepare) if hardware.channels_last and images else prepare,
+            prepare=prepared,
             device=device,
             rank=self.fabric.global_rank,
             world_size=self.fabric.world_size,
@@ -120,10 +133,7 @@ class Training:
         return self.task if self.average is None else self.average.module
 
     def run(
-        self,
-        *,
-        on_step: Callable[[Training], None] | None = None,
-        on_epoch: Callable[[Training], None] | None = None,
+        self, *, on_step: Callable[[Training], None] | None = None, on_epoch: Callable[[Training], None] | None = None
     ) -> None:
         """Train from the present position to the end.
 
@@ -178,8 +188,8 @@ class Training:
         """The losses of the samples; where the CPU's checks find NaN features in them, training has diverged."""
         try:
             return self.module(x, target)["losses"]
-        except ValueError as error:
-            if "NaN or infinite" in str(error) and torch.isfinite(x).all():
+        except NonFiniteError as error:
+            if torch.isfinite(x).all():
                 raise self._diverged("infinite") from error
             raise
 
@@ -199,32 +209,19 @@ class Training:
         self.epoch, self.step = self.epoch + 1, 0
 
 
-def _channels_last(prepare: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    return lambda x: prepare(x).contiguous(memory_format=torch.channels_last)
-
-
 def fit(
     task: Task,
     inputs: Any,
     labels: Tensor,
     budget: Budget,
     *,
-    seed: int,
-    prepare: Callable[[Tensor], Tensor] = as_float,
-    hardware: Hardware | None = None,
-    fabric: Any = None,
     on_epoch: Callable[[int, float], None] | None = None,
+    **options: Any,
 ) -> Fitted:
-    """Train ``task`` from beginning to end; the arguments are those of :class:`Training`.
+    """Train ``task`` from beginning to end; arguments and errors are those of :class:`Training` and its ``run``.
 
-    Args:
-        on_epoch: called with (epoch, mean loss) after every epoch.
-
-    Raises:
-        TrainingDivergedError: the loss became NaN or infinite, naming the epoch and the likely remedies.
+    After every epoch ``on_epoch`` is called with (epoch, mean loss).
     """
-    training = Training(
-        task, inputs, labels, budget, seed=seed, prepare=prepare, hardware=hardware, fabric=fabric
-    )
+    training = Training(task, inputs, labels, budget, **options)
     training.run(on_epoch=on_epoch and (lambda t: on_epoch(t.epoch - 1, t.losses[-1])))
     return Fitted(training.shown, training.losses, training.seconds)

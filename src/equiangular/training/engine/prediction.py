@@ -8,55 +8,58 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
+from equiangular._validate import check_choice
 from equiangular.data.split import as_float
 from equiangular.data.stream import stream_batches
 from equiangular.training.config.draws import even_parts
 from equiangular.training.model.task import Task
 
+
+def choose_device(accelerator: str) -> torch.device:
+    """``"auto"``: a GPU if there is one, else the CPU.
+
+    Raises:
+        ValueError: an unknown name (the closest one is suggested), or a device that this machine does not have.
+
+    Example:
+        >>> choose_device("cpu")
+        device(type='cpu')
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if check_choice(accelerator, ("auto", *there), "accelerator") == "auto":
+        return torch.device(next(name for name, present in there.items() if present))
+    if not there[accelerator]:
+        raise ValueError(f"this machine has no {accelerator!r} that PyTorch can use; take accelerator 'auto'.")
+    return torch.device(accelerator)
+
+
 Prepare = Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
-def predict(
-    task: Task,
-    inputs: Any,
-    *,
-    prepare: Prepare = as_float,
-    batch_size: int = 1024,
-    workers: int = 0,
-    fabric: Any = None,
-) -> tuple[Tensor, Tensor]:
+def predict(task: Task, inputs: Any, *, fabric: Any = None, **options: Any) -> tuple[Tensor, Tensor]:
     """Features (N, d) and logits (N, K) of a task, on the CPU; arguments as for :func:`backbone_features`."""
-    outputs = [task(x) for x in _chunks(task, inputs, prepare, batch_size, workers, fabric)]
+    outputs = [task(x) for x in _chunks(task, inputs, fabric, **options)]
     return tuple(_together([o[name] for o in outputs], inputs, fabric) for name in ("features", "logits"))
 
 
 @torch.no_grad()
-def backbone_features(
-    task: Task,
-    inputs: Any,
-    *,
-    prepare: Prepare = as_float,
-    batch_size: int = 1024,
-    workers: int = 0,
-    fabric: Any = None,
-) -> Tensor:
+def backbone_features(task: Task, inputs: Any, *, fabric: Any = None, **options: Any) -> Tensor:
     """What the backbone makes of the inputs, (N, num_features), on the CPU. The head takes these.
 
     Args:
         task: backbone and head; put into evaluation mode.
         inputs: (N, ...) images of bytes or floats.
-        prepare: turns a batch of them into what the network takes.
-        batch_size: samples at a time.
-        workers: processes that decode images which are not in memory.
         fabric: of a distributed run: each process computes a part, and all get the whole.
+        options: ``prepare``, which turns a batch of inputs into what the network takes; ``batch_size``, 1024 by
+            default; ``workers``, processes that decode images which are not in memory, 0 by default.
     """
-    outputs = [task.backbone(x) for x in _chunks(task, inputs, prepare, batch_size, workers, fabric)]
+    outputs = [task.backbone(x) for x in _chunks(task, inputs, fabric, **options)]
     return _together(outputs, inputs, fabric)
 
 
 def _chunks(
-    task: Task, inputs: Any, prepare: Prepare, batch_size: int, workers: int, fabric: Any
+    task: Task, inputs: Any, fabric: Any, *, prepare: Prepare = as_float, batch_size: int = 1024, workers: int = 0
 ) -> Iterator[Tensor]:
     """Batches of this process's part. Every process has the same number of them, as a sharded model needs."""
     task.eval()

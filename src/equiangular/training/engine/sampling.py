@@ -13,22 +13,14 @@ from torch import Tensor
 from torch.utils.data import DistributedSampler
 
 from equiangular._validate import check_int
-from equiangular.longtail.class_members import ClassMembers
+from equiangular.longtail.labels import ClassMembers
 from equiangular.training.config.draws import epoch_generator
 
 _STREAM = 3  # apart from the streams of subsets, hold-outs and test splits
 
 
 def uniform_order(num_samples: int, seed: int, epoch: int) -> Tensor:
-    """Every sample once, in a random order that depends on (seed, epoch) alone.
-
-    Args:
-        num_samples: N.
-        seed: training seed.
-        epoch: number of the epoch, from 0.
-
-    Returns:
-        (N,) int64 on the CPU.
+    """Every sample once, in a random order (N,) int64 that depends on (seed, epoch) alone.
 
     Example:
         >>> sorted(uniform_order(4, seed=0, epoch=1).tolist())

@@ -6,10 +6,9 @@ gives the result of one.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_reduce  # its gradient is the sum of all processes' gradients
 from torch.nn.modules.batchnorm import _BatchNorm
 
 _KINDS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -37,11 +36,11 @@ class SyncedBatchNorm(_BatchNorm):
         shape = [1, -1] + [1] * (input.ndim - 2)
         x = input.to(torch.promote_types(input.dtype, torch.float32))
         sums = torch.cat([x.sum(axes), x.new_full((1,), x.numel() / x.shape[1])])
-        sums = _SumOverProcesses.apply(sums)
+        sums = all_reduce(sums)
         count = sums[-1].detach()
         mean = sums[:-1] / count
         centred = x - mean.view(shape)
-        variance = _SumOverProcesses.apply(centred.square().sum(axes)) / count
+        variance = all_reduce(centred.square().sum(axes)) / count
         self._update_running(mean.detach(), variance.detach(), count)
         y = centred * torch.rsqrt(variance + self.eps).view(shape)
         if self.affine:
@@ -56,22 +55,6 @@ class SyncedBatchNorm(_BatchNorm):
         share = 1 / self.num_batches_tracked.float() if self.momentum is None else self.momentum
         for running, new in ((self.running_mean, mean), (self.running_var, variance * count / (count - 1))):
             running.copy_((1 - share) * running + share * new)
-
-
-class _SumOverProcesses(torch.autograd.Function):
-    """The sum over all processes; its gradient is the sum of all processes' gradients."""
-
-    @staticmethod
-    def forward(ctx: Any, value: Tensor) -> Tensor:
-        total = value.clone()
-        distributed.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        total = grad.clone()
-        distributed.all_reduce(total)
-        return total
 
 
 class SyncedBatchNormAct(SyncedBatchNorm):

@@ -14,7 +14,11 @@ from equiangular.frames import class_mean_frame
 from equiangular.heads import Head, make_head
 from equiangular.losses import batch_class_counts
 
-RECOMMENDED = "best"  # the head that the studies recommend, see equiangular.heads.make_head
+RECOMMENDED = "recommended"  # the head that the studies recommend, see equiangular.heads.make_head
+
+
+class TrainingDivergedError(ValueError):
+    """The loss, or what the network makes of its data, became NaN or infinite: this training has no result."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +89,7 @@ class Method:
         """The method whose training run this one needs."""
         return self.trained_as or self.name
 
-    def build_head(
-        self, in_features: int, num_classes: int, *, seed: int, class_means: Tensor | None = None
-    ) -> Head:
+    def build_head(self, in_features: int, num_classes: int, *, seed: int, class_means: Tensor | None = None) -> Head:
         """The head of this method for a backbone of width ``in_features``.
 
         Args:

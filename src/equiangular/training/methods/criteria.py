@@ -16,6 +16,7 @@ from equiangular.losses import (
 )
 from equiangular.losses.arb import arb_loss
 from equiangular.losses.class_balanced import class_balanced_loss
+from equiangular.losses.dot_regression import Balance
 from equiangular.losses.focal import focal_loss
 from equiangular.losses.label_aware_smoothing import label_aware_smoothing_loss
 from equiangular.losses.ldam import deferred_class_weights, ldam_loss
@@ -82,7 +83,7 @@ def ldam(features: Tensor, target: Any, head: Head, context: Context, *, deferre
     return ldam_loss(cosines, target, counts, scale=head.scale, class_weight=weight, reduction="none")
 
 
-def dot_regression(features: Tensor, target: Any, head: Head, context: Context, *, balance: str = "none") -> Tensor:
+def dot_regression(features: Tensor, target: Any, head: Head, context: Context, *, balance: Balance = "none") -> Tensor:
     """(w_y . h - 1)^2 / 2 on unit-norm features; ``balance="batch"`` averages per class within the batch first."""
     counts = context.batch_counts(target, head.num_classes) if balance == "batch" else None
     return dot_regression_loss(features, target, head.weight, balance=balance, batch_counts=counts, reduction="none")

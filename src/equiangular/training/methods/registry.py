@@ -2,24 +2,65 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
+from equiangular._renamed import warn_renamed
 from equiangular._validate import check_choice
-from equiangular.heads.best import SIMILAR
-from equiangular.training.methods import criteria, retraining
-from equiangular.training.methods.base import RECOMMENDED, Method, TwoStageMethod
+from equiangular.heads.recommended import SIMILAR
+from equiangular.training.methods import criteria
+from equiangular.training.methods.base import RECOMMENDED, Criterion, Method, TwoStageMethod
+from equiangular.training.methods.retraining import (
+    STAGE_ONE_WEIGHT_DECAY,
+    balanced_weights,
+    retrained,
+    retrained_smoothly,
+    tau_normalized,
+)
 
 _BATCH = {"norm": "batch"}
-_LDAM = {"norm": "batch", "scale": 30.0}
-_FRAME = {"norm": "batch", "basis": "best"}
-_LA = "Menon et al. 2021; Ren et al. 2020"
-_CB, _LAS = "Cui et al. 2019", "Zhong et al. 2021 (MiSLAS)"
-_OURS = "this project, docs/answer.md"
+# The first part of a name: label, kind and options of the head.
+_HEADS: dict[str, tuple[str, str, Mapping[str, Any]]] = {
+    "recommended": ("recommended head", RECOMMENDED, {}),
+    "linear": ("learnable linear", "linear", {}),
+    "cosine": ("learnable cosine", "cosine", _BATCH),
+    "random": ("frozen random", "random", _BATCH),
+    "etf": ("ETF", "etf", _BATCH),
+    "rotated-etf": ("rotated ETF", "rotated-etf", _BATCH),
+    # For more classes than an ETF has room for; for K <= d + 1 the same as those called etf.
+    "frame": ("spread frame", "etf", {"norm": "batch", "basis": "spread"}),
+    # Vectors as similar as the mean inputs of their classes, known before anything is trained.
+    "means": ("class means", "etf", SIMILAR),
+}
+# The second part: label, criterion, and whether the logits then stand for equal class priors.
+_LOSSES: dict[str, tuple[str, Criterion, bool]] = {
+    "ce": ("CE", criteria.cross_entropy, False),
+    "focal": ("focal loss", criteria.focal, False),
+    "cb-ce": ("class-balanced CE", criteria.class_balanced, True),
+    "cb-focal": ("class-balanced focal loss", partial(criteria.class_balanced, gamma=2.0), True),
+    "las": ("label-aware smoothing", criteria.label_aware_smoothing, False),
+    "la": ("logit adjustment", criteria.logit_adjusted, True),
+    "vs": ("vector scaling", criteria.vector_scaled, True),
+    "ldam": ("LDAM", criteria.ldam, False),
+    "ldam-drw": ("LDAM, deferred re-weighting", partial(criteria.ldam, deferred=True), True),
+    "arb": ("ARB loss", criteria.arb, True),
+    "dr": ("DR", criteria.dot_regression, False),
+    "dr-batch": ("DR (balanced in the batch)", partial(criteria.dot_regression, balance="batch"), False),
+}
+_OURS, _CB, _LAS = "this project, docs/answer.md", "Cui et al. 2019", "Zhong et al. 2021 (MiSLAS)"
+_RBL, _FRAME, _LA = "Peifeng et al. 2023 (RBL)", "Jiang et al. 2024", "Menon et al. 2021; Ren et al. 2020"
+_SCALED = {"norm": "batch", "scale": 30.0}
 
 
-def _two_stages(name: str, label: str, source: str, **options: object) -> TwoStageMethod:
+def _method(head: str, loss: str, source: str, **options: Any) -> Method:
+    (of_head, kind, head_options), (of_loss, criterion, balances) = _HEADS[head], _LOSSES[loss]
+    options = {"head_options": head_options, "balances": balances, "scaled": not loss.startswith("dr"), **options}
+    return Method(options.pop("name", f"{head}-{loss}"), f"{of_head} + {of_loss}", kind, criterion, source, **options)
+
+
+def _two_stages(name: str, label: str, source: str, **options: Any) -> TwoStageMethod:
     """A learnable linear classifier trained with cross-entropy, worked on afterwards."""
     label = f"learnable linear + {label}"
     return TwoStageMethod(name, label, "linear", criteria.cross_entropy, source, balances=True, **options)
@@ -37,159 +78,51 @@ def corrected(method: Method) -> Method:
     )
 
 
+_AS_TEXT = {"name": "recommended", "similarity": 1.0, "similar_for": ("text",)}
 _TRAINED = (
-    Method(
-        "recommended",
-        "recommended head + logit adjustment",
-        RECOMMENDED,
-        criteria.logit_adjusted,
-        f"{_OURS}; Yang et al. 2022; Menon et al. 2021",
-        balances=True,
-        similarity=1.0,
-        similar_for=("text",),
-    ),
-    Method("linear-ce", "learnable linear + CE", "linear", criteria.cross_entropy, "the classical baseline"),
-    Method("etf-ce", "ETF + CE", "etf", criteria.cross_entropy, "Yang et al. 2022, section 4", _BATCH),
-    Method(
-        "cosine-ce", "learnable cosine + CE", "cosine", criteria.cross_entropy, "Wang et al. 2017 (NormFace)", _BATCH
-    ),
-    Method(
-        "linear-focal", "learnable linear + focal loss", "linear", criteria.focal, "Lin et al. 2017, softmax form"
-    ),
-    Method(
-        "linear-cb-ce", "learnable linear + class-balanced CE", "linear", criteria.class_balanced, _CB, balances=True
-    ),
-    Method(
-        "linear-cb-focal",
-        "learnable linear + class-balanced focal loss",
-        "linear",
-        partial(criteria.class_balanced, gamma=2.0),
-        f"{_CB}, softmax form",
-        balances=True,
-    ),
-    Method("linear-las", "learnable linear + label-aware smoothing", "linear", criteria.label_aware_smoothing, _LAS),
-    Method("linear-la", "learnable linear + logit adjustment", "linear", criteria.logit_adjusted, _LA, balances=True),
-    Method(
-        "cosine-la", "learnable cosine + logit adjustment", "cosine", criteria.logit_adjusted, _LA, _BATCH,
-        balances=True,
-    ),
-    Method(
-        "random-la", "frozen random + logit adjustment", "random", criteria.logit_adjusted, _LA, _BATCH, balances=True
-    ),
-    Method("etf-la", "ETF + logit adjustment", "etf", criteria.logit_adjusted, _LA, _BATCH, balances=True),
-    Method(
-        "linear-vs", "learnable linear + vector scaling", "linear", criteria.vector_scaled, "Kini et al. 2021",
-        balances=True,
-    ),
-    Method(
-        "recommended-vs", "recommended head + vector scaling", RECOMMENDED, criteria.vector_scaled,
-        "Kini et al. 2021", balances=True,
-    ),
-    Method("cosine-ldam", "learnable cosine + LDAM", "cosine", criteria.ldam, "Cao et al. 2019", _LDAM),
-    Method(
-        "cosine-ldam-drw",
-        "learnable cosine + LDAM, deferred re-weighting",
-        "cosine",
-        partial(criteria.ldam, deferred=True),
-        "Cao et al. 2019",
-        _LDAM,
-        balances=True,
-    ),
-    Method("linear-arb", "learnable linear + ARB loss", "linear", criteria.arb, "Xie et al. 2023", balances=True),
-    Method("etf-arb", "ETF + ARB loss", "etf", criteria.arb, "Xie et al. 2023", _BATCH, balances=True),
-    Method("etf-dr", "ETF + DR", "etf", criteria.dot_regression, "Yang et al. 2022", _BATCH, scaled=False),
-    Method(
-        "etf-dr-batch",
-        "ETF + DR (balanced in the batch)",
-        "etf",
-        partial(criteria.dot_regression, balance="batch"),
-        "the code released with Yang et al. 2022",
-        _BATCH,
-        scaled=False,
-    ),
-    Method(
-        "rotated-etf-ce", "rotated ETF + CE", "rotated-etf", criteria.cross_entropy, "Peifeng et al. 2023 (RBL)", _BATCH
-    ),
-    Method(
-        "rotated-etf-la",
-        "rotated ETF + logit adjustment",
-        "rotated-etf",
-        criteria.logit_adjusted,
-        "Peifeng et al. 2023 (RBL); Menon et al. 2021",
-        _BATCH,
-        balances=True,
-    ),
-    # For more classes than an ETF has room for; for K <= d + 1 the same as those called etf.
-    Method("frame-ce", "best frame + CE", "etf", criteria.cross_entropy, "Jiang et al. 2024", _FRAME),
-    Method(
-        "frame-la",
-        "best frame + logit adjustment",
-        "etf",
-        criteria.logit_adjusted,
-        "Jiang et al. 2024; Menon et al. 2021",
-        _FRAME,
-        balances=True,
-    ),
-    Method(
-        "frame-dr",
-        "best frame + DR",
-        "etf",
-        criteria.dot_regression,
-        "Jiang et al. 2024; Yang et al. 2022",
-        _FRAME,
-        scaled=False,
-    ),
-    # Vectors as similar as the mean inputs of their classes, known before anything is trained.
-    Method("means-ce", "class means + CE", "etf", criteria.cross_entropy, _OURS, SIMILAR, similarity=1.0),
-    Method(
-        "means-la",
-        "class means + logit adjustment",
-        "etf",
-        criteria.logit_adjusted,
-        f"{_OURS}; Menon et al. 2021",
-        SIMILAR,
-        balances=True,
-        similarity=1.0,
-    ),
+    _method("recommended", "la", f"{_OURS}; Yang et al. 2022; Menon et al. 2021", **_AS_TEXT),
+    _method("linear", "ce", "the classical baseline"),
+    _method("etf", "ce", "Yang et al. 2022, section 4"),
+    _method("cosine", "ce", "Wang et al. 2017 (NormFace)"),
+    _method("linear", "focal", "Lin et al. 2017, softmax form"),
+    _method("linear", "cb-ce", _CB),
+    _method("linear", "cb-focal", f"{_CB}, softmax form"),
+    _method("linear", "las", _LAS),
+    *(_method(head, "la", _LA) for head in ("linear", "cosine", "random", "etf")),
+    *(_method(head, "vs", "Kini et al. 2021") for head in ("linear", "recommended")),
+    *(_method("cosine", loss, "Cao et al. 2019", head_options=_SCALED) for loss in ("ldam", "ldam-drw")),
+    *(_method(head, "arb", "Xie et al. 2023") for head in ("linear", "etf")),
+    _method("etf", "dr", "Yang et al. 2022"),
+    _method("etf", "dr-batch", "the code released with Yang et al. 2022"),
+    _method("rotated-etf", "ce", _RBL),
+    _method("rotated-etf", "la", f"{_RBL}; Menon et al. 2021"),
+    _method("frame", "ce", _FRAME),
+    _method("frame", "la", f"{_FRAME}; Menon et al. 2021"),
+    _method("frame", "dr", f"{_FRAME}; Yang et al. 2022"),
+    _method("means", "ce", _OURS, similarity=1.0),
+    _method("means", "la", f"{_OURS}; Menon et al. 2021", similarity=1.0),
 )
+_BY_NAME = {method.name: method for method in _TRAINED}
 # Logit adjustment has taken the prior out already.
 _CORRECTED = ("linear-ce", "etf-ce", "etf-dr", "etf-dr-batch", "frame-ce", "frame-dr")
-_BY_NAME = {method.name: method for method in _TRAINED}
-
+_SHARED = {"trained_as": "linear-ce"}
+_DECAY = {"weight_decay": STAGE_ONE_WEIGHT_DECAY}
+_STAGED = (
+    _two_stages("linear-crt", "CE, classifier retrained (cRT)", "Kang et al. 2020", second_stage=retrained, **_SHARED),
+    _two_stages(
+        "linear-crt-las",
+        "CE, classifier retrained with label-aware smoothing",
+        _LAS,
+        second_stage=retrained_smoothly,
+        **_SHARED,
+    ),
+    _two_stages("linear-tau-norm", "CE, tau-normalised", "Kang et al. 2020", second_stage=tau_normalized, **_SHARED),
+    _two_stages(
+        "linear-wb", "weight balancing", "Alshammari et al. 2022", second_stage=balanced_weights, budget_changes=_DECAY
+    ),
+)
 METHODS: dict[str, Method] = {
-    method.name: method
-    for method in (
-        *_TRAINED,
-        *(corrected(_BY_NAME[name]) for name in _CORRECTED),
-        _two_stages(
-            "linear-crt",
-            "CE, classifier retrained (cRT)",
-            "Kang et al. 2020",
-            trained_as="linear-ce",
-            second_stage=retraining.retrained,
-        ),
-        _two_stages(
-            "linear-crt-las",
-            "CE, classifier retrained with label-aware smoothing",
-            _LAS,
-            trained_as="linear-ce",
-            second_stage=retraining.retrained_smoothly,
-        ),
-        _two_stages(
-            "linear-tau-norm",
-            "CE, tau-normalised",
-            "Kang et al. 2020",
-            trained_as="linear-ce",
-            second_stage=retraining.tau_normalized,
-        ),
-        _two_stages(
-            "linear-wb",
-            "weight balancing",
-            "Alshammari et al. 2022",
-            second_stage=retraining.balanced_weights,
-            budget_changes={"weight_decay": retraining.STAGE_ONE_WEIGHT_DECAY},
-        ),
-    )
+    method.name: method for method in (*_TRAINED, *(corrected(_BY_NAME[name]) for name in _CORRECTED), *_STAGED)
 }
 # Names of the last release. "best" means the best validation epoch and nothing else.
 RENAMED = {"best": "recommended", "best-vs": "recommended-vs"}
@@ -206,10 +139,6 @@ def get_method(name: str) -> Method:
         'ETF + DR'
     """
     if name in RENAMED:
-        warnings.warn(
-            f"the method {name!r} is called {RENAMED[name]!r} now; the old name goes with the next release.",
-            DeprecationWarning,
-            stacklevel=2,
-        )
+        warn_renamed(f"the method {name!r}", repr(RENAMED[name]))
         name = RENAMED[name]
     return METHODS[check_choice(name, METHODS, "method")]

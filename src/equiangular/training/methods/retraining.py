@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,11 +13,10 @@ from equiangular._random import isolated_rng
 from equiangular._validate import check_features, check_labels, check_positive
 from equiangular.heads import Head
 from equiangular.posthoc.tau_norm import choose_tau, tau_normalized_weight
-from equiangular.training.config.budget import Budget
+from equiangular.training.config.budget import Budget, learning_rate_factor
 from equiangular.training.config.draws import batch_bounds, epoch_generator
-from equiangular.training.config.schedule import learning_rate_factor
 from equiangular.training.methods import criteria
-from equiangular.training.methods.base import Context, Criterion, StoredFeatures
+from equiangular.training.methods.base import Context, Criterion, StoredFeatures, TrainingDivergedError
 
 # Ten epochs of the classifier alone; they cost little beside those of the network.
 RETRAINING = Budget(epochs=10, batch_size=128, learning_rate=0.1, weight_decay=5e-4, warmup_epochs=0)
@@ -29,16 +29,7 @@ RADIUS_POSITION = 0.1  # of the radius between the smallest and the largest norm
 def class_balanced_indices(labels: Tensor, num_samples: int, generator: torch.Generator) -> Tensor:
     """Indices of samples drawn with replacement: first a class, all being equally likely, then one of its samples.
 
-    Args:
-        labels: (N,) integers; classes without samples are never drawn.
-        num_samples: how many to draw.
-        generator: CPU generator.
-
-    Returns:
-        (num_samples,) int64 on the CPU.
-
-    Raises:
-        ValueError: no labels.
+    The indices are (num_samples,) int64 on the CPU; classes without samples are never drawn.
 
     Example:
         >>> labels = torch.tensor([0] * 98 + [1] * 2)
@@ -76,19 +67,16 @@ def retrain_classifier(
         features: (N, in_features) floating point: what the head takes, on its device.
         labels: (N,) integers in [0, K).
         head: the head to start from; it is copied, not changed.
-        seed: seed of the order of the samples and of dropout.
-        budget: epochs, batch size, SGD and schedule of the retraining.
+        seed, budget, balanced: as above; of the budget, epochs, batch size, SGD and schedule.
         criterion: see :class:`Method`; its context has the class counts of ``labels``.
-        balanced: whether classes are drawn with equal probability.
-        after_step: called with the head after each optimiser step, without gradients; a constraint may be put on the
-            weights there.
+        after_step: called with the head after each optimiser step, without gradients: the place for a constraint.
 
     Returns:
         The trained copy, in evaluation mode.
 
     Raises:
-        ValueError: wrong shapes or dtypes, labels out of range, NaN features, a head that has nothing to learn, or a
-            loss that became NaN or infinite.
+        ValueError: wrong shapes or dtypes, labels out of range, NaN features, a head that has nothing to learn.
+        TrainingDivergedError: the loss became NaN or infinite.
 
     Example:
         >>> from equiangular.heads import LinearHead
@@ -110,18 +98,17 @@ def retrain_classifier(
             f"{len(labels)} samples. A fixed head cannot be retrained: use a 'linear' or 'cosine' one."
         )
     counts = torch.bincount(labels, minlength=head.num_classes).to(features.dtype)
-    optimizer = torch.optim.SGD(
-        learned,
-        lr=budget.learning_rate,
-        momentum=budget.momentum,
-        weight_decay=budget.weight_decay,
-        nesterov=budget.momentum > 0,
-    )
-    bounds, step = batch_bounds(len(labels), budget.batch_size), 0
+    common: dict[str, Any] = {"lr": budget.learning_rate, "weight_decay": budget.weight_decay}
+    optimizer = torch.optim.SGD(learned, momentum=budget.momentum, nesterov=budget.momentum > 0, **common)
+    bounds, step, number = batch_bounds(len(labels), budget.batch_size), 0, len(labels)
     with isolated_rng(seed):
         for epoch in range(budget.epochs):
             context = Context(counts, epoch, budget.epochs)
-            order = _epoch_order(labels, balanced, epoch_generator(seed, epoch)).to(labels.device)
+            draws = epoch_generator(seed, epoch)
+            order = (
+                class_balanced_indices(labels, number, draws) if balanced else torch.randperm(number, generator=draws)
+            )
+            order = order.to(labels.device)
             for start, stop in bounds:
                 for group in optimizer.param_groups:
                     group["lr"] = budget.learning_rate * learning_rate_factor(step, len(bounds), budget)
@@ -135,17 +122,11 @@ def retrain_classifier(
                     with torch.no_grad():
                         after_step(head)
             if not torch.isfinite(loss.detach()):
-                raise ValueError(
+                raise TrainingDivergedError(
                     f"the loss of the retraining became {float(loss.detach())} in epoch {epoch}. Lower its learning "
                     f"rate (now {budget.learning_rate}) or look for very large features."
                 )
     return head.eval()
-
-
-def _epoch_order(labels: Tensor, balanced: bool, generator: torch.Generator) -> Tensor:
-    if balanced:
-        return class_balanced_indices(labels, len(labels), generator)
-    return torch.randperm(len(labels), generator=generator)
 
 
 def reinitialized(head: Head) -> Head:
@@ -191,16 +172,6 @@ def tau_normalized(head: Head, stored: StoredFeatures, seed: int) -> Head:
 @torch.no_grad()
 def max_norm_(weight: Tensor, radius: float) -> Tensor:
     """Bring class vectors longer than ``radius`` back to it, in place: w_k <- w_k min(1, radius / ||w_k||).
-
-    Args:
-        weight: (K, d) floating point; changed.
-        radius: the largest norm allowed, above 0.
-
-    Returns:
-        ``weight``.
-
-    Raises:
-        ValueError: another shape or dtype, NaN values, or a radius that is not above 0.
 
     Example:
         >>> max_norm_(torch.tensor([[3.0, 4.0], [0.0, 0.5]]), 1.0)

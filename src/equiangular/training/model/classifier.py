@@ -17,10 +17,7 @@ from equiangular.training.model.task import Task
 class Standardize(nn.Module):
     """Inputs as the network was trained on: (x - mean) / std, images of bytes scaled to [0, 1] before.
 
-    Args:
-        mean: C numbers for images, d for tables.
-        std: of the same length, above 0.
-        image: whether the inputs are images (B, C, H, W).
+    Mean and std are C numbers for images (B, C, H, W), d for tables.
 
     Example:
         >>> Standardize([0.5], [0.25], image=True)(torch.full((1, 1, 2, 2), 255, dtype=torch.uint8)).unique()

@@ -88,7 +88,9 @@ def too_little(labels: Tensor, num_classes: int) -> str:
     )
 
 
-def corrected_logits(logits: Tensor, info: ModelInfo, prior: Any | None = None) -> Tensor:
+def corrected_logits(
+    logits: Tensor, info: ModelInfo, prior: Any | None = None, *, method: Method | None = None
+) -> Tensor:
     """Logits whose softmax are the class probabilities of a stored model.
 
     z' = scale z - strength (log pi - log rho), with pi the prior that the method's logits stand for and rho the target
@@ -100,6 +102,7 @@ def corrected_logits(logits: Tensor, info: ModelInfo, prior: Any | None = None) 
         info: the model's description.
         prior: rho: ``"uniform"``, ``"train"`` (the class frequencies of the training data) or (K,) positive weights; by
             default uniform for a method with prior correction, and pi for all others: no correction.
+        method: the method, where it is none of :data:`equiangular.training.METHODS`.
 
     Returns:
         (N, K) in the dtype of ``logits``.
@@ -115,7 +118,7 @@ def corrected_logits(logits: Tensor, info: ModelInfo, prior: Any | None = None) 
 
     Sources: Menon et al., ICLR 2021, section 4.1; Saerens et al., Neural Computation 2002, eq. 2.4.
     """
-    scale, shift = correction_terms(info, prior)
+    scale, shift = correction_terms(info, prior, method=method)
     return corrected(logits, shift, scale, 1.0)
 
 
@@ -135,9 +138,11 @@ def own_prior(info: ModelInfo) -> str:
     return "sampler" if info.balance else "train"
 
 
-def correction_terms(info: ModelInfo, prior: Any | None = None) -> tuple[float, Tensor]:
+def correction_terms(
+    info: ModelInfo, prior: Any | None = None, *, method: Method | None = None
+) -> tuple[float, Tensor]:
     """The scale and the shift (K,) float64, strength included, of :func:`corrected_logits`: z' = scale z - shift."""
-    method = get_method(info.method)
+    method = method or get_method(info.method)
     base = logit_prior(method, list(info.class_counts), balance=info.balance)
     if prior is None:
         target = None if _corrects(info, method) else base

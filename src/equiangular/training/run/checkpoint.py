@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from equiangular._extras import require
 from equiangular._files import prepare_folder, write_atomically
+from equiangular.training.engine.fabric import full_tensor, load_sharded
 from equiangular.training.engine.loop import Training
-from equiangular.training.engine.sharding import full_tensor, load_sharded
 
 FORMAT = 1
 _KEY = "equiangular-checkpoint"
@@ -28,14 +28,8 @@ def save_checkpoint(path: str | Path, training: Training, *, config: dict[str, A
 
     All processes of a distributed run call this together; the first one writes.
 
-    Args:
-        path: the file.
-        training: what to write.
-        config: JSON-plain values that have to be the same when the training goes on.
-        extra: JSON-plain values to be given back by :func:`load_checkpoint`.
-
-    Raises:
-        ValueError: it cannot be written, a full disk among the reasons; the old file is unharmed.
+    ``config`` are JSON-plain values that have to be the same when the training goes on, ``extra`` such that
+    :func:`load_checkpoint` gives back. Where it cannot be written, to a full disk say, the old file is unharmed.
     """
     tensors = {
         f"{part}.{name}": full_tensor(value)
@@ -81,19 +75,7 @@ def _write(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> Non
 
 
 def load_checkpoint(path: str | Path, training: Training, *, config: dict[str, Any]) -> Any:
-    """Bring a new training to the state in a file.
-
-    Args:
-        path: the file.
-        training: made from the same configuration; changed in place.
-        config: as for :func:`save_checkpoint`.
-
-    Returns:
-        The ``extra`` values.
-
-    Raises:
-        ValueError: a damaged or foreign file, another format, or another configuration; what differs is named.
-    """
+    """Bring a new training, made from the same configuration, to the state in a file; returns the ``extra`` values."""
     tensors, state = read_checkpoint(path)
     check_same(config, state["config"], path)
     parts: dict[str, dict[str, Tensor]] = {}
@@ -115,11 +97,7 @@ def load_checkpoint(path: str | Path, training: Training, *, config: dict[str, A
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and state in a checkpoint file.
-
-    Raises:
-        ValueError: a damaged or foreign file, or another format.
-    """
+    """Tensors and state in a checkpoint file."""
     safetensors = require("safetensors", extra="train", purpose="Reading a checkpoint")
     advice = "Delete the file to train from the beginning."
     try:
@@ -158,9 +136,7 @@ def _tensor_states(training: Training) -> dict[str, dict[str, Tensor]]:
     }
     if training.average is not None:
         states["average"] = training.average.state_dict()
-    return {
-        part: {n: v for n, v in state.items() if isinstance(v, Tensor)} for part, state in states.items()
-    }
+    return {part: {n: v for n, v in state.items() if isinstance(v, Tensor)} for part, state in states.items()}
 
 
 @torch.no_grad()

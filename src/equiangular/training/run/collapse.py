@@ -11,17 +11,18 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_int
-from equiangular.data import load_dataset
-from equiangular.data.split import Split, make_split
+from equiangular.data import content_digest
+from equiangular.data.split import Split
 from equiangular.longtail import SubsetManifest, class_groups
 from equiangular.measures import measure_collapse
 from equiangular.measures.collapse import ClassMoments, classifier_agreement, collapse_measures
 from equiangular.training.config.options import TrainConfig
+from equiangular.training.engine.fabric import full_tensor
 from equiangular.training.engine.prediction import predict
-from equiangular.training.engine.sharding import full_tensor
 from equiangular.training.model.files import find_model, load_model
 from equiangular.training.model.task import Task
 from equiangular.training.run.folder import RunFolder
+from equiangular.training.run.trial import load_data, split_of
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,9 @@ class MeasuredRun:
 
 
 def collapse_of(task: Task, split: Split, *, fabric: Any = None) -> dict[str, float]:
-    """Collapse of a task on the training part, without augmentation, between two epochs of its training.
+    """Collapse of a task on the training part, without augmentation, by name, ``nc4`` among them.
 
-    Args:
-        task: backbone and head; put into evaluation mode.
-        split: the parts of the run.
-        fabric: of a distributed run: each process computes the features of a part.
-
-    Returns:
-        Measures by name, ``nc4`` among them.
+    The task is put into evaluation mode. In a distributed run each process computes the features of a part.
     """
     features, logits = predict(task, split.train_x, prepare=split.standardise, fabric=fabric)
     weight = full_tensor(task.head.class_vectors().detach()).cpu()
@@ -62,13 +57,7 @@ def collapse_of(task: Task, split: Split, *, fabric: Any = None) -> dict[str, fl
 
 
 class TrainingBatches:
-    """The training part of a run in order, as the network takes it: batches (inputs, labels), any number of times.
-
-    Args:
-        split: the parts of the run.
-        batch_size: samples at a time.
-        progress: called with the number of samples of each batch.
-    """
+    """The training part of a run in order, as the network takes it: batches (inputs, labels), any number of times."""
 
     def __init__(self, split: Split, batch_size: int = 256, progress: Callable[[int], None] | None = None) -> None:
         self.split = split
@@ -141,36 +130,16 @@ def measure_run(
 
 
 def run_of(path: str | Path) -> RunFolder:
-    """The run that a run folder, or a model folder within it, belongs to.
-
-    Raises:
-        ValueError: there is none.
-    """
+    """The run that a run folder, or a model folder within it, belongs to."""
     given = Path(path).expanduser()
     return RunFolder(given if RunFolder(given).config.is_file() else given.parent)
 
 
 def training_split(folder: RunFolder, config: TrainConfig, *, root: str | None = None) -> Split:
-    """The parts of the data that a run was made of, the same samples as then.
-
-    Raises:
-        ValueError: the data cannot be found, or are not those that the run's manifest names.
-    """
-    dataset = load_dataset(
-        config.data,
-        root=root or config.root,
-        split_seed=config.split_seed,
-        size=config.size,
-        memory=config.memory,
-    )
-    split = make_split(
-        dataset,
-        imbalance=config.imbalance,
-        profile=config.profile,
-        protocol=config.protocol,
-        subset_seed=config.subset_seed,
-        holdout=config.validation,
-    )
+    """The parts of the data that a run was made of; raise if they are not those that its manifest names."""
+    dataset = load_data(config.with_changes(root=root))
+    split = split_of(config, dataset)
+    folder.check_data(content_digest(dataset))
     if folder.manifest.exists() and (known := SubsetManifest.load(folder.manifest)) != split.manifest:
         raise ValueError(
             f"the data {config.data!r} have changed since the run {str(folder.path)!r}: the hash of its training "

@@ -1,28 +1,24 @@
-"""The files of a run: one object that knows their names and writes each of them whole or not at all."""
+"""The files of a run, each written whole or not at all; its loggers by name, and every name in its configuration."""
 
 from __future__ import annotations
 
 import csv
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from equiangular._files import prepare_folder, read_json, write_json, write_text
+from equiangular._checks import check_choice
+from equiangular._extras import require
+from equiangular._files import read_json, write_json, write_text
 from equiangular.longtail import SubsetManifest
+from equiangular.training.augment import Augmentation, Mixing
 from equiangular.training.config.files import make_config, read_yaml, write_yaml
-from equiangular.training.config.options import TrainConfig
+from equiangular.training.config.options import TrainConfig, Trial
+from equiangular.training.methods import get_method
 
 
 class RunFolder:
-    """A run's folder.
-
-    Attributes:
-        path: the folder.
-        model: the model after the last epoch, see :func:`equiangular.training.save_model`.
-        best: the model that was best on the validation part.
-        best_so_far: the same while training, before a second stage and calibration.
-        checkpoint: what an interrupted run goes on from.
-        results: scores of the test part, written last: a folder that has it is finished.
+    """A run's folder ``path``, and its files as attributes.
 
     Example:
         >>> RunFolder("runs/mine").results.name
@@ -35,20 +31,11 @@ class RunFolder:
         self.provenance = self.path / "provenance.json"
         self.manifest = self.path / "manifest.json"
         self.metrics = self.path / "metrics.csv"
-        self.checkpoint = self.path / "checkpoint" / "state.safetensors"
-        self.model = self.path / "model"
-        self.best = self.path / "best"
-        self.best_so_far = self.path / "checkpoint" / "best"
-        self.results = self.path / "results.json"
-
-    def create(self) -> RunFolder:
-        """Make sure that it exists and can be written to.
-
-        Raises:
-            ValueError: it cannot; the message says why.
-        """
-        prepare_folder(self.path)
-        return self
+        self.checkpoint = self.path / "checkpoint" / "state.safetensors"  # what an interrupted run goes on from
+        self.model = self.path / "model"  # after the last epoch
+        self.best = self.path / "best"  # the best on the validation part
+        self.best_so_far = self.path / "checkpoint" / "best"  # the same before a second stage and calibration
+        self.results = self.path / "results.json"  # written last: a folder that has it is finished
 
     def start(self, config: TrainConfig, manifest: SubsetManifest, origin: dict[str, Any]) -> None:
         """Write what is known before training; of a run gone on with, add where that happens to its provenance."""
@@ -61,12 +48,22 @@ class RunFolder:
         again = {} if before is None else {"resumed": [*before.pop("resumed", []), origin]}
         write_json(self.provenance, {**(before or origin), **again})
 
-    def read_config(self) -> TrainConfig:
-        """The configuration the run was started with.
+    def check_data(self, content: dict[str, str]) -> None:
+        """Raise if the data are not those that the run was started with, naming the parts that differ.
 
-        Raises:
-            ValueError: there is no run in this folder, or its configuration cannot be read.
+        Args:
+            content: see :func:`equiangular.data.content_digest`.
         """
+        stored = read_json(self.provenance).get("content", {}) if self.provenance.exists() else {}
+        changed = [part for part, digest in stored.items() if content.get(part) != digest]
+        if changed:
+            raise ValueError(
+                f"the data have changed since the run {str(self.path)!r} was started: the {', '.join(changed)} are not "
+                "the same any more. Bring the old data back, or start a new run in another folder (--output)."
+            )
+
+    def read_config(self) -> TrainConfig:
+        """The configuration the run was started with."""
         if not self.config.is_file():
             raise ValueError(
                 f"no run in {str(self.path)!r}: it has no config.yaml. "
@@ -86,3 +83,56 @@ class RunFolder:
     def read_results(self) -> dict[str, Any]:
         """The results of a finished run."""
         return read_json(self.results)
+
+
+# Name -> module and class of the logger, and the arguments that make it write below the run's folder.
+_TENSORBOARD = {"root_dir": "tensorboard", "name": "", "version": ""}
+_LOGGERS = {
+    "tensorboard": ("lightning_fabric.loggers", "TensorBoardLogger", _TENSORBOARD),
+    "wandb": ("lightning.pytorch.loggers", "WandbLogger", {"save_dir": ".", "project": "equiangular"}),
+    "mlflow": ("lightning.pytorch.loggers", "MLFlowLogger", {"save_dir": "mlflow", "experiment_name": "equiangular"}),
+    "comet": ("lightning.pytorch.loggers", "CometLogger", {}),
+    "neptune": ("lightning.pytorch.loggers", "NeptuneLogger", {}),
+}
+
+
+def logger_names(text: str) -> list[str]:
+    """The names in a text such as ``"tensorboard,wandb"``, each of them known.
+
+    Example:
+        >>> logger_names("tensorboard, wandb")
+        ['tensorboard', 'wandb']
+    """
+    return [check_choice(name, _LOGGERS, "loggers") for name in text.replace(" ", "").split(",") if name]
+
+
+def make_loggers(text: str, folder: Path) -> list[Any]:
+    """One logger for each name; ImportError says which library is missing."""
+    loggers = []
+    for name in logger_names(text):
+        module, kind, options = _LOGGERS[name]
+        options = {k: str(folder / v) if k.endswith("_dir") else v for k, v in options.items()}
+        try:
+            loggers.append(getattr(require(module, extra="train", purpose=f"Logging to {name}"), kind)(**options))
+            loggers[-1].experiment  # noqa: B018 - made now, so that what is missing is known before training
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                f"logging to {name} needs a library that is missing ({error}). Install it with: pip install {name}"
+            ) from error
+    return loggers
+
+
+AnyTrial = TypeVar("AnyTrial", bound=Trial)
+
+
+def check_names(config: AnyTrial) -> AnyTrial:
+    """The configuration, if every name in it is known.
+
+    Raises:
+        ValueError: an unknown method, augmentation, mixing or logger; the closest one is suggested.
+    """
+    get_method(config.method)
+    Augmentation.parse(config.augment)
+    Mixing.parse(config.mix)
+    logger_names(getattr(config, "loggers", ""))
+    return config

@@ -44,40 +44,30 @@ class Outputs(NamedTuple):
 class Outcome:
     """A finished classifier and what the test part says about it.
 
-    Attributes:
-        task: backbone and final head, on the CPU.
-        info: its description, with scale and strength fitted on the held-out part where that was large enough.
-        scores: of the test part, see :meth:`equiangular.training.Scorer.compute`; ``ece_uncalibrated`` is the
-            calibration error of the head's own logits.
-        details: see :meth:`equiangular.training.Scorer.details`.
-        validation: balanced accuracy in percent on the held-out part; None where there is none.
-        correct: (M,) bool: which test samples were classified right.
-        collapse: NC1 to NC3 of the training features, in float64.
-        note: what was left out, and why.
+    ``scores`` and ``details`` are those of :class:`equiangular.training.Scorer`; ``ece_uncalibrated`` is the
+    calibration error of the head's own logits.
     """
 
-    task: Task
-    info: ModelInfo
+    task: Task  # backbone and final head, on the CPU
+    info: ModelInfo  # with scale and strength fitted on the held-out part where that was large enough
     scores: dict[str, Any]
     details: dict[str, Any]
-    validation: float | None
-    correct: Tensor
-    collapse: dict[str, float]
-    note: str = ""
+    validation: float | None  # balanced accuracy in percent on the held-out part, if there is one
+    correct: Tensor  # (M,) bool: which test samples were classified right
+    collapse: dict[str, float]  # NC1 to NC3 of the training features, in float64
+    note: str = ""  # what was left out, and why
 
 
 def conclude(task: Task, method: Method, split: Split, info: ModelInfo, outputs: Outputs) -> Outcome:
     """Second stage, calibration on the held-out part, and the one look at the test part.
 
-    Args:
-        task: the trained task; its backbone is used as it is.
-        method: the method.
-        split: the parts of the run.
-        info: the description of the task, without correction.
-        outputs: what its backbone makes of the parts.
+    ``info`` describes the trained task without correction; ``outputs`` are what its backbone makes of the parts.
     """
     stored, fabric = outputs.stored, outputs.fabric
-    head = final_head(method, task.head, stored, info.seed)
+    head = task.head
+    if isinstance(method, TwoStageMethod) and method.second_stage is not None:
+        head = method.second_stage(head, stored, info.seed)
+    head.eval()
     validation, note = None, ""
     if stored.held_out is not None:
         held = head_logits(head, stored.held_out)
@@ -85,11 +75,14 @@ def conclude(task: Task, method: Method, split: Split, info: ModelInfo, outputs:
         fitted = fit_correction(held, stored.held_out_labels, counts, method, balance=info.balance)
         info = replace(info, correction=fitted)
         note = str((fitted or {}).get("declined", ""))
-        scored = score_together(corrected_logits(held, info), split.holdout_y, info, fabric=fabric)
+        scored = score_together(corrected_logits(held, info, method=method), split.holdout_y, info, fabric=fabric)
         validation = scored.compute()["balanced_accuracy"]
     logits = head_logits(head, outputs.test)
-    calibrated = corrected_logits(logits, info)
+    calibrated = corrected_logits(logits, info, method=method)
     scorer = score_together(calibrated, split.test_y, info, fabric=fabric)
+    with torch.no_grad():
+        met = head(stored.features, pre_logits=True)  # the features that the class vectors meet
+        collapse = collapse_numbers(met, stored.labels, head.class_vectors())
     own = score_together(logits, split.test_y, info, fabric=fabric)
     return Outcome(
         Task(task.backbone, head, method),
@@ -98,28 +91,15 @@ def conclude(task: Task, method: Method, split: Split, info: ModelInfo, outputs:
         scorer.details(),
         validation,
         calibrated.argmax(1) == split.test_y,
-        final_collapse(head, stored),
+        collapse,
         note,
     )
-
-
-def final_head(method: Method, head: Head, stored: StoredFeatures, seed: int) -> Head:
-    """The head that a method ends with, in evaluation mode: the trained one, or what its second stage makes of it."""
-    if isinstance(method, TwoStageMethod) and method.second_stage is not None:
-        head = method.second_stage(head, stored, seed)
-    return head.eval()
 
 
 @torch.no_grad()
 def head_logits(head: Head, features: Tensor, *, batch_size: int = 4096) -> Tensor:
     """Logits (N, K) of stored features (N, in_features)."""
     return torch.cat([head(part) for part in features.split(batch_size)])
-
-
-@torch.no_grad()
-def final_collapse(head: Head, stored: StoredFeatures) -> dict[str, float]:
-    """NC1 to NC3 of the training features that the head's class vectors meet."""
-    return collapse_numbers(head(stored.features, pre_logits=True), stored.labels, head.class_vectors().detach())
 
 
 def collapse_numbers(features: Tensor, labels: Tensor, weight: Tensor) -> dict[str, float]:

@@ -27,9 +27,7 @@ def score(
     Args:
         logits: (N, K) floating point.
         labels: (N,) integers in [0, K).
-        class_counts: (K,) *training* samples per class, which form the groups.
-        thresholds: few-shot classes have fewer than the first, many-shot ones more than the second.
-        class_names: K names.
+        class_counts, thresholds, class_names: as for :class:`Scorer`.
 
     Raises:
         ValueError: shapes that do not fit, NaN values, labels out of range.
@@ -147,13 +145,8 @@ class Scorer:
         group_of = {member: name for name, members in self.groups.items() for member in members}
         rates = class_rates(correct, total)
         classes: list[dict[str, Any]] = [
-            {
-                "name": name,
-                "group": group_of[i],
-                "train": self.class_counts[i],
-                "test": int(total[i]),
-                "accuracy": _percent(rates[i]),
-            }
+            {"name": name, "group": group_of[i], "train": self.class_counts[i], "test": int(total[i])}
+            | {"accuracy": _percent(rates[i])}
             for i, name in enumerate(self.class_names)
         ]
         if matrix is not None:

@@ -9,15 +9,15 @@ from typing import Any
 from equiangular._files import prepare_folder, read_json, write_json
 from equiangular.data import Dataset
 from equiangular.records import TrialRecord, from_json, pack, to_json
-from equiangular.training.config.hardware import Hardware
-from equiangular.training.config.options import Trial
-from equiangular.training.engine.loop import Training, TrainingDivergedError
+from equiangular.training.config.options import Hardware, Trial
+from equiangular.training.engine.loop import Training
 from equiangular.training.engine.prediction import predict
-from equiangular.training.methods import Method
+from equiangular.training.methods import Method, TrainingDivergedError
 from equiangular.training.run.outcome import Outcome, collapse_numbers, weights_sha256
 from equiangular.training.run.trial import TrialRun, Watcher, run_trial
 
-_SCORES = ("balanced_accuracy", "accuracy", "many", "medium", "few", "ece", "ece_uncalibrated")
+_ECE = ("ece", "ece_many", "ece_medium", "ece_few", "ece_uncalibrated")
+_SCORES = ("balanced_accuracy", "accuracy", "many", "medium", "few", *_ECE)
 
 
 class TrialStore:
@@ -45,13 +45,8 @@ class TrialStore:
     ) -> list[TrialRecord]:
         """The records of methods that share one training: read, or run and written.
 
-        Args:
-            trial: the training.
-            dataset: the data.
-            content: see :func:`equiangular.data.content_digest`.
-            methods: the methods.
-            hardware: what it runs on.
-            curve: whether to record collapse over the epochs.
+        Arguments are those of :func:`run_trial`, ``content`` that of :func:`equiangular.data.content_digest`; ``curve``
+        records collapse over the epochs.
 
         Returns:
             A record for each method. A training that diverges gives records without scores that say so.

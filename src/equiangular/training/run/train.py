@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from equiangular._files import read_json, write_json
+from equiangular._files import prepare_folder, read_json, write_json
 from equiangular._provenance import provenance
 from equiangular.data import content_digest
 from equiangular.training.config.options import TrainConfig
@@ -20,12 +20,10 @@ from equiangular.training.engine.stopping import Stopped, StopSignals
 from equiangular.training.model.files import load_model, save_model
 from equiangular.training.model.info import ModelInfo
 from equiangular.training.model.task import Task
-from equiangular.training.run.check import check_names
 from equiangular.training.run.checkpoint import check_same, load_checkpoint, save_checkpoint
 from equiangular.training.run.collapse import collapse_of
-from equiangular.training.run.folder import RunFolder
-from equiangular.training.run.loggers import make_loggers
-from equiangular.training.run.outcome import Outcome, score_together
+from equiangular.training.run.folder import RunFolder, check_names, make_loggers
+from equiangular.training.run.outcome import Outcome, score_together, weights_sha256
 from equiangular.training.run.trial import TrialRun, Watcher, load_data, run_trial
 
 # Called after every step with the training and None, and after every epoch with that epoch's row of metrics.csv.
@@ -55,17 +53,23 @@ def train(config: TrainConfig, output: str | Path, *, progress: Progress | None 
         Stopped: SIGTERM or Ctrl-C; a checkpoint was left.
     """
     check_names(config)
-    folder = RunFolder(output).create()
+    folder = RunFolder(prepare_folder(output))
     if folder.config.exists():
         check_same(config.decisive(), folder.read_config().decisive(), folder.path)
+    finished = folder.results.exists()
     fabric = make_fabric(config)
-    with fabric.rank_zero_first():
-        dataset = load_data(config)
+    try:
+        with fabric.rank_zero_first():
+            dataset = load_data(config)
+    except ValueError:
+        if finished:  # the data are gone; what was measured on them is not
+            return folder.read_results()
+        raise
     content = content_digest(dataset)
-    if folder.results.exists():
-        results = folder.read_results()
-        check_same_data(content, results.get("content", content), folder)
-        return results
+    if finished or folder.checkpoint.exists():
+        folder.check_data(content)
+    if finished:
+        return folder.read_results()
     watcher = _InFolder(config, folder, content, progress)
     try:
         run, (final,) = run_trial(config, dataset, hardware=config, fabric=fabric, watcher=watcher)
@@ -94,17 +98,6 @@ def resume(output: str | Path, *, progress: Progress | None = None, **changes: A
     return train(replace(RunFolder(output).read_config(), **changes), output, progress=progress)
 
 
-def check_same_data(content: dict[str, str], stored: dict[str, str], folder: RunFolder) -> None:
-    """Raise if the data are not those that a run was started with, naming the parts that differ."""
-    changed = [part for part in stored if content.get(part) != stored[part]]
-    if changed:
-        raise ValueError(
-            f"the data have changed since the run {str(folder.path)!r} was started: its {', '.join(changed)} "
-            f"{'is' if len(changed) == 1 else 'are'} not the same any more. Bring the old data back to go on, or start "
-            "a new run in another folder (--output)."
-        )
-
-
 class _InFolder(Watcher):
     """What a run adds to a trial: checkpoints, a line for each epoch, the best model so far, loggers, stopping."""
 
@@ -116,7 +109,7 @@ class _InFolder(Watcher):
         self.rows: list[dict[str, Any]] = []
         self.saved = time.monotonic()
         self.loggers: list[Any] = []
-        self.guard = StopSignals()
+        self.guard: StopSignals = StopSignals()
 
     def start(self, run: TrialRun) -> None:
         """From the last checkpoint, if there is one."""
@@ -136,7 +129,8 @@ class _InFolder(Watcher):
         """Where the result comes from."""
         processes = {"processes": self.fabric.world_size, "device": str(self.fabric.device)}
         seeds = {"seed": self.config.seed, "subset": self.config.subset_seed, "split": self.config.split_seed}
-        return {**provenance(), **processes, "seeds": seeds, "manifest_sha256": self.run.split.manifest.sha256}
+        data = {"manifest_sha256": self.run.split.manifest.sha256, "content": self.content}
+        return {**provenance(), **processes, "seeds": seeds, **data}
 
     def after_step(self, training: Training) -> None:
         """Show progress; leave a checkpoint when told to stop or when the time has come."""
@@ -216,6 +210,7 @@ class _InFolder(Watcher):
             "backbone": run.backbone,
             "class_counts": run.split.class_counts.tolist(),
             "parameters": sum(p.numel() for p in final.task.parameters() if p.requires_grad),
+            "weights_sha256": weights_sha256(final.task),
             "head_kind": final.task.head.kind,
             "head_parameters": final.task.head.head_parameters(),
             "test": scores["test"],

@@ -2,24 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from equiangular._validate import NonFiniteError
 from equiangular.data import Dataset, load_dataset
-from equiangular.data.split import Split, make_split
+from equiangular.data.split import Split, as_float, make_split
+from equiangular.data.stream import stream_batches
+from equiangular.measures.collapse import ClassMoments
 from equiangular.training.config.budget import sampler_alpha
-from equiangular.training.config.hardware import Hardware
-from equiangular.training.config.options import DataOptions, Trial
+from equiangular.training.config.options import DataOptions, Hardware, Trial
+from equiangular.training.engine.fabric import full_tensor
 from equiangular.training.engine.loop import Training
-from equiangular.training.engine.sharding import full_tensor
-from equiangular.training.methods import Method, get_method
-from equiangular.training.model.build import build_task, default_backbone
+from equiangular.training.methods import Method, TrainingDivergedError, get_method
 from equiangular.training.model.info import ModelInfo
-from equiangular.training.model.task import Task
-from equiangular.training.run.class_means import means_for
+from equiangular.training.model.task import Task, build_task, default_backbone
 from equiangular.training.run.outcome import Outcome, Outputs, conclude
+
+_BATCH = 1024
+
+
+def class_means(inputs: Any, labels: Tensor, num_classes: int, prepare: Callable[[Tensor], Tensor]) -> Tensor:
+    """Means of the flattened inputs by class, in one pass.
+
+    Args:
+        inputs: (N, ...) images of bytes or rows of floats: a tensor, or what is indexed like one.
+        labels: (N,) int64 in [0, K).
+        num_classes: K.
+        prepare: makes floats of a batch of inputs.
+
+    Returns:
+        (K, p) float64 on the CPU; zeros for a class without samples.
+
+    Example:
+        >>> x, y = torch.tensor([[1.0], [3.0], [5.0]]), torch.tensor([0, 0, 1])
+        >>> class_means(x, y, 2, prepare=lambda batch: batch).tolist()
+        [[2.0], [5.0]]
+    """
+    parts = torch.arange(len(labels)).split(_BATCH)
+    width = math.prod(inputs.shape[1:])
+    moments = ClassMoments.empty(num_classes, width, covariance=False, dtype=torch.float64)
+    for part, batch in zip(parts, stream_batches(inputs, iter(parts)), strict=True):
+        moments.update(prepare(batch).flatten(1).cpu(), labels[part].cpu())
+    return moments.mean
+
+
+def means_for(method: Method, kind: str, split: Split) -> Tensor | None:
+    """The class means of a run's training part, for a method whose class vectors follow them; None for others.
+
+    Texts and images are taken as they are, which keeps the weights of their terms; columns of tables are standardised,
+    since each has a unit of its own.
+    """
+    if method.similarity is None or kind not in method.similar_for:
+        return None
+    prepare = split.standardise if kind == "table" else as_float
+    return class_means(split.train_x, split.train_y, len(split.class_counts), prepare)
 
 
 class Watcher:
@@ -44,18 +87,10 @@ class Watcher:
 
 
 class TrialRun:
-    """A trial in the making: the parts of its data, and its network in training.
+    """A trial in the making: the parts of its data, and its network in training. Arguments as for :func:`run_trial`.
 
-    Args:
-        trial: what to do.
-        dataset: the data, of which the trial's cut is taken.
-        method: the method, where it is none of :data:`equiangular.training.METHODS`.
-        hardware: devices; the default is one CPU process. Precision and accumulation are the trial's.
-        fabric: a launched Fabric to use instead.
-        pretrained: whether to load published weights; by default what the trial says.
-
-    Raises:
-        ValueError: an unknown name, a cut that the data do not have, or a head that does not fit.
+    ``method`` is for one that is none of :data:`equiangular.training.METHODS`; ``pretrained`` says whether to load
+    published weights, by default what the trial says.
     """
 
     def __init__(
@@ -125,25 +160,13 @@ class TrialRun:
         return ModelInfo(
             method=self.method.name,
             backbone=self.backbone,
-            input_shape=data.input_shape,
-            class_names=data.class_names,
-            class_counts=split.class_counts,
-            mean=split.mean.flatten(),
-            std=split.std.flatten(),
-            kind=data.kind,
-            width=trial.width,
-            size=trial.size,
-            seed=trial.seed,
+            class_counts=tuple(split.class_counts.tolist()),
+            mean=tuple(split.mean.flatten().tolist()),
+            std=tuple(split.std.flatten().tolist()),
             balance=sampler_alpha(trial.sampler),
-            vocabulary=data.vocabulary,
-            columns=data.columns,
-            data={
-                "name_or_path": trial.data,
-                "root": trial.root,
-                "split_seed": trial.split_seed,
-                "size": trial.size,
-            },
-            thresholds=trial.thresholds,
+            **{name: getattr(data, name) for name in ("input_shape", "class_names", "kind", "vocabulary", "columns")},
+            **{name: getattr(trial, name) for name in ("width", "size", "seed", "thresholds")},
+            data={"name_or_path": trial.data, "root": trial.root, "split_seed": trial.split_seed, "size": trial.size},
             epoch=self.training.epoch,
         )
 
@@ -188,7 +211,7 @@ def run_trial(
         trial: what to do.
         dataset: the data.
         methods: methods that share this training, see :attr:`Method.training_name`; by default the trial's.
-        hardware: devices; the default is one CPU process.
+        hardware: devices; the default is one CPU process. Precision and accumulation are the trial's.
         fabric: a launched Fabric to use instead.
         watcher: looks on, keeps checkpoints, draws curves.
 
@@ -202,7 +225,7 @@ def run_trial(
     Example:
         >>> from equiangular.data import load_dataset
         >>> _, (outcome,) = run_trial(Trial(data="iris", method="linear-ce", epochs=5), load_dataset("iris"))
-        >>> outcome.record.kind, outcome.scores["accuracy"] > 50
+        >>> outcome.task.head.kind, outcome.scores["accuracy"] > 50
         ('learned', True)
     """
     watcher = watcher or Watcher()
@@ -212,4 +235,7 @@ def run_trial(
     watcher.start(run)
     with watcher.guard:
         run.training.run(on_step=watcher.after_step, on_epoch=watcher.after_epoch)
-    return run, run.conclude(run.snapshot(), run.describe(), methods)
+    try:
+        return run, run.conclude(run.snapshot(), run.describe(), methods)
+    except NonFiniteError as error:  # after the very last step
+        raise TrainingDivergedError(f"the network diverged in its last epoch: {error}") from error

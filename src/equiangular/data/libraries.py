@@ -1,0 +1,254 @@
+"""Data sets of scikit-learn, torchvision and Hugging Face, by name."""
+
+from __future__ import annotations
+
+import inspect
+import io
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from equiangular._choices import Memory
+from equiangular._extras import require
+from equiangular._validate import check_choice, check_int, did_you_mean
+from equiangular.data.arrays import from_arrays
+from equiangular.data.base import Dataset, balanced_test_split
+from equiangular.data.tables import IMAGE, LABEL, TEXT, Part, from_tables
+
+# Name: test samples per class, what it is.
+SKLEARN_SETS = {
+    "digits": (50, "Optical recognition of handwritten digits, UCI (the test part of the original)"),
+    "wine": (15, "Wine recognition, UCI"),
+    "breast_cancer": (60, "Breast cancer Wisconsin (diagnostic), UCI"),
+    "iris": (15, "Iris plants, UCI"),
+}
+
+
+def load_sklearn(name: str, *, split_seed: int = 0) -> Dataset:
+    """Load one of scikit-learn's bundled sets with a balanced test part.
+
+    The test part is taken first, the same number of samples of every class, drawn with ``split_seed``; the rest is the
+    training pool. Test accuracy therefore equals balanced accuracy.
+
+    - ``digits``: 1797 grey images as (N, 1, 8, 8) uint8, the source's values 0..16 scaled to 0..255; 50 test samples
+      of each of 10 classes, 124 to 133 left for training.
+    - ``wine`` (13 features, 3 classes, 15 test samples each), ``breast_cancer`` (30, 2, 60), ``iris`` (4, 3, 15):
+      float32 tables as they are, not standardised.
+
+    Example:
+        >>> data = load_sklearn("digits")
+        >>> tuple(data.train_x.shape), tuple(data.test_x.shape), int(data.train_counts.min())
+        ((1297, 1, 8, 8), (500, 1, 8, 8), 124)
+
+    Source: Alpaydin and Kaynak, Optical recognition of handwritten digits, UCI Machine Learning Repository, 1998
+    (CC BY 4.0), and the other sets' pages there.
+    """
+    per_class, title = SKLEARN_SETS[check_choice(name, SKLEARN_SETS, "scikit-learn set")]
+    check_int(split_seed, "split_seed", minimum=0)
+    datasets = require("sklearn.datasets", extra="train", purpose=f"The data set {name!r}")
+    bunch = getattr(datasets, f"load_{name}")()
+    labels = bunch.target.astype(np.int64)
+    if name == "digits":
+        inputs = torch.from_numpy(np.rint(bunch.images * (255 / 16)).astype(np.uint8)).unsqueeze(1)
+    else:
+        inputs = torch.from_numpy(bunch.data.astype(np.float32))
+    train, test = (torch.from_numpy(part) for part in balanced_test_split(labels, per_class, seed=split_seed))
+    target = torch.from_numpy(labels)
+    parts = inputs[train], target[train], inputs[test], target[test]
+    return Dataset(
+        name,
+        *parts,
+        tuple(str(c) for c in bunch.target_names),
+        "image" if name == "digits" else "table",
+        f"{title}, bundled with scikit-learn; test: {per_class} per class, split seed {split_seed}",
+        "CC BY 4.0",
+    )
+
+
+_TORCHVISION_TEST = ("test", "val", "valid")
+
+
+def load_torchvision(
+    name: str, *, root: str | Path, split_seed: int = 0, size: int | None = None, memory: Memory = "auto"
+) -> Dataset:
+    """Read a classification set of torchvision, which downloads it on the first use where it can.
+
+    Sets that hold their images in one array (MNIST and its kin, CIFAR, SVHN, STL-10) are taken as they are. Of the
+    others, and with ``size``, every image is read through torchvision and kept as PNG, without loss.
+
+    Args:
+        name: name of the class in ``torchvision.datasets``, such as ``"CIFAR10"``.
+        root: folder for the data.
+        split_seed, size, memory: see :func:`equiangular.data.load_dataset`.
+
+    Raises:
+        ValueError: torchvision has no such set, or cannot read or download it.
+        ImportError: torchvision is missing.
+    """
+    library = _library()
+    kind = getattr(library, name, None)
+    if not inspect.isclass(kind):
+        known = [key for key in library.__all__ if inspect.isclass(getattr(library, key, None))]
+        raise ValueError(f"torchvision has no data set {name!r}{did_you_mean(name, known)}")
+    parts = _open(kind, name, Path(root))
+    classes = getattr(parts[0], "classes", None)
+    names = None if classes is None else tuple(c if isinstance(c, str) else ", ".join(c) for c in classes)
+    source = f"torchvision.datasets.{name}"
+    arrays = [_arrays(part) for part in parts]
+    if size is None and all(array is not None for array in arrays):
+        flat = [values for array in arrays for values in array or ()]
+        return from_arrays(*flat, name=name, class_names=names, source=source, split_seed=split_seed)
+    tables = [
+        _table(part, f"{source}, {word} part", names) for part, word in zip(parts, ("train", "test"), strict=False)
+    ]
+    return from_tables(tables, name=name, source=source, split_seed=split_seed, size=size, memory=memory)
+
+
+def _library() -> Any:
+    try:
+        return import_module("torchvision.datasets")
+    except (ImportError, RuntimeError) as error:  # a build for another torch raises RuntimeError
+        raise ImportError(
+            f"a data set of torchvision needs 'torchvision', which could not be imported ({error}). "
+            "Install the version that belongs to your torch: pip install torchvision"
+        ) from error
+
+
+def _open(kind: Any, name: str, root: Path) -> list[Any]:
+    """The training part and, if there is one, the test part: torchvision has ``train=`` or ``split=``."""
+    known = inspect.signature(kind).parameters
+    options = {"download": True} if "download" in known else {}
+    try:
+        if "train" in known:
+            return [kind(root, train=train, **options) for train in (True, False)]
+        if "split" not in known:
+            return [kind(root, **options)]
+        parts = [kind(root, split="train", **options)]
+        for split in _TORCHVISION_TEST:
+            try:
+                return [*parts, kind(root, split=split, **options)]
+            except ValueError:  # torchvision's answer to a split that the set does not have
+                continue
+        return parts
+    except (OSError, RuntimeError, ValueError, TypeError) as error:
+        raise ValueError(f"torchvision cannot make {name!r} in {str(root)!r}: {error}") from error
+
+
+def _arrays(part: Any) -> tuple[Any, Any] | None:
+    """Images and labels of a set that holds them as arrays of bytes."""
+    images = getattr(part, "data", None)
+    labels = getattr(part, "targets", getattr(part, "labels", None))
+    if not isinstance(images, (np.ndarray, Tensor)) or labels is None:
+        return None
+    images = np.asarray(images)
+    return (images, np.asarray(labels)) if images.dtype == np.uint8 and images.ndim in (3, 4) else None
+
+
+def _table(part: Any, where: str, names: tuple[str, ...] | None) -> Part:
+    pa = require("pyarrow", extra="data", purpose="Keeping encoded images")
+    blobs, labels = [], []
+    for image, label in part:
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG")
+        blobs.append(buffer.getvalue())
+        labels.append(int(label))
+    return Part.of(where, pa.table({"image": pa.array(blobs, pa.large_binary()), "label": labels}), names)
+
+
+_TRAIN = "train"
+_TEST = ("test", "validation", "valid", "val", "dev")
+
+
+def load_hugging_face(text: str, *, split_seed: int = 0, size: int | None = None, memory: Memory = "auto") -> Dataset:
+    """Read a data set through ``datasets.load_dataset``: from the hub (downloaded once), or a local folder.
+
+    The split ``train`` is the training pool; the test part is ``test`` if it has labels, else ``validation``; without
+    either a seeded fifth of every class is taken. The columns are found by their types: the labels are the column
+    ``label`` (or ``labels``), else the only one of class labels; images are the first column of images, else texts the
+    column ``text``, else the only one of strings; else all columns of numbers are a table.
+
+    Args:
+        text: ``NAME``, ``NAME:CONFIGURATION``, each with ``#COLUMN`` where several columns could be the labels, such as
+            ``uoft-cs/cifar100#fine_label``.
+        split_seed, size, memory: see :func:`equiangular.data.load_dataset`.
+
+    Raises:
+        ValueError: nothing of that name, no connection, or columns that cannot be told.
+        ImportError: ``datasets`` is missing.
+    """
+    library = require("datasets", extra="data", purpose="A data set of Hugging Face")
+    place, _, column = text.partition("#")
+    name, _, configuration = (place, "", "") if Path(place).exists() else place.partition(":")
+    try:
+        splits = library.load_dataset(name, configuration or None)
+    except (OSError, ValueError, RuntimeError, library.exceptions.DatasetsError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(f"Hugging Face's datasets cannot load {place!r}: {reason}") from error
+    if _TRAIN not in splits:
+        raise ValueError(f"data set {place!r} has no split {_TRAIN!r}; its splits are {', '.join(splits)}.")
+    train = splits[_TRAIN]
+    label = _label_column(train.features, column, place)
+    test = next((key for key in _TEST if key in splits and _is_labelled(splits[key], label)), None)
+    columns = _columns(train.features, label)
+    used = [_TRAIN] if test is None else [_TRAIN, test]
+    return from_tables(
+        [_part(splits[key], f"{place}, split {key}", columns) for key in used],
+        name=Path(name).name,
+        source=f"Hugging Face datasets, {place}" + ("" if test is None else f"; test: its split {test}"),
+        split_seed=split_seed,
+        size=size,
+        memory=memory,
+    )
+
+
+def _label_column(features: Any, asked: str, place: str) -> str:
+    names = list(features)
+    if asked:
+        if asked not in names:
+            raise ValueError(f"data set {place!r} has no column {asked!r}{did_you_mean(asked, names)}")
+        return asked
+    labels = [name for name in names if hasattr(features[name], "names")]
+    for choice in (LABEL, "labels"):
+        if choice in names:
+            return choice
+    if len(labels) != 1:
+        example = labels[0] if labels else names[-1]
+        raise ValueError(
+            f"data set {place!r} has {len(labels)} columns of class labels; its columns are {', '.join(names)}. "
+            f"Name the one to learn, as in 'hf:{place}#{example}'."
+        )
+    return labels[0]
+
+
+def _is_labelled(split: Any, label: str) -> bool:
+    """Test splits of competitions have -1 for every label."""
+    if label not in split.features:
+        return False
+    table = split.select_columns([label]).with_format("arrow")[:]
+    return any(value != -1 for value in table.column(0).to_pylist())
+
+
+def _columns(features: Any, label: str) -> dict[str, str]:
+    """Which columns to take, and the names that :func:`from_tables` knows them by."""
+    others = {name: feature for name, feature in features.items() if name != label}
+    images = [name for name, feature in others.items() if type(feature).__name__ == "Image"]
+    strings = [name for name, feature in others.items() if getattr(feature, "dtype", "") in ("string", "large_string")]
+    if images:
+        return {images[0]: IMAGE, label: LABEL}
+    if TEXT in strings or len(strings) == 1:
+        return {TEXT if TEXT in strings else strings[0]: TEXT, label: LABEL}
+    numbers = [name for name, feature in others.items() if getattr(feature, "dtype", "string")[:3] in _NUMBERS]
+    return {**{name: name for name in numbers}, label: LABEL}
+
+
+_NUMBERS = ("boo", "int", "uin", "flo", "dou", "dec")
+
+
+def _part(split: Any, where: str, columns: dict[str, str]) -> Part:
+    names = getattr(split.features[next(c for c, new in columns.items() if new == LABEL)], "names", None)
+    table = split.select_columns(list(columns)).with_format("arrow")[:]
+    return Part.of(where, table.rename_columns([columns[name] for name in table.column_names]), names)

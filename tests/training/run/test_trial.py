@@ -1,0 +1,155 @@
+"""One trial, its fingerprint, the store of finished ones, and data that change under a run."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from equiangular.data import content_digest, load_dataset
+from equiangular.training import TrainConfig, Trial, TrialStore, get_method, resume, run_trial, train
+from equiangular.training.engine.stopping import Stopped
+from equiangular.training.methods import TrainingDivergedError
+from equiangular.training.run import store as store_module
+from equiangular.training.run.collapse import measure_run
+from equiangular.training.run.outcome import weights_sha256
+
+CONFIG = {"epochs": 3, "batch_size": 16, "accelerator": "cpu"}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(3), (40, 20, 10))
+    x = (np.eye(3, 4)[y] * 2 + rng.normal(size=(70, 4))).astype(np.float32)
+    np.savez(tmp_path / "t.npz", train_x=x, train_y=y, test_x=x[::3] + 0.1, test_y=y[::3])
+    return tmp_path / "t.npz"
+
+
+def changed(path: Path, part: str) -> None:
+    """Change one thing in the file, the shapes kept."""
+    data = dict(np.load(path))
+    if part == "one value":
+        data["train_x"][5, 2] += 1e-3
+    elif part == "order":
+        data["train_x"][:2] = data["train_x"][1::-1].copy()  # of one class: the labels stay as they are
+    elif part == "labels":
+        data["train_y"][[0, -1]] = data["train_y"][[-1, 0]]
+    elif part == "test inputs":
+        data["test_x"] = -data["test_x"]
+    elif part == "test labels":
+        data["test_y"] = data["test_y"][::-1].copy()
+    np.savez(path, **data)
+
+
+CHANGES = {
+    "one value": "training inputs",
+    "order": "training inputs",
+    "labels": "training labels",
+    "test inputs": "test inputs",
+    "test labels": "test labels",
+}
+
+
+@pytest.mark.parametrize(("part", "named"), CHANGES.items())
+def test_a_run_is_not_gone_on_with_on_other_data(part: str, named: str, table: Path, tmp_path: Path) -> None:
+    config = TrainConfig(data=str(table), method="etf-la", **CONFIG)
+
+    def stop(training: object, row: dict | None) -> None:
+        if row is not None and row["epoch"] == 1:
+            raise Stopped(15, "told to")
+
+    with pytest.raises(Stopped):
+        train(config, tmp_path / "cut", progress=stop)
+    train(config, tmp_path / "whole")
+    changed(table, part)
+    message = rf"the data have changed since the run .* was started: the {named} are not the same"
+    with pytest.raises(ValueError, match=message):
+        resume(tmp_path / "cut")
+    with pytest.raises(ValueError, match=message):
+        train(config, tmp_path / "cut")
+    with pytest.raises(ValueError, match=message):
+        train(config, tmp_path / "whole")
+    with pytest.raises(ValueError, match=message):
+        measure_run(tmp_path / "whole")
+
+
+def test_a_finished_run_is_read_where_its_data_are_gone(table: Path, tmp_path: Path) -> None:
+    config = TrainConfig(data=str(table), method="etf-la", **CONFIG)
+    results = train(config, tmp_path / "run")
+    table.unlink()
+    assert train(config, tmp_path / "run") == results
+
+
+def test_a_trial_is_a_run_without_a_folder(table: Path, tmp_path: Path) -> None:
+    config = TrainConfig(data=str(table), method="etf-ce-pc", **CONFIG)
+    results = train(config, tmp_path / "run")
+    _, (outcome,) = run_trial(config, load_dataset(table))
+    assert results["weights_sha256"] == weights_sha256(outcome.task)
+    for key in ("accuracy", "balanced_accuracy", "ece", "ece_uncalibrated"):
+        assert results["test"][key] == outcome.scores[key]
+    assert results["head_kind"] == outcome.task.head.kind == "fixed"
+    assert results["fingerprint"] == config.fingerprint(content_digest(load_dataset(table)), "etf-ce")
+
+
+def test_the_fingerprint_covers_all_that_decides_and_nothing_else(table: Path) -> None:
+    content = content_digest(load_dataset(table))
+    base = Trial(data=str(table), method="etf-la")
+    known = base.fingerprint(content)
+    decisive = {
+        "imbalance": 2.0, "validation": 0.3, "subset_seed": 1, "epochs": 3, "learning_rate": 0.2, "mix": "mixup:1",
+        "precision": "bf16-mixed", "accumulate": 2, "method": "etf-ce", "head": {"scale": 2.0}, "backbone": "mlp",
+        "width": 2.0, "seed": 1, "thresholds": (5, 10), "sampler": "class-balanced",
+    }  # fmt: skip
+    found = {name: replace(base, **{name: value}).fingerprint(content) for name, value in decisive.items()}
+    assert len({known, *found.values()}) == 1 + len(decisive)
+    for name, value in {"root": "/data", "memory": "stream", "data": "elsewhere.npz"}.items():
+        assert replace(base, **{name: value}).fingerprint(content) == known
+    for part in content:
+        assert base.fingerprint({**content, part: "0"}) != known
+    assert replace(base, imbalance=1).fingerprint(content) == known  # 1 and 1.0 are one number
+    where = {"devices": 2, "workers": 3, "checkpoint_epochs": 0, "accelerator": "cuda"}
+    shared = {name: getattr(base, name) for name in ("data", "method")}
+    assert TrainConfig(**shared, **where).fingerprint(content) == known
+
+
+def test_the_store_reads_what_it_has_and_shares_a_training(table: Path, tmp_path: Path, monkeypatch) -> None:
+    trial, dataset = Trial(data=str(table), method="etf-ce", epochs=2, batch_size=16), load_dataset(table)
+    methods = [get_method("etf-ce"), get_method("etf-ce-pc")]
+    content, store = content_digest(dataset), TrialStore(tmp_path / "trials")
+    first = store.records(trial, dataset, content, methods)
+    assert first[0].fingerprint == first[1].fingerprint
+    assert first[0].loss == first[1].loss
+    calls = []
+
+    def forbidden(*arguments: object, **options: object) -> None:
+        calls.append(arguments)
+        raise TrainingDivergedError("the loss became nan")
+
+    monkeypatch.setattr(store_module, "run_trial", forbidden)
+    assert store.records(trial, dataset, content, methods[1:]) == first[1:]
+    assert not calls
+    other = store.records(replace(trial, seed=1), dataset, content, methods)
+    assert len(calls) == 1
+    assert [record.diverged for record in other] == ["the loss became nan"] * 2
+    assert not any(record.scores for record in other)
+    (path,) = (tmp_path / "trials").glob("etf-ce-seed0-*.json")
+    values = json.loads(path.read_text())
+    values["records"][0]["kind"] = "best"
+    path.write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=rf"{path.name}.* is no trial of this version: .*kind must be one of"):
+        store.records(trial, dataset, content, methods)
+
+
+def test_the_digest_is_of_content_and_not_of_memory(table: Path) -> None:
+    dataset = load_dataset(table)
+    content = content_digest(dataset)
+    transposed = dataset.train_x.t().contiguous().t()
+    assert not transposed.is_contiguous()
+    assert content_digest(replace(dataset, train_x=transposed)) == content
+    swapped = torch.cat([dataset.train_x[1:2], dataset.train_x[:1], dataset.train_x[2:]])
+    assert content_digest(replace(dataset, train_x=swapped))["training inputs"] != content["training inputs"]
+    named = content_digest(replace(dataset, class_names=("a", "b", "c")))
+    assert {part for part in content if content[part] != named[part]} == {"class names"}
