@@ -83,15 +83,24 @@ def test_a_finished_run_is_read_where_its_data_are_gone(table: Path, tmp_path: P
     assert train(config, tmp_path / "run") == results
 
 
-def test_a_trial_is_a_run_without_a_folder(table: Path, tmp_path: Path) -> None:
-    config = TrainConfig(data=str(table), method="etf-ce-pc", **CONFIG)
+@pytest.mark.parametrize(
+    ("method", "kind", "training"),
+    [
+        ("etf-ce-pc", "fixed", "etf-ce"),
+        ("recommended", "fixed", "recommended"),
+        ("linear-crt", "learned", "linear-ce"),
+        ("rotated-etf-la", "mapped", "rotated-etf-la"),
+    ],
+)
+def test_a_trial_is_a_run_without_a_folder(method: str, kind: str, training: str, table: Path, tmp_path: Path) -> None:
+    config = TrainConfig(data=str(table), method=method, **CONFIG)
     results = train(config, tmp_path / "run")
     _, (outcome,) = run_trial(config, load_dataset(table))
     assert results["weights_sha256"] == weights_sha256(outcome.task)
     for key in ("accuracy", "balanced_accuracy", "ece", "ece_uncalibrated"):
         assert results["test"][key] == outcome.scores[key]
-    assert results["head_kind"] == outcome.task.head.kind == "fixed"
-    assert results["fingerprint"] == config.fingerprint(content_digest(load_dataset(table)), "etf-ce")
+    assert results["head_kind"] == outcome.task.head.kind == kind
+    assert results["fingerprint"] == config.fingerprint(content_digest(load_dataset(table)), training)
 
 
 def test_the_fingerprint_covers_all_that_decides_and_nothing_else(table: Path) -> None:
@@ -140,6 +149,9 @@ def test_the_store_reads_what_it_has_and_shares_a_training(table: Path, tmp_path
     values["records"][0]["kind"] = "best"
     path.write_text(json.dumps(values))
     with pytest.raises(ValueError, match=rf"{path.name}.* is no trial of this version: .*kind must be one of"):
+        store.records(trial, dataset, content, methods)
+    path.write_text(path.read_text()[:-40])  # cut off in the middle of a value
+    with pytest.raises(ValueError, match=rf"{path.name}' is not a JSON file.*Delete it to train anew"):
         store.records(trial, dataset, content, methods)
 
 
