@@ -76,6 +76,34 @@ def test_a_run_is_not_gone_on_with_on_other_data(part: str, named: str, table: P
         measure_run(tmp_path / "whole")
 
 
+def test_a_run_stopped_before_its_first_checkpoint_is_held_to_its_data_too(table: Path, tmp_path: Path) -> None:
+    """Else it would end with the results of the new data under the record of the old ones."""
+    config = TrainConfig(data=str(table), method="etf-la", **CONFIG)
+
+    def die(training: object, row: dict | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "cut", progress=die)
+    assert not (tmp_path / "cut" / "checkpoint" / "state.safetensors").exists()
+    whole = table.read_bytes()
+    changed(table, "one value")
+    with pytest.raises(ValueError, match=r"the data have changed since .* the training inputs are not the same"):
+        resume(tmp_path / "cut")
+    table.write_bytes(whole)
+    assert resume(tmp_path / "cut")["weights_sha256"] == train(config, tmp_path / "whole")["weights_sha256"]
+
+
+def test_a_run_that_the_last_release_finished_is_read_under_the_new_name(table: Path, tmp_path: Path) -> None:
+    config = TrainConfig(data=str(table), method="recommended", **CONFIG)
+    results = train(config, tmp_path / "run")
+    file = tmp_path / "run" / "config.yaml"
+    file.write_text(file.read_text().replace("method: recommended", "method: best"))
+    assert train(config, tmp_path / "run") == resume(tmp_path / "run") == results
+    with pytest.warns(DeprecationWarning, match="the method 'best' is written 'recommended' now"):
+        assert train(replace(config, method="best"), tmp_path / "run") == results
+
+
 def test_a_finished_run_is_read_where_its_data_are_gone(table: Path, tmp_path: Path) -> None:
     config = TrainConfig(data=str(table), method="etf-la", **CONFIG)
     results = train(config, tmp_path / "run")
