@@ -6,7 +6,7 @@ import torch
 from equiangular import spread_frame
 from equiangular.frames import is_simplex_etf
 from equiangular.heads.etf import RotatedETFHead
-from equiangular.training.methods import METHODS, get_method
+from equiangular.training.methods import METHODS, RENAMED, get_method
 
 
 @pytest.mark.parametrize("loss", ["ce", "la", "dr"])
@@ -68,3 +68,18 @@ HEADS = {
 def test_the_name_says_the_head(head: str) -> None:
     for loss in HEADS[head].split():
         assert METHODS[f"{head}-{loss}"].head == head
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_names_of_the_last_release_are_found_with_a_warning_and_not_listed(old: str, new: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"the method '{old}' is written '{new}' now"):
+        assert get_method(old) is METHODS[new]
+    assert old not in METHODS
+
+
+def test_a_name_is_that_of_its_method_and_a_label_of_one_alone() -> None:
+    assert all(name == method.name for name, method in METHODS.items())
+    assert len({method.label for method in METHODS.values()}) == len(METHODS)
+    assert all(method.training_name in METHODS for method in METHODS.values())
+    with pytest.raises(ValueError, match="did you mean 'etf-dr'"):
+        get_method("etf-drr")

@@ -177,9 +177,7 @@ def test_other_data_are_refused(stopped: Path, monkeypatch: pytest.MonkeyPatch) 
 
     load = train.load_data
     monkeypatch.setattr(train, "load_data", lambda options: load(replace(options, split_seed=1)))
-    with pytest.raises(
-        ValueError, match=r"the data have changed since the run .* the training inputs, training labels"
-    ):
+    with pytest.raises(ValueError, match=r"the data have changed since .* the training inputs, training labels"):
         resume(stopped)
 
 

@@ -76,6 +76,34 @@ def test_a_run_is_not_gone_on_with_on_other_data(part: str, named: str, table: P
         measure_run(tmp_path / "whole")
 
 
+def test_a_run_stopped_before_its_first_checkpoint_is_held_to_its_data_too(table: Path, tmp_path: Path) -> None:
+    """Else it would end with the results of the new data under the record of the old ones."""
+    config = TrainConfig(data=str(table), method="etf-la", **CONFIG)
+
+    def die(training: object, row: dict | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "cut", progress=die)
+    assert not (tmp_path / "cut" / "checkpoint" / "state.safetensors").exists()
+    whole = table.read_bytes()
+    changed(table, "one value")
+    with pytest.raises(ValueError, match=r"the data have changed since .* the training inputs are not the same"):
+        resume(tmp_path / "cut")
+    table.write_bytes(whole)
+    assert resume(tmp_path / "cut")["weights_sha256"] == train(config, tmp_path / "whole")["weights_sha256"]
+
+
+def test_a_run_that_the_last_release_finished_is_read_under_the_new_name(table: Path, tmp_path: Path) -> None:
+    config = TrainConfig(data=str(table), method="recommended", **CONFIG)
+    results = train(config, tmp_path / "run")
+    file = tmp_path / "run" / "config.yaml"
+    file.write_text(file.read_text().replace("method: recommended", "method: best"))
+    assert train(config, tmp_path / "run") == resume(tmp_path / "run") == results
+    with pytest.warns(DeprecationWarning, match="the method 'best' is written 'recommended' now"):
+        assert train(replace(config, method="best"), tmp_path / "run") == results
+
+
 def test_a_finished_run_is_read_where_its_data_are_gone(table: Path, tmp_path: Path) -> None:
     config = TrainConfig(data=str(table), method="etf-la", **CONFIG)
     results = train(config, tmp_path / "run")
@@ -83,15 +111,24 @@ def test_a_finished_run_is_read_where_its_data_are_gone(table: Path, tmp_path: P
     assert train(config, tmp_path / "run") == results
 
 
-def test_a_trial_is_a_run_without_a_folder(table: Path, tmp_path: Path) -> None:
-    config = TrainConfig(data=str(table), method="etf-ce-pc", **CONFIG)
+@pytest.mark.parametrize(
+    ("method", "kind", "training"),
+    [
+        ("etf-ce-pc", "fixed", "etf-ce"),
+        ("recommended", "fixed", "recommended"),
+        ("linear-crt", "learned", "linear-ce"),
+        ("rotated-etf-la", "mapped", "rotated-etf-la"),
+    ],
+)
+def test_a_trial_is_a_run_without_a_folder(method: str, kind: str, training: str, table: Path, tmp_path: Path) -> None:
+    config = TrainConfig(data=str(table), method=method, **CONFIG)
     results = train(config, tmp_path / "run")
     _, (outcome,) = run_trial(config, load_dataset(table))
     assert results["weights_sha256"] == weights_sha256(outcome.task)
     for key in ("accuracy", "balanced_accuracy", "ece", "ece_uncalibrated"):
         assert results["test"][key] == outcome.scores[key]
-    assert results["head_kind"] == outcome.task.head.kind == "fixed"
-    assert results["fingerprint"] == config.fingerprint(content_digest(load_dataset(table)), "etf-ce")
+    assert results["head_kind"] == outcome.task.head.kind == kind
+    assert results["fingerprint"] == config.fingerprint(content_digest(load_dataset(table)), training)
 
 
 def test_the_fingerprint_covers_all_that_decides_and_nothing_else(table: Path) -> None:
@@ -140,6 +177,9 @@ def test_the_store_reads_what_it_has_and_shares_a_training(table: Path, tmp_path
     values["records"][0]["kind"] = "best"
     path.write_text(json.dumps(values))
     with pytest.raises(ValueError, match=rf"{path.name}.* is no trial of this version: .*kind must be one of"):
+        store.records(trial, dataset, content, methods)
+    path.write_text(path.read_text()[:-40])  # cut off in the middle of a value
+    with pytest.raises(ValueError, match=rf"{path.name}' is not a JSON file.*Delete it to train anew"):
         store.records(trial, dataset, content, methods)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from equiangular.longtail import SubsetManifest
 from equiangular.training.augment import Augmentation, Mixing
 from equiangular.training.config.files import make_config, read_yaml, write_yaml
 from equiangular.training.config.options import TrainConfig, Trial
-from equiangular.training.methods import get_method
+from equiangular.training.methods import RENAMED, get_method
 
 
 class RunFolder:
@@ -69,7 +70,8 @@ class RunFolder:
                 f"no run in {str(self.path)!r}: it has no config.yaml. "
                 f"Start one with: equiangular train DATA -o {self.path}"
             )
-        return make_config(TrainConfig, read_yaml(self.config), where=str(self.config))
+        config = make_config(TrainConfig, read_yaml(self.config), where=str(self.config))
+        return replace(config, method=RENAMED.get(config.method, config.method))
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
         """Write one line for each epoch."""
@@ -126,13 +128,13 @@ AnyTrial = TypeVar("AnyTrial", bound=Trial)
 
 
 def check_names(config: AnyTrial) -> AnyTrial:
-    """The configuration, if every name in it is known.
+    """The configuration, if every name in it is known; the method by its present name.
 
     Raises:
         ValueError: an unknown method, augmentation, mixing or logger; the closest one is suggested.
     """
-    get_method(config.method)
+    method = get_method(config.method).name
     Augmentation.parse(config.augment)
     Mixing.parse(config.mix)
     logger_names(getattr(config, "loggers", ""))
-    return config
+    return replace(config, method=method)

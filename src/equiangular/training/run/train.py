@@ -52,7 +52,7 @@ def train(config: TrainConfig, output: str | Path, *, progress: Progress | None 
             diverging loss; a full disk.
         Stopped: SIGTERM or Ctrl-C; a checkpoint was left.
     """
-    check_names(config)
+    config = check_names(config)
     folder = RunFolder(prepare_folder(output))
     if folder.config.exists():
         check_same(config.decisive(), folder.read_config().decisive(), folder.path)
@@ -66,8 +66,7 @@ def train(config: TrainConfig, output: str | Path, *, progress: Progress | None 
             return folder.read_results()
         raise
     content = content_digest(dataset)
-    if finished or folder.checkpoint.exists():
-        folder.check_data(content)
+    folder.check_data(content)
     if finished:
         return folder.read_results()
     watcher = _InFolder(config, folder, content, progress)
