@@ -139,10 +139,72 @@ def test_the_plan_says_what_will_be_done(table: Path, tmp_path: Path) -> None:
     assert "6 classes, the largest is '0' with 96 training samples, the smallest '5' with 2" in text
     assert "186 to train on, 47 held out" not in text  # 24 + 12 + 6 + 3 + 1 are held out
     assert "187 to train on, 46 held out of the training part to calibrate on, 120 to test on" in text
-    assert "too few samples to hold one out for calibration: '5' (2)" in text
+    assert "too few samples to hold one out, no part in calibration and in the choice of heads: '5' (2)" in text
     assert "backbone mlp, 2 epochs, batches of 64, on cpu" in text
     assert "8 trainings x (8 to tune + 3 runs) = 88, about" in text
     assert plan.seconds > 0
+
+
+def test_scores_of_a_preset_choose_in_its_own_experiment_only() -> None:
+    """Other epochs, another cut: the preset's scores are those of another experiment."""
+    scores = PRESETS["digits"].validation
+    assert configure("digits", seeds=3, margin=2.0).validation == scores
+    assert configure("digits", epochs=40, imbalance=100.0).validation == scores
+    for changes in ({"epochs": 1}, {"imbalance": 1.0}, {"backbone": "mlp"}, {"learning_rate": 0.3}):
+        assert configure("digits", **changes).validation == {}, changes
+
+
+def test_old_and_repeated_names_are_one_row(table: Path, tmp_path: Path) -> None:
+    with pytest.warns(DeprecationWarning, match="recommended"):
+        config = configure(str(table), methods=("best", "linear-la", "linear-la"), seeds=2, epochs=1, tune="none")
+    assert [row.method for row in compare(config, tmp_path).rows] == ["recommended", "linear-la"]
+
+
+def test_folders_of_runs_and_of_comparisons_are_apart(tmp_path: Path) -> None:
+    train(TrainConfig(data="iris", method="linear-la", epochs=1), tmp_path / "run")
+    before = (tmp_path / "run" / "results.json").read_bytes()
+    config = configure("iris", methods=("linear-la", "etf-la"), seeds=2, epochs=1, tune="none")
+    with pytest.raises(ValueError, match=r"a run of equiangular train.* another folder"):
+        compare(config, tmp_path / "run")
+    assert (tmp_path / "run" / "results.json").read_bytes() == before
+    compare(config, tmp_path / "comparison")
+    with pytest.raises(ValueError, match=r"the results of a comparison.* another folder"):
+        train(TrainConfig(data="iris", method="linear-la", epochs=1), tmp_path / "comparison")
+
+
+@pytest.mark.parametrize("old", ["[]", "null", '{"data": null}', '{"data": "x"}', '{"data": {"digest": 3}}'])
+def test_results_of_another_shape_are_no_obstacle(old: str, tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text(old)
+    config = configure("iris", methods=("linear-la", "etf-la"), seeds=2, epochs=1, tune="none")
+    assert not [note for note in Comparing(config, tmp_path).plan().data.notes if "changed since" in note]
+
+
+def test_heads_that_diverge_do_not_end_the_comparison(table: Path, tmp_path: Path) -> None:
+    methods = ("cosine-la", "linear-la", "etf-la")
+    config = configure(str(table), methods=methods, learning_rate=1e8, epochs=2, seeds=2, tune="quick")
+    found = compare(config, tmp_path)
+    assert [row.method for row in found.rows] == list(methods)
+    assert "2 of 2 runs diverged: linear-la diverged" in found.row("linear-la").note
+    assert found.answer.verdict == "none"
+
+
+def test_classes_without_test_samples_are_named(tmp_path: Path) -> None:
+    """Three classes are tested, with 10, 4 and 2 samples: one of the two is worth 100 / 3 / 2 points."""
+    rng = np.random.default_rng(0)
+    y, test = np.repeat(range(4), 20), np.repeat([0, 1, 2], [10, 4, 2])
+    x, test_x = (rng.normal(size=(len(part), 3)).astype(np.float32) for part in (y, test))
+    np.savez(tmp_path / "some.npz", train_x=x, train_y=y, test_x=test_x, test_y=test)
+    plan = Comparing(configure(str(tmp_path / "some.npz"), seeds=2, epochs=1), tmp_path / "out").plan()
+    text = "\n".join(plan.data.notes)
+    assert "no test samples, not tested at all: '3'; balanced accuracy is over the other 3 classes" in text
+    assert "worth up to 16.7 points of balanced accuracy: '1' (4), '2' (2)" in text
+
+
+def test_classes_too_small_for_a_test_part(tmp_path: Path) -> None:
+    y = np.repeat(range(5), 3)
+    np.savez(tmp_path / "three.npz", x=np.zeros((15, 2), np.float32), y=y)
+    with pytest.raises(ValueError, match="no test part, and none can be taken: the largest class has 3 samples"):
+        Comparing(configure(str(tmp_path / "three.npz")), tmp_path / "out")
 
 
 def test_fixed_is_what_the_built_head_is(tmp_path: Path) -> None:

@@ -32,7 +32,13 @@ def compare(
         "runs/compare"
     ),
     methods: Annotated[
-        str | None, typer.Option(metavar="NAME,...", help="Methods to compare; default: the eleven of the table.")
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Methods to compare, see `equiangular list methods`. Default: "
+            "linear-ce, linear-ce-pc, linear-la, cosine-la, random-la, etf-ce, etf-ce-pc, etf-la, etf-dr, etf-dr-pc, "
+            "recommended.",
+        ),
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Paired runs of every method. Default: 5; 10 for digits.")] = None,
     subset_seed: Annotated[

@@ -123,8 +123,9 @@ class CompareConfig:
                 f"validation must lie strictly between 0 and 1, got {self.trial.validation!r}: a comparison calibrates "
                 "and chooses on held-out data."
             )
-        for name in (*self.methods, *self.head):
+        for name in self.head:
             get_method(name)
+        object.__setattr__(self, "methods", tuple(dict.fromkeys(get_method(name).name for name in self.methods)))
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-plain values: the trial's fields beside those of the comparison."""
@@ -161,18 +162,21 @@ def configure(data: str, *, methods: tuple[str, ...] = (), **changes: Any) -> Co
     given = {**preset.changes, **{name: value for name, value in changes.items() if value is not None}}
     of_hardware = {f.name: given.pop(f.name) for f in fields(Hardware) if f.name in given and f.name not in _TRIAL}
     of_trial = {name: given.pop(name) for name in _TRIAL if name in given}
+    # Scores measured in another experiment than the one asked for must not choose its heads.
+    as_tuned = all(value == preset.changes.get(name, _DEFAULT[name]) for name, value in of_trial.items())
     return CompareConfig(
         trial=Trial(data=data, **of_trial),
         given=tuple(of_trial),
         methods=methods,
         hardware=Hardware(**{"accelerator": "cpu", **of_hardware}),
         head=preset.head,
-        validation=preset.validation,
+        validation=preset.validation if as_tuned else {},
         **given,
     )
 
 
 _TRIAL = tuple(f.name for f in fields(Trial) if f.name not in ("data", *PER_RUN))
+_DEFAULT = Trial().as_dict()
 
 
 def fit_to(config: CompareConfig, dataset: Dataset) -> CompareConfig:

@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 
+from equiangular._validate import NonFiniteError
 from equiangular.compare.config import CompareConfig
-from equiangular.compare.tuning import EFFORTS, without_validation
+from equiangular.compare.tuning import EFFORTS, FRACTION, without_validation
 from equiangular.data import Dataset
 from equiangular.records import DataSummary
 from equiangular.training.config.options import Trial
 from equiangular.training.engine.loop import Training
-from equiangular.training.methods import Method
+from equiangular.training.methods import Method, TrainingDivergedError
 from equiangular.training.run.trial import TrialRun, Watcher, split_of
 
 _LISTED = 6  # names of classes in a line
@@ -58,7 +59,8 @@ class Plan:
         data, trial = self.data, self.config.trial
         counts, names = data.counts, data.classes
         large, small = (pick(range(len(counts)), key=counts.__getitem__) for pick in (max, min))
-        tuned = f"{self.tuning} to tune" if self.tuning else "tuned already" if self.config.head else "not tuned"
+        already = "tuned already" if self.config.validation else "with settings tuned for other options"
+        tuned = f"{self.tuning} to tune" if self.tuning else already if self.config.head else "not tuned"
         each = f"({tuned} + {self.config.seeds} runs)" if self.tuning else f"{self.config.seeds} runs, {tuned},"
         sizes = f"each with {counts[0]:,} training samples"
         if counts[large] > counts[small]:
@@ -89,12 +91,20 @@ def describe_data(
             "--imbalance 1 uses all of them"
         )
     if rare := [i for i, number in enumerate(held) if not number]:
-        notes.append(f"too few samples to hold one out for calibration: {_listed(rare, names, split.class_counts)}")
-    if config.tune != "none" and (rare := without_validation(dataset)):
-        notes.append(f"too few samples to be validated on while tuning: {_listed(rare, names, dataset.train_counts)}")
-    if few := [i for i, number in enumerate(tests) if number < _FEW]:
-        worth = 100 / len(names) / max(1, max(tests[i] for i in few))
-        what = f"one of them is worth {worth:.1f} points or more"
+        what = "too few samples to hold one out, no part in calibration and in the choice of heads"
+        notes.append(f"{what}: {_listed(rare, names, split.class_counts)}")
+    if config.tune != "none" and (rare := without_validation(dataset, max(FRACTION, config.trial.validation))):
+        what = "too few samples to be validated on, no part in tuning"
+        notes.append(f"{what}: {_listed(rare, names, dataset.train_counts)}")
+    tested = sum(number > 0 for number in tests)
+    if none := [names[i] for i, number in enumerate(tests) if not number]:
+        listed = ", ".join(map(repr, none[:_LISTED])) + (f" and {len(none) - _LISTED} more" if none[_LISTED:] else "")
+        notes.append(
+            f"no test samples, not tested at all: {listed}; balanced accuracy is over the other {tested} classes"
+        )
+    if few := [i for i, number in enumerate(tests) if 0 < number < _FEW]:
+        worth = 100 / tested / min(tests[i] for i in few)
+        what = f"one of them is worth up to {worth:.1f} points of balanced accuracy"
         notes.append(f"fewer than {_FEW} test samples, {what}: {_listed(few, names, tests)}")
     samples = {
         "to train on": len(split.train_y),
@@ -128,6 +138,7 @@ class _Timed(Watcher):
     """Ends a training after a second of steps."""
 
     steps = -1  # the first one, which is slower, is not counted
+    begin = now = 0.0
 
     def after_step(self, training: Training) -> None:
         self.steps += 1
@@ -141,11 +152,13 @@ class _Timed(Watcher):
 def estimate_seconds(trial: Trial, dataset: Dataset) -> float:
     """Seconds that one trial is likely to take, from a second of its steps and what follows, on this machine."""
     watcher, run = _Timed(), TrialRun(trial, dataset)
-    with contextlib.suppress(_Enough):
+    # A training that diverges takes its time all the same; whether it does is for the comparison to say.
+    with contextlib.suppress(_Enough, TrainingDivergedError, NonFiniteError):
         run.training.run(on_step=watcher.after_step)
     training = trial.epochs * len(run.training.batches) * (watcher.now - watcher.begin) / max(1, watcher.steps)
     start = time.perf_counter()
-    run.conclude(run.snapshot(), run.describe())
+    with contextlib.suppress(NonFiniteError):
+        run.conclude(run.snapshot(), run.describe())
     return training + time.perf_counter() - start
 
 

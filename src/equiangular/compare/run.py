@@ -16,7 +16,16 @@ from equiangular._provenance import provenance
 from equiangular.compare.config import CompareConfig, fit_to, without_etf
 from equiangular.compare.plan import Plan, describe_data, estimate_seconds
 from equiangular.compare.summary import answer_of, rows_of
-from equiangular.compare.tuning import EFFORTS, FIRST_SEED, Settings, Space, choose, next_settings, validation_dataset
+from equiangular.compare.tuning import (
+    EFFORTS,
+    FIRST_SEED,
+    FRACTION,
+    Settings,
+    Space,
+    choose,
+    next_settings,
+    validation_dataset,
+)
 from equiangular.data import Dataset, content_digest
 from equiangular.heads import Head
 from equiangular.models import make_backbone
@@ -43,6 +52,11 @@ class Comparing:
 
     def __init__(self, config: CompareConfig, output: str | Path) -> None:
         self.folder = prepare_folder(output)
+        if (self.folder / "config.yaml").exists():
+            raise ValueError(
+                f"{self.folder} has a run of equiangular train, whose results a comparison would overwrite. "
+                "Give the comparison another folder with --output."
+            )
         self.store = TrialStore(self.folder / "trials")
         self.dataset = load_data(config.trial)
         self.content = content_digest(self.dataset)
@@ -68,8 +82,8 @@ class Comparing:
         """What will be done and for how long; nothing is trained but a few steps, to time them."""
         data = describe_data(self.dataset, self.config, [group[0] for group in self.groups], self.content)
         before = self.folder / "results.json"
-        old = read_json(before).get("data", {}).get("digest", self.content) if before.exists() else self.content
-        if changed := [part for part, digest in self.content.items() if old.get(part) != digest]:
+        old = _digest_in(read_json(before)) if before.exists() else {}
+        if changed := [part for part, digest in self.content.items() if old.get(part, digest) != digest]:
             data.notes.append(
                 f"{', '.join(changed)} changed since the results in {self.folder} were made: every training is run "
                 "anew, nothing of the old data is mixed in"
@@ -154,7 +168,8 @@ class Comparing:
             by_method[settings] = {name: total / seeds for name, total in sums.items()}
             finished = [value for value in by_method[settings].values() if not math.isnan(value)]
             scored[settings] = max(finished, default=math.nan)
-        best = choose(scored)
+        # Where every setting diverged the runs do too, and the row says so: the other heads are still compared.
+        best = choose(scored) if not all(map(math.isnan, scored.values())) else next(iter(scored))
         return Tuned(best.options(), by_method[best], trainings * seeds, time.perf_counter() - start)
 
     def space(self, method: Method) -> Space:
@@ -170,7 +185,8 @@ class Comparing:
         return Space(start, norms=norms, other_scale=other)
 
     def _validation_part(self, seed: int) -> tuple[Dataset, dict[str, str]]:
-        inner = validation_dataset(self.dataset, seed=seed)
+        fraction = max(FRACTION, self.config.trial.validation)
+        inner = validation_dataset(self.dataset, fraction=fraction, seed=seed)
         return inner, content_digest(inner)
 
     def validation_scores(self, tuned: Mapping[str, Tuned], records: list[TrialRecord]) -> dict[str, float]:
@@ -188,6 +204,13 @@ class Comparing:
         for record in records:
             of_runs.setdefault(record.method, []).append(record.validation)
         return {name: sum(values) / len(values) for name, values in of_runs.items()}
+
+
+def _digest_in(results: Any) -> dict[str, str]:
+    """What results of any version say of the content of their data; empty where they do not."""
+    data = results.get("data") if isinstance(results, dict) else None
+    digest = data.get("digest") if isinstance(data, dict) else None
+    return digest if isinstance(digest, dict) else {}
 
 
 def compare(config: CompareConfig, output: str | Path, *, progress: Progress | None = None) -> Comparison:

@@ -61,7 +61,8 @@ def answer_of(
         config: the comparison.
         data: name of the data set.
     """
-    kept = {row.method: row for row in rows if "diverged" not in row.note}
+    diverged = {record.method for record in records if record.diverged}
+    kept = {row.method: row for row in rows if row.method not in diverged}
     hits: dict[str, list[list[bool]]] = {name: [] for name in kept}
     for record in sorted(records, key=lambda r: r.seed):
         if record.method in kept:

@@ -150,6 +150,12 @@ TEST_FRACTION = 0.2
 
 def own_test_split(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
     """Indices of the training pool and of a seeded fifth of every class for testing, and a note that says so."""
+    largest = int(np.bincount(np.unique(labels, return_inverse=True)[1]).max())
+    if largest * TEST_FRACTION < 1:
+        raise ValueError(
+            f"the data have no test part, and none can be taken: the largest class has {largest} samples, of which "
+            f"{TEST_FRACTION:.0%} is less than one. Give a test part of your own, or more samples of a class."
+        )
     test = holdout_indices(labels, TEST_FRACTION, seed=seed)
     train = np.setdiff1d(np.arange(len(labels)), test)
     return train, test, f"; test: {TEST_FRACTION:.0%} of each class, split seed {seed}"

@@ -127,7 +127,8 @@ def check_size(image: np.ndarray, expected: Sequence[int], label: str) -> np.nda
     if image.shape[:2] != tuple(expected[:2]):
         raise ValueError(
             f"{label} has size {image.shape[0]} x {image.shape[1]}, the ones before {expected[0]} x {expected[1]}. "
-            "Images that differ in size need size=, for instance size=32: they are padded to a square and resized."
+            "Images that differ in size need --size 32, or another number (in Python size=32): they are padded to a "
+            "square and resized."
         )
     return image
 

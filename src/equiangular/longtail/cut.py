@@ -128,7 +128,7 @@ def holdout_indices(targets: Any, fraction: float, *, seed: int, min_per_class: 
     if not held.any():
         raise ValueError(
             f"a hold-out of {fraction!r} is empty: the largest of {len(counts)} classes has {counts.max()} samples and "
-            f"keeps {min_per_class}. Raise fraction."
+            f"keeps {min_per_class}. Raise fraction (--validation)."
         )
     chosen = []
     for c, wanted in enumerate(held):

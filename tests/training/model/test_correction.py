@@ -146,6 +146,19 @@ def test_too_little_validation_data() -> None:
     assert fit_correction(torch.zeros(3, 3), torch.zeros(3, dtype=torch.int64), COUNTS, get_method("etf-la")) is None
 
 
+def test_a_correction_that_ruins_the_held_out_part_is_left_out() -> None:
+    """Equal counts in the classes present, one sample in the absent one: the whole shift goes there."""
+    labels = torch.arange(3).repeat_interleave(4)
+    logits = torch.nn.functional.one_hot(labels, 4).double()
+    logits[::4] = logits[::4].roll(1, dims=1)  # a wrong one in each class, so that the scale fitted is finite
+    found = fit_correction(logits, labels, [30, 30, 30, 1], get_method("etf-ce-pc"))
+    assert found is not None
+    assert "lowers balanced accuracy from " in found["declined"]
+    kept = fit_correction(logits, labels, [30, 30, 30, 25], get_method("etf-ce-pc"))
+    assert kept is not None
+    assert "declined" not in kept
+
+
 @pytest.mark.parametrize(
     ("prior", "message"),
     [

@@ -95,7 +95,8 @@ class DataOptions:
         profile: profile of the class sizes, ``"exp"`` or ``"step"``.
         protocol: how the samples of the cut are chosen: ``"local"``, or ``"cao2019"`` as for the published CIFAR-LT.
         subset_seed: seed of the cut and of the validation part, apart from the training seed.
-        validation: fraction of each class held out of training for validation and calibration; 0 holds nothing out.
+        validation: fraction of each class held out of training for validation and calibration; 0 holds nothing out
+            (a single training only).
         thresholds: few-shot classes have fewer than the first, many-shot ones more than the second (training samples).
     """
 

@@ -47,7 +47,7 @@ def fit_correction(
     Returns:
         ``{"scale", "strength"}``, and ``own_scale`` with prior correction; None where the validation part has fewer
         than two classes. Where it is too small to say what a prior correction should be, that is left out and
-        ``declined`` says why, see :func:`too_little`.
+        ``declined`` says why, see :func:`too_little` and :func:`does_harm`.
 
     Raises:
         ValueError: wrong shapes, NaN values or an empty class.
@@ -66,6 +66,10 @@ def fit_correction(
     if reason := too_little(labels, len(base)):
         return {"scale": own, "strength": 1.0, "own_scale": own, "declined": reason}
     fitted = calibrate_prior_correction(logits, labels, base)
+    shift = log_prior(base, len(base), "class_counts") - log_prior(None, len(base), "prior")
+    after = corrected(logits, shift, fitted.scale, fitted.strength)
+    if reason := does_harm(logits.argmax(1) == labels, after.argmax(1) == labels, labels):
+        return {"scale": own, "strength": 1.0, "own_scale": own, "declined": reason}
     return {"scale": fitted.scale, "strength": fitted.strength, "own_scale": own}
 
 
@@ -86,6 +90,37 @@ def too_little(labels: Tensor, num_classes: int) -> str:
         f"prior correction left out: the held-out part has {len(labels)} samples of {present} of the {num_classes} "
         "classes, too little to calibrate it on"
     )
+
+
+def does_harm(before: Tensor, after: Tensor, labels: Tensor) -> str:
+    """Why a correction is left out that worsens the held-out part it was fitted on; empty where it does not.
+
+    D = mean over the classes present of the change in accuracy, with its standard error over the samples, each class's
+    variance taken from all samples (one sample has none). Where classes are absent from the held-out part nothing
+    bounds the shift towards them, and a class of one sample can take nearly everything: accuracy fell from 80 % to
+    6 %. Left out where D < -2 standard errors and more than half of the balanced accuracy is lost: what a correction
+    gives to absent classes, it may take from the present ones, but not most of it.
+
+    Args:
+        before, after: (N,) bool: right without and with the correction.
+        labels: (N,) int64.
+
+    Example:
+        >>> y = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
+        >>> does_harm(torch.ones(8) > 0, torch.zeros(8) > 0, y)[:46], does_harm(y > 0, y < 1, y)
+        ('prior correction left out: on the held-out par', '')
+    """
+    change = after.double() - before.double()
+    classes, members, counts = torch.unique(labels, return_inverse=True, return_counts=True)
+    weights = 1 / (len(classes) * counts.double())[members]  # of each sample in the mean over classes
+    was, difference = float(weights @ before.double()), float(weights @ change)
+    error = float(change.std(correction=0) * weights.square().sum().sqrt())
+    if difference < -2 * error and was + difference < was / 2:
+        return (
+            f"prior correction left out: on the held-out part it lowers balanced accuracy from {100 * was:.1f} to "
+            f"{100 * (was + difference):.1f} %"
+        )
+    return ""
 
 
 def corrected_logits(

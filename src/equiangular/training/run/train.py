@@ -56,6 +56,11 @@ def train(config: TrainConfig, output: str | Path, *, progress: Progress | None 
     folder = RunFolder(prepare_folder(output))
     if folder.config.exists():
         check_same(config.decisive(), folder.read_config().decisive(), folder.path)
+    elif folder.results.exists():
+        raise ValueError(
+            f"{folder.path} has the results of a comparison and no config.yaml of a run: a run would overwrite them. "
+            "Give the run another folder with --output."
+        )
     finished = folder.results.exists()
     fabric = make_fabric(config)
     try:

@@ -232,9 +232,9 @@ def run_trial(
     own = methods[0] if methods else None
     run = TrialRun(trial, dataset, method=own, hardware=hardware, fabric=fabric, pretrained=pretrained)
     watcher.start(run)
-    with watcher.guard:
-        run.training.run(on_step=watcher.after_step, on_epoch=watcher.after_epoch)
     try:
+        with watcher.guard:
+            run.training.run(on_step=watcher.after_step, on_epoch=watcher.after_epoch)
         return run, run.conclude(run.snapshot(), run.describe(), methods)
-    except NonFiniteError as error:  # after the very last step
-        raise TrainingDivergedError(f"the network diverged in its last epoch: {error}") from error
+    except NonFiniteError as error:  # the loss was finite to the end, what the network makes of the data is not
+        raise TrainingDivergedError(f"{run.method.name} diverged: {error}") from error
