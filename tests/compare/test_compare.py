@@ -139,7 +139,7 @@ def test_the_plan_says_what_will_be_done(table: Path, tmp_path: Path) -> None:
     assert "6 classes, the largest is '0' with 96 training samples, the smallest '5' with 2" in text
     assert "186 to train on, 47 held out" not in text  # 24 + 12 + 6 + 3 + 1 are held out
     assert "187 to train on, 46 held out of the training part to calibrate on, 120 to test on" in text
-    assert "too few samples to hold one out, no part in calibration and in the choice of heads: '5' (2)" in text
+    assert "too few samples to hold one out, no part in calibration or the choice of heads: '5' (2)" in text
     assert "backbone mlp, 2 epochs, batches of 64, on cpu" in text
     assert "8 trainings x (8 to tune + 3 runs) = 88, about" in text
     assert plan.seconds > 0

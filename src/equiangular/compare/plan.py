@@ -14,14 +14,16 @@ from equiangular._validate import NonFiniteError
 from equiangular.compare.config import CompareConfig
 from equiangular.compare.tuning import EFFORTS, FRACTION, without_validation
 from equiangular.data import Dataset
+from equiangular.data.split import Split
 from equiangular.records import DataSummary
-from equiangular.training.config.options import Trial
+from equiangular.training.config.options import Hardware, Trial
 from equiangular.training.engine.loop import Training
 from equiangular.training.methods import Method, TrainingDivergedError
 from equiangular.training.run.trial import TrialRun, Watcher, split_of
 
 _LISTED = 6  # names of classes in a line
 _FEW = 10  # test samples below which a class deserves a word
+_FEW_RUNS = 3  # t(0.975) is 12.7 for two runs, 4.3 for three
 _SECONDS = 1.0  # of steps for an estimate
 
 
@@ -82,30 +84,6 @@ def describe_data(
     """The parts of the data in the first run, with notes: a cut, classes too rare for validation or for a test."""
     trial = config.trial_of(methods[0], 0, {})
     split, names = split_of(trial, dataset), dataset.class_names
-    held, tests = (torch.bincount(y, minlength=len(names)).tolist() for y in (split.holdout_y, split.test_y))
-    notes = []
-    if trial.imbalance != 1:
-        cut = len(split.train_y) + len(split.holdout_y)
-        notes.append(
-            f"cut to imbalance {trial.imbalance:g}: {cut:,} of {len(dataset.train_y):,} training samples are used; "
-            "--imbalance 1 uses all of them"
-        )
-    if rare := [i for i, number in enumerate(held) if not number]:
-        what = "too few samples to hold one out, no part in calibration and in the choice of heads"
-        notes.append(f"{what}: {_listed(rare, names, split.class_counts)}")
-    if config.tune != "none" and (rare := without_validation(dataset, max(FRACTION, config.trial.validation))):
-        what = "too few samples to be validated on, no part in tuning"
-        notes.append(f"{what}: {_listed(rare, names, dataset.train_counts)}")
-    tested = sum(number > 0 for number in tests)
-    if none := [names[i] for i, number in enumerate(tests) if not number]:
-        listed = ", ".join(map(repr, none[:_LISTED])) + (f" and {len(none) - _LISTED} more" if none[_LISTED:] else "")
-        notes.append(
-            f"no test samples, not tested at all: {listed}; balanced accuracy is over the other {tested} classes"
-        )
-    if few := [i for i, number in enumerate(tests) if 0 < number < _FEW]:
-        worth = 100 / tested / min(tests[i] for i in few)
-        what = f"one of them is worth up to {worth:.1f} points of balanced accuracy"
-        notes.append(f"fewer than {_FEW} test samples, {what}: {_listed(few, names, tests)}")
     samples = {
         "to train on": len(split.train_y),
         "held out of the training part to calibrate on": len(split.holdout_y),
@@ -120,8 +98,42 @@ def describe_data(
         samples=samples,
         counts=split.class_counts.tolist(),
         digest=dict(content),
-        notes=notes,
+        notes=_notes(dataset, config, trial, split),
     )
+
+
+def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) -> list[str]:
+    """What of the data limits what a comparison can say: a cut, classes not validated on or hardly tested, few runs."""
+    names = dataset.class_names
+    held, tests = (torch.bincount(y, minlength=len(names)).tolist() for y in (split.holdout_y, split.test_y))
+    notes = []
+    if trial.imbalance != 1:
+        cut = len(split.train_y) + len(split.holdout_y)
+        notes.append(
+            f"cut to imbalance {trial.imbalance:g}: {cut:,} of {len(dataset.train_y):,} training samples are used; "
+            "--imbalance 1 uses all of them"
+        )
+    if rare := [i for i, number in enumerate(held) if not number]:
+        # With a cut the scores of the tuning choose, see Comparing.validation_scores.
+        chooses = trial.imbalance == 1 or (config.tune == "none" and not config.validation)
+        what = "too few samples to hold one out, no part in calibration" + " or the choice of heads" * chooses
+        notes.append(f"{what}: {_listed(rare, names, split.class_counts)}")
+    if config.tune != "none" and (rare := without_validation(dataset, max(FRACTION, config.trial.validation))):
+        what = "too few samples to be validated on, no part in tuning"
+        notes.append(f"{what}: {_listed(rare, names, dataset.train_counts)}")
+    tested = sum(number > 0 for number in tests)
+    if none := [names[i] for i, number in enumerate(tests) if not number]:
+        listed = ", ".join(map(repr, none[:_LISTED])) + (f" and {len(none) - _LISTED} more" if none[_LISTED:] else "")
+        notes.append(
+            f"no test samples, not tested at all: {listed}; balanced accuracy is over the other {tested} classes"
+        )
+    if few := [i for i, number in enumerate(tests) if 0 < number < _FEW]:
+        worth = 100 / tested / min(tests[i] for i in few)
+        what = f"one of them is worth up to {worth:.1f} points of balanced accuracy"
+        notes.append(f"fewer than {_FEW} test samples, {what}: {_listed(few, names, tests)}")
+    if config.seeds < _FEW_RUNS:
+        notes.append(f"{config.seeds} runs give very wide intervals: take --seeds 5 or more for an answer")
+    return notes
 
 
 def _listed(classes: Sequence[int], names: Sequence[str], counts: Any) -> str:
@@ -149,9 +161,9 @@ class _Timed(Watcher):
             raise _Enough
 
 
-def estimate_seconds(trial: Trial, dataset: Dataset) -> float:
-    """Seconds that one trial is likely to take, from a second of its steps and what follows, on this machine."""
-    watcher, run = _Timed(), TrialRun(trial, dataset)
+def estimate_seconds(trial: Trial, dataset: Dataset, hardware: Hardware) -> float:
+    """Seconds that one trial is likely to take, from a second of its steps and what follows, on its hardware."""
+    watcher, run = _Timed(), TrialRun(trial, dataset, hardware=hardware)
     # A training that diverges takes its time all the same; whether it does is for the comparison to say.
     with contextlib.suppress(_Enough, TrainingDivergedError, NonFiniteError):
         run.training.run(on_step=watcher.after_step)

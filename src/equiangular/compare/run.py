@@ -88,7 +88,7 @@ class Comparing:
                 f"{', '.join(changed)} changed since the results in {self.folder} were made: every training is run "
                 "anew, nothing of the old data is mixed in"
             )
-        seconds = estimate_seconds(self.config.trial_of(self.groups[0][0], 0, {}), self.dataset)
+        seconds = estimate_seconds(self.config.trial_of(self.groups[0][0], 0, {}), self.dataset, self.config.hardware)
         return Plan(self.config, data, self.backbone, len(self.groups), seconds)
 
     def run(self, plan: Plan, progress: Progress | None = None) -> Comparison:

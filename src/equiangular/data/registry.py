@@ -108,7 +108,8 @@ def _load_path(path: Path, split_seed: int, size: int | None, memory: Memory) ->
         return load(path, split_seed=split_seed, size=size, memory=memory)
     raise ValueError(
         f"no data set found in {str(path)!r}. Expected an .npz or .parquet file, a folder with train.parquet, or an "
-        "image folder CLASS/*.png or train/CLASS/*.png."
+        "image folder CLASS/*.png or train/CLASS/*.png. A .csv becomes one by pandas: "
+        "pandas.read_csv(FILE).to_parquet(FILE)."
     )
 
 
