@@ -100,7 +100,7 @@ def test_without_size_all_must_have_the_first_one_s(blobs):
     images = EncodedImages([blobs[0], blobs[3], blobs[1]], size=None, where="demo", names=["a", "b", "c"])
     assert images.shape == (3, 3, 9, 9)
     assert images[:2].shape == (2, 3, 9, 9)
-    with pytest.raises(ValueError, match=r"demo: c has size 7 x 12, the ones before 9 x 9.*need size="):
+    with pytest.raises(ValueError, match=r"demo: c has size 7 x 12, the ones before 9 x 9.*need --size 32"):
         images[2]
 
 
