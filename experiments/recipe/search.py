@@ -20,7 +20,7 @@ import torch
 
 from equiangular._files import prepare_folder, read_json, write_json
 from equiangular._provenance import provenance
-from equiangular.compare.tuning import validation_dataset
+from equiangular.compare.tuning import FIRST_SEED, validation_dataset
 from equiangular.data import load_dataset
 from equiangular.measures import paired_comparison
 from equiangular.training import Budget, Method
@@ -28,7 +28,6 @@ from equiangular.training.methods import TwoStageMethod
 from experiments.common import RECIPE, balanced_accuracies, command_parser, trial_with
 from experiments.recipe.changes import CHANGES, FromGrouped, UnitFirst, with_new_state
 from experiments.recipe.variants import BASE, VARIANTS, Following, Variant
-from experiments.studies.tuning import FIRST_TUNING_SEED
 
 
 @dataclass(frozen=True)
@@ -93,8 +92,8 @@ def train(case: Case, head: str, name: str, seed: int, round_name: str) -> float
         width=case.width,
         precision=case.precision,
         method=name,
-        seed=FIRST_TUNING_SEED + seed,
-        subset_seed=FIRST_TUNING_SEED + seed,
+        seed=FIRST_SEED + seed,
+        subset_seed=FIRST_SEED + seed,
     )
     criterion = variant.criterion if variant.follow is None else Following(until=variant.follow)
     kind: Any = Method

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from equiangular.compare.tuning import validation_dataset
+from equiangular.compare.tuning import FIRST_SEED, validation_dataset
 from equiangular.data import Dataset, content_digest, load_dataset
 from equiangular.training import Budget, Hardware, Method, Trial, TrialStore
 from experiments.common import flat, trial_with
 from experiments.studies.cells import Cell
 from experiments.studies.study import Study
-from experiments.studies.tuning import FIRST_TUNING_SEED, Settings
+from experiments.studies.tuning import Settings
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def run_job(job: Job, folder: str | Path) -> list[dict[str, Any]]:
 
 def _split_seed(job: Job) -> int | None:
     """Seed of the part of the training pool that tuning validates on; None for a run, which has the test part."""
-    return job.seed - FIRST_TUNING_SEED if job.tuning else None
+    return job.seed - FIRST_SEED if job.tuning else None
 
 
 @lru_cache(maxsize=6)

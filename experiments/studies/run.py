@@ -13,11 +13,12 @@ from typing import Any
 
 from equiangular._files import prepare_folder, write_json
 from equiangular._provenance import provenance
+from equiangular.compare.tuning import FIRST_SEED, choose
 from experiments.studies.cells import Cell
 from experiments.studies.jobs import Job, run_job
 from experiments.studies.study import Study
 from experiments.studies.summary import summarise_study
-from experiments.studies.tuning import FIRST_TUNING_SEED, STAGES, Settings, candidates, choose, mean_score
+from experiments.studies.tuning import STAGES, Settings, candidates, mean_score
 
 # (what is being done, trainings done, trainings planned at this stage)
 OnTraining = Callable[[str, int, int], None]
@@ -72,7 +73,7 @@ def _tune(
         plan = {
             cell.name: {
                 settings: [
-                    Job(study, imbalance, cell.training, settings, FIRST_TUNING_SEED + i, tuning=True)
+                    Job(study, imbalance, cell.training, settings, FIRST_SEED + i, tuning=True)
                     for i in range(study.tuning_seeds)
                 ]
                 for settings in candidates(study, cell, stage, scored[cell.name])

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from equiangular.compare.tuning import choose
 from experiments.studies.cells import Cell
 from experiments.studies.study import Study
 
 STAGES = ("grid", "beyond", "beyond", "rate")
-FIRST_TUNING_SEED = 1000  # apart from the seeds of the runs that are reported
 
 
 @dataclass(frozen=True)
@@ -52,22 +52,6 @@ def candidates(study: Study, cell: Cell, stage: str, scored: dict[Settings, floa
     if not scales or scales[0] < best.scale < scales[-1]:
         return []
     return [replace(best, scale=best.scale * (2 if best.scale == scales[-1] else 0.5))]
-
-
-def choose(scored: dict[Settings, float]) -> Settings:
-    """The settings with the best mean validation score; the first of equals.
-
-    Raises:
-        ValueError: no candidate has a score.
-
-    Example:
-        >>> choose({Settings(0.1): 70.0, Settings(0.3): 71.0}).learning_rate
-        0.3
-    """
-    finished = {s: v for s, v in scored.items() if v == v}
-    if not finished:
-        raise ValueError(f"none of the {len(scored)} candidates has a score: all of their trainings diverged.")
-    return max(finished, key=lambda settings: finished[settings])
 
 
 def mean_score(runs: list[list[dict[str, Any]]], name: str) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from equiangular.compare.tuning import validation_dataset
+from equiangular.compare.tuning import FIRST_SEED, choose, validation_dataset
 from equiangular.data import load_dataset
 from equiangular.training.config.budget import Budget
 from equiangular.training.methods import TrainingDivergedError
@@ -19,7 +19,7 @@ from experiments.studies.registry import STUDIES, get_study, screening
 from experiments.studies.run import run_factorial
 from experiments.studies.study import SCALES, Study
 from experiments.studies.summary import factor_effects, fixed_against_learnable
-from experiments.studies.tuning import FIRST_TUNING_SEED, Settings, candidates, choose, mean_score
+from experiments.studies.tuning import Settings, candidates, mean_score
 from experiments.tests.synthetic import TINY
 
 ETF = Cell("etf", "normalised", "scaled-ce", "none", "none")
@@ -30,12 +30,7 @@ def test_tuning_is_never_given_the_test_part(tmp_path, monkeypatch):
     digits = load_dataset("digits")
     poisoned = replace(digits, test_x=255 - digits.test_x, test_y=torch.zeros_like(digits.test_y))
     job = Job(
-        TINY,
-        50.0,
-        Cell("etf", "normalised", "scaled-ce", "none", "none"),
-        Settings(0.1, 8.0),
-        FIRST_TUNING_SEED,
-        tuning=True,
+        TINY, 50.0, Cell("etf", "normalised", "scaled-ce", "none", "none"), Settings(0.1, 8.0), FIRST_SEED, tuning=True
     )
     final = replace(job, tuning=False, seed=0)
     scores: dict[Job, list] = {job: [], final: []}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from equiangular._checks import check_int, check_positive
-from equiangular.compare.tuning import check_effort
+from equiangular.compare.tuning import FRACTION, check_effort
 from equiangular.data import Dataset
 from equiangular.training.config.options import Hardware, Trial
 from equiangular.training.methods import METHODS, Method, get_method
@@ -126,6 +126,22 @@ class CompareConfig:
         for name in self.head:
             get_method(name)
         object.__setattr__(self, "methods", tuple(dict.fromkeys(get_method(name).name for name in self.methods)))
+
+    @property
+    def tuning_fraction(self) -> float:
+        """Share of each class of the training pool that tuning validates on."""
+        return max(FRACTION, self.trial.validation)
+
+    @property
+    def tuning_chooses(self) -> bool:
+        """Whether heads are chosen by scores of the tuning, and not by those of the runs on their held-out parts.
+
+        A score of the tuning is the best of several and flatters; those of the runs are fresh. Where the data are cut
+        to a long tail the held-out parts have no sample of the rarest classes, so there the scores of the tuning
+        decide, if every method has one.
+        """
+        scored = self.tune != "none" or all(name in self.validation for name in self.methods)
+        return self.trial.imbalance != 1 and scored
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-plain values: the trial's fields beside those of the comparison."""

@@ -12,7 +12,7 @@ import torch
 
 from equiangular._validate import NonFiniteError
 from equiangular.compare.config import CompareConfig
-from equiangular.compare.tuning import EFFORTS, FRACTION, without_validation
+from equiangular.compare.tuning import EFFORTS, without_validation
 from equiangular.data import Dataset
 from equiangular.data.split import Split
 from equiangular.records import DataSummary
@@ -114,19 +114,16 @@ def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) 
             "--imbalance 1 uses all of them"
         )
     if rare := [i for i, number in enumerate(held) if not number]:
-        # With a cut the scores of the tuning choose, see Comparing.validation_scores.
-        chooses = trial.imbalance == 1 or (config.tune == "none" and not config.validation)
-        what = "too few samples to hold one out, no part in calibration" + " or the choice of heads" * chooses
+        what = "too few samples to hold one out, no part in calibration"
+        what += "" if config.tuning_chooses else " or the choice of heads"
         notes.append(f"{what}: {_listed(rare, names, split.class_counts)}")
-    if config.tune != "none" and (rare := without_validation(dataset, max(FRACTION, config.trial.validation))):
+    if config.tune != "none" and (rare := without_validation(dataset, config.tuning_fraction)):
         what = "too few samples to be validated on, no part in tuning"
         notes.append(f"{what}: {_listed(rare, names, dataset.train_counts)}")
     tested = sum(number > 0 for number in tests)
-    if none := [names[i] for i, number in enumerate(tests) if not number]:
-        listed = ", ".join(map(repr, none[:_LISTED])) + (f" and {len(none) - _LISTED} more" if none[_LISTED:] else "")
-        notes.append(
-            f"no test samples, not tested at all: {listed}; balanced accuracy is over the other {tested} classes"
-        )
+    if none := [i for i, number in enumerate(tests) if not number]:
+        what = "no test samples, not tested at all"
+        notes.append(f"{what}: {_listed(none, names)}; balanced accuracy is over the other {tested} classes")
     if few := [i for i, number in enumerate(tests) if 0 < number < _FEW]:
         worth = 100 / tested / min(tests[i] for i in few)
         what = f"one of them is worth up to {worth:.1f} points of balanced accuracy"
@@ -136,8 +133,8 @@ def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) 
     return notes
 
 
-def _listed(classes: Sequence[int], names: Sequence[str], counts: Any) -> str:
-    shown = ", ".join(f"{names[i]!r} ({counts[i]})" for i in classes[:_LISTED])
+def _listed(classes: Sequence[int], names: Sequence[str], counts: Any = None) -> str:
+    shown = ", ".join(f"{names[i]!r}" + ("" if counts is None else f" ({counts[i]})") for i in classes[:_LISTED])
     rest = len(classes) - _LISTED
     return shown + (f" and {rest} more classes" if rest > 0 else "")
 

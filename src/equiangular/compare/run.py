@@ -16,24 +16,15 @@ from equiangular._provenance import provenance
 from equiangular.compare.config import CompareConfig, fit_to, without_etf
 from equiangular.compare.plan import Plan, describe_data, estimate_seconds
 from equiangular.compare.summary import answer_of, rows_of
-from equiangular.compare.tuning import (
-    EFFORTS,
-    FIRST_SEED,
-    FRACTION,
-    Settings,
-    Space,
-    choose,
-    next_settings,
-    validation_dataset,
-)
+from equiangular.compare.tuning import EFFORTS, FIRST_SEED, Settings, Space, choose, next_settings, validation_dataset
 from equiangular.data import Dataset, content_digest
 from equiangular.heads import Head
 from equiangular.models import make_backbone
 from equiangular.records import Comparison, TrialRecord, Tuned, to_json
 from equiangular.training.methods import Method, get_method
-from equiangular.training.model.task import default_backbone
+from equiangular.training.run.folder import RunFolder
 from equiangular.training.run.store import TrialStore
-from equiangular.training.run.trial import load_data
+from equiangular.training.run.trial import backbone_of, load_data
 
 # (what is being done, trainings done, trainings planned)
 Progress = Callable[[str, int, int], None]
@@ -52,7 +43,8 @@ class Comparing:
 
     def __init__(self, config: CompareConfig, output: str | Path) -> None:
         self.folder = prepare_folder(output)
-        if (self.folder / "config.yaml").exists():
+        self.results = self.folder / "results.json"
+        if RunFolder(self.folder).config.exists():
             raise ValueError(
                 f"{self.folder} has a run of equiangular train, whose results a comparison would overwrite. "
                 "Give the comparison another folder with --output."
@@ -62,12 +54,12 @@ class Comparing:
         self.content = content_digest(self.dataset)
         self.config = fit_to(config, self.dataset)
         trial, shape = self.config.trial, self.dataset.input_shape
-        self.backbone = trial.backbone if trial.backbone != "auto" else default_backbone(self.dataset.kind, shape)
+        self.backbone = backbone_of(trial, self.dataset)
         self.dim = make_backbone(self.backbone, shape, width=trial.width, seed=0).num_features
         if not config.methods and self.dataset.num_classes > self.dim + 1:
             self.config = replace(self.config, methods=without_etf(self.config.methods))
         groups: dict[str, list[Method]] = {}
-        for method in map(get_method, dict.fromkeys(self.config.methods)):
+        for method in map(get_method, self.config.methods):
             groups.setdefault(method.training_name, []).append(method)
         self.groups = list(groups.values())
         self.heads = {group[0].training_name: self.head_of(group[0]) for group in self.groups}
@@ -81,8 +73,7 @@ class Comparing:
     def plan(self) -> Plan:
         """What will be done and for how long; nothing is trained but a few steps, to time them."""
         data = describe_data(self.dataset, self.config, [group[0] for group in self.groups], self.content)
-        before = self.folder / "results.json"
-        old = _digest_in(read_json(before)) if before.exists() else {}
+        old = _digest_in(read_json(self.results)) if self.results.exists() else {}
         if changed := [part for part, digest in self.content.items() if old.get(part, digest) != digest]:
             data.notes.append(
                 f"{', '.join(changed)} changed since the results in {self.folder} were made: every training is run "
@@ -118,7 +109,7 @@ class Comparing:
             notes=[f"{row.label}: {row.note}" for row in rows if row.note],
             provenance=provenance(),
         )
-        write_json(self.folder / "results.json", to_json(comparison))
+        write_json(self.results, to_json(comparison))
         return comparison
 
     def tell(self, group: list[Method], what: str) -> None:
@@ -185,21 +176,13 @@ class Comparing:
         return Space(start, norms=norms, other_scale=other)
 
     def _validation_part(self, seed: int) -> tuple[Dataset, dict[str, str]]:
-        fraction = max(FRACTION, self.config.trial.validation)
-        inner = validation_dataset(self.dataset, fraction=fraction, seed=seed)
+        inner = validation_dataset(self.dataset, fraction=self.config.tuning_fraction, seed=seed)
         return inner, content_digest(inner)
 
     def validation_scores(self, tuned: Mapping[str, Tuned], records: list[TrialRecord]) -> dict[str, float]:
-        """What heads are chosen by: the mean over the runs of the score on their held-out parts.
-
-        A score of the tuning is the best of several and flatters; these are fresh. Where the data are cut to a long
-        tail the held-out parts have no sample of the rarest classes, so there the scores of the tuning decide, if every
-        method has one.
-        """
-        scores = {name: value for one in tuned.values() for name, value in one.validation.items()}
-        known = all(method.name in scores for group in self.groups for method in group)
-        if known and self.config.trial.imbalance != 1:
-            return scores
+        """What heads are chosen by, see :attr:`CompareConfig.tuning_chooses`; of the runs, the mean by method."""
+        if self.config.tuning_chooses:
+            return {name: value for one in tuned.values() for name, value in one.validation.items()}
         of_runs: dict[str, list[float]] = {}
         for record in records:
             of_runs.setdefault(record.method, []).append(record.validation)

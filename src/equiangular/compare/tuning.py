@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ Effort = Literal["none", "quick", "full"]
 # Trainings for each head, and seeds of each training.
 EFFORTS: dict[str, tuple[int, int]] = {"none": (0, 0), "quick": (8, 1), "full": (24, 2)}
 FIRST_SEED = 1000  # apart from the seeds of the runs that are reported
+AnySettings = TypeVar("AnySettings")
 FRACTION = 0.2  # of the training pool, by class
 
 
@@ -109,7 +110,7 @@ def _rounded(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def choose(scored: Mapping[Settings, float]) -> Settings:
+def choose(scored: Mapping[AnySettings, float]) -> AnySettings:
     """The settings with the best validation score; the first of equals.
 
     Raises:
@@ -121,7 +122,7 @@ def choose(scored: Mapping[Settings, float]) -> Settings:
     """
     finished = {settings: score for settings, score in scored.items() if not math.isnan(score)}
     if not finished:
-        raise ValueError(f"none of the {len(scored)} settings tried has a score: all of their trainings diverged.")
+        raise ValueError(f"none of the {len(scored)} candidates has a score: all of their trainings diverged.")
     return max(finished, key=lambda settings: finished[settings])
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from equiangular._validate import check_choice, did_you_mean
 from equiangular.data.encoded import EncodedImages
-from equiangular.longtail import holdout_indices
+from equiangular.longtail import holdout_counts, holdout_indices
 
 KINDS = ("image", "table", "text")
 
@@ -150,11 +150,11 @@ TEST_FRACTION = 0.2
 
 def own_test_split(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
     """Indices of the training pool and of a seeded fifth of every class for testing, and a note that says so."""
-    largest = int(np.bincount(np.unique(labels, return_inverse=True)[1]).max())
-    if largest * TEST_FRACTION < 1:
+    _, counts = np.unique(labels, return_counts=True)
+    if not holdout_counts(counts, TEST_FRACTION).any():
         raise ValueError(
-            f"the data have no test part, and none can be taken: the largest class has {largest} samples, of which "
-            f"{TEST_FRACTION:.0%} is less than one. Give a test part of your own, or more samples of a class."
+            f"the data have no test part, and none can be taken: the largest class has {counts.max()} samples, of "
+            f"which {TEST_FRACTION:.0%} is less than one. Give a test part of your own, or more samples of a class."
         )
     test = holdout_indices(labels, TEST_FRACTION, seed=seed)
     train = np.setdiff1d(np.arange(len(labels)), test)

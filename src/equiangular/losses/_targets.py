@@ -32,6 +32,10 @@ class ClassShares(NamedTuple):
         """The entries of a (K,) vector that belong to the shares: (B, m), or (1, K) for a soft target."""
         return per_class[None] if self.labels is None else per_class[self.labels]
 
+    def pick(self, per_sample: Tensor) -> Tensor:
+        """The entries of a (B, K) matrix that belong to the shares: (B, m)."""
+        return per_sample if self.labels is None else per_sample.gather(1, self.labels)
+
     def dots(self, features: Tensor, weight: Tensor) -> Tensor:
         """w_c . h for every share: (B, m) from features (B, d) and weight (K, d); O(B d m) time and memory."""
         if self.labels is None:

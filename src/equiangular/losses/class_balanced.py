@@ -57,7 +57,7 @@ def focal_loss(
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     shares = parse_target(target, logits.shape[1], logits.shape[0], like=logits)
     log_p = logits.log_softmax(1)
-    log_p = log_p if shares.labels is None else log_p.gather(1, shares.labels)
+    log_p = shares.pick(log_p)
     losses = -log_p
     if gamma:
         miss = -torch.expm1(log_p)  # 1 - p without cancellation

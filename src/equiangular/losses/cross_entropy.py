@@ -36,8 +36,7 @@ def soft_target_cross_entropy(
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     shares = parse_target(target, logits.shape[1], logits.shape[0], like=logits)
     log_p = logits.log_softmax(1)
-    picked = log_p if shares.labels is None else log_p.gather(1, shares.labels)
-    losses = -(shares.share * picked).sum(1)
+    losses = -(shares.share * shares.pick(log_p)).sum(1)
     if eps:
         losses = (1 - eps) * losses - eps * log_p.mean(1)
     return reduce_losses(losses, reduction)

@@ -103,7 +103,7 @@ def _smoothed(logits: Tensor, target: Target, smoothing: Tensor, reduction: Redu
     shares = parse_target(target, num_classes, logits.shape[0], like=logits)
     eps = shares.gather(check_per_class(smoothing, num_classes, "smoothing", like=logits))
     log_p = logits.log_softmax(1)
-    own = log_p if shares.labels is None else log_p.gather(1, shares.labels)
+    own = shares.pick(log_p)
     others = log_p.sum(1, keepdim=True) - own
     losses = -(1 - eps) * own - eps / (num_classes - 1) * others
     return reduce_losses((shares.share * losses).sum(1), reduction)
@@ -187,7 +187,7 @@ def arb_loss(
                 "Count all parts of the batch, this one included."
             )
     weighted = logits + counts.log()  # log 0 = -inf: an absent class takes no part
-    own = logits if shares.labels is None else logits.gather(1, shares.labels)
+    own = shares.pick(logits)
     own = own + torch.where(own_counts > 0, own_counts, 1).log()
     losses = weighted.logsumexp(1, keepdim=True) - own
     return reduce_losses((shares.share * losses).sum(1), reduction)

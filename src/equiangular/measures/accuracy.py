@@ -55,9 +55,7 @@ def per_class_accuracy(predicted: Tensor, labels: Tensor, num_classes: int) -> T
         >>> per_class_accuracy(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 0]), 3)
         tensor([0.5000, 1.0000,    nan], dtype=torch.float64)
     """
-    classes = check_num_classes(num_classes)
-    labels = check_labels(labels, classes)
-    predicted = check_labels(predicted, classes, name="predicted", batch=labels.shape[0])
+    predicted, labels, classes = _checked(predicted, labels, num_classes)
     correct = torch.bincount(labels[predicted == labels], minlength=classes)
     return class_rates(correct, torch.bincount(labels, minlength=classes))
 
@@ -107,6 +105,13 @@ def group_accuracy(values: Tensor, groups: Mapping[str, Any]) -> dict[str, Tenso
     return result
 
 
+def _checked(predicted: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor, int]:
+    """Predictions and labels (N,) in [0, K), as many of both, and K."""
+    classes = check_num_classes(num_classes)
+    labels = check_labels(labels, classes)
+    return check_labels(predicted, classes, name="predicted", batch=labels.shape[0]), labels, classes
+
+
 def class_rates(correct: Tensor, total: Tensor) -> Tensor:
     """Correct over total per class, (K,) integers each, in float64; 0/0 is NaN."""
     wide = accumulation_dtype(total.device)
@@ -145,9 +150,7 @@ def confusion_matrix(predicted: Tensor, labels: Tensor, num_classes: int) -> Ten
         tensor([[1, 1],
                 [0, 1]])
     """
-    classes = check_num_classes(num_classes)
-    labels = check_labels(labels, classes)
-    predicted = check_labels(predicted, classes, name="predicted", batch=labels.shape[0])
+    predicted, labels, classes = _checked(predicted, labels, num_classes)
     cells = torch.bincount(labels * classes + predicted, minlength=classes * classes)
     return cells.view(classes, classes)
 

@@ -59,6 +59,12 @@ def prior_shift(class_counts: Any, target_prior: Any | None, num_classes: int) -
     return train - log_prior(target_prior, num_classes, "target_prior").to(train.device)
 
 
+def balanced_shares(labels: Tensor) -> Tensor:
+    """What each sample counts for in the balanced accuracy over the classes present: (N,) float64, 1 in all."""
+    counts = torch.bincount(labels)
+    return 1 / (counts[labels].double() * (counts > 0).sum())
+
+
 def log_prior(weights: Any | None, num_classes: int, name: str) -> Tensor:
     """The logarithm of positive class weights (K,) divided by their sum, float64; None is the uniform prior."""
     if weights is None:
@@ -132,8 +138,7 @@ def choose_tau(features: Tensor, labels: Tensor, weight: Tensor, *, taus: Iterab
             f"choosing tau needs samples and candidates, got {len(labels)} samples and {len(candidates)} candidates. "
             "Hold some training data out, such as a fifth of every class."
         )
-    counts = torch.bincount(labels, minlength=weight.shape[0])
-    share = 1 / (counts[labels].double() * (counts > 0).sum())  # of a sample in the balanced accuracy
+    share = balanced_shares(labels)
     scores = []
     for tau in candidates:
         predicted = (features @ tau_normalized_weight(weight, tau).T).argmax(1)

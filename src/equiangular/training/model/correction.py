@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_choice, check_class_counts, check_labels
-from equiangular.posthoc import calibrate_prior_correction, calibrate_scale
-from equiangular.posthoc.prior import corrected, log_prior
+from equiangular.posthoc import calibrate_prior_correction, calibrate_scale, prior_corrected_logits
+from equiangular.posthoc.prior import balanced_shares, corrected, log_prior
 from equiangular.training.methods import Method, get_method
 from equiangular.training.model.info import ModelInfo
 
@@ -66,8 +66,7 @@ def fit_correction(
     if reason := too_little(labels, len(base)):
         return {"scale": own, "strength": 1.0, "own_scale": own, "declined": reason}
     fitted = calibrate_prior_correction(logits, labels, base)
-    shift = log_prior(base, len(base), "class_counts") - log_prior(None, len(base), "prior")
-    after = corrected(logits, shift, fitted.scale, fitted.strength)
+    after = prior_corrected_logits(logits, base, scale=fitted.scale, strength=fitted.strength)
     if reason := does_harm(logits.argmax(1) == labels, after.argmax(1) == labels, labels):
         return {"scale": own, "strength": 1.0, "own_scale": own, "declined": reason}
     return {"scale": fitted.scale, "strength": fitted.strength, "own_scale": own}
@@ -111,10 +110,9 @@ def does_harm(before: Tensor, after: Tensor, labels: Tensor) -> str:
         ('prior correction left out: on the held-out par', '')
     """
     change = after.double() - before.double()
-    classes, members, counts = torch.unique(labels, return_inverse=True, return_counts=True)
-    weights = 1 / (len(classes) * counts.double())[members]  # of each sample in the mean over classes
-    was, difference = float(weights @ before.double()), float(weights @ change)
-    error = float(change.std(correction=0) * weights.square().sum().sqrt())
+    shares = balanced_shares(labels)
+    was, difference = float(shares @ before.double()), float(shares @ change)
+    error = float(change.std(correction=0) * shares.square().sum().sqrt())
     if difference < -2 * error and was + difference < was / 2:
         return (
             f"prior correction left out: on the held-out part it lowers balanced accuracy from {100 * was:.1f} to "

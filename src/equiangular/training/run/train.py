@@ -54,14 +54,14 @@ def train(config: TrainConfig, output: str | Path, *, progress: Progress | None 
     """
     config = check_names(config)
     folder = RunFolder(prepare_folder(output))
+    finished = folder.results.exists()
     if folder.config.exists():
         check_same(config.decisive(), folder.read_config().decisive(), folder.path)
-    elif folder.results.exists():
+    elif finished:
         raise ValueError(
             f"{folder.path} has the results of a comparison and no config.yaml of a run: a run would overwrite them. "
             "Give the run another folder with --output."
         )
-    finished = folder.results.exists()
     fabric = make_fabric(config)
     try:
         with fabric.rank_zero_first():

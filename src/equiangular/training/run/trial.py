@@ -110,9 +110,7 @@ class TrialRun:
         )
         self.workers = hardware.workers
         self.split = split_of(trial, dataset)
-        self.backbone = trial.backbone
-        if self.backbone == "auto":
-            self.backbone = default_backbone(dataset.kind, dataset.input_shape)
+        self.backbone = backbone_of(trial, dataset)
         self.class_means = means_for(method, dataset.kind, self.split)
         self.training = Training(
             self.new_task(pretrained=trial.pretrained if pretrained is None else pretrained),
@@ -181,6 +179,11 @@ def load_data(options: DataOptions) -> Dataset:
     return load_dataset(
         options.data, root=options.root, split_seed=options.split_seed, size=options.size, memory=options.memory
     )
+
+
+def backbone_of(trial: Trial, dataset: Dataset) -> str:
+    """The name of a trial's backbone, ``"auto"`` resolved for the data."""
+    return default_backbone(dataset.kind, dataset.input_shape) if trial.backbone == "auto" else trial.backbone
 
 
 def split_of(trial: Trial, dataset: Dataset) -> Split:
