@@ -4,8 +4,6 @@ Seeds say how training varies, not how the test part does: of five test samples 
 every run is judged by the same five.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -132,8 +130,8 @@ def crossed_difference(correct_a: Any, correct_b: Any, labels: Any, *, confidenc
     means = float((a @ weights).mean()), float((b @ weights).mean()), mean
     wider, over_runs, over_both = ((mean - h, mean + h) for h in (half, run_half, crossed_half))
     errors = se_run, runs - 1, math.sqrt(variance), df_samples, math.sqrt(both)
-    rest = p_value, runs, samples, float(confidence)
-    return CrossedDifference(*means, *wider, *over_runs, *over_both, *errors, *rest)
+    values: list[Any] = [*means, *wider, *over_runs, *over_both, *errors, p_value, runs, samples, float(confidence)]
+    return CrossedDifference(*values)
 
 
 def _checked(correct_a: Any, correct_b: Any, labels: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
