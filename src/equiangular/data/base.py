@@ -1,7 +1,5 @@
 """The one form all data takes: arrays in memory, a training pool and a test part, class names."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

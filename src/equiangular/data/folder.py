@@ -1,7 +1,5 @@
 """Files in usual layouts: folders CLASS/*.png, parquet as Hugging Face's datasets writes it, .npz; and arrays."""
 
-from __future__ import annotations
-
 import json
 import zipfile
 from collections.abc import Sequence

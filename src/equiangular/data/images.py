@@ -1,7 +1,5 @@
 """Encoded images to bytes of pixels: decoded, padded and resized on request; whole sets are cached by content."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import warnings

@@ -1,7 +1,5 @@
 """Data sets of scikit-learn, torchvision and Hugging Face, by name."""
 
-from __future__ import annotations
-
 import inspect
 import io
 from importlib import import_module

@@ -1,7 +1,5 @@
 """From a name or a path to a data set."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The parts of one run, batches of inputs that need not be in memory, and what data are in a hash."""
 
-from __future__ import annotations
-
 import hashlib
 import warnings
 from collections.abc import Iterable, Iterator

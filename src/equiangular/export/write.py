@@ -1,7 +1,5 @@
 """Export a classifier with everything inside, and refuse a file that does not compute the same."""
 
-from __future__ import annotations
-
 import copy
 import json
 import logging

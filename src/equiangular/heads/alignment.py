@@ -1,7 +1,5 @@
 """A fixed head moved to where the features are: its frame turned, or its classes dealt out to the vertices anew."""
 
-from __future__ import annotations
-
 from typing import Any, Literal, get_args
 
 import torch

@@ -1,7 +1,5 @@
 """What all heads share: features in, one pipeline, logits out."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Functions of features and logits without a head: normalisation, scale, some of the classes; the learned map."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Literal, get_args

@@ -1,7 +1,5 @@
 """Finding the classifier of a model: by its path, by conventions, or by watching a forward pass."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn

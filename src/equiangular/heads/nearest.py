@@ -1,7 +1,5 @@
 """The class vectors nearest to features, for more classes than logits are wanted of: in chunks, or by FAISS."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from importlib.util import find_spec

@@ -1,7 +1,5 @@
 """A stored model on a test set: everything that can be said about it, as JSON-plain values; class priors from files."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path

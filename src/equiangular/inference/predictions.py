@@ -1,7 +1,5 @@
 """From files to batches that a stored model takes, and to class names and calibrated probabilities in CSV or JSON."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Rows of .npz, .parquet and .csv files as batches of a model's inputs: numbers, texts, or embedded images."""
 
-from __future__ import annotations
-
 import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

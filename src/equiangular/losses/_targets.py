@@ -6,8 +6,6 @@ have m = 1 share a sample and mixup triples m = 2, so that nothing of size B x K
 which is B x K itself, has m = K.
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal, NamedTuple, Union, get_args
 
 import torch

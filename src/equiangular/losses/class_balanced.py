@@ -1,7 +1,5 @@
 """Focal loss in its softmax form, and weights and losses by the effective number of samples of a class."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, Literal, get_args
 

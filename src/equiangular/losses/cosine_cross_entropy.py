@@ -1,7 +1,5 @@
 """Cross-entropy on scaled cosines, in chunks of classes when K is large: one buffer for all blocks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

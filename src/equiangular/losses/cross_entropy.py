@@ -1,7 +1,5 @@
 """Cross-entropy for every kind of target, with logits adjusted to the class counts, and with scaled logits."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

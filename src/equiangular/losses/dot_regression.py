@@ -1,7 +1,5 @@
 """Dot-regression (Yang et al. 2022) and the plain dot loss: pull a feature onto its class vector, push it off none."""
 
-from __future__ import annotations
-
 from typing import Any, Literal, get_args
 
 import torch

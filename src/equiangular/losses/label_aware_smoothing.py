@@ -1,7 +1,5 @@
 """Losses by class size in softer ways: label-aware smoothing (MiSLAS) and attraction-repulsion balance (ARB)."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """LDAM: margins that grow as classes get rarer, and the deferred re-weighting that goes with them."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Accuracies of predicted labels, overall, by class and by group; the confusion matrix; expected calibration error."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

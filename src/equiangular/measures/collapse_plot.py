@@ -1,7 +1,5 @@
 """A quick picture of measures of collapse: dots for one measurement, curves for several. Needs the extra ``[plot]``."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

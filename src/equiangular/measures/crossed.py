@@ -4,8 +4,6 @@ Seeds say how training varies, not how the test part does: of five test samples 
 every run is judged by the same five.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Files of features and labels, read chunk by chunk, and the collapse measures of one."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path

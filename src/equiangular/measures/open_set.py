@@ -1,7 +1,5 @@
 """Open set: how unlike every known class a sample is, and how well a score tells unknown samples from known ones."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 

@@ -1,7 +1,5 @@
 """Measure the collapse of any model over a data loader: two lines for the user."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 

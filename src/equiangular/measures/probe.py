@@ -1,7 +1,5 @@
 """Watch a model's classifier, and layers before it, while it runs: hooks, put on and taken off again."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, cast

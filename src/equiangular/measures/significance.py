@@ -1,7 +1,5 @@
 """Statistics of a comparison: confidence intervals, paired tests and the correction for several of them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Changing a trained classifier's class prior: subtract one log prior, add another; and tau-normalisation."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from typing import Any

@@ -1,7 +1,5 @@
 """NC1 and its kin: variance within classes beside that between them, and how many directions both use."""
 
-from __future__ import annotations
-
 import math
 
 import torch

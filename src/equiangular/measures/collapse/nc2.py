@@ -3,8 +3,6 @@
 ``means`` are centred class means M (K, d), ``weight`` classifier vectors W (K, d) of the same classes.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """All measures of collapse from one pass's moments, overall and for each group of classes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any, cast
