@@ -18,7 +18,7 @@ def too_little(labels: Tensor, num_classes: int) -> str:
         'prior correction left out: the held-out part has 3 samples'
     """
     present = len(torch.unique(labels))
-    if len(labels) >= num_classes and 2 * present >= num_classes:
+    if len(labels) >= num_classes and present >= max(2, num_classes / 2):
         return ""
     return (
         f"prior correction left out: the held-out part has {len(labels)} samples of {present} of the {num_classes} "
@@ -53,4 +53,22 @@ def does_harm(before: Tensor, after: Tensor, labels: Tensor) -> str:
             f"prior correction left out: on the held-out part it lowers balanced accuracy from {100 * was:.1f} to "
             f"{100 * (was + difference):.1f} %"
         )
+    return ""
+
+
+def all_right(right: Tensor) -> str:
+    """Why held-out samples that are all classified right say nothing about a scale; empty where one is wrong.
+
+    The likelihood of such samples rises with the scale for ever, so what a calibration returns is its own starting
+    point or limit.
+
+    Args:
+        right: (N,) bool.
+
+    Example:
+        >>> all_right(torch.ones(3) > 0), all_right(torch.arange(3) > 0)
+        ('prior correction left out: all 3 held-out samples are classified right', '')
+    """
+    if bool(right.all()):
+        return f"prior correction left out: all {len(right)} held-out samples are classified right"
     return ""
