@@ -29,6 +29,8 @@ _utils = require("sklearn.utils", extra="sklearn", purpose="PriorCorrectedClassi
 _validation = require("sklearn.utils.validation", extra="sklearn", purpose="PriorCorrectedClassifier")
 
 FOLDS = 5
+# What a probability of 0 is taken for, as a logarithm; scikit-learn's log_loss takes it for the same.
+SMALLEST = float(np.log(np.finfo(np.float64).eps))
 
 
 class PriorCorrectedClassifier(_base.MetaEstimatorMixin, _base.ClassifierMixin, _base.BaseEstimator):
@@ -319,8 +321,7 @@ class PriorCorrectedClassifier(_base.MetaEstimatorMixin, _base.ClassifierMixin, 
     def _scores(self, estimator: Any, X: Any) -> Tensor:
         """z (N, K) float64: log probabilities, or values of the decision function."""
         if hasattr(estimator, "predict_proba"):
-            p = np.asarray(estimator.predict_proba(X))
-            z = np.log(p.clip(min=np.finfo(p.dtype).eps))  # as scikit-learn's log_loss takes a probability of 0
+            z = np.log(np.asarray(estimator.predict_proba(X)).astype(np.float64).clip(min=np.exp(SMALLEST)))
         else:
             z = np.asarray(estimator.decision_function(X))
             z = np.column_stack([np.zeros_like(z), z]) if z.ndim == 1 else z
@@ -333,12 +334,16 @@ class PriorCorrectedClassifier(_base.MetaEstimatorMixin, _base.ClassifierMixin, 
 
     def _calibrate(self, z: Tensor, labels: Tensor) -> None:
         """Scale and strength, or why not."""
+        blind = not hasattr(self.estimator_, "predict_proba")
+        if not blind:  # a class of probability 0 keeps it whatever scale and strength: such a sample says nothing
+            possible = z.gather(1, labels[:, None])[:, 0] > SMALLEST
+            z, labels = z[possible], labels[possible]
         right = z.argmax(1) == labels
         reason = too_little(labels, len(self.classes_)) or all_right(right)
         kept = np.allclose(self.model_prior_ / self.model_prior_.sum(), self.target_prior_ / self.target_prior_.sum())
         if not reason and not kept:
             self.calibration_ = calibrate_prior_correction(
-                z, labels, self.model_prior_, target_prior=self.target_prior_
+                z, labels, self.model_prior_, target_prior=self.target_prior_, expected_scale=None if blind else 1.0
             )
             after = self._corrected(z, self.target_prior_).argmax(1) == labels
             reason = does_harm(right, after, labels)
