@@ -100,7 +100,9 @@ def gain(cuts: int) -> list[dict[str, Any]]:
                     declined += bool(getattr(fitted, "declined_", None))
             first = np.array(scores["as it is"])
             gains = {way: mean_ci(np.array(s) - first) for way, s in scores.items() if way != "as it is"}
-            rows.append({"classifier": name, "imbalance": factor, "scores": scores, "gain": gains, "declined": declined})
+            rows.append(
+                {"classifier": name, "imbalance": factor, "scores": scores, "gain": gains, "declined": declined}
+            )
             told = ", ".join(f"{way} {mean:+.1f} ± {half:.1f}" for way, (mean, half) in gains.items())
             print(f"{name}, imbalance {factor}: {first.mean():.1f}; {told}; declined {declined}", flush=True)
     return rows
@@ -156,7 +158,9 @@ def reject(cuts: int) -> list[dict[str, Any]]:
         ("banking77", texts, ("logistic regression",)),
     ):
         for name in names:
-            shares: dict[str, dict[str, list[float]]] = {way: {"known": [], "unknown": []} for way in ("held out", "folds")}
+            shares: dict[str, dict[str, list[float]]] = {
+                way: {"known": [], "unknown": []} for way in ("held out", "folds")
+            }
             for seed in range(cuts):
                 classes = np.random.default_rng(seed).permutation(y.max() + 1)
                 known = classes[: len(classes) // 2]
@@ -165,7 +169,9 @@ def reject(cuts: int) -> list[dict[str, Any]]:
                 rest = np.setdiff1d(np.arange(len(own)), held)
                 fitted = FrozenEstimator(models[name].fit(x[own][rest], y[own][rest]))
                 ways = {
-                    "held out": quietly(PriorCorrectedClassifier(fitted, "train", reject=0.05), x[own][held], y[own][held]),
+                    "held out": quietly(
+                        PriorCorrectedClassifier(fitted, "train", reject=0.05), x[own][held], y[own][held]
+                    ),
                     "folds": quietly(PriorCorrectedClassifier(models[name], "train", reject=0.05), x[own], y[own]),
                 }
                 inside = np.isin(test_y, known)

@@ -67,6 +67,8 @@ def model_prior(estimator: Any, classes: np.ndarray, counts: np.ndarray) -> np.n
         if given is not None:
             return check_class_counts(np.asarray(given), len(classes), name=name).numpy()
     weight = settings.get("class_weight")
+    if type(final).__name__ == "ComplementNB":  # which takes its prior for a single class only
+        return np.ones(len(classes))
     if settings.get("fit_prior") is False or (isinstance(weight, str) and weight.startswith("balanced")):
         return np.ones(len(classes))
     if isinstance(weight, Mapping):
@@ -76,7 +78,7 @@ def model_prior(estimator: Any, classes: np.ndarray, counts: np.ndarray) -> np.n
 
 def _final(estimator: Any) -> Any:
     """The classifier itself, within pipelines, searches, frozen estimators and threshold choosers."""
-    while True:
+    while not hasattr(estimator, "model_prior_"):
         if hasattr(estimator, "steps"):
             if resampling := [name for name, step in estimator.steps if hasattr(step, "fit_resample")]:
                 raise ValueError(
@@ -84,11 +86,10 @@ def _final(estimator: Any) -> Any:
                     "not those that the classifier sees. Say what they are: train_prior='uniform' if it balances them."
                 )
             estimator = estimator.steps[-1][1]
-        elif hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
+        elif inner := [name for name in ("best_estimator_", "estimator_") if hasattr(estimator, name)]:
+            estimator = getattr(estimator, inner[0])
         elif type(estimator).__name__ == "FrozenEstimator":
             estimator = estimator.estimator
-        elif hasattr(estimator, "estimator_"):
-            estimator = estimator.estimator_
         else:
-            return estimator
+            break
+    return estimator

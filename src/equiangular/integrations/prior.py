@@ -1,8 +1,7 @@
-"""Another class prior for any scikit-learn classifier: given, or estimated from unlabelled data. Extra ``[sklearn]``."""
+"""Another class prior for any scikit-learn classifier, given or estimated. Needs the extra ``[sklearn]``."""
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from typing import Any
 
@@ -13,11 +12,8 @@ from torch import Tensor
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_int
 from equiangular.integrations._class_priors import model_prior, prior_vector
-from equiangular.posthoc import (
-    Calibration, bias_corrected_temperature, calibrate_prior_correction, calibrate_scale, estimate_prior,
-    prior_corrected_logits, rejection_threshold,
-)  # fmt: skip
-from equiangular.posthoc.footing import all_right, does_harm, too_little
+from equiangular.integrations._rejection import Rejection
+from equiangular.posthoc import Calibration, estimate_prior, prior_corrected_logits
 from equiangular.posthoc.rejection import check_rate
 
 sklearn = require("sklearn", extra="sklearn", purpose="PriorCorrectedClassifier")
@@ -28,12 +24,18 @@ _multiclass = require("sklearn.utils.multiclass", extra="sklearn", purpose="Prio
 _utils = require("sklearn.utils", extra="sklearn", purpose="PriorCorrectedClassifier")
 _validation = require("sklearn.utils.validation", extra="sklearn", purpose="PriorCorrectedClassifier")
 
+from equiangular.integrations._held_out import (  # noqa: E402 - after what says that scikit-learn is missing
+    class_scores,
+    cross_fitted,
+    fit_biases,
+    fit_strength,
+    with_weights,
+)  # fmt: skip
+
 FOLDS = 5
-# What a probability of 0 is taken for, as a logarithm; scikit-learn's log_loss takes it for the same.
-SMALLEST = float(np.log(np.finfo(np.float64).eps))
 
 
-class PriorCorrectedClassifier(_base.MetaEstimatorMixin, _base.ClassifierMixin, _base.BaseEstimator):
+class PriorCorrectedClassifier(Rejection, _base.MetaEstimatorMixin, _base.ClassifierMixin, _base.BaseEstimator):
     """Any classifier or pipeline, its predictions moved from the class prior it was trained under to another.
 
     z'_c = scale z_c - strength (log pi_c - log rho_c), with z the log of ``predict_proba``, or ``decision_function``
@@ -139,16 +141,25 @@ class PriorCorrectedClassifier(_base.MetaEstimatorMixin, _base.ClassifierMixin, 
         if not folds and self.reject is None:
             return self
         if frozen:
-            z, labels = self._scores(self.estimator_, X), torch.from_numpy(codes)
+            z, labels = class_scores(self.estimator_, X), torch.from_numpy(codes)
         else:
-            z, labels = self._cross_fit(X, y, codes, routed, folds or FOLDS)
-        if folds:
-            (self._calibrate_biases if estimates else self._calibrate)(z, labels)
-            if self.declined_:
-                warnings.warn(f"{self.declined_}. The predictions are the estimator's own.", UserWarning, stacklevel=2)
-        if self.reject is not None:
-            self._held_out = z
-            self._set_threshold()
+            z, labels = cross_fitted(self.estimator, X, y, codes, routed, folds or FOLDS)
+        if folds and estimates:
+            self.calibration_, self.bias_, reason = fit_biases(z, labels, self.model_prior_, self.class_count_)
+            if not reason:  # pi is the mean posterior of the held-out samples then, as Alexandari et al. take it
+                own = self.calibration_.scale * z + torch.from_numpy(self.bias_)
+                self.model_prior_ = own.softmax(1).mean(0).numpy()
+        elif folds:
+            logs = hasattr(self.estimator_, "predict_proba")
+            priors = self.model_prior_, self.target_prior_
+            self.calibration_, reason = fit_strength(z, labels, *priors, self.class_count_, logs=logs)
+        if folds and reason:
+            self.declined_ = reason
+            warnings.warn(f"{reason}. The predictions are the estimator's own.", UserWarning, stacklevel=2)
+        if estimates and self.reject is not None:
+            self._held_out = z  # the threshold moves with the prior
+        target = self.model_prior_ if estimates else self.target_prior_
+        self._set_rejection(self._corrected(z, target).softmax(1).numpy())
         return self
 
     def adapt(self, X: Any) -> PriorCorrectedClassifier:
@@ -167,14 +178,14 @@ class PriorCorrectedClassifier(_base.MetaEstimatorMixin, _base.ClassifierMixin, 
             warnings.warn(f"{self.declined_}. No prior was estimated.", UserWarning, stacklevel=2)
             self.target_prior_ = self.model_prior_
             return self
-        own = self._corrected(self._scores(self.estimator_, X), self.model_prior_)
+        own = self._corrected(class_scores(self.estimator_, X), self.model_prior_)
         found = estimate_prior(own, self.model_prior_)
         if not found.converged:
             warnings.warn(f"EM has not converged in {found.iterations} steps.", UserWarning, stacklevel=2)
         self.prior_estimate_ = found
         self.target_prior_ = found.prior.clamp_min(torch.finfo(found.prior.dtype).tiny).numpy()
         if self.reject is not None:
-            self._set_threshold()
+            self._set_rejection(self._corrected(self._held_out, self.target_prior_).softmax(1).numpy())
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -189,25 +200,7 @@ class PriorCorrectedClassifier(_base.MetaEstimatorMixin, _base.ClassifierMixin, 
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest class of every sample under the target prior, (N,); ``reject_label`` for none of them."""
         z = self._log_posteriors(X)
-        predicted = self.classes_[z.argmax(1).numpy()]
-        if self.reject is None:
-            return predicted
-        label = self._reject_label()
-        if predicted.dtype.kind in "US":  # which would cut a longer label off
-            predicted = predicted.astype(object)
-        predicted[self._doubt(z).numpy() > self.rejection_threshold_] = label
-        return predicted
-
-    def rejected(self, X: Any) -> np.ndarray:
-        """Which samples are rejected as none of the classes, (N,) bool.
-
-        Raises:
-            ValueError: ``reject`` was None in ``fit``.
-        """
-        _validation.check_is_fitted(self)
-        if not hasattr(self, "rejection_threshold_"):
-            raise ValueError("no threshold was calibrated. Set reject, to 0.05 for instance, before fit.")
-        return self._doubt(self._log_posteriors(X)).numpy() > self.rejection_threshold_
+        return self._with_rejected(self.classes_[z.argmax(1).numpy()], z.softmax(1).numpy())
 
     def get_metadata_routing(self) -> Any:
         """Where the metadata of ``fit`` go: to the estimator's ``fit``."""
@@ -253,15 +246,7 @@ class PriorCorrectedClassifier(_base.MetaEstimatorMixin, _base.ClassifierMixin, 
             return dict(_metadata.process_routing(self, "fit", **given, **params).estimator.fit)
         if weight is None or isinstance(self.estimator, _frozen.FrozenEstimator):
             return params
-        if hasattr(self.estimator, "steps"):
-            name, last = self.estimator.steps[-1]
-            if _validation.has_fit_parameter(last, "sample_weight"):
-                return {f"{name}__sample_weight": weight, **params}
-        else:
-            accepted = inspect.signature(self.estimator.fit).parameters
-            if "sample_weight" in accepted or any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
-                return {**given, **params}
-        raise ValueError(f"{type(self.estimator).__name__} takes no sample_weight. Leave it out.")
+        return with_weights(self.estimator, weight, params)
 
     def _codes(self, y: np.ndarray) -> np.ndarray:
         """The index of each label in ``classes_``."""
@@ -301,70 +286,6 @@ class PriorCorrectedClassifier(_base.MetaEstimatorMixin, _base.ClassifierMixin, 
             )
         return 0
 
-    def _cross_fit(
-        self, X: Any, y: np.ndarray, codes: np.ndarray, params: dict[str, Any], folds: int
-    ) -> tuple[Tensor, Tensor]:
-        """Scores and labels of samples by models that have not seen them; the only sample of a class stays in."""
-        order = np.argsort(codes, kind="stable")
-        fold = np.empty(len(codes), dtype=int)
-        fold[order] = np.arange(len(codes)) % folds  # up to ``folds`` samples of a class are all in different folds
-        fold[np.bincount(codes)[codes] == 1] = -1
-        scores, labels = [torch.empty(0, len(self.classes_), dtype=torch.float64)], [codes[:0]]
-        for number in np.unique(fold[fold >= 0]):
-            train, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-            own = _validation._check_method_params(X, params, indices=train)
-            model = _base.clone(self.estimator).fit(_utils._safe_indexing(X, train), y[train], **own)
-            scores.append(self._scores(model, _utils._safe_indexing(X, held)))
-            labels.append(codes[held])
-        return torch.cat(scores), torch.from_numpy(np.concatenate(labels))
-
-    def _scores(self, estimator: Any, X: Any) -> Tensor:
-        """z (N, K) float64: log probabilities, or values of the decision function."""
-        if hasattr(estimator, "predict_proba"):
-            z = np.log(np.asarray(estimator.predict_proba(X)).astype(np.float64).clip(min=np.exp(SMALLEST)))
-        else:
-            z = np.asarray(estimator.decision_function(X))
-            z = np.column_stack([np.zeros_like(z), z]) if z.ndim == 1 else z
-        if z.shape[1] != len(self.classes_):
-            raise ValueError(
-                f"{type(estimator).__name__} gives {z.shape[1]} scores for {len(self.classes_)} classes; one for each "
-                "is needed. Take decision_function_shape='ovr'."
-            )
-        return torch.from_numpy(z.astype(np.float64))
-
-    def _calibrate(self, z: Tensor, labels: Tensor) -> None:
-        """Scale and strength, or why not."""
-        blind = not hasattr(self.estimator_, "predict_proba")
-        if not blind:  # a class of probability 0 keeps it whatever scale and strength: such a sample says nothing
-            possible = z.gather(1, labels[:, None])[:, 0] > SMALLEST
-            z, labels = z[possible], labels[possible]
-        right = z.argmax(1) == labels
-        reason = too_little(labels, len(self.classes_)) or all_right(right)
-        kept = np.allclose(self.model_prior_ / self.model_prior_.sum(), self.target_prior_ / self.target_prior_.sum())
-        if not reason and not kept:
-            self.calibration_ = calibrate_prior_correction(
-                z, labels, self.model_prior_, target_prior=self.target_prior_, expected_scale=None if blind else 1.0
-            )
-            after = self._corrected(z, self.target_prior_).argmax(1) == labels
-            reason = does_harm(right, after, labels)
-        self.declined_ = reason or None
-        if (kept and not reason) or (reason and len(labels) and not hasattr(self.estimator_, "predict_proba")):
-            shares = np.where(self.class_count_ > 0, self.class_count_, 1.0)  # those without samples are left out of it
-            scale = calibrate_scale(z, labels, shares, logit_prior=self.model_prior_)
-            self.calibration_ = Calibration(scale, 0.0)
-        elif reason:
-            self.calibration_ = Calibration(1.0, 0.0)
-
-    def _calibrate_biases(self, z: Tensor, labels: Tensor) -> None:
-        """Scale and biases; pi is the mean posterior of the held-out samples then, as Alexandari et al. take it."""
-        self.declined_ = too_little(labels, len(self.classes_)) or None
-        if self.declined_:
-            return
-        shares = np.where(self.class_count_ > 0, self.class_count_, self.class_count_[self.class_count_ > 0].min())
-        scale, bias = bias_corrected_temperature(z, labels, shares, logit_prior=self.model_prior_)
-        self.calibration_, self.bias_ = Calibration(scale, 1.0), bias.numpy()
-        self.model_prior_ = (scale * z + bias).softmax(1).mean(0).numpy()
-
     # What predictions are made of.
 
     def _log_posteriors(self, X: Any) -> Tensor:
@@ -374,27 +295,9 @@ class PriorCorrectedClassifier(_base.MetaEstimatorMixin, _base.ClassifierMixin, 
                 "target_prior='estimate' predicts for the prior of data that it has not been given yet. "
                 "Call adapt(X) with unlabelled samples first."
             )
-        return self._corrected(self._scores(self.estimator_, X), self.target_prior_)
+        return self._corrected(class_scores(self.estimator_, X), self.target_prior_)
 
     def _corrected(self, z: Tensor, target: np.ndarray) -> Tensor:
         scale, strength = self.calibration_
         moved = prior_corrected_logits(z, self.model_prior_, target_prior=target, scale=scale, strength=strength)
         return moved + torch.from_numpy(self.bias_)
-
-    def _set_threshold(self) -> None:
-        target = getattr(self, "target_prior_", self.model_prior_)
-        scores = self._doubt(self._corrected(self._held_out, target))
-        self.rejection_threshold_ = rejection_threshold(scores, self.reject)
-
-    @staticmethod
-    def _doubt(z: Tensor) -> Tensor:
-        """1 - the largest probability."""
-        return 1 - z.softmax(1).amax(1)
-
-    def _reject_label(self) -> Any:
-        label = self.reject_label
-        if label is None:
-            label = -1 if np.issubdtype(self.classes_.dtype, np.number) else "unknown"
-        if label in self.classes_.tolist():
-            raise ValueError(f"reject_label is {label!r}, which is a class. Choose another one.")
-        return label

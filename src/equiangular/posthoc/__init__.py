@@ -1,4 +1,4 @@
-"""After training, nothing retrained: another class prior, given or estimated, and a threshold for none of the classes."""
+"""After training, nothing retrained: another class prior, given or estimated; a threshold for none of the classes."""
 
 from equiangular.posthoc.calibration import Calibration as Calibration
 from equiangular.posthoc.calibration import calibrate_prior_correction as calibrate_prior_correction

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from equiangular.posthoc.prior import balanced_shares
 
+
 def too_little(labels: Tensor, num_classes: int) -> str:
     """Why a validation part is too small to calibrate a prior correction on; empty where it is not.
 

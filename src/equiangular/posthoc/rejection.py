@@ -6,7 +6,6 @@ import math
 from numbers import Real
 from typing import Any
 
-import torch
 from torch import Tensor
 
 
@@ -14,7 +13,9 @@ def check_rate(rate: Any, name: str = "rate") -> float:
     """Return a rejection rate as a float strictly between 0 and 1."""
     number = float(rate) if isinstance(rate, Real) and not isinstance(rate, bool) else math.nan
     if not 0 < number < 1:
-        raise ValueError(f"{name} must lie strictly between 0 and 1, got {rate!r}. 0.05 rejects one known sample in 20.")
+        raise ValueError(
+            f"{name} must lie strictly between 0 and 1, got {rate!r}. 0.05 rejects one known sample in 20."
+        )
     return number
 
 
