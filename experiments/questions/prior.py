@@ -100,9 +100,8 @@ def gain(cuts: int) -> list[dict[str, Any]]:
                     declined += bool(getattr(fitted, "declined_", None))
             first = np.array(scores["as it is"])
             gains = {way: mean_ci(np.array(s) - first) for way, s in scores.items() if way != "as it is"}
-            rows.append(
-                {"classifier": name, "imbalance": factor, "scores": scores, "gain": gains, "declined": declined}
-            )
+            row = {"classifier": name, "imbalance": factor, "scores": scores, "gain": gains, "declined": declined}
+            rows.append(row)
             told = ", ".join(f"{way} {mean:+.1f} ± {half:.1f}" for way, (mean, half) in gains.items())
             print(f"{name}, imbalance {factor}: {first.mean():.1f}; {told}; declined {declined}", flush=True)
     return rows
@@ -147,6 +146,7 @@ def estimate(cuts: int) -> list[dict[str, Any]]:
 
 def reject(cuts: int) -> list[dict[str, Any]]:
     """Rows: data, classifier, way, shares rejected by cut."""
+    from sklearn.base import clone
     from sklearn.frozen import FrozenEstimator
 
     data = load_dataset("banking77")
@@ -155,30 +155,27 @@ def reject(cuts: int) -> list[dict[str, Any]]:
     rows = []
     for source, (x, y, test_x, test_y), names in (
         ("letter", letters(), ("logistic regression", "random forest", "10 neighbours")),
-        ("banking77", texts, ("logistic regression",)),
+        ("banking77", texts, ("logistic regression", "random forest")),
     ):
         for name in names:
-            shares: dict[str, dict[str, list[float]]] = {
-                way: {"known": [], "unknown": []} for way in ("held out", "folds")
-            }
+            shares: dict[str, dict[str, list[float]]] = {}
             for seed in range(cuts):
                 classes = np.random.default_rng(seed).permutation(y.max() + 1)
                 known = classes[: len(classes) // 2]
                 own = np.flatnonzero(np.isin(y, known))
                 held = holdout_indices(y[own], 0.2, seed=seed)
                 rest = np.setdiff1d(np.arange(len(own)), held)
-                fitted = FrozenEstimator(models[name].fit(x[own][rest], y[own][rest]))
+                frozen = FrozenEstimator(clone(models[name]).fit(x[own][rest], y[own][rest]))
                 ways = {
-                    "held out": quietly(
-                        PriorCorrectedClassifier(fitted, "train", reject=0.05), x[own][held], y[own][held]
-                    ),
-                    "folds": quietly(PriorCorrectedClassifier(models[name], "train", reject=0.05), x[own], y[own]),
+                    "held out": (PriorCorrectedClassifier(frozen, "train", reject=0.05), own[held]),
+                    "folds": (PriorCorrectedClassifier(models[name], "train", reject=0.05), own),
                 }
                 inside = np.isin(test_y, known)
-                for way, model in ways.items():
-                    rejected = model.rejected(test_x)
-                    shares[way]["known"].append(100 * rejected[inside].mean())
-                    shares[way]["unknown"].append(100 * rejected[~inside].mean())
+                for way, (model, index) in ways.items():
+                    rejected = quietly(model, x[index], y[index]).rejected(test_x)
+                    of_way = shares.setdefault(way, {"known": [], "unknown": []})
+                    of_way["known"].append(100 * rejected[inside].mean())
+                    of_way["unknown"].append(100 * rejected[~inside].mean())
             for way, own_shares in shares.items():
                 rows.append({"data": source, "classifier": name, "threshold": way, "rejected": own_shares})
                 told = ", ".join("{} {:.1f} ± {:.1f}".format(k, *mean_ci(v)) for k, v in own_shares.items())

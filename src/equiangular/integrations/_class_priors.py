@@ -37,7 +37,8 @@ def prior_vector(prior: Any, classes: np.ndarray, counts: np.ndarray, name: str)
         if missing := [label for label in labels if label not in prior]:
             raise ValueError(f"{name} has no weight for class {missing[0]!r} ({len(missing)} such classes).")
         prior = [prior[label] for label in labels]
-    return check_class_counts(np.asarray(prior), len(classes), name=name).numpy()
+    weights: np.ndarray = check_class_counts(np.asarray(prior), len(classes), name=name).numpy()
+    return weights
 
 
 def model_prior(estimator: Any, classes: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -65,7 +66,7 @@ def model_prior(estimator: Any, classes: np.ndarray, counts: np.ndarray) -> np.n
         if isinstance(given, str):  # of NearestCentroid
             return np.ones(len(classes)) if given == "uniform" else counts
         if given is not None:
-            return check_class_counts(np.asarray(given), len(classes), name=name).numpy()
+            return prior_vector(given, classes, counts, name)
     weight = settings.get("class_weight")
     if type(final).__name__ == "ComplementNB":  # which takes its prior for a single class only
         return np.ones(len(classes))

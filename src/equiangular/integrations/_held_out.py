@@ -26,7 +26,7 @@ SMALLEST = float(np.log(np.finfo(np.float64).eps))
 
 
 def class_scores(estimator: Any, X: Any) -> Tensor:
-    """Logarithms of ``predict_proba``, or else what ``decision_function`` gives, for two classes (0, z): (N, K) float64.
+    """Logarithms of ``predict_proba``, or else what ``decision_function`` gives, (0, z) of two classes: (N, K).
 
     Raises:
         ValueError: neither method, or other than one score for each class.
@@ -138,4 +138,5 @@ def fit_biases(z: Tensor, labels: Tensor, prior: np.ndarray, counts: np.ndarray)
 
 def _above_zero(counts: np.ndarray) -> np.ndarray:
     """The counts, a class without held-out samples counted as the rarest one."""
-    return np.maximum(counts, counts[counts > 0].min())
+    positive: np.ndarray = np.maximum(counts, counts[counts > 0].min())
+    return positive

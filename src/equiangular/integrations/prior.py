@@ -13,18 +13,25 @@ from equiangular._extras import require
 from equiangular._validate import check_choice, check_int
 from equiangular.integrations._class_priors import model_prior, prior_vector
 from equiangular.integrations._rejection import Rejection
-from equiangular.posthoc import Calibration, estimate_prior, prior_corrected_logits
+from equiangular.posthoc import Calibration, PriorEstimate, estimate_prior, prior_corrected_logits
 from equiangular.posthoc.rejection import check_rate
 
-sklearn = require("sklearn", extra="sklearn", purpose="PriorCorrectedClassifier")
-_base = require("sklearn.base", extra="sklearn", purpose="PriorCorrectedClassifier")
-_frozen = require("sklearn.frozen", extra="sklearn", purpose="PriorCorrectedClassifier")
-_metadata = require("sklearn.utils.metadata_routing", extra="sklearn", purpose="PriorCorrectedClassifier")
-_multiclass = require("sklearn.utils.multiclass", extra="sklearn", purpose="PriorCorrectedClassifier")
-_utils = require("sklearn.utils", extra="sklearn", purpose="PriorCorrectedClassifier")
-_validation = require("sklearn.utils.validation", extra="sklearn", purpose="PriorCorrectedClassifier")
+require("sklearn", extra="sklearn", purpose="PriorCorrectedClassifier")
 
-from equiangular.integrations._held_out import (  # noqa: E402 - after what says that scikit-learn is missing
+from sklearn import get_config  # noqa: E402 - after what says how to install it
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone  # noqa: E402
+from sklearn.frozen import FrozenEstimator  # noqa: E402
+from sklearn.utils import _safe_indexing, assert_all_finite, get_tags, indexable  # noqa: E402
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing  # noqa: E402
+from sklearn.utils.multiclass import check_classification_targets  # noqa: E402
+from sklearn.utils.validation import (  # noqa: E402
+    _check_method_params,
+    _check_sample_weight,
+    check_is_fitted,
+    column_or_1d,
+)  # fmt: skip
+
+from equiangular.integrations._held_out import (  # noqa: E402
     class_scores,
     cross_fitted,
     fit_biases,
@@ -35,7 +42,7 @@ from equiangular.integrations._held_out import (  # noqa: E402 - after what says
 FOLDS = 5
 
 
-class PriorCorrectedClassifier(Rejection, _base.MetaEstimatorMixin, _base.ClassifierMixin, _base.BaseEstimator):
+class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Any classifier or pipeline, its predictions moved from the class prior it was trained under to another.
 
     z'_c = scale z_c - strength (log pi_c - log rho_c), with z the log of ``predict_proba``, or ``decision_function``
@@ -121,8 +128,8 @@ class PriorCorrectedClassifier(Rejection, _base.MetaEstimatorMixin, _base.Classi
             ValueError: a parameter out of its range, labels that are no classes, or a prior that does not fit.
         """
         X, y, weight, routed = self._check_data(X, y, sample_weight, params)
-        frozen = isinstance(self.estimator, _frozen.FrozenEstimator)
-        self.estimator_ = _base.clone(self.estimator).fit(X, y, **routed)
+        frozen = isinstance(self.estimator, FrozenEstimator)
+        self.estimator_ = clone(self.estimator).fit(X, y, **routed)
         self.classes_ = np.asarray(self.estimator_.classes_)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
@@ -131,7 +138,8 @@ class PriorCorrectedClassifier(Rejection, _base.MetaEstimatorMixin, _base.Classi
         self.class_count_ = np.bincount(codes, weights=weight, minlength=len(self.classes_))
         self.model_prior_ = self._model_prior()
         self.calibration_, self.bias_ = Calibration(1.0, 1.0), np.zeros(len(self.classes_))
-        self.declined_ = self.prior_estimate_ = None
+        self.declined_: str | None = None
+        self.prior_estimate_: PriorEstimate | None = None
         estimates = isinstance(self.target_prior, str) and self.target_prior == "estimate"
         if not estimates:
             self.target_prior_ = prior_vector(self.target_prior, self.classes_, self.class_count_, "target_prior")
@@ -171,7 +179,7 @@ class PriorCorrectedClassifier(Rejection, _base.MetaEstimatorMixin, _base.Classi
         Raises:
             ValueError: ``target_prior`` is not ``"estimate"``.
         """
-        _validation.check_is_fitted(self)
+        check_is_fitted(self)
         if not isinstance(self.target_prior, str) or self.target_prior != "estimate":
             raise ValueError(f"adapt is for target_prior='estimate', this one has {self.target_prior!r}.")
         if self.declined_:
@@ -204,13 +212,13 @@ class PriorCorrectedClassifier(Rejection, _base.MetaEstimatorMixin, _base.Classi
 
     def get_metadata_routing(self) -> Any:
         """Where the metadata of ``fit`` go: to the estimator's ``fit``."""
-        mapping = _metadata.MethodMapping().add(caller="fit", callee="fit")
-        router = _metadata.MetadataRouter(owner=self).add_self_request(self)
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=self).add_self_request(self)
         return router.add(estimator=self.estimator, method_mapping=mapping)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        inner = _utils.get_tags(self.estimator)
+        inner = get_tags(self.estimator)
         tags.input_tags, tags.array_api_support = inner.input_tags, False
         if inner.classifier_tags is not None:
             tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
@@ -224,27 +232,27 @@ class PriorCorrectedClassifier(Rejection, _base.MetaEstimatorMixin, _base.Classi
             raise ValueError("PriorCorrectedClassifier requires y to be passed, but the target y is None.")
         if self.reject is not None:
             check_rate(self.reject, "reject")
-        y = _validation.column_or_1d(y, warn=True)
-        _utils.assert_all_finite(y, input_name="y")
-        _multiclass.check_classification_targets(y)
-        X, y = _utils.indexable(X, y)
+        y = column_or_1d(y, warn=True)
+        assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
+        X, y = indexable(X, y)
         if sample_weight is None:
             return X, y, np.ones(len(y)), self._routed(None, params)
-        weight = _validation._check_sample_weight(sample_weight, X, dtype=np.float64)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         if weight.min() < 0:
             raise ValueError(f"sample_weight must not be negative, got {weight.min()}.")
         if weight.min() == 0:
             kept = np.flatnonzero(weight)
-            params = _validation._check_method_params(X, params, indices=kept)
-            X, y, weight = _utils._safe_indexing(X, kept), y[kept], weight[kept]
+            params = _check_method_params(X, params, indices=kept)
+            X, y, weight = _safe_indexing(X, kept), y[kept], weight[kept]
         return X, y, weight, self._routed(weight, params)
 
     def _routed(self, weight: np.ndarray | None, params: dict[str, Any]) -> dict[str, Any]:
         """The arguments of the estimator's ``fit``."""
         given = {} if weight is None else {"sample_weight": weight}
-        if sklearn.get_config()["enable_metadata_routing"]:
-            return dict(_metadata.process_routing(self, "fit", **given, **params).estimator.fit)
-        if weight is None or isinstance(self.estimator, _frozen.FrozenEstimator):
+        if get_config()["enable_metadata_routing"]:
+            return dict(process_routing(self, "fit", **given, **params).estimator.fit)
+        if weight is None or isinstance(self.estimator, FrozenEstimator):
             return params
         return with_weights(self.estimator, weight, params)
 
@@ -289,7 +297,7 @@ class PriorCorrectedClassifier(Rejection, _base.MetaEstimatorMixin, _base.Classi
     # What predictions are made of.
 
     def _log_posteriors(self, X: Any) -> Tensor:
-        _validation.check_is_fitted(self)
+        check_is_fitted(self)
         if not hasattr(self, "target_prior_"):
             raise ValueError(
                 "target_prior='estimate' predicts for the prior of data that it has not been given yet. "

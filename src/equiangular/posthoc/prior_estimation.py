@@ -1,4 +1,4 @@
-"""The class prior of unlabelled data: maximum likelihood by EM, on posteriors whose bias and temperature are corrected."""
+"""The class prior of unlabelled data: maximum likelihood by EM, and the calibration that its posteriors need."""
 
 from __future__ import annotations
 
@@ -105,7 +105,8 @@ def _standard_error(score: Tensor) -> Tensor:
     known = values > values[-1].clamp_min(torch.finfo(values.dtype).tiny) * num_classes * torch.finfo(values.dtype).eps
     variance = squares[:, known] @ (1 / values[known])
     blurred = squares[:, ~known].sum(1) > 1e-9
-    return variance.masked_fill(blurred, math.inf).sqrt()
+    error: Tensor = variance.masked_fill(blurred, math.inf).sqrt()
+    return error
 
 
 class BiasCorrectedTemperature(NamedTuple):
