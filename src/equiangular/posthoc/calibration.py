@@ -92,9 +92,10 @@ def calibrate_prior_correction(
     z = logits.detach().cpu().double()[:, present]
     y = (present.cumsum(0) - 1)[labels]
     omega = (rho / held.clamp_min(1))[labels]
-    start = (
-        _starting_log_scale(z) if expected_scale is None else math.log(check_positive(expected_scale, "expected_scale"))
-    )
+    if expected_scale is not None:
+        start = math.log(check_positive(expected_scale, "expected_scale"))
+    else:
+        start = _starting_log_scale(z)
     return _fit(z, y, shift.cpu()[present], omega / omega.sum(), start)
 
 
