@@ -122,7 +122,7 @@ def test_bias_correction_is_the_optimum_of_another_solver() -> None:
     expected = minimize(objective, np.r_[0.0, start], method="BFGS", options={"gtol": 1e-8}).x
     scale, bias = bias_corrected_temperature(logits, labels, COUNTS, logit_prior=torch.ones(K))
     assert math.isclose(scale, math.exp(expected[0]), rel_tol=1e-4)
-    np.testing.assert_allclose(bias, expected[1:] - expected[1:].mean(), atol=1e-4)
+    np.testing.assert_allclose(bias, expected[1:] - expected[1:].mean(), atol=1e-3)
 
 
 def test_separable_and_missing_classes_stay_finite() -> None:

@@ -47,9 +47,8 @@ class Rejection:
             label = -1 if np.issubdtype(self.classes_.dtype, np.number) else "unknown"
         if label in self.classes_.tolist():
             raise ValueError(f"reject_label is {label!r}, which is a class. Choose another one.")
-        if not np.can_cast(np.min_scalar_type(label), predicted.dtype, "same_kind"):
-            predicted = predicted.astype(object)  # a label of another kind, or a text longer than all classes
-        else:
-            predicted = predicted.copy()
+        kinds = [np.asarray(label).dtype, predicted.dtype]
+        alike = any(all(k.kind in of_a_kind for k in kinds) for of_a_kind in ("iuf", "U"))
+        predicted = predicted.astype(np.result_type(*kinds) if alike else object)  # room for a longer text, a minus
         predicted[1 - probabilities.max(1) > self.rejection_threshold_] = label
         return predicted
