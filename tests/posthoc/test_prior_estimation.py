@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
+from tests.posthoc.problem import COUNTS, SCALE, K, draw
 
 from equiangular.posthoc import bias_corrected_temperature, estimate_prior
-from tests.posthoc.problem import COUNTS, SCALE, K, draw
 
 TRUE = torch.tensor([1, 1, 2, 3, 5, 5, 8, 10, 15, 20], dtype=torch.float64)
 TRUE = TRUE / TRUE.sum()
@@ -52,7 +52,7 @@ def test_the_tolerance_bounds_what_is_missing() -> None:
 def test_the_log_likelihood_is_that_of_the_samples() -> None:
     logits, _ = draw(TRUE, 200, seed=2)
     found = estimate_prior(SCALE * logits, COUNTS)
-    # log p(x | y=k) up to a constant of each sample is in the problem's own formula: the logits less the training prior.
+    # By the problem's own formula log p(x | y=k) is the logits less the training prior, up to a constant of x.
     log_density = SCALE * logits - (COUNTS.double() / COUNTS.sum()).log()
     under = [(log_density + (prior / prior.sum()).log()).logsumexp(1).sum() for prior in (found.prior, COUNTS.double())]
     assert math.isclose(found.log_likelihood, float(under[0] - under[1]), rel_tol=1e-9)

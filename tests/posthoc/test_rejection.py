@@ -32,7 +32,7 @@ def test_the_rate_over_draws() -> None:
 
 
 def test_bad_input() -> None:
-    with pytest.raises(ValueError, match="18 held-out samples are too few to reject at most 5 %.* at least 19"):
+    with pytest.raises(ValueError, match=r"18 held-out samples are too few to reject at most 5 %.* at least 19"):
         rejection_threshold(torch.rand(18), 0.05)
     rejection_threshold(torch.rand(19), 0.05)
     for rate in (0, 1, -0.1, float("nan"), True, "0.05", None):
