@@ -1,6 +1,6 @@
 """The class prior of any scikit-learn classifier: what correcting it gains, how well it is estimated, what is rejected.
 
-    EQUIANGULAR_DATA=DIR python -m experiments questions prior [gain estimate reject] [--cuts N] [--output FILE]
+    EQUIANGULAR_DATA=DIR python -m experiments questions prior [gain estimate reject network] [--cuts N] [--output FILE]
 
 - ``gain``: letter, its training part cut to imbalance 10, 50 and 100, the classes in an order drawn anew for each
   cut. Balanced accuracy on the whole test part, of each classifier as it is, with the prior taken out by Bayes' rule,
@@ -12,6 +12,8 @@
 - ``reject``: half of the classes of letter, and of banking77 as TF-IDF, are unknown, drawn for each cut. Share rejected
   of the known and of the unknown test samples, at most 5 % of the known ones asked for, the threshold from a fifth of
   the training data held out (a frozen estimator) or from five folds.
+- ``network``: the same for networks as ``equiangular train letter --epochs 10`` makes them, with the threshold of
+  ``equiangular predict --reject 0.05``.
 
 Columns of tables are standardised. Nothing is tuned. Means with 95 % CI over the cuts, paired.
 """
@@ -20,22 +22,27 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from equiangular._files import json_plain, write_json
+from equiangular._files import json_plain, read_json, write_json
 from equiangular._provenance import provenance
 from equiangular._validate import check_choice
 from equiangular.data import load_dataset
+from equiangular.inference import probabilities_and_doubt
 from equiangular.integrations.prior import PriorCorrectedClassifier
 from equiangular.longtail import holdout_indices, long_tail_indices
 from equiangular.measures import mean_ci
+from equiangular.posthoc import rejection_threshold
+from equiangular.training import Classifier, Trial, run_trial
 from experiments.common import QUESTIONS, command_parser
 
 OUTPUT = QUESTIONS / "prior.json"
-PARTS = ("gain", "estimate", "reject")
+PARTS = ("gain", "estimate", "reject", "network")
 
 
 def classifiers() -> dict[str, Any]:
@@ -155,7 +162,7 @@ def reject(cuts: int) -> list[dict[str, Any]]:
     rows = []
     for source, (x, y, test_x, test_y), names in (
         ("letter", letters(), ("logistic regression", "random forest", "10 neighbours")),
-        ("banking77", texts, ("logistic regression", "random forest")),
+        ("banking77", texts, ("logistic regression",)),
     ):
         for name in names:
             shares: dict[str, dict[str, list[float]]] = {}
@@ -183,15 +190,48 @@ def reject(cuts: int) -> list[dict[str, Any]]:
     return rows
 
 
+def network(cuts: int) -> list[dict[str, Any]]:
+    """Rows: method, shares rejected by cut."""
+    data = load_dataset("letter")
+    rows = []
+    for method in ("etf-ce", "linear-ce"):
+        shares: dict[str, list[float]] = {"known": [], "unknown": []}
+        for seed in range(cuts):
+            known = torch.from_numpy(np.random.default_rng(seed).permutation(26)[:13]).sort().values
+            place = torch.full((26,), -1).index_put((known,), torch.arange(13))
+            train, test = place[data.train_y] >= 0, place[data.test_y] >= 0
+            part = replace(
+                data,
+                train_x=data.train_x[train],
+                train_y=place[data.train_y[train]],
+                test_x=data.test_x[test],
+                test_y=place[data.test_y[test]],
+                class_names=tuple(data.class_names[k] for k in known),
+            )
+            run, (outcome,) = run_trial(Trial(data="letter", method=method, epochs=10, seed=seed), part)
+            classifier = Classifier(outcome.task, outcome.info)
+            parts = {"held": run.split.holdout_x, "known": part.test_x, "unknown": data.test_x[~test]}
+            doubt = {name: probabilities_and_doubt(classifier, x)[1] for name, x in parts.items()}
+            threshold = rejection_threshold(doubt["held"], 0.05)
+            for name, own in shares.items():
+                own.append(100 * float((doubt[name] > threshold).double().mean()))
+        rows.append({"data": "letter", "method": method, "rejected": shares})
+        told = ", ".join("{} {:.1f} ± {:.1f}".format(name, *mean_ci(own)) for name, own in shares.items())
+        print(f"letter, network, {method}: rejected {told}", flush=True)
+    return rows
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command_parser("questions prior", __doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help="gain, estimate, reject; default: all")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; default: all")
     parser.add_argument("--cuts", type=int, default=5)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args(arguments)
     chosen = [check_choice(part, PARTS, "part") for part in options.parts] or PARTS
-    results: dict[str, Any] = {part: globals()[part](options.cuts) for part in chosen}
-    write_json(options.output, json_plain({**results, "cuts": options.cuts, "provenance": provenance()}))
+    results: dict[str, Any] = read_json(options.output) if options.output.exists() else {}
+    for part in chosen:
+        results[part] = {"rows": globals()[part](options.cuts), "cuts": options.cuts, "provenance": provenance()}
+        write_json(options.output, json_plain(results))
     print(f"wrote {options.output}")
 
 

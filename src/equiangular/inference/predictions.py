@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import torch
 
@@ -234,8 +234,9 @@ def json_lines(predictions: Iterable[Prediction], stream: IO[str], top_k: int, r
     separator = "[\n"
     for p in predictions:
         named = [{"class": c, "probability": round(q, 6)} for c, q in zip(p.classes, p.probabilities, strict=True)]
-        entry = {"input": p.name, **({"predictions": named} if p.error is None else {"error": p.error})}
-        entry |= {} if p.rejected is None else {"rejected": p.rejected}
+        entry: dict[str, Any] = {"input": p.name, **({"predictions": named} if p.error is None else {"error": p.error})}
+        if p.rejected is not None:
+            entry["rejected"] = p.rejected
         stream.write(separator + json.dumps(entry, ensure_ascii=False))
         separator = ",\n"
     stream.write("\n]\n" if separator != "[\n" else "[]\n")

@@ -73,7 +73,8 @@ def model_prior(estimator: Any, classes: np.ndarray, counts: np.ndarray) -> np.n
     if settings.get("fit_prior") is False or (isinstance(weight, str) and weight.startswith("balanced")):
         return np.ones(len(classes))
     if isinstance(weight, Mapping):
-        return counts * np.array([float(weight.get(label, 1.0)) for label in classes.tolist()])
+        factors: np.ndarray = np.array([float(weight.get(label, 1.0)) for label in classes.tolist()])
+        counts = counts * factors
     return counts
 
 
