@@ -138,7 +138,7 @@ class Mixing:
         labels: Tensor | None = None,
         members: ClassMembers | None = None,
     ) -> MixDraws | None:
-        """Draw for a global batch of ``num`` samples.
+        """Draw for a global batch of ``num`` samples; None where nothing is mixed.
 
         Args:
             num: samples of the global batch.
@@ -146,9 +146,6 @@ class Mixing:
             generator: CPU generator.
             labels: (num,) int64 labels of the batch, for kinds whose partners come from the whole training data.
             members: the samples of the training data by class, for them too.
-
-        Returns:
-            The draws, or None where nothing is mixed.
 
         Raises:
             ValueError: CutMix of what is not an image, or no labels where they are needed.
@@ -170,15 +167,12 @@ class Mixing:
         return kind.draw_from(labels, members, random)
 
     def apply(self, x: Tensor, x_partner: Tensor, draws: MixDraws) -> Tensor:
-        """Mix inputs with those of their partners.
+        """Mix inputs with those of their partners: (B, ...) in the dtype of ``x``; the inputs are not changed.
 
         Args:
             x: (B, ...) floating point: a process's slice of the batch, augmented and standardised.
             x_partner: the same shape: the samples at ``draws.partner`` of that slice.
             draws: from :meth:`draw`, its ``rows`` of that slice.
-
-        Returns:
-            (B, ...) in the dtype of ``x``; the inputs are not changed.
 
         Raises:
             ValueError: shapes that differ, or integers.

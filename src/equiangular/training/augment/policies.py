@@ -79,7 +79,10 @@ class AutoAugment:
 
     def draw(self, num: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Operation (the identity where it is not done) and signed strength, (num, 2, 2) float64."""
-        pairs = [[(NAMES.index(n), p, _strength(n, m)) for n, p, m in pair] for pair in POLICIES[self.policy]]
+        pairs = [
+            [(NAMES.index(n), p, 2 * m / 9 - 1 if n in BLENDS else m / 9) for n, p, m in pair]
+            for pair in POLICIES[self.policy]
+        ]
         table = torch.tensor(pairs, dtype=torch.float64)
         chosen, probability, strength = table[torch.randint(len(table), (num,), generator=generator)].unbind(-1)
         done = torch.rand(num, 2, generator=generator, dtype=torch.float64) < probability
@@ -91,10 +94,6 @@ class AutoAugment:
     def apply(self, images: Tensor, drawn: Tensor) -> Tensor:
         """Apply the drawn operations to (B, C, H, W) uint8."""
         return apply_operations(images, drawn)
-
-
-def _strength(name: str, magnitude: int) -> float:
-    return 2 * magnitude / 9 - 1 if name in BLENDS else magnitude / 9
 
 
 # The 14 of the publication: all but the inversion.
