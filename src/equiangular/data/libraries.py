@@ -2,7 +2,6 @@
 
 import inspect
 import io
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +79,7 @@ def load_torchvision(
         ValueError: torchvision has no such set, or cannot read or download it.
         ImportError: torchvision is missing.
     """
-    library = _library()
+    library = require("torchvision.datasets", extra=None, purpose="A data set of torchvision (built for your torch)")
     kind = getattr(library, name, None)
     if not inspect.isclass(kind):
         known = [key for key in library.__all__ if inspect.isclass(getattr(library, key, None))]
@@ -97,16 +96,6 @@ def load_torchvision(
         _table(part, f"{source}, {word} part", names) for part, word in zip(parts, ("train", "test"), strict=False)
     ]
     return from_tables(tables, name=name, source=source, split_seed=split_seed, size=size, memory=memory)
-
-
-def _library() -> Any:
-    try:
-        return import_module("torchvision.datasets")
-    except (ImportError, RuntimeError) as error:  # a build for another torch raises RuntimeError
-        raise ImportError(
-            f"a data set of torchvision needs 'torchvision', which could not be imported ({error}). "
-            "Install the version that belongs to your torch: pip install torchvision"
-        ) from error
 
 
 def _open(kind: Any, name: str, root: Path) -> list[Any]:
