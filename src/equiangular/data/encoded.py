@@ -159,14 +159,8 @@ def image_inputs(
     groups = list({id(images): images for images, _ in parts}.values())
     first = next((images.sources[0] for images in groups if len(images.sources)), None)
     if streams(memory, sum(len(images.sources) for images in groups), first, size):
-        return [
-            EncodedImages(images.sources, size=size, where=images.where, names=images.names, index=rows)
-            for images, rows in parts
-        ]
-    arrays = {
-        id(images): cached_images(images.sources, size=size, where=images.where, names=images.names)
-        for images in groups
-    }
+        return [EncodedImages(**vars(images), size=size, index=rows) for images, rows in parts]
+    arrays = {id(images): cached_images(**vars(images), size=size) for images in groups}
     channels = max(array.shape[1] for array in arrays.values())
     full = {key: a if a.shape[1] == channels else np.repeat(a, channels, axis=1) for key, a in arrays.items()}
     return [torch.from_numpy(full[id(images)][rows]) for images, rows in parts]

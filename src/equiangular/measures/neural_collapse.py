@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from equiangular._extras import require
-from equiangular._validate import check_choice, check_features, check_int
+from equiangular._validate import check_choice, check_features, check_int, check_labels
 from equiangular.longtail import class_groups
 from equiangular.measures.collapse.moments import (
     GLOBAL_MEANS,
@@ -236,6 +236,5 @@ def _groups(
         groups = class_groups(counts, thresholds)
     named = {name: torch.as_tensor(index, dtype=torch.long) for name, index in (groups or {}).items()}
     for name, index in named.items():
-        if index.numel() and (int(index.min()) < 0 or int(index.max()) >= num_classes):
-            raise ValueError(f"group {name!r} has class indices outside [0, {num_classes - 1}].")
+        check_labels(index, num_classes, name=f"the classes of group {name!r}")
     return named

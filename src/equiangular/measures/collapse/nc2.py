@@ -67,11 +67,10 @@ def equiangular(means: Tensor, *, num_classes: int | None = None) -> dict[str, T
     unit = directions(means)
     mean = mean_cosine(unit)
     deviation, squares, largest = means.new_tensor(0.0), means.new_tensor(0.0), means.new_tensor(-math.inf)
-    for start, stop, tile in gram_tiles(unit):
-        own = torch.arange(stop - start, device=means.device)
-        largest = torch.maximum(largest, _without(tile, own, start, -math.inf).max())
-        deviation += (_without(tile, own, start, cosine) - cosine).abs().sum()
-        squares += _without(tile, own, start, mean).sub_(mean).square_().sum()
+    for start, _, tile in gram_tiles(unit):
+        largest = torch.maximum(largest, without_own(tile, start, -math.inf).max())
+        deviation += (without_own(tile, start, cosine) - cosine).abs().sum()
+        squares += without_own(tile, start, mean).sub_(mean).square_().sum()
     pairs = k * (k - 1)
     return {"std": (squares / pairs).sqrt(), "deviation": deviation / pairs, "max_cosine": largest}
 
@@ -107,8 +106,7 @@ def log_distance_variance(means: Tensor) -> Tensor:
     for start in range(0, k, step):
         rows = unit[start : start + step]
         log_distance = squared_distances(rows, unit).log() / 2
-        own = torch.arange(rows.shape[0], device=means.device)
-        off = _without(log_distance - reference, own, start, 0.0)
+        off = without_own(log_distance - reference, start, 0.0)
         total += off.sum()
         squares += off.square().sum()
     pairs = k * (k - 1)
@@ -116,8 +114,9 @@ def log_distance_variance(means: Tensor) -> Tensor:
     return means.new_tensor(math.inf) if torch.isinf(total) else variance.clamp(min=0)
 
 
-def _without(tile: Tensor, own: Tensor, start: int, value: float | Tensor) -> Tensor:
-    """The tile with the entries of a class with itself replaced, in place."""
+def without_own(tile: Tensor, start: int, value: float | Tensor) -> Tensor:
+    """The rows of classes from ``start`` on, with the entries of a class with itself replaced, in place."""
+    own = torch.arange(len(tile), device=tile.device)
     tile[own, start + own] = value
     return tile
 
