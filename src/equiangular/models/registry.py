@@ -191,14 +191,13 @@ class DigitsNet(nn.Module):
 Shape = tuple[int, ...]
 
 
-def _resnet(depth: int) -> Callable[[Shape, float], nn.Module]:
-    return lambda shape, width: CifarResNet(depth, width=width, in_channels=shape[0])
-
-
 BACKBONES: dict[str, Callable[[Shape, float], nn.Module]] = {
     "digits": lambda shape, width: DigitsNet(shape[0], width=width),
     "mlp": lambda shape, width: MLP(prod(shape), hidden=tuple(max(1, round(size * width)) for size in (128, 64))),
-    **{f"resnet{depth}": _resnet(depth) for depth in (8, 20, 32, 44, 56)},
+    **{
+        f"resnet{depth}": lambda shape, width, depth=depth: CifarResNet(depth, width=width, in_channels=shape[0])
+        for depth in (8, 20, 32, 44, 56)
+    },
 }
 _EXTERNAL = {"timm": timm_backbone, "torchvision": torchvision_backbone, "hf": hugging_face_backbone}
 
@@ -206,20 +205,16 @@ _EXTERNAL = {"timm": timm_backbone, "torchvision": torchvision_backbone, "hf": h
 def make_backbone(
     name: str, input_shape: tuple[int, ...], *, width: float = 1.0, seed: int, pretrained: bool = False
 ) -> nn.Module:
-    """Build a backbone whose initial weights depend on ``seed`` alone.
+    """Build a backbone whose initial weights depend on ``seed`` alone: (B, *input_shape) float to (B, num_features).
 
     Args:
         name: ``"digits"``, ``"mlp"``, ``"resnet8"``, ``"resnet20"``, ``"resnet32"``, ``"resnet44"``, ``"resnet56"``, or
             ``"timm:NAME"``, ``"torchvision:NAME"`` or ``"hf:NAME"`` for any image model of these libraries without its
-            classifier; the last is ``transformers``, see
-            :func:`equiangular.models.external.hugging_face_backbone`.
+            classifier; the last is ``transformers``, see :func:`equiangular.models.external.hugging_face_backbone`.
         input_shape: shape of one input, (C, H, W) or (d,). ``"mlp"`` takes either, the others images.
         width: multiplies the sizes of the layers; 1 for models of other libraries.
         seed: seed of the initialisation. The global generators are put back afterwards.
         pretrained: take the weights that the other library publishes, which it downloads; otherwise they are random.
-
-    Returns:
-        A module from (B, *input_shape) float to (B, d), with attribute ``num_features`` = d.
 
     Raises:
         ValueError: unknown name (the closest one is suggested) or an input the backbone does not take.

@@ -46,14 +46,13 @@ def equinorm(means: Tensor) -> Tensor:
 
 
 def equiangular(means: Tensor, *, num_classes: int | None = None) -> dict[str, Tensor]:
-    """Statistics of the cosines of all pairs of centred class means, tile by tile.
+    """Statistics of the cosines of all pairs of centred class means, tile by tile; NaN for fewer than two means.
+
+    ``std``: population standard deviation (Papyan et al. 2020); ``deviation``: mean |cos + 1/(K-1)|; ``max_cosine``:
+    the closest pair.
 
     Args:
         num_classes: K of the ETF to compare with, where ``means`` are some of its classes only.
-
-    Returns:
-        ``std``: population standard deviation of the cosines (Papyan et al. 2020);
-        ``deviation``: mean |cos + 1/(K-1)|; ``max_cosine``: the closest pair. NaN for fewer than two means.
 
     Example:
         >>> means = torch.eye(3, dtype=torch.float64) - 1 / 3
@@ -156,15 +155,12 @@ def partial_etf_distance(vectors: Tensor, *, num_classes: int | None = None) -> 
 
     With T (k, k) the symmetric root of their Gram matrix K/(K-1) (I - 11^T/K), such vertices are T Q, Q (k, d) with
     orthonormal rows, and the nearest ones have Q = P R^T where T A = P diag(sigma) R^T (Schoenemann 1966). For k = K it
-    is :func:`equiangular.frames.etf_distance`.
+    is :func:`equiangular.frames.etf_distance`. Returns a 0-dim tensor; NaN where there is no such ETF in d dimensions
+    (k > d, or K > d + 1 for k = K), for fewer than two rows, and where a row is zero.
 
     Args:
         vectors: A (k, d); rows are divided by their norms.
         num_classes: K, k by default.
-
-    Returns:
-        0-dim tensor; NaN where there is no such ETF in d dimensions (k > d, or K > d + 1 for k = K), for fewer than two
-        rows, and where a row is zero.
     """
     k, d = vectors.shape
     classes = num_classes or k

@@ -43,13 +43,10 @@ class TrialStore:
         hardware: Hardware | None = None,
         curve: bool = False,
     ) -> list[TrialRecord]:
-        """The records of methods that share one training: read, or run and written.
+        """A record for each of the methods that share one training: read, or run and written.
 
         Arguments are those of :func:`run_trial`, ``content`` that of :func:`equiangular.data.content_digest`; ``curve``
-        records collapse over the epochs.
-
-        Returns:
-            A record for each method. A training that diverges gives records without scores that say so.
+        records collapse over the epochs. A training that diverges gives records without scores that say so.
 
         Raises:
             ValueError: a file that is damaged; the message says which one to delete.
