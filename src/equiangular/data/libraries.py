@@ -187,16 +187,13 @@ def _label_column(features: Any, asked: str, place: str) -> str:
             raise ValueError(f"data set {place!r} has no column {asked!r}{did_you_mean(asked, names)}")
         return asked
     labels = [name for name in names if hasattr(features[name], "names")]
-    for choice in (LABEL, "labels"):
-        if choice in names:
-            return choice
-    if len(labels) != 1:
-        example = labels[0] if labels else names[-1]
+    usual = [name for name in (LABEL, "labels") if name in names]
+    if not usual and len(labels) != 1:
         raise ValueError(
             f"data set {place!r} has {len(labels)} columns of class labels; its columns are {', '.join(names)}. "
-            f"Name the one to learn, as in 'hf:{place}#{example}'."
+            f"Name the one to learn, as in 'hf:{place}#{(labels or names[-1:])[0]}'."
         )
-    return labels[0]
+    return (usual or labels)[0]
 
 
 def _is_labelled(split: Any, label: str) -> bool:

@@ -42,8 +42,7 @@ def label_array(targets: Any, *, name: str = "targets") -> np.ndarray:
 class ClassMembers:
     """The samples of a data set sorted by class, made once from labels (N,): integers or strings, at least one.
 
-    Attributes:
-        counts: (C,) samples of every class that has any.
+    ``counts`` (C,) are the samples of every class that has any.
 
     Example:
         >>> members = ClassMembers([7, 7, 7, 2])

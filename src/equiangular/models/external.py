@@ -62,11 +62,7 @@ def with_num_features(model: nn.Module, name: str, input_shape: tuple[int, ...])
 
 
 class HuggingFaceBackbone(nn.Module):
-    """An image classifier whose last linear layer is the identity: its logits are the features.
-
-    Args:
-        model: a model that takes ``pixel_values`` and returns ``logits``.
-    """
+    """A classifier of ``pixel_values`` whose last linear layer is the identity, so that its ``logits`` are the features."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

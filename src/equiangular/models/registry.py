@@ -69,11 +69,8 @@ class CifarResNet(nn.Module):
         in_channels: channels of the images.
         shortcut: ``"A"`` (parameter-free) or ``"B"`` (projections), see :class:`ResidualBlock`.
 
-    Attributes:
-        num_features: 64 * width.
-
     Shapes:
-        (B, in_channels, H, W) float to (B, num_features), not negative. Any H and W from 4 on.
+        (B, in_channels, H, W) float to (B, num_features = 64 * width), not negative. Any H and W from 4 on.
 
     Raises:
         ValueError: a depth that is not 6n + 2, or another bad argument.
@@ -118,11 +115,9 @@ class MLP(nn.Module):
         in_features: number of inputs; images are flattened.
         hidden: sizes of the hidden layers, at least one.
 
-    Attributes:
-        num_features: size of the features.
-
     Shapes:
-        (B, in_features) or (B, ...) with that many entries, floating point, to (B, num_features), not negative.
+        (B, in_features) or (B, ...) with that many entries, floating point, to (B, num_features = hidden[-1]), not
+        negative.
 
     Raises:
         ValueError: a size below 1, or no hidden layer.
@@ -158,11 +153,8 @@ class DigitsNet(nn.Module):
         in_channels: channels of the images.
         width: multiplies the channels.
 
-    Attributes:
-        num_features: 64 * width.
-
     Shapes:
-        (B, in_channels, H, W) float to (B, num_features), not negative. Any H and W from 2 on.
+        (B, in_channels, H, W) float to (B, num_features = 64 * width), not negative. Any H and W from 2 on.
 
     Raises:
         ValueError: a bad argument.

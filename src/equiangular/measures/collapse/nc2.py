@@ -115,8 +115,7 @@ def log_distance_variance(means: Tensor) -> Tensor:
 
 def without_own(tile: Tensor, start: int, value: float | Tensor) -> Tensor:
     """The rows of classes from ``start`` on, with the entries of a class with itself replaced, in place."""
-    own = torch.arange(len(tile), device=tile.device)
-    tile[own, start + own] = value
+    tile.diagonal(start).fill_(value)
     return tile
 
 
@@ -144,8 +143,7 @@ def gram_error(left: Tensor, right: Tensor, *, num_classes: int | None = None) -
     step = max(1, TILE_ENTRIES // k)
     for start in range(0, k, step):
         error = left[start : start + step] @ right.T / norm + 1 / (classes * reference)
-        own = torch.arange(error.shape[0], device=left.device)
-        error[own, start + own] -= 1 / reference
+        error.diagonal(start).sub_(1 / reference)
         total += error.square().sum()
     return total.sqrt()
 

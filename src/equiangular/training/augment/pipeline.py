@@ -38,9 +38,6 @@ class Augmentation:
     - ``cutout``, ``cutout:16``: hide a square of that many pixels (half the height, if no number is given);
     - ``none``: nothing.
 
-    Attributes:
-        steps: pairs of name and step.
-
     Example:
         >>> augment = Augmentation.parse("crop,flip")
         >>> images = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
@@ -49,7 +46,7 @@ class Augmentation:
         (torch.Size([4, 3, 32, 32]), 'crop,flip')
     """
 
-    steps: tuple[tuple[str, Any], ...] = ()
+    steps: tuple[tuple[str, Any], ...] = ()  # pairs of name and step
 
     @classmethod
     def parse(cls, text: str) -> Augmentation:

@@ -82,7 +82,10 @@ def load_model(path: str | Path) -> tuple[Task, ModelInfo]:
     tensors, description = _read(file)
     try:
         info = ModelInfo.from_dict(description)
-        task = _build(info, tensors)
+        network = make_backbone(info.backbone, info.input_shape, width=info.width, seed=info.seed)
+        of_head = {name.removeprefix("head."): value for name, value in tensors.items() if name.startswith("head.")}
+        head = build_described(info.head, network.num_features, info.num_classes, of_head)
+        task = Task(network, head, get_method(info.method))
     except ValueError as error:
         raise ValueError(f"cannot load the model {str(file)!r}: {error}") from error
     _check_fit(file, info, tensors, task.state_dict())
@@ -134,13 +137,6 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not isinstance(description, dict):
         raise ValueError(f"the description inside {str(file)!r} is damaged: {description!r}. Save the model again.")
     return tensors, description
-
-
-def _build(info: ModelInfo, tensors: dict[str, Tensor]) -> Task:
-    network = make_backbone(info.backbone, info.input_shape, width=info.width, seed=info.seed)
-    of_head = {name.removeprefix("head."): value for name, value in tensors.items() if name.startswith("head.")}
-    head = build_described(info.head, network.num_features, info.num_classes, of_head)
-    return Task(network, head, get_method(info.method))
 
 
 def _check_fit(file: Path, info: ModelInfo, tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> None:

@@ -62,15 +62,10 @@ def means_for(method: Method, kind: str, split: Split) -> Tensor | None:
 
 
 class Watcher:
-    """Looks on while a trial trains. Each of its methods does nothing until a subclass says what.
+    """Looks on while a trial trains. Each of its methods does nothing until a subclass says what."""
 
-    Attributes:
-        guard: entered while the network trains.
-        resumes: whether a checkpoint will bring the weights, so that no others need to be loaded.
-    """
-
-    guard: AbstractContextManager[Any] = nullcontext()
-    resumes = False
+    guard: AbstractContextManager[Any] = nullcontext()  # entered while the network trains
+    resumes = False  # whether a checkpoint will bring the weights, so that no others need to be loaded
 
     def start(self, run: TrialRun) -> None:
         """Before the first step: the place to go on from a checkpoint."""
