@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from equiangular._renamed import warn_renamed
-from equiangular._validate import check_positive
+from equiangular._validate import check_features, check_positive
 
 
 def frame_tensor(weight: Any, name: str = "weight") -> Tensor:
@@ -27,6 +27,15 @@ def frame_tensor(weight: Any, name: str = "weight") -> Tensor:
         return torch.from_numpy(np.array(weight))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be a (K, d) tensor or array of numbers, got {type(weight).__name__}.") from error
+
+
+def unit_rows(vectors: Any, name: str) -> tuple[Tensor, Tensor]:
+    """Rows of norm 1 (K, d) and the norms (K,) that they had, float64; a ValueError where a row has no direction."""
+    vectors = check_features(frame_tensor(vectors, name), name=name, allow_zero=False).detach().double()
+    norms = torch.linalg.vector_norm(vectors, dim=1)
+    if not float(norms.min()) > 0:  # on an accelerator the values have not been looked at yet
+        raise ValueError(f"{name} has a zero-norm or NaN row (row {int(norms.argmin())}), which has no direction.")
+    return vectors / norms[:, None], norms
 
 
 # Entries of one tile: 32 MiB in float64.
@@ -67,9 +76,6 @@ def is_simplex_etf(weight: Tensor | np.ndarray, *, atol: float | None = None, ex
             tell an ETF from orthonormal rows; then the sum of the rows, 0 for the one and of norm sqrt(K) for the
             other, decides.
         explain: write :func:`why_not_simplex_etf` instead; for one more release the pair (answer, reason).
-
-    Returns:
-        The answer.
 
     Raises:
         ValueError: not a (K, d) floating-point matrix with K >= 2.

@@ -98,7 +98,7 @@ def orthonormal_dct(rows: Tensor) -> Tensor:
 
 
 def simplex_logits(x: Tensor, num_classes: int, *, basis: Literal["canonical", "minimal"]) -> Tensor:
-    """``x @ simplex_etf(K, d, basis=basis).T`` without forming the frame.
+    """``x @ simplex_etf(K, d, basis=basis).T`` without forming the frame: (..., K), dtype of ``x``, differentiable.
 
     Canonical: sqrt(K/(K-1)) (x_k - mean_{j<K} x_j). Minimal: with s_j as in
     :func:`equiangular.frames.closed_forms.minimal_simplex`, s_k x_k - sum_{j<k} s_j x_j / (K-1-j), a cumulative sum.
@@ -108,9 +108,6 @@ def simplex_logits(x: Tensor, num_classes: int, *, basis: Literal["canonical", "
             those do not matter.
         num_classes: K >= 2.
         basis: ``"canonical"`` or ``"minimal"``.
-
-    Returns:
-        (..., K) tensor of the dtype and device of ``x``, differentiable.
 
     Raises:
         ValueError: too few coordinates, an unknown basis, K < 2 or integer features.

@@ -45,9 +45,8 @@ def cached_frame(
         return build()
     text = json.dumps(dict(key), sort_keys=True)
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
-    found = None
     try:
-        found = _read(path, text)
+        return _read(path, text)
     except OSError:
         pass  # not there, or not to be read: the attempt to write says why
     except Exception as error:  # a damaged archive raises anything from zipfile.BadZipFile to KeyError
@@ -56,8 +55,6 @@ def cached_frame(
             f"the cached frame {str(path)!r} is corrupt ({reason}). It is being built again and replaced.",
             stacklevel=stacklevel + 1,
         )
-    if found is not None:
-        return found
     frame = build()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -102,16 +99,13 @@ _NUMPY_DTYPES = (torch.float64, torch.float32, torch.float16)
 def save_frame(
     path: str | Path, weight: Tensor | np.ndarray, *, metadata: Mapping[str, str] | None = None, overwrite: bool = False
 ) -> Path:
-    """Write a (K, d) frame; the suffix chooses the format.
+    """Write a (K, d) frame and return the path written; the suffix chooses the format.
 
     Args:
         path: file to write, ``.npy`` or ``.safetensors`` (needs the extra ``[train]``); its folder must exist.
         weight: (K, d) floating-point tensor or array. NumPy has no bfloat16: write it as .safetensors.
         metadata: strings kept inside a .safetensors file, and in ``path + ".json"`` beside an .npy file.
         overwrite: whether existing files (the frame, the metadata beside it) may be replaced.
-
-    Returns:
-        The path written.
 
     Raises:
         ValueError: unknown suffix, existing file, missing or unwritable folder, full disk, NaN, a dtype the format
@@ -175,13 +169,10 @@ def check_target(path: str | Path, *, metadata: bool = False, overwrite: bool = 
 
 
 def load_frame(path: str | Path) -> Tensor:
-    """Read a (K, d) frame from a .npy or .safetensors file; it comes back on the CPU in the dtype it was written in.
+    """Read a frame, (K, d) floating point, from a file; it comes back on the CPU in the dtype it was written in.
 
     Args:
         path: ``.npy``, or ``.safetensors`` (needs the extra ``[train]``) with one tensor or one called ``weight``.
-
-    Returns:
-        (K, d) floating-point tensor.
 
     Raises:
         ValueError: the file is missing, unreadable, of an unknown suffix, or holds no (K, d) floating-point matrix.

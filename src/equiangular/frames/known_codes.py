@@ -110,15 +110,12 @@ def find_known_code(num_classes: int, dim: int) -> KnownCode | None:
 def known_code(
     num_classes: int, dim: int, *, seed: int | None = 0, device: Device = None, dtype: Dtype = None
 ) -> Tensor:
-    """Coordinates of a known optimal code in a random orientation.
+    """Coordinates (K, d) of a known optimal code in a random orientation, unit rows.
 
     Args:
         num_classes, dim: K and d.
         seed: seed of the Haar-random rotation; None leaves the coordinates of the construction.
         device, dtype: of the result, torch's defaults if None; built in :func:`working_dtype` and cast last.
-
-    Returns:
-        (K, d) with unit rows.
 
     Raises:
         ValueError: no optimum with closed-form coordinates is known for this size.

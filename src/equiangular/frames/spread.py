@@ -35,7 +35,7 @@ def spread_frame(
     device: Device = None,
     dtype: Dtype = None,
 ) -> Tensor:
-    """K unit vectors in d dimensions, spread as well as theory or an optimisation can, in a random orientation.
+    """Unit vectors (K, d), spread as well as theory or an optimisation can, in a random orientation.
 
     In this order:
 
@@ -60,9 +60,6 @@ def spread_frame(
         progress: see :func:`equiangular.frames.spherical_code`.
         device: where to optimise, and device of the result.
         dtype: dtype of the result, torch's default if None.
-
-    Returns:
-        (K, d) with unit rows.
 
     Raises:
         ValueError: K < 2, d < 1, K > 2 in one dimension, K > d with ``nonnegative``, or an unknown objective.
