@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,8 +46,7 @@ TILE_ENTRIES = 2**22
 def gram_tiles(vectors: Tensor, *, entries: int = TILE_ENTRIES) -> Iterator[tuple[int, int, Tensor]]:
     """Tiles of ``vectors @ vectors.T`` for vectors (K, d), of ``entries`` numbers at most, but at least a row.
 
-    Yields:
-        (start, stop, tile), tile (stop - start, K) holding the rows from start to stop of the Gram matrix.
+    Each comes as (start, stop, tile), tile (stop - start, K) holding the rows from start to stop of the Gram matrix.
 
     Example:
         >>> [(a, b, tuple(t.shape)) for a, b, t in gram_tiles(torch.eye(3), entries=6)]
@@ -57,6 +57,15 @@ def gram_tiles(vectors: Tensor, *, entries: int = TILE_ENTRIES) -> Iterator[tupl
     for start in range(0, count, step):
         stop = min(start + step, count)
         yield start, stop, vectors[start:stop] @ vectors.T
+
+
+def extremes(tile: Tensor, own: Tensor) -> tuple[float, float]:
+    """Smallest and largest entry of rows (n, K) of a Gram matrix but for entry ``own[i]`` of row i, written over."""
+    rows = torch.arange(len(own), device=tile.device)
+    tile[rows, own] = math.inf
+    low = float(tile.min())
+    tile[rows, own] = -math.inf
+    return low, float(tile.max())
 
 
 _DEFAULT_ATOL = {torch.float64: 1e-12, torch.float32: 1e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}

@@ -129,13 +129,9 @@ def smooth_max_cosine(
         same = rows == columns
         if same:
             tile.fill_diagonal_(-math.inf)
-        top = float(tile.max())
-        if top > largest:
-            shrink = math.exp((largest - top) / temperature)
-            largest, total = top, total * shrink
-            gradient *= shrink
-        tile = tile.sub_(largest).div_(temperature).exp_()
-        total += float(tile.sum()) * (1 if same else 2)
+        tile, largest, shrink = _exponentials(tile, largest, temperature)
+        total = total * shrink + float(tile.sum()) * (1 if same else 2)
+        gradient *= shrink
         gradient[rows] += tile @ weight[columns]
         if not same:
             gradient[columns] += tile.T @ weight[rows]
@@ -168,19 +164,21 @@ def smooth_softmax_margin(
         tile = directions[rows] @ weight[columns].T - own[rows]
         if rows == columns:
             tile.fill_diagonal_(-math.inf)
-        top = float(tile.max())
-        if top > largest:
-            shrink = math.exp((largest - top) / temperature)
-            largest, total = top, total * shrink
-            to_weight *= shrink
-            to_directions *= shrink
-        tile = tile.sub_(largest).div_(temperature).exp_()
+        tile, largest, shrink = _exponentials(tile, largest, temperature)
         row_sum = tile.sum(1, keepdim=True)
-        total += float(row_sum.sum())
+        total = total * shrink + float(row_sum.sum())
+        to_weight *= shrink
+        to_directions *= shrink
         to_directions[rows] += tile @ weight[columns] - row_sum * weight[rows]
         to_weight[columns] += tile.T @ directions[rows]
         to_weight[rows] -= row_sum * directions[rows]
     return largest + temperature * math.log(total), largest, to_weight.div_(total), to_directions.div_(total)
+
+
+def _exponentials(tile: Tensor, largest: float, temperature: float) -> tuple[Tensor, float, float]:
+    """exp((tile - top) / t) in place, top, the largest entry of all tiles so far, and what their sums shrink by."""
+    top = max(largest, float(tile.max()))
+    return tile.sub_(top).div_(temperature).exp_(), top, math.exp((largest - top) / temperature)
 
 
 def _tiles(count: int, chunk_size: int, *, below: bool = False) -> Iterator[tuple[slice, slice]]:

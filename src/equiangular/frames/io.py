@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import CACHE_VARIABLE, cache_folder, write_atomically, write_json
+from equiangular._files import CACHE_VARIABLE, cache_folder, check_output, write_atomically, write_json
 from equiangular.frames.checks import frame_tensor
 
 
@@ -23,9 +23,8 @@ def cached_frame(
 ) -> Tensor:
     """The frame stored under a key, or else the one that ``build`` gives, stored for the next time.
 
-    A file holds the matrix, the key and a SHA-256 of the matrix, as NumPy arrays without pickle. It is written to a
-    temporary name and renamed. A file that is truncated, altered or belongs to another key is reported by a warning
-    that names it, built again and replaced; a folder that cannot be written costs a warning, never the result.
+    A file holds the matrix, the key and a SHA-256 of the matrix, as NumPy arrays without pickle. One that is truncated,
+    altered or of another key is named by a warning and replaced; a folder that cannot be written costs a warning only.
 
     Args:
         key: all that defines the frame (sizes, seed, settings, version of the algorithm); JSON-plain values.
@@ -156,15 +155,13 @@ def check_target(path: str | Path, *, metadata: bool = False, overwrite: bool = 
         >>> check_target("frame.npy").suffix
         '.npy'
     """
-    target = Path(path)
-    beside = [Path(f"{target}.json")] if _suffix(target) == ".npy" and metadata else []
+    target = check_output(path, SUFFIXES, "a frame is written")
+    beside = [Path(f"{target}.json")] if target.suffix == ".npy" and metadata else []
     for file in (target, *beside):
         if file.exists() and not overwrite:
             raise ValueError(
                 f"{str(file)!r} exists. Choose another name, or allow it to be replaced: overwrite=True (--overwrite)."
             )
-    if not target.parent.is_dir():
-        raise ValueError(f"the folder {str(target.parent)!r} does not exist. Create it, or choose another one.")
     return target
 
 
@@ -184,8 +181,10 @@ def load_frame(path: str | Path) -> Tensor:
         ...     load_frame(f"{folder}/f.npy").dtype
         torch.float64
     """
-    source = Path(path)
-    suffix = _suffix(source)
+    source = Path(path).expanduser()
+    suffix = source.suffix
+    if suffix not in SUFFIXES:
+        raise ValueError(f"a frame file ends in {' or '.join(SUFFIXES)}, got {str(path)!r}.")
     try:
         if suffix == ".npy":
             weight = torch.from_numpy(np.load(source, allow_pickle=False))
@@ -204,12 +203,6 @@ def load_frame(path: str | Path) -> Tensor:
             raise ValueError(f"{str(source)!r} holds {names}: which is the frame? Name it {_KEY!r} in the file.")
         weight = tensors[_KEY] if _KEY in tensors else next(iter(tensors.values()))
     return _check_frame(weight, repr(str(source)))
-
-
-def _suffix(path: Path) -> str:
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"a frame file ends in {' or '.join(SUFFIXES)}, got {str(path)!r}.")
-    return path.suffix
 
 
 def _check_frame(weight: Tensor, what: str) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from equiangular._validate import check_num_classes
 from equiangular.frames.bounds import levenshtein_bound, rankin_bound, welch_bound
-from equiangular.frames.checks import frame_tensor, gram_tiles, unit_rows
+from equiangular.frames.checks import extremes, frame_tensor, gram_tiles, unit_rows
 from equiangular.frames.nearest import etf_distance
 
 
@@ -105,11 +105,8 @@ def frame_report(weight: Tensor | np.ndarray, *, progress: Callable[[int, int], 
     k, d = check_num_classes(len(unit)), unit.shape[1]
     largest, smallest = -math.inf, math.inf
     for start, stop, tile in gram_tiles(unit):
-        rows = torch.arange(start, stop, device=tile.device)
-        tile[rows - start, rows] = -math.inf
-        largest = max(largest, float(tile.max()))
-        tile[rows - start, rows] = math.inf
-        smallest = min(smallest, float(tile.min()))
+        low, high = extremes(tile, torch.arange(start, stop, device=tile.device))
+        smallest, largest = min(smallest, low), max(largest, high)
         if progress is not None:
             progress(stop, k)
     total = unit.sum(0)
