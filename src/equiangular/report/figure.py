@@ -44,12 +44,6 @@ def new_figure(width: float, height: float) -> Any:
 def comparison_figure(results: Comparison) -> Any:
     """The effect with its margin above; below every run with mean and interval, and many, medium and few side by side.
 
-    Args:
-        results: the comparison.
-
-    Returns:
-        A ``matplotlib.figure.Figure``, made without pyplot: no global state, no window.
-
     Raises:
         ImportError: matplotlib is missing.
     """
