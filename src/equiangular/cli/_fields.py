@@ -124,11 +124,7 @@ def _option_type(hint: Any) -> type:
 
 
 def parse_texts(kind: type, given: dict[str, Any]) -> dict[str, Any]:
-    """Option values with texts of mappings (``norm=batch,scale=0.5``) and lists (``20,100``) read.
-
-    Raises:
-        ValueError: a text that is no mapping.
-    """
+    """Option values with texts of mappings (``norm=batch,scale=0.5``) and lists (``20,100``) read, or a ValueError."""
     hints = typing.get_type_hints(kind)
     return {name: _parse(name, value, hints[name]) for name, value in given.items()}
 

@@ -92,8 +92,7 @@ def scores_table(results: dict[str, Any]) -> Any:
     """The scores of the last epoch, and of the epoch that was best on the validation part."""
     from equiangular.report.table import new_table
 
-    names = results["method"]["label"], results["data"]["name"]
-    title = f"{names[0]} on {names[1]}, test part, %"
+    title = f"{results['method']['label']} on {results['data']['name']}, test part, %"
     table = new_table(title, "epoch", numbers=HEADINGS)
     for key, meaning in (("test", "last"), ("best", "best")):
         scores = results[key]

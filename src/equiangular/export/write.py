@@ -30,13 +30,14 @@ def write_onnx(module: nn.Module, x: Tensor, path: Path, metadata: dict[str, str
     onnx = require("onnx", extra="onnx", purpose="Writing ONNX")
     require("onnxruntime", extra="onnx", purpose="Checking an ONNX file")  # before the work, not after
     names: Any = {"input_names": ["x"], "output_names": OUTPUTS}
-    if torch.__version__ >= (2, 6) and find_spec("onnxscript") is not None:
+    # torch.__version__ compares as a version, not as a text.
+    if torch.__version__ >= "2.6" and find_spec("onnxscript") is not None:
         shapes = {"x": {0: torch.export.Dim("batch", min=1)}}
         program: Any = torch.onnx.export(module, (x,), dynamo=True, dynamic_shapes=shapes, verbose=False, **names)
         program.save(str(path))
     else:
         axes = {name: {0: "batch"} for name in ("x", *OUTPUTS)}
-        old: Any = {"dynamo": False} if torch.__version__ >= (2, 5) else {}
+        old: Any = {"dynamo": False} if torch.__version__ >= "2.5" else {}
         torch.onnx.export(module, (x,), str(path), dynamic_axes=axes, **names, **old)
     model = onnx.load(str(path))
     for key, value in metadata.items():

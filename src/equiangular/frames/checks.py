@@ -15,13 +15,7 @@ from equiangular._validate import check_features, check_positive
 
 
 def frame_tensor(weight: Any, name: str = "weight") -> Tensor:
-    """A tensor as it is; an array or nested lists as a tensor of their own on the CPU; else a ValueError.
-
-    Example:
-        >>> frame_tensor([[1.0], [-1.0]])
-        tensor([[ 1.],
-                [-1.]], dtype=torch.float64)
-    """
+    """A tensor as it is; an array or nested lists as a tensor of their own on the CPU; else a ValueError."""
     if isinstance(weight, Tensor):
         return weight
     try:
@@ -47,10 +41,6 @@ def gram_tiles(vectors: Tensor, *, entries: int = TILE_ENTRIES) -> Iterator[tupl
     """Tiles of ``vectors @ vectors.T`` for vectors (K, d), of ``entries`` numbers at most, but at least a row.
 
     Each comes as (start, stop, tile), tile (stop - start, K) holding the rows from start to stop of the Gram matrix.
-
-    Example:
-        >>> [(a, b, tuple(t.shape)) for a, b, t in gram_tiles(torch.eye(3), entries=6)]
-        [(0, 2, (2, 3)), (2, 3, (1, 3))]
     """
     count = vectors.shape[0]
     step = max(1, entries // max(1, count))

@@ -106,15 +106,7 @@ def nearest_correlation(matrix: Tensor, *, tolerance: float = 1e-9, steps: int =
 
 
 def check_gram(gram: Tensor, *, atol: float = 1e-6) -> Tensor:
-    """A matrix that can hold cosines ((K, K), symmetric, unit diagonal, entries in [-1, 1]) as float64 on the CPU.
-
-    Raises:
-        ValueError: it cannot; the message names the entry.
-
-    Example:
-        >>> check_gram([[1, 0], [0, 1]]).dtype
-        torch.float64
-    """
+    """A matrix that can hold cosines ((K, K), symmetric, unit diagonal, entries in [-1, 1]) as float64 on the CPU."""
     check_positive(atol, "atol")
     matrix = _square(gram, atol)
     wrong = (matrix.diagonal() - 1).abs()

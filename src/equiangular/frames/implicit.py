@@ -93,12 +93,7 @@ def implicit_rows(
 
 
 def column_signs(dim: int, *, seed: int, device: torch.device | str | None = None) -> Tensor:
-    """The signs (d,) int64 that :func:`implicit_rows` gives to the columns of a quadratic code.
-
-    Example:
-        >>> column_signs(4, seed=0).abs()
-        tensor([1, 1, 1, 1])
-    """
+    """The signs (d,) int64 that :func:`implicit_rows` gives to the columns of a quadratic code."""
     return 1 - 2 * (_splitmix(torch.arange(dim, device=device) + _key(seed, device)) & 1)
 
 

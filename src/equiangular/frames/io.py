@@ -31,13 +31,6 @@ def cached_frame(
         build: gives the (K, d) float32 or float64 frame; it is returned as built, or on the CPU when it was read.
         cache: True for ``$EQUIANGULAR_CACHE`` or the user's cache folder; a folder; or False to build without it.
         stacklevel: as in :func:`warnings.warn`, counted from the caller of this function.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     first = cached_frame({"name": "axes"}, lambda: torch.eye(2), cache=folder)
-        ...     torch.equal(cached_frame({"name": "axes"}, lambda: torch.zeros(2, 2), cache=folder), first)
-        True
     """
     folder = cache_folder() if cache is True else Path(cache).expanduser() if cache else None
     if folder is None:
@@ -146,15 +139,7 @@ def save_frame(
 
 
 def check_target(path: str | Path, *, metadata: bool = False, overwrite: bool = False) -> Path:
-    """The path as :func:`save_frame` takes it, checked: worth a call before the frame is computed.
-
-    Raises:
-        ValueError: unknown suffix, existing file, missing folder.
-
-    Example:
-        >>> check_target("frame.npy").suffix
-        '.npy'
-    """
+    """The path as :func:`save_frame` takes it, checked as there: worth a call before the frame is computed."""
     target = check_output(path, SUFFIXES, "a frame is written")
     beside = [Path(f"{target}.json")] if target.suffix == ".npy" and metadata else []
     for file in (target, *beside):

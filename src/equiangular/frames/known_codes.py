@@ -142,10 +142,5 @@ def known_code(
 
 
 def working_dtype(num_classes: int, dim: int) -> torch.dtype:
-    """float64, or float32 for matrices of more than 5e7 entries, where it would take gigabytes.
-
-    Example:
-        >>> working_dtype(1000, 512), working_dtype(1_000_000, 1024)
-        (torch.float64, torch.float32)
-    """
+    """float64, or float32 for matrices of more than 5e7 entries, where it would take gigabytes."""
     return torch.float64 if num_classes * dim <= 5 * 10**7 else torch.float32

@@ -72,12 +72,10 @@ def read_inputs(files: Iterable[Path], info: ModelInfo, *, batch_size: int = 256
     check_int(batch_size, "batch_size", minimum=1)
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for tables, group in groupby(files, lambda file: file.suffix.lower() in TABLE_SUFFIXES):
-            if tables:
+            if tables or info.kind == "text":
+                read = read_table if tables else _text_batches
                 for file in group:
-                    yield from read_table(file, info, batch_size)
-            elif info.kind == "text":
-                for file in group:
-                    yield from _text_batches(file, info, batch_size)
+                    yield from read(file, info, batch_size)
             else:
                 yield from _image_batches(list(group), info, batch_size, pool)
 

@@ -11,11 +11,7 @@ from equiangular.records import Answer, Comparison, Contrast
 
 
 def template(name: str) -> Any:
-    """A template by name, which escapes what it is given and refuses what it is not given.
-
-    Raises:
-        ImportError: jinja2 is missing.
-    """
+    """A template by name, which escapes what it is given and refuses what it is not given. Needs jinja2."""
     jinja2 = require("jinja2", extra="plot", purpose="Writing the page")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
