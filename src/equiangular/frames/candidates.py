@@ -66,7 +66,7 @@ def spread_candidate(
     device: Device = None,
     stacklevel: int = 1,
 ) -> Candidate:
-    """The frame that :func:`equiangular.spread_frame` takes, with its name; arguments and errors are those given there."""
+    """What :func:`equiangular.spread_frame` takes, by name, unmeasured; arguments and errors are documented there."""
     k = check_num_classes(num_classes)
     d = check_int(dim, "dim", minimum=1, hint="A class vector needs at least one coordinate.")
     check_choice(objective, OBJECTIVES, "objective")
