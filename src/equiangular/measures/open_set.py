@@ -72,7 +72,8 @@ def ood_score(
     h, weight = h.to(dtype), weight.detach().to(h.device, dtype)
     if method == "neco":
         basis = _span(weight) if subspace is None else _check_subspace(subspace, h)
-        return -torch.linalg.vector_norm(unit_normalize(h) @ basis, dim=1)  # 0 for h = 0
+        share: Tensor = torch.linalg.vector_norm(unit_normalize(h) @ basis, dim=1)  # 0 for h = 0
+        return -share
     if method == "vertex":
         return torch.cdist(h, weight, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
     if method == "max_cosine":

@@ -62,7 +62,7 @@ def with_num_features(model: nn.Module, name: str, input_shape: tuple[int, ...])
 
 
 class HuggingFaceBackbone(nn.Module):
-    """A classifier of ``pixel_values`` whose last linear layer is the identity, so that its ``logits`` are the features."""
+    """A classifier of ``pixel_values``, its last linear layer the identity, so that its ``logits`` are the features."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

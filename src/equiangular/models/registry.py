@@ -183,13 +183,14 @@ class DigitsNet(nn.Module):
 Shape = tuple[int, ...]
 
 
+def _resnet(depth: int) -> Callable[[Shape, float], nn.Module]:
+    return lambda shape, width: CifarResNet(depth, width=width, in_channels=shape[0])
+
+
 BACKBONES: dict[str, Callable[[Shape, float], nn.Module]] = {
     "digits": lambda shape, width: DigitsNet(shape[0], width=width),
     "mlp": lambda shape, width: MLP(prod(shape), hidden=tuple(max(1, round(size * width)) for size in (128, 64))),
-    **{
-        f"resnet{depth}": lambda shape, width, depth=depth: CifarResNet(depth, width=width, in_channels=shape[0])
-        for depth in (8, 20, 32, 44, 56)
-    },
+    **{f"resnet{depth}": _resnet(depth) for depth in (8, 20, 32, 44, 56)},
 }
 _EXTERNAL = {"timm": timm_backbone, "torchvision": torchvision_backbone, "hf": hugging_face_backbone}
 
