@@ -113,16 +113,13 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
         self.calibrate, self.reject, self.reject_label = calibrate, reject, reject_label
 
     def fit(self, X: Any, y: Any, sample_weight: Any | None = None, **params: Any) -> PriorCorrectedClassifier:
-        """Fit the estimator and the calibration.
+        """Fit the estimator and the calibration; returns ``self``.
 
         Args:
             X: N samples, whatever the estimator takes: an array, a sparse matrix, a data frame, a list of texts.
             y: (N,) labels of any kind.
             sample_weight: (N,) weights of at least 0, passed on to the estimator. Calibration counts samples.
             params: passed on to the estimator's ``fit``, by metadata routing where that is enabled.
-
-        Returns:
-            self.
 
         Raises:
             ValueError: a parameter out of its range, labels that are no classes, or a prior that does not fit.
