@@ -6,6 +6,7 @@ All three take the class prior as uniform, whatever the counts: their logits sta
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -22,16 +23,31 @@ class LeftOut:
         rows: (M, d) float64.
         labels: (M,) int64.
         unit: (M,) float64, the weight that is left out: 1, or all where a sample has less.
-        share: (M,) float64, what a sample counts for: every class the same, 1 in all.
+        weights: (M,) float64, what a sample stands for.
+        num_classes: K.
     """
 
     rows: Tensor
     labels: Tensor
     unit: Tensor
-    share: Tensor
+    weights: Tensor
+    num_classes: int
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def class_weights(self) -> Tensor:
+        """(K,) float64, sum of the weights of each class."""
+        return torch.zeros(self.num_classes, dtype=torch.float64, device=self.labels.device).index_add_(
+            0, self.labels, self.weights
+        )
+
+    @property
+    def share(self) -> Tensor:
+        """(M,) float64, what a sample counts for where every class counts the same: 1 in all."""
+        size = self.class_weights
+        return self.weights / (size[self.labels] * max(1, int((size > 0).sum())))
 
 
 def left_out_samples(statistics: ClassStatistics, total: Tensor, limit: int) -> LeftOut:
@@ -50,10 +66,8 @@ def left_out_samples(statistics: ClassStatistics, total: Tensor, limit: int) -> 
         first = torch.searchsorted(labels[kept], labels[kept])  # labels ascend
         rank = torch.arange(len(kept), device=device) - first
         kept = kept[(rank * (len(statistics.count) + 1) + labels[kept]).argsort()[:limit].sort().values]
-    labels, unit, weights = labels[kept], unit[kept], weights[kept]
-    size = torch.zeros_like(total).index_add_(0, labels, weights)
-    share = weights / (size[labels] * max(1, int((size > 0).sum())))
-    return LeftOut(torch.from_numpy(sketch.rows).to(device)[kept], labels, unit, share)
+    rows = statistics.mapped(torch.from_numpy(sketch.rows).to(device)[kept])
+    return LeftOut(rows, labels[kept], unit[kept], weights[kept], len(total))
 
 
 class Solver(ABC):
@@ -61,10 +75,12 @@ class Solver(ABC):
 
     Attributes:
         values: the values of the regularisation that leave-one-out chooses from.
+        default: the value where there is nothing to leave out.
         centre: (d,) float64, the mean of the class means.
     """
 
     values: Tensor
+    default: float
 
     def __init__(self, statistics: ClassStatistics) -> None:
         self.count, self.mean = statistics.count, statistics.mean
@@ -78,8 +94,8 @@ class Solver(ABC):
         """Class vectors (K, d) and bias (K,), float64, at one value of the regularisation."""
 
     @abstractmethod
-    def left_out(self, samples: LeftOut, values: Tensor) -> Tensor:
-        """Logits (L, M, K) float64 of samples that the classifier has not seen, at L values."""
+    def left_out(self, samples: LeftOut, values: Tensor) -> Iterator[Tensor]:
+        """Logits (M, K) float64 of samples that the classifier has not seen, at one value after the other."""
 
     def _deviations(self, samples: LeftOut) -> tuple[Tensor, Tensor]:
         """delta_i = x_i - mu_{y_i}, (M, d), and a_i: without the sample its class mean is mu - a_i delta_i."""
@@ -90,7 +106,7 @@ class Solver(ABC):
 class MeansSolver(Solver):
     """Nearest class mean by direction: logit_k = <x - c, (mu_k - c) / ||mu_k - c||>, c the mean of the class means."""
 
-    values = torch.zeros(1, dtype=torch.float64)
+    values, default = torch.zeros(1, dtype=torch.float64), 0.0
 
     def solution(self, value: float) -> tuple[Tensor, Tensor]:
         """See :class:`Solver`; there is nothing to choose."""
@@ -98,7 +114,7 @@ class MeansSolver(Solver):
         weight = self.shifted / torch.where(norms > 0, norms, 1)
         return weight, -weight @ self.centre
 
-    def left_out(self, samples: LeftOut, values: Tensor) -> Tensor:
+    def left_out(self, samples: LeftOut, values: Tensor) -> Iterator[Tensor]:
         """See :class:`Solver`.
 
         Without sample i, c' = c - a delta / K, u_j' = u_j + a delta / K for the other classes and
@@ -111,7 +127,7 @@ class MeansSolver(Solver):
         inner = centred @ self.shifted.T + move * (centred * delta).sum(1, keepdim=True)
         cross = delta @ self.shifted.T
         squares = self.shifted.square().sum(1) + 2 * move * cross + move.square() * delta.square().sum(1, keepdim=True)
-        return (inner / squares.clamp(min=torch.finfo(inner.dtype).tiny).sqrt())[None]
+        yield inner / squares.clamp(min=torch.finfo(inner.dtype).tiny).sqrt()
 
 
 class RidgeSolver(Solver):
@@ -136,7 +152,9 @@ class RidgeSolver(Solver):
         values, self.basis = torch.linalg.eigh(gram)
         self.spectrum = values.clamp(min=0)
         self.coded = self.shifted @ self.basis  # u_k in the basis, (K, d)
-        self.values = _ladder(float(self.spectrum.mean()))
+        size = float(self.spectrum.mean()) or 1.0
+        self.values = torch.logspace(-5, 2, 20, dtype=torch.float64, device=values.device) * size
+        self.default = 0.1 * size
 
     def solution(self, value: float) -> tuple[Tensor, Tensor]:
         """See :class:`Solver`; ``value`` is lambda."""
@@ -144,7 +162,7 @@ class RidgeSolver(Solver):
         weight = (self.coded / (self.spectrum + value)) @ self.basis.T / max(k - 1, 1)
         return weight, -weight @ self.centre
 
-    def left_out(self, samples: LeftOut, values: Tensor) -> Tensor:
+    def left_out(self, samples: LeftOut, values: Tensor) -> Iterator[Tensor]:
         """See :class:`Solver`. Exact for the same pi and the same divisor N.
 
         Without sample i, of class k, G changes in the plane of delta_i and u_k alone, and x_i less the new centre lies
@@ -163,14 +181,13 @@ class RidgeSolver(Solver):
         determinant = m11 * m22 - m12 * m21
         first = 1 + pi * a
         alpha, beta = (m22 * first - m12) / determinant, (m11 - m21 * first) / determinant
-        logits = delta.new_empty(len(values), len(labels), k)
         target = torch.nn.functional.one_hot(labels, k).to(delta)
         for i in range(len(values)):
             rows = (alpha[i][:, None] * delta + beta[i][:, None] * own) * inverse[i]
-            torch.mm(rows, self.coded.T, out=logits[i])
+            logits = rows @ self.coded.T
             along = alpha[i] * dd[i] + beta[i] * du[i]  # delta^T (G' + lambda)^-1 (x - c')
-            logits[i] -= (a * along)[:, None] * (target - pi)
-        return logits.div_(max(k - 1, 1))  # pi = 1/K and K / (K - 1)
+            logits -= (a * along)[:, None] * (target - pi)
+            yield logits.div_(max(k - 1, 1))  # pi = 1/K and K / (K - 1)
 
 
 class GaussianSolver(Solver):
@@ -189,7 +206,8 @@ class GaussianSolver(Solver):
         self.coded = self.shifted @ self.basis
         oas = oracle_approximating_shrinkage(self.spectrum, self.freedom)
         ladder = torch.logspace(-4, 0, 19, dtype=torch.float64, device=values.device)
-        self.values = torch.cat([values.new_tensor([oas]).clamp(min=1e-6), ladder])
+        self.default = max(oas, 1e-6)
+        self.values = torch.cat([values.new_tensor([self.default]), ladder])
 
     def _inverse(self, value: Tensor | float) -> Tensor:
         return 1 / ((1 - value) * self.spectrum + value * self.average)
@@ -200,7 +218,7 @@ class GaussianSolver(Solver):
         weight = scaled @ self.basis.T
         return weight, -weight @ self.centre - (scaled * self.coded).sum(1) / 2
 
-    def left_out(self, samples: LeftOut, values: Tensor) -> Tensor:
+    def left_out(self, samples: LeftOut, values: Tensor) -> Iterator[Tensor]:
         """See :class:`Solver`. Exact for the same divisor N - K and the same t: C changes by a multiple of d d^T."""
         delta, a = self._deviations(samples)
         labels, n = samples.labels, self.count[samples.labels]
@@ -208,8 +226,7 @@ class GaussianSolver(Solver):
         move = a[:, None] * own  # mu_j' = mu_j - move delta
         delta, x = delta @ self.basis, (samples.rows - self.centre) @ self.basis
         drop = samples.unit * n / ((n - samples.unit) * self.freedom)
-        logits = delta.new_empty(len(values), len(labels), self.num_classes)
-        for i, value in enumerate(values):
+        for value in values:
             inverse = self._inverse(value)
             scaled = delta * inverse
             dd = (scaled * delta).sum(1, keepdim=True)
@@ -222,8 +239,7 @@ class GaussianSolver(Solver):
             uu_new = uu - 2 * move * du + move.square() * dd
             loss = drop[:, None] * (1 - value)
             gain = loss / (1 - loss * dd).clamp(min=1e-12)  # Sherman and Morrison
-            logits[i] = ux_new + gain * dx * du_new - (uu_new + gain * du_new.square()) / 2
-        return logits
+            yield ux_new + gain * dx * du_new - (uu_new + gain * du_new.square()) / 2
 
 
 def oracle_approximating_shrinkage(spectrum: Tensor, freedom: float) -> float:
@@ -247,7 +263,3 @@ def oracle_approximating_shrinkage(spectrum: Tensor, freedom: float) -> float:
         return 1.0
     return min(1.0, ((1 - 2 / d) * square + trace**2) / ((freedom + 1 - 2 / d) * spread))
 
-
-def _ladder(size: float) -> Tensor:
-    """Twenty values of lambda about the mean eigenvalue."""
-    return torch.logspace(-5, 2, 20, dtype=torch.float64) * (size or 1.0)

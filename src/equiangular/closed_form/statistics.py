@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,7 +30,8 @@ class ClassStatistics:
         count: (K,) float64, n_k.
         mean: (K, d) float64; 0 for a class without samples.
         scatter: (d, d) float64, S.
-        sketch: some of the samples, for leave-one-out, see :class:`Sketch`.
+        sketch: some of the samples, for leave-one-out, see :class:`Sketch`. Its rows are the features as they came.
+        transform: what maps blocks of features (B, p) float64 to (B, d) before anything is added up, or None.
 
     Example:
         >>> x, y = torch.randn(6, 3), torch.tensor([0, 1, 0, 1, 0, 1])
@@ -43,13 +46,23 @@ class ClassStatistics:
     mean: Tensor
     scatter: Tensor
     sketch: Sketch = field(repr=False)
+    transform: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
 
     @classmethod
-    def empty(cls, num_classes: int, dim: int, *, device: torch.device | str | None = None) -> ClassStatistics:
-        """Statistics of no samples of K >= 0 classes with d >= 1 features."""
-        k, d = check_int(num_classes, "num_classes", minimum=0), check_int(dim, "dim", minimum=1)
+    def empty(
+        cls,
+        num_classes: int,
+        dim: int,
+        *,
+        transform: Callable[[Tensor], Tensor] | None = None,
+        device: torch.device | str | None = None,
+    ) -> ClassStatistics:
+        """Statistics of no samples of K >= 0 classes with ``dim`` >= 1 features, mapped by ``transform``."""
+        k, p = check_int(num_classes, "num_classes", minimum=0), check_int(dim, "dim", minimum=1)
         zeros: dict[str, Any] = {"dtype": torch.float64, "device": device}
-        return cls(torch.zeros(k, **zeros), torch.zeros(k, d, **zeros), torch.zeros(d, d, **zeros), Sketch.empty(k, d))
+        d = p if transform is None else transform(torch.zeros(1, p, **zeros)).shape[1]
+        scatter = torch.zeros(d, d, **zeros)
+        return cls(torch.zeros(k, **zeros), torch.zeros(k, d, **zeros), scatter, Sketch.empty(k, p), transform)
 
     @property
     def num_classes(self) -> int:
@@ -58,8 +71,22 @@ class ClassStatistics:
 
     @property
     def dim(self) -> int:
-        """d, width of the features."""
+        """d, width of the features that are added up."""
         return self.mean.shape[1]
+
+    @property
+    def in_features(self) -> int:
+        """p, width of the features as they come."""
+        return self.sketch.rows.shape[1]
+
+    def mapped(self, rows: Tensor) -> Tensor:
+        """Features (B, d) of features (B, p) as they come."""
+        return rows if self.transform is None else self.transform(rows)
+
+    def _fresh(self, num_classes: int) -> ClassStatistics:
+        return ClassStatistics.empty(
+            num_classes, self.in_features, transform=self.transform, device=self.mean.device
+        )
 
     def grow(self, num_classes: int) -> ClassStatistics:
         """Append classes without samples until there are ``num_classes``, in place; returns itself."""
@@ -71,7 +98,7 @@ class ClassStatistics:
 
     def reorder(self, index: Tensor, num_classes: int) -> ClassStatistics:
         """The same samples among ``num_classes`` classes: class k here is class ``index[k]`` there. Shares S."""
-        other = ClassStatistics.empty(num_classes, self.dim, device=self.mean.device)
+        other = self._fresh(num_classes)
         other.count[index], other.mean[index], other.scatter = self.count, self.mean, self.scatter
         numbers = index.cpu().numpy()
         s = self.sketch
@@ -79,6 +106,14 @@ class ClassStatistics:
         thresholds[numbers] = s.thresholds
         other.sketch = Sketch(s.hashes, numbers[s.labels], s.rows, s.weights, thresholds)
         return other
+
+    def restrict(self, index: Tensor) -> ClassStatistics:
+        """The classes ``index`` (C,), which are all that have samples, in that order. Shares S and the rows."""
+        s, numbers = self.sketch, index.cpu().numpy()
+        place = np.full(self.num_classes, -1)
+        place[numbers] = np.arange(len(numbers))
+        sketch = Sketch(s.hashes, place[s.labels], s.rows, s.weights, s.thresholds[numbers])
+        return ClassStatistics(self.count[index], self.mean[index], self.scatter, sketch, self.transform)
 
     def update(self, features: Tensor, labels: Tensor, weights: Tensor | None = None) -> ClassStatistics:
         """Add samples, in place; returns itself.
@@ -101,6 +136,7 @@ class ClassStatistics:
             found = self.sketch.candidates(block.cpu().numpy(), label.numpy(), weight.numpy(), share)
             self.sketch.thresholds = found.thresholds
             waiting.append(found)
+            block = self.mapped(block)
             rows += len(found.rows)
             if rows > _PENDING * CAPACITY:
                 self.sketch.add(waiting, share)
@@ -110,8 +146,7 @@ class ClassStatistics:
             count = torch.zeros(len(classes), dtype=torch.float64, device=block.device).index_add_(0, inverse, weight)
             mean = block.new_zeros(len(classes), self.dim).index_add_(0, inverse, block * weight[:, None])
             mean /= count[:, None]
-            block -= mean[inverse]
-            block *= weight.sqrt()[:, None]
+            block = (block - mean[inverse]).mul_(weight.sqrt()[:, None])
             self._combine(classes, count, mean, block)
         if len(order):
             self.sketch.add(waiting, share)
@@ -143,7 +178,7 @@ class ClassStatistics:
         x, y, w = self._check(features, labels, weights)
         keep = w > 0
         x, y, w = x[keep.to(x.device)], y[keep], w[keep]
-        gone = ClassStatistics.empty(self.num_classes, self.dim, device=self.mean.device).update(x, y, w)
+        gone = self._fresh(self.num_classes).update(x, y, w)
         left = self.count - gone.count
         left[left.abs() <= 1e-9 * gone.count] = 0
         if bool((left < 0).any()):
@@ -156,12 +191,12 @@ class ClassStatistics:
         apart = (gone.mean - self.mean)[emptied].abs()
         size = self.mean[emptied].abs() + gone.mean[emptied].abs() + self.scatter.diagonal().clamp(min=0).sqrt()
         if bool((apart > 1e-6 * size).any()):
-            raise ValueError(_STRANGERS)
+            raise ValueError(STRANGERS)
         hashes = content_hashes(x.to(self.mean).cpu().numpy())
         try:
             place = self.sketch.find(hashes, y.numpy())
         except ValueError as error:
-            raise ValueError(f"{_STRANGERS} ({error}.)") from None
+            raise ValueError(f"{STRANGERS} ({error}.)") from None
         classes = (gone.count > 0).nonzero().flatten()
         self._combine(classes, gone.count[classes], gone.mean[classes], sign=-1)
         self.scatter -= gone.scatter
@@ -173,14 +208,14 @@ class ClassStatistics:
 
     def scaled(self, factor: float) -> ClassStatistics:
         """The same samples at ``factor`` times their weight, without a sketch: prior samples, never left out."""
-        empty = Sketch.empty(self.num_classes, self.dim)
-        return ClassStatistics(self.count * factor, self.mean.clone(), self.scatter * factor, empty)
+        empty = Sketch.empty(self.num_classes, self.in_features)
+        return ClassStatistics(self.count * factor, self.mean.clone(), self.scatter * factor, empty, self.transform)
 
     def copy(self) -> ClassStatistics:
         """Independent statistics of the same samples."""
         s = self.sketch
         kept = Sketch(*(a.copy() for a in (s.hashes, s.labels, s.rows, s.weights, s.thresholds)))
-        return ClassStatistics(self.count.clone(), self.mean.clone(), self.scatter.clone(), kept)
+        return ClassStatistics(self.count.clone(), self.mean.clone(), self.scatter.clone(), kept, self.transform)
 
     def _combine(
         self, classes: Tensor, count: Tensor, mean: Tensor, deviations: Tensor | None = None, sign: int = 1
@@ -196,14 +231,7 @@ class ClassStatistics:
         self.scatter.add_(_gram(rows if deviations is None else torch.cat([deviations, rows])), alpha=sign)
 
     def _check(self, features: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        x = check_features(features, dim=self.dim).detach()
-        y = check_labels(labels, self.num_classes, batch=x.shape[0]).cpu()
-        if weights is None:
-            return x, y, torch.ones(len(y), dtype=torch.float64)
-        w = torch.as_tensor(weights).detach().double().cpu()
-        if w.shape != y.shape or not torch.isfinite(w).all() or bool((w < 0).any()):
-            raise ValueError(f"weights must be {len(y)} finite numbers of at least 0, got shape {tuple(w.shape)}.")
-        return x, y, w
+        return check_samples(features, labels, weights, self.in_features, self.num_classes)
 
     def _check_alike(self, other: ClassStatistics) -> None:
         if self.mean.shape != other.mean.shape:
@@ -214,7 +242,21 @@ class ClassStatistics:
             )
 
 
-_STRANGERS = "cannot remove samples that were never added. Remove them with the label and the values they were added with."
+def check_samples(
+    features: Tensor, labels: Tensor, weights: Tensor | None, dim: int, num_classes: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Features (N, dim) as they are, labels (N,) int64 and weights (N,) float64 on the CPU, checked."""
+    x = check_features(features, dim=dim).detach()
+    y = check_labels(labels, num_classes, batch=x.shape[0]).cpu()
+    if weights is None:
+        return x, y, torch.ones(len(y), dtype=torch.float64)
+    w = torch.as_tensor(weights).detach().double().cpu()
+    if w.shape != y.shape or not torch.isfinite(w).all() or bool((w < 0).any()):
+        raise ValueError(f"weights must be {len(y)} finite numbers of at least 0, got shape {tuple(w.shape)}.")
+    return x, y, w
+
+
+STRANGERS = "cannot remove samples that were never added. Remove them with the label and the values they were added with."
 
 
 def _gram(rows: Tensor) -> Tensor:
