@@ -11,7 +11,6 @@ from torch import Tensor
 from equiangular.posthoc.calibration import LOG_SCALE_STD, starting_log_scale
 
 
-
 class Calibrated(NamedTuple):
     """The scale, whether the samples had a say in it, and their mean loss at it."""
 
@@ -49,7 +48,9 @@ def left_out_scale(logits: Tensor, labels: Tensor, weights: Tensor, *, start: fl
     target = z.gather(1, (present.cumsum(0) - 1)[labels][:, None])[:, 0]
     wrong = bool((logits.argmax(1) != labels).any())
     low, high, t = origin - _RANGE, origin + _RANGE, origin
-    for _ in range(_STEPS if wrong else 0):  # Newton's method on log s, kept between points where the slope has opposite signs
+    for _ in range(
+        _STEPS if wrong else 0
+    ):  # Newton's method on log s, kept between points where the slope has opposite signs
         s = math.exp(t)
         p = (s * z + shift).softmax(1)
         mean = (p * z).sum(1)

@@ -98,9 +98,9 @@ class ClosedForm:
         self.prior_weight = _number_or_loo(prior_weight, "prior_weight")
         self.width, self.seed = check_int(width, "width", minimum=1), check_int(seed, "seed", minimum=0)
         self.in_features = check_int(in_features, "in_features", minimum=1)
-        self._map: nn.Module = nn.Identity()
+        self.features: nn.Module = nn.Identity()
         if self.kind == "random-features":
-            self._map = RandomFeatures(self.in_features, self.width, seed=self.seed)
+            self.features = RandomFeatures(self.in_features, self.width, seed=self.seed)
         self.prior: ClassStatistics | KeptSamples | None = None
         self.seen = self.nothing(check_int(num_classes, "num_classes", minimum=0))
         self._solution: Solution | None = None
@@ -109,7 +109,7 @@ class ClosedForm:
         """What a classifier of this kind holds before its first sample."""
         if self.kind == "kernel":
             return KeptSamples.empty(num_classes, self.in_features)
-        mapped = self._map if self.kind == "random-features" else None
+        mapped = self.features if self.kind == "random-features" else None
         return ClassStatistics.empty(num_classes, self.in_features, transform=mapped)
 
     @property
@@ -127,6 +127,13 @@ class ClosedForm:
         self.seen.grow(check_int(num_classes, "num_classes", minimum=self.num_classes))
         if self.prior is not None:
             self.prior.grow(num_classes)
+        return self._changed()
+
+    def spread(self, places: Tensor, num_classes: int) -> ClosedForm:
+        """Make room for classes in between: class k becomes class ``places[k]`` of ``num_classes``; returns itself."""
+        self.seen = self.seen.reorder(places, num_classes)
+        if self.prior is not None:
+            self.prior = self.prior.reorder(places, num_classes)
         return self._changed()
 
     def update(self, features: Tensor, labels: Tensor, weights: Tensor | None = None) -> ClosedForm:
@@ -245,7 +252,7 @@ class ClosedForm:
         _, solver, value, scaled, calibrated, factor = best
         weight, bias = solver.solution(value)
         chosen = {"regularization": value, **({} if prior is None else {"prior_weight": factor})}
-        return Solution(self._map, weight, bias, scaled, calibrated, chosen)
+        return Solution(self.features, weight, bias, scaled, calibrated, chosen)
 
     def _kernel(self, data: KeptSamples, prior: ClassStatistics | KeptSamples | None) -> Solution:
         assert not isinstance(prior, ClassStatistics)

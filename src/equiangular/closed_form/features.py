@@ -37,6 +37,11 @@ class RandomFeatures(nn.Module):
         drawn = torch.randn(p, width, generator=make_generator(seed), dtype=torch.float64)
         self.register_buffer("matrix", drawn / p**0.5)
 
+    @property
+    def width(self) -> int:
+        """Number of random features."""
+        return self.matrix.shape[1]
+
     def forward(self, x: Tensor) -> Tensor:
         """The random features of x."""
         return (x @ self.matrix.to(x)).relu_()
@@ -47,7 +52,7 @@ class KernelFeatures(nn.Module):
 
     Attributes:
         rows: (N, p), the x_i at unit norm; a persistent buffer.
-        sharpness: b.
+        sharpness: b, a 0-dim persistent buffer.
 
     Example:
         >>> KernelFeatures(torch.eye(2), 1.0)(torch.eye(2))
@@ -56,13 +61,19 @@ class KernelFeatures(nn.Module):
     """
 
     rows: Tensor
+    sharpness: Tensor
 
     def __init__(self, rows: Tensor, sharpness: float) -> None:
         super().__init__()
         self.register_buffer("rows", unit_normalize(rows))
-        self.sharpness = float(sharpness)
+        self.register_buffer("sharpness", torch.tensor(float(sharpness), dtype=rows.dtype))
+
+    @property
+    def width(self) -> int:
+        """N."""
+        return self.rows.shape[0]
 
     def forward(self, x: Tensor) -> Tensor:
         """The kernel of x with every sample."""
         cosines: Tensor = unit_normalize(x) @ self.rows.to(x).T
-        return ((cosines - 1) * self.sharpness).exp()
+        return ((cosines - 1) * self.sharpness.to(x)).exp()

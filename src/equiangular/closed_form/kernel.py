@@ -176,7 +176,9 @@ class KernelFit:
     root: Tensor
 
     @classmethod
-    def prepare(cls, cosines: Tensor, samples: KeptSamples, scored: int, sharpness: float, exponent: float) -> KernelFit:
+    def prepare(
+        cls, cosines: Tensor, samples: KeptSamples, scored: int, sharpness: float, exponent: float
+    ) -> KernelFit:
         """The weighted kernel from the samples' cosines (N, N)."""
         count = samples.count
         omega = samples.weights * count[samples.labels] ** -exponent

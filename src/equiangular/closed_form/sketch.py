@@ -59,9 +59,7 @@ class Sketch:
     def empty(cls, num_classes: int, dim: int) -> Sketch:
         """A sketch of no samples."""
         none = np.zeros(0)
-        return cls(
-            none.astype(np.uint64), none.astype(np.int64), np.zeros((0, dim)), none, np.full(num_classes, _LAST)
-        )
+        return cls(none.astype(np.uint64), none.astype(np.int64), np.zeros((0, dim)), none, np.full(num_classes, _LAST))
 
     def grow(self, num_classes: int) -> None:
         """Make room for more classes, at the end."""

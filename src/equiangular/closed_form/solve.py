@@ -262,4 +262,3 @@ def oracle_approximating_shrinkage(spectrum: Tensor, freedom: float) -> float:
     if spread <= 1e-15 * square:
         return 1.0
     return min(1.0, ((1 - 2 / d) * square + trace**2) / ((freedom + 1 - 2 / d) * spread))
-

@@ -84,9 +84,7 @@ class ClassStatistics:
         return rows if self.transform is None else self.transform(rows)
 
     def _fresh(self, num_classes: int) -> ClassStatistics:
-        return ClassStatistics.empty(
-            num_classes, self.in_features, transform=self.transform, device=self.mean.device
-        )
+        return ClassStatistics.empty(num_classes, self.in_features, transform=self.transform, device=self.mean.device)
 
     def grow(self, num_classes: int) -> ClassStatistics:
         """Append classes without samples until there are ``num_classes``, in place; returns itself."""
@@ -256,7 +254,9 @@ def check_samples(
     return x, y, w
 
 
-STRANGERS = "cannot remove samples that were never added. Remove them with the label and the values they were added with."
+STRANGERS = (
+    "cannot remove samples that were never added. Remove them with the label and the values they were added with."
+)
 
 
 def _gram(rows: Tensor) -> Tensor:
