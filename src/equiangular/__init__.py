@@ -14,9 +14,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from equiangular import (
-        closed_form as closed_form, compare as compare, data as data, export as export, frames as frames, heads as heads, inference as inference,
-        integrations as integrations, longtail as longtail, losses as losses, measures as measures, models as models,
-        posthoc as posthoc, theory as theory, training as training,
+        closed_form as closed_form, compare as compare, data as data, export as export, frames as frames,
+        heads as heads, inference as inference, integrations as integrations, longtail as longtail, losses as losses,
+        measures as measures, models as models, posthoc as posthoc, theory as theory, training as training,
     )  # fmt: skip
     from equiangular.closed_form import ClosedFormHead as ClosedFormHead
     from equiangular.frames import (
@@ -87,7 +87,7 @@ else:
         },
         renamed={".frames": "best_frame", ".heads": "best_head"},  # they warn when called
         subpackages=(
-            "closed_form compare data export frames heads inference integrations longtail losses measures models posthoc theory "
-            "training"
+            "closed_form compare data export frames heads inference integrations longtail losses measures models "
+            "posthoc theory training"
         ),
     )

@@ -2,57 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from equiangular._validate import check_choice, check_class_counts, check_int, check_positive
-from equiangular.closed_form.calibrate import left_out_scale
-from equiangular.closed_form.features import KernelFeatures, RandomFeatures
-from equiangular.closed_form.kernel import (
-    EXPONENTS, LAMBDAS, SEARCHED, SHARPNESS, KeptSamples, KernelFit, cosines_of, joined,
-)  # fmt: skip
-from equiangular.closed_form.sketch import CAPACITY
-from equiangular.closed_form.solve import GaussianSolver, MeansSolver, RidgeSolver, Solver, left_out_samples
+from equiangular.closed_form.features import RandomFeatures
+from equiangular.closed_form.kernel import KeptSamples
+from equiangular.closed_form.solution import Solution, solve_kernel, solve_linear
 from equiangular.closed_form.statistics import ClassStatistics
 
 Kind = Literal["class-means", "gaussian", "ridge", "random-features", "kernel"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LINEAR_KINDS: tuple[Kind, ...] = ("class-means", "gaussian", "ridge")
-SOLVERS: dict[str, type[Solver]] = {
-    "class-means": MeansSolver, "gaussian": GaussianSolver, "ridge": RidgeSolver, "random-features": RidgeSolver,
-}  # fmt: skip
 PRIOR_WEIGHTS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-_LEFT_OUT_NUMBERS, _LEAST_LEFT_OUT = 1e8, 128  # left-out samples x classes x width
-_DEFAULT_LAMBDA, _DEFAULT_SHARPNESS, _DEFAULT_EXPONENT = 0.1, 2.0, 0.5
-
-
-@dataclass(frozen=True)
-class Solution:
-    """Logits scale (W phi(x) + b) + log prior: what a classifier has come to.
-
-    Attributes:
-        features: phi.
-        weight: W, (K, h) float64; zero for a class without samples.
-        bias: b, (K,) float64; -inf for a class without samples.
-        scale: above 0.
-        calibrated: whether left-out samples decided on the scale. Without one that is classified wrong they cannot.
-        chosen: what leave-one-out chose, by name.
-    """
-
-    features: nn.Module
-    weight: Tensor
-    bias: Tensor
-    scale: float
-    calibrated: bool
-    chosen: dict[str, float]
-
-    def logits(self, x: Tensor, log_prior: Tensor | None = None) -> Tensor:
-        """Logits (B, K) float64 of features (B, d), for equally frequent classes or those of ``log_prior`` (K,)."""
-        logits: Tensor = self.scale * (self.features(x.to(self.weight)) @ self.weight.T + self.bias)
-        return logits if log_prior is None else logits + log_prior
 
 
 class ClosedForm:
@@ -194,13 +158,17 @@ class ClosedForm:
             active = (total > 0).nonzero().flatten()
             if not len(active):
                 raise ValueError("there is nothing to solve: no class has a sample. Fit it first.")
-            data = self.seen.restrict(active)
-            prior = None if self.prior is None else self.prior.restrict(active)
-            found = self._kernel(data, prior) if isinstance(data, KeptSamples) else self._linear(data, prior)
-            weight = found.weight.new_zeros(self.num_classes, found.weight.shape[1])
-            bias = found.bias.new_full((self.num_classes,), -torch.inf)
-            weight[active], bias[active] = found.weight, found.bias
-            self._solution = Solution(found.features, weight, bias, found.scale, found.calibrated, found.chosen)
+            data, prior = self.seen, self.prior
+            if len(active) < self.num_classes:
+                data, prior = data.restrict(active), None if prior is None else prior.restrict(active)
+            factors = PRIOR_WEIGHTS if self.prior_weight == "loo" else (float(self.prior_weight),)
+            number = None if self.regularization == "loo" else float(self.regularization)
+            options: Any = {"regularization": number, "prior": prior, "prior_weights": factors}
+            if isinstance(data, KeptSamples):
+                found = solve_kernel(data, **options)
+            else:
+                found = solve_linear(self.kind, data, self.features, **options)
+            self._solution = found.among(active, self.num_classes)
         return self._solution
 
     def log_prior(self, target_prior: Tensor | Literal["uniform", "train"] | None) -> Tensor:
@@ -219,82 +187,6 @@ class ClosedForm:
             counts = check_class_counts(target_prior, self.num_classes, name="target_prior")
         return (counts / counts.mean()).log()
 
-    def _linear(self, data: ClassStatistics, prior: ClassStatistics | KeptSamples | None) -> Solution:
-        assert not isinstance(prior, KeptSamples)
-        limit = int(_LEFT_OUT_NUMBERS / (data.num_classes * data.dim))
-        limit = min(max(limit, _LEAST_LEFT_OUT), CAPACITY)
-        best: tuple[float, Solver, float, float, bool, float] | None = None
-        for factor in self._prior_weights(prior is not None):
-            total = data if prior is None else data.copy().merge(prior.scaled(factor))
-            solver = SOLVERS[self.kind](total)
-            samples = left_out_samples(data, total.count, limit)
-            fixed = self.regularization
-            values = solver.values if fixed == "loo" else solver.values.new_tensor([fixed])
-            start = 1.0 if self.kind == "gaussian" else None
-            if not len(samples):
-                value = solver.default if fixed == "loo" else float(fixed)
-                weight, bias = solver.solution(value)
-                scale = left_out_scale(total.mean @ weight.T + bias, torch.arange(len(bias)), total.count, start=start)
-                best = (0.0, solver, value, scale.scale, False, factor)
-                break
-            for value, logits in zip(values.tolist(), solver.left_out(samples, values), strict=True):
-                if self.kind in ("ridge", "random-features"):
-                    error = squared_error(logits, samples.labels, samples.share)
-                    better = best is None or error < best[0]
-                    found = left_out_scale(logits, samples.labels, samples.weights) if better else None
-                else:
-                    found = left_out_scale(logits, samples.labels, samples.weights, start=start)
-                    error = found.loss
-                    better = best is None or error < best[0]
-                if better and found is not None:
-                    best = (error, solver, value, found.scale, found.by_samples, factor)
-        assert best is not None
-        _, solver, value, scaled, calibrated, factor = best
-        weight, bias = solver.solution(value)
-        chosen = {"regularization": value, **({} if prior is None else {"prior_weight": factor})}
-        return Solution(self.features, weight, bias, scaled, calibrated, chosen)
-
-    def _kernel(self, data: KeptSamples, prior: ClassStatistics | KeptSamples | None) -> Solution:
-        assert not isinstance(prior, ClassStatistics)
-        factors = self._prior_weights(prior is not None)
-        b, a, value, factor = _DEFAULT_SHARPNESS, _DEFAULT_EXPONENT, _DEFAULT_LAMBDA, 1.0 if prior else factors[0]
-        values = LAMBDAS if self.regularization == "loo" else (float(self.regularization),)
-        part = data.first(SEARCHED)
-        rows = joined(part, prior, 1.0)
-        cosines = cosines_of(rows)
-        for grid in ([(b, a, factor) for b in SHARPNESS for a in EXPONENTS], [(0.0, 0.0, f) for f in factors]):
-            if len(grid) == 1:
-                continue
-            best = torch.inf
-            start = b, a
-            for sharpness, exponent, weight in grid:
-                if not sharpness:
-                    sharpness, exponent = start
-                samples = joined(part, prior, weight)
-                fit = KernelFit.prepare(cosines, samples, len(part.labels), sharpness, exponent)
-                kept = _not_alone(samples, len(part.labels))
-                for v, logits in zip(values, fit.path(values), strict=True):
-                    error = left_out_scale(logits[kept], part.labels[kept], part.weights[kept]).loss
-                    if error < best:
-                        best, b, a, value, factor = error, sharpness, exponent, v, weight
-        samples = joined(data, prior, factor)
-        fit = KernelFit.prepare(cosines_of(samples), samples, len(data.labels), b, a)
-        dual, logits = fit.solve(value)
-        kept = _not_alone(samples, len(data.labels))
-        scale = left_out_scale(logits[kept], data.labels[kept], data.weights[kept])
-        if not bool(kept.any()):
-            scale = left_out_scale(fit.targets, samples.labels, samples.weights)
-        chosen = {"regularization": value, "sharpness": b, "exponent": a}
-        chosen |= {} if prior is None else {"prior_weight": factor}
-        features = KernelFeatures(samples.rows, b)
-        bias = torch.zeros(samples.num_classes, dtype=torch.float64)
-        return Solution(features, dual.T.contiguous(), bias, scale.scale, scale.by_samples, chosen)
-
-    def _prior_weights(self, present: bool) -> tuple[float, ...]:
-        if not present:
-            return (0.0,)
-        return PRIOR_WEIGHTS if self.prior_weight == "loo" else (float(self.prior_weight),)
-
     @staticmethod
     def _random(model: ClosedForm) -> tuple[int, ...]:
         return (model.width, model.seed) if model.kind == "random-features" else ()
@@ -302,23 +194,6 @@ class ClosedForm:
     def _changed(self) -> ClosedForm:
         self._solution = None
         return self
-
-
-def squared_error(logits: Tensor, labels: Tensor, share: Tensor) -> float:
-    """sum_i share_i ||f_i - m_{y_i}||^2 of regressions f onto a simplex, less a constant, from logits <f_i, m_k>.
-
-    With rows that sum to 0, ||f||^2 = (K - 1) / K sum_k z_k^2 and ||f - m_y||^2 = ||f||^2 - 2 z_y + 1.
-    """
-    k = logits.shape[1]
-    own = logits.gather(1, labels[:, None])[:, 0]
-    return float((share * (logits.square().sum(1) * ((k - 1) / k) - 2 * own)).sum())
-
-
-def _not_alone(samples: KeptSamples, size: int) -> Tensor:
-    """(size,) bool, whether a sample's class keeps something without it."""
-    unit, labels = samples.weights[:size].clamp(max=1), samples.labels[:size]
-    total = samples.count[labels]
-    return total - unit > 1e-9 * total
 
 
 def _number_or_loo(value: float | Literal["loo"], name: str) -> float | Literal["loo"]:

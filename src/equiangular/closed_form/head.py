@@ -24,8 +24,8 @@ class ClosedFormHead(Head):
 
     ``fit`` or any number of ``partial_fit``, ``merge`` and ``remove``, then use it as any head: its class vectors are
     computed at the next forward pass, or by :meth:`solve`. They are buffers, so that the ``state_dict`` is enough to
-    predict; :meth:`save` keeps also what adding and removing needs. Logits are those of a softmax: their scale is set by
-    left-out samples.
+    predict; :meth:`save` keeps also what adding and removing needs. Left-out samples set the scale, with which the
+    logits are those of a softmax.
 
     Args:
         in_features: d, width of the features.
@@ -187,12 +187,13 @@ class ClosedFormHead(Head):
                 f"one of these is: {', '.join(LINEAR_KINDS)}."
             )
         self.solve()
-        if not torch.isfinite(self.bias).all():
+        bias = cast("Tensor", self.bias)
+        if not torch.isfinite(bias).all():
             raise ValueError("a class has no samples, so no linear layer has these logits. Add samples of every class.")
         head = LinearHead(self.in_features, self.num_classes, device=self.weight.device, dtype=self.weight.dtype)
         with torch.no_grad():
             head.weight.copy_(self.weight * self.scale)
-            cast("Tensor", head.bias).copy_(self.bias)
+            cast("Tensor", head.bias).copy_(bias)
         return head
 
     def save(self, path: str | Path) -> Path:
@@ -217,7 +218,7 @@ class ClosedFormHead(Head):
         return head._changed()
 
     def reset(self, num_classes: int) -> None:
-        """Forget everything and take ``num_classes`` classes; 0 makes the head return its features until it is fitted."""
+        """Forget everything and take ``num_classes`` classes; with 0 the head returns its features until fitted."""
         self._given_classes = check_int(num_classes, "num_classes", minimum=0)
         self.closed_form = ClosedForm(self.in_features, num_classes, **self._options)
         self.__dict__["_map"] = self.closed_form.features
@@ -231,13 +232,26 @@ class ClosedFormHead(Head):
         shown = f"in_features={self.in_features}, num_classes={self.num_classes}, dim={self.dim}"
         return f"{shown}, kind={self.closed_form.kind!r}, scale={scale}"
 
+    def class_vectors(self) -> Tensor:
+        """W, (K, dim), of all that was seen."""
+        self._refresh()
+        return self.weight
+
+    def logits_from_features(self, h: Tensor) -> Tensor:
+        """Logits (..., K) of phi(x), (..., dim), as ``forward(x, pre_logits=True)`` gives them."""
+        self._refresh()
+        return super().logits_from_features(h)
+
     def _changed(self) -> ClosedFormHead:
-        self._stale = True
+        self.num_classes, self._stale = self.closed_form.num_classes, True
         return self
 
-    def _features(self, x: Tensor) -> Tensor:
+    def _refresh(self) -> None:
         if self._stale:
             self.solve()
+
+    def _features(self, x: Tensor) -> Tensor:
+        self._refresh()
         return super()._features(x)
 
     def _build_trunk(self, like: Tensor) -> None:

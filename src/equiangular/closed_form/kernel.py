@@ -12,11 +12,6 @@ from equiangular.closed_form.features import KernelFeatures
 from equiangular.closed_form.sketch import Hashes, content_hashes
 from equiangular.closed_form.statistics import STRANGERS, check_samples
 
-SHARPNESS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-EXPONENTS = (0.0, 0.5, 1.0)
-LAMBDAS = tuple(10 ** (i / 2 - 4) for i in range(11))
-SEARCHED = 1000  # samples on which sharpness, exponent and lambda are chosen
-
 
 @dataclass
 class KeptSamples:

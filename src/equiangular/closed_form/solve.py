@@ -210,7 +210,8 @@ class GaussianSolver(Solver):
         self.values = torch.cat([values.new_tensor([self.default]), ladder])
 
     def _inverse(self, value: Tensor | float) -> Tensor:
-        return 1 / ((1 - value) * self.spectrum + value * self.average)
+        inverse: Tensor = 1 / ((1 - value) * self.spectrum + value * self.average)
+        return inverse
 
     def solution(self, value: float) -> tuple[Tensor, Tensor]:
         """See :class:`Solver`; ``value`` is rho in (0, 1]."""

@@ -77,7 +77,7 @@ class ClassStatistics:
     @property
     def in_features(self) -> int:
         """p, width of the features as they come."""
-        return self.sketch.rows.shape[1]
+        return int(self.sketch.rows.shape[1])
 
     def mapped(self, rows: Tensor) -> Tensor:
         """Features (B, d) of features (B, p) as they come."""
@@ -211,9 +211,8 @@ class ClassStatistics:
 
     def copy(self) -> ClassStatistics:
         """Independent statistics of the same samples."""
-        s = self.sketch
-        kept = Sketch(*(a.copy() for a in (s.hashes, s.labels, s.rows, s.weights, s.thresholds)))
-        return ClassStatistics(self.count.clone(), self.mean.clone(), self.scatter.clone(), kept, self.transform)
+        other = self._fresh(self.num_classes)
+        return other.merge(self)
 
     def _combine(
         self, classes: Tensor, count: Tensor, mean: Tensor, deviations: Tensor | None = None, sign: int = 1

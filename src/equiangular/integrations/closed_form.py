@@ -11,7 +11,7 @@ import torch
 
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_class_counts
-from equiangular.closed_form import KINDS, ClosedForm, load_closed_form, save_closed_form
+from equiangular.closed_form import KINDS, ClosedForm, Kind, load_closed_form, save_closed_form
 
 _base = require("sklearn.base", extra="sklearn", purpose="ClosedFormClassifier")
 _multiclass = require("sklearn.utils.multiclass", extra="sklearn", purpose="ClosedFormClassifier")
@@ -21,7 +21,7 @@ FLOATS = (np.float64, np.float32, np.float16)
 _PARAMETERS = ("kind", "target_prior", "regularization", "prior_weight", "width", "random_state")
 
 
-class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):
+class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type: ignore[name-defined,misc]  # untyped
     """A classifier on features, such as embeddings, that is computed in one pass and never trained.
 
     It takes samples in any order and number of calls, classes at any time, the sums of other machines, and forgets
@@ -58,7 +58,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):
 
     def __init__(
         self,
-        kind: str = "gaussian",
+        kind: Kind = "gaussian",
         *,
         target_prior: Any = "uniform",
         regularization: Any = "loo",
@@ -190,7 +190,8 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest class of every row, (N,)."""
         best = self._logits(X).argmax(1).numpy()
-        return self.classes_[best]
+        found: np.ndarray = self.classes_[best]
+        return found
 
     @property
     def class_count_(self) -> np.ndarray:
