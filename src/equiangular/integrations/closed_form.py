@@ -110,7 +110,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         X, y, weight = self._samples(X, y, sample_weight, reset=first)
         announced = np.unique(np.asarray(classes)) if classes is not None else y[:0]
         if classes is not None and len(np.setdiff1d(y, announced)) and first:
-            stranger = np.setdiff1d(y, announced)[0]
+            stranger = np.setdiff1d(y, announced).tolist()[0]
             raise ValueError(
                 f"y has the label {stranger!r}, which is not in classes. Announce it, or leave classes out."
             )
@@ -153,7 +153,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         X, y, weight = self._samples(X, y, sample_weight, reset=False)
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
-            raise ValueError(f"cannot remove samples of the class {unknown[0]!r}: it was never added.")
+            raise ValueError(f"cannot remove samples of the class {unknown.tolist()[0]!r}: it was never added.")
         codes = torch.from_numpy(np.searchsorted(self.classes_, y))
         self.closed_form_.remove(torch.from_numpy(X), codes, torch.from_numpy(weight))
         return self
