@@ -148,11 +148,14 @@ class RidgeSolver(Solver):
 
     def __init__(self, statistics: ClassStatistics) -> None:
         super().__init__(statistics)
-        gram = statistics.scatter / max(self.weight_sum, 1e-300) + self.shifted.T @ self.shifted / self.num_classes
+        gram = statistics.scatter / max(self.weight_sum, 1e-300)
+        gram.addmm_(self.shifted.T, self.shifted, alpha=1 / self.num_classes)
         values, self.basis = torch.linalg.eigh(gram)
+        del gram
         self.spectrum = values.clamp(min=0)
         self.coded = self.shifted @ self.basis  # u_k in the basis, (K, d)
         size = float(self.spectrum.mean()) or 1.0
+        del self.shifted
         self.values = torch.logspace(-5, 2, 20, dtype=torch.float64, device=values.device) * size
         self.default = 0.1 * size
 
@@ -194,7 +197,7 @@ class GaussianSolver(Solver):
     """Gaussians of one covariance: logit_k = u_k^T C^-1 (x - c) - u_k^T C^-1 u_k / 2, C = (1 - rho) S_p + rho t I.
 
     S_p = S / (N - K) is the pooled covariance, t its mean eigenvalue. The shrinkage rho is chosen by leave-one-out
-    among twenty values and that of :func:`oracle_approximating_shrinkage`.
+    among ten values and that of :func:`oracle_approximating_shrinkage`.
     """
 
     def __init__(self, statistics: ClassStatistics) -> None:
@@ -204,8 +207,9 @@ class GaussianSolver(Solver):
         self.spectrum = values.clamp(min=0)
         self.average = float(self.spectrum.mean()) or 1.0
         self.coded = self.shifted @ self.basis
+        del self.shifted
         oas = oracle_approximating_shrinkage(self.spectrum, self.freedom)
-        ladder = torch.logspace(-4, 0, 19, dtype=torch.float64, device=values.device)
+        ladder = torch.logspace(-3, 0, 10, dtype=torch.float64, device=values.device)
         self.default = max(oas, 1e-6)
         self.values = torch.cat([values.new_tensor([self.default]), ladder])
 
