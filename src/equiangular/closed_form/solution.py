@@ -23,7 +23,7 @@ SOLVERS: dict[str, type[Solver]] = {
 # samples at least. On letters, digits and embedded texts 64 samples chose a ridge within 0.5 points of the best value,
 # and a Gaussian took 256.
 _NUMBERS, _SCALE_NUMBERS = 5e7, 2.5e8
-_LEAST_RIDGE, _LEAST = 64, 256
+_LEAST_RIDGE, _LEAST, _LEAST_SCALE = 64, 256, 128
 SHARPNESS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 EXPONENTS = (0.0, 0.5, 1.0)
 LAMBDAS = tuple(10 ** (i / 2 - 4) for i in range(11))
@@ -92,7 +92,7 @@ def solve_linear(
     size = data.num_classes * data.dim
     limit, scale_limit = (
         min(max(int(numbers / size), least), CAPACITY)
-        for numbers, least in ((_NUMBERS, _LEAST_RIDGE if ridge else _LEAST), (_SCALE_NUMBERS, _LEAST))
+        for numbers, least in ((_NUMBERS, _LEAST_RIDGE if ridge else _LEAST), (_SCALE_NUMBERS, _LEAST_SCALE))
     )
     least, best = torch.inf, None
     for factor in prior_weights if prior is not None else (0.0,):
