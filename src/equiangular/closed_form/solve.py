@@ -112,7 +112,7 @@ class MeansSolver(Solver):
         """See :class:`Solver`; there is nothing to choose."""
         norms = torch.linalg.vector_norm(self.shifted, dim=1, keepdim=True)
         weight = self.shifted / torch.where(norms > 0, norms, 1)
-        return weight, -weight @ self.centre
+        return weight, -(weight @ self.centre)
 
     def left_out(self, samples: LeftOut, values: Tensor) -> Iterator[Tensor]:
         """See :class:`Solver`.
@@ -121,13 +121,17 @@ class MeansSolver(Solver):
         u_k' = u_k - (1 - 1/K) a delta for its own.
         """
         delta, a = self._deviations(samples)
-        own = torch.nn.functional.one_hot(samples.labels, self.num_classes).to(delta)
-        move = a[:, None] * (1 / self.num_classes - own)  # u_j' = u_j + move delta
-        centred = samples.rows - self.centre + (a / self.num_classes)[:, None] * delta
-        inner = centred @ self.shifted.T + move * (centred * delta).sum(1, keepdim=True)
+        every, own = torch.arange(len(a), device=a.device), samples.labels
+        part = a / self.num_classes  # what every class moves by, in delta; its own moves by part - a
+        centred = samples.rows - self.centre + part[:, None] * delta
+        dd, cd = delta.square().sum(1), (centred * delta).sum(1)
+        inner = centred @ self.shifted.T + (part * cd)[:, None]
+        inner[every, own] -= a * cd
+        squares = torch.linalg.vector_norm(self.shifted, dim=1).square()
         cross = delta @ self.shifted.T
-        squares = self.shifted.square().sum(1) + 2 * move * cross + move.square() * delta.square().sum(1, keepdim=True)
-        yield inner / squares.clamp(min=torch.finfo(inner.dtype).tiny).sqrt()
+        norms = squares + 2 * part[:, None] * cross + (part.square() * dd)[:, None]
+        norms[every, own] += a * ((a - 2 * part) * dd - 2 * cross[every, own])
+        yield inner.div_(norms.clamp_(min=torch.finfo(inner.dtype).tiny).sqrt_())
 
 
 class RidgeSolver(Solver):
@@ -163,7 +167,7 @@ class RidgeSolver(Solver):
         """See :class:`Solver`; ``value`` is lambda."""
         k = self.num_classes
         weight = (self.coded / (self.spectrum + value)) @ self.basis.T / max(k - 1, 1)
-        return weight, -weight @ self.centre
+        return weight, -(weight @ self.centre)
 
     def left_out(self, samples: LeftOut, values: Tensor) -> Iterator[Tensor]:
         """See :class:`Solver`. Exact for the same pi and the same divisor N.
@@ -184,12 +188,13 @@ class RidgeSolver(Solver):
         determinant = m11 * m22 - m12 * m21
         first = 1 + pi * a
         alpha, beta = (m22 * first - m12) / determinant, (m11 - m21 * first) / determinant
-        target = torch.nn.functional.one_hot(labels, k).to(delta)
+        every = torch.arange(len(a), device=a.device)
         for i in range(len(values)):
             rows = (alpha[i][:, None] * delta + beta[i][:, None] * own) * inverse[i]
             logits = rows @ self.coded.T
             along = alpha[i] * dd[i] + beta[i] * du[i]  # delta^T (G' + lambda)^-1 (x - c')
-            logits -= (a * along)[:, None] * (target - pi)
+            logits += (pi * a * along)[:, None]
+            logits[every, labels] -= a * along
             yield logits.div_(max(k - 1, 1))  # pi = 1/K and K / (K - 1)
 
 
@@ -221,30 +226,28 @@ class GaussianSolver(Solver):
         """See :class:`Solver`; ``value`` is rho in (0, 1]."""
         scaled = self.coded * self._inverse(value)
         weight = scaled @ self.basis.T
-        return weight, -weight @ self.centre - (scaled * self.coded).sum(1) / 2
+        return weight, -(weight @ self.centre) - (scaled * self.coded).sum(1) / 2
 
     def left_out(self, samples: LeftOut, values: Tensor) -> Iterator[Tensor]:
         """See :class:`Solver`. Exact for the same divisor N - K and the same t: C changes by a multiple of d d^T."""
         delta, a = self._deviations(samples)
         labels, n = samples.labels, self.count[samples.labels]
-        own = torch.nn.functional.one_hot(labels, self.num_classes).to(delta)
-        move = a[:, None] * own  # mu_j' = mu_j - move delta
+        every = torch.arange(len(a), device=a.device)
         delta, x = delta @ self.basis, (samples.rows - self.centre) @ self.basis
         drop = samples.unit * n / ((n - samples.unit) * self.freedom)
-        for value in values:
+        all_uu = self.coded.square() @ self._inverse(values[:, None]).T  # (K, L)
+        for value, uu in zip(values, all_uu.T, strict=True):
             inverse = self._inverse(value)
             scaled = delta * inverse
-            dd = (scaled * delta).sum(1, keepdim=True)
-            dx = (scaled * x).sum(1, keepdim=True)
-            du = scaled @ self.coded.T
-            ux = (x * inverse) @ self.coded.T
-            uu = (self.coded.square() * inverse).sum(1)
-            # inner products of the old means, then with the class's own mean moved
-            du_new, ux_new = du - move * dd, ux - move * dx
-            uu_new = uu - 2 * move * du + move.square() * dd
-            loss = drop[:, None] * (1 - value)
-            gain = loss / (1 - loss * dd).clamp(min=1e-12)  # Sherman and Morrison
-            yield ux_new + gain * dx * du_new - (uu_new + gain * du_new.square()) / 2
+            dd, dx = (scaled * delta).sum(1), (scaled * x).sum(1)
+            du, logits = scaled @ self.coded.T, (x * inverse) @ self.coded.T
+            own = 2 * a * du[every, labels] - a.square() * dd  # what u C^-1 u of its own mean loses as the mean moves
+            du[every, labels] -= a * dd
+            logits[every, labels] += own / 2 - a * dx
+            loss = drop * (1 - value)
+            gain = (loss / (1 - loss * dd).clamp(min=1e-12))[:, None]  # Sherman and Morrison
+            logits.addcmul_(du, (gain[:, 0] * dx)[:, None].expand_as(du))
+            yield logits.sub_(du.square_().mul_(gain / 2)).sub_(uu / 2)
 
 
 def oracle_approximating_shrinkage(spectrum: Tensor, freedom: float) -> float:
