@@ -138,6 +138,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
                 f"cannot merge a classifier of {other.n_features_in_} features into one of {self.n_features_in_}. "
                 "Both must be fitted on the same columns, or features of the same encoder."
             )
+        self.closed_form_.check_alike(other.closed_form_)
         self._grow(other.classes_)
         self.closed_form_.merge(other.closed_form_, torch.from_numpy(np.searchsorted(self.classes_, other.classes_)))
         return self
