@@ -11,7 +11,7 @@ from typing import IO
 
 import torch
 
-from equiangular._files import write_atomically
+from equiangular._files import check_output, write_atomically
 from equiangular._validate import check_int
 from equiangular.data.folder import SUFFIXES as IMAGE_SUFFIXES
 from equiangular.inference.tables import InputBatch, decoded_batch, read_table, text_features, unreadable
@@ -58,7 +58,7 @@ def list_inputs(paths: Sequence[str | Path], kind: str) -> list[Path]:
 
 
 def read_inputs(files: Iterable[Path], info: ModelInfo, *, batch_size: int = 256) -> Iterator[InputBatch]:
-    """Read files in batches; memory is O(batch), save for ``.npz`` files, which are read whole.
+    """Read files in batches, in their order; memory is O(batch), save for ``.npz`` files, which are read whole.
 
     Args:
         files: as :func:`list_inputs` gives them.
@@ -66,21 +66,16 @@ def read_inputs(files: Iterable[Path], info: ModelInfo, *, batch_size: int = 256
             and resized as those of the training were.
         batch_size: inputs in a batch at most.
 
-    Yields:
-        Batches in the order of the files.
-
     Raises:
         ImportError: Pillow or pyarrow is missing.
     """
     check_int(batch_size, "batch_size", minimum=1)
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for tables, group in groupby(files, lambda file: file.suffix.lower() in TABLE_SUFFIXES):
-            if tables:
+            if tables or info.kind == "text":
+                read = read_table if tables else _text_batches
                 for file in group:
-                    yield from read_table(file, info, batch_size)
-            elif info.kind == "text":
-                for file in group:
-                    yield from _text_batches(file, info, batch_size)
+                    yield from read(file, info, batch_size)
             else:
                 yield from _image_batches(list(group), info, batch_size, pool)
 
@@ -106,6 +101,7 @@ def _text_batches(file: Path, info: ModelInfo, batch_size: int) -> Iterator[Inpu
 
 
 SUFFIXES = (".csv", ".json")
+WRITTEN = "predictions are written"  # how a message about the suffix begins
 
 
 @dataclass(frozen=True)
@@ -127,15 +123,12 @@ class Prediction:
 
 @torch.no_grad()
 def predict_files(classifier: Classifier, batches: Iterable[InputBatch], *, top_k: int = 1) -> Iterator[Prediction]:
-    """Predict batch by batch; nothing but the batch at hand is kept.
+    """One prediction for each input, the failures of a batch last; nothing but the batch at hand is kept.
 
     Args:
         classifier: the model, on any device.
         batches: see :func:`equiangular.inference.read_inputs`.
         top_k: classes to name for each input, at most K.
-
-    Yields:
-        One prediction for each input, failures among them, those of a batch after the rest of it.
 
     Raises:
         ValueError: a ``top_k`` below 1.
@@ -165,7 +158,7 @@ def write_predictions(predictions: Iterable[Prediction], path: str | Path, *, to
     Raises:
         ValueError: another suffix, or a file that cannot be written.
     """
-    target = check_output(path)
+    target = check_output(path, SUFFIXES, WRITTEN)
     counted = Counted(predictions)
     write = csv_lines if target.suffix == ".csv" else json_lines
 
@@ -178,16 +171,6 @@ def write_predictions(predictions: Iterable[Prediction], path: str | Path, *, to
     except OSError as error:
         raise ValueError(f"cannot write {str(target)!r}: {error.strerror or error}.") from error
     return counted.done, counted.failed
-
-
-def check_output(path: str | Path) -> Path:
-    """Raise unless predictions can be written to ``path``."""
-    target = Path(path).expanduser()
-    if target.suffix not in SUFFIXES:
-        raise ValueError(f"predictions are written to a file that ends in {' or '.join(SUFFIXES)}, got {str(path)!r}.")
-    if not target.parent.is_dir():
-        raise ValueError(f"the folder {str(target.parent)!r} does not exist. Create it, or choose another one.")
-    return target
 
 
 class Counted:
