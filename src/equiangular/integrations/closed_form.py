@@ -18,7 +18,6 @@ _multiclass = require("sklearn.utils.multiclass", extra="sklearn", purpose="Clos
 _validation = require("sklearn.utils.validation", extra="sklearn", purpose="ClosedFormClassifier")
 
 FLOATS = (np.float64, np.float32, np.float16)
-_PARAMETERS = ("kind", "target_prior", "regularization", "prior_weight", "width", "random_state")
 
 
 class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type: ignore[name-defined,misc]  # untyped
