@@ -17,13 +17,16 @@ def features(rows: int = 6) -> torch.Tensor:
 
 
 KINDS = sorted(set(HEADS) - {"rotated-etf", "incremental-etf", "implicit"})  # each has a test file of its own
-NAMES = {"named": {"class_vectors": torch.eye(K, D)}}
+
+
+def given(kind: str, dim: int) -> dict[str, torch.Tensor]:
+    return {"class_vectors": torch.eye(K, dim)} if kind == "named" else {}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("pre_logits", [False, True])
 def test_compiles_without_a_graph_break(kind: str, pre_logits: bool) -> None:
-    head = make_head(kind, D, K, **OPTIONS, **NAMES.get(kind, {}))
+    head = make_head(kind, D, K, **OPTIONS, **given(kind, 6))
     compiled = torch.compile(head, fullgraph=True, backend="aot_eager")
     x = features().requires_grad_()
     y = features().requires_grad_()
@@ -36,7 +39,7 @@ def test_compiles_without_a_graph_break(kind: str, pre_logits: bool) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_exports_with_a_free_batch_size(kind: str) -> None:
-    head = make_head(kind, D, K, **OPTIONS, **NAMES.get(kind, {})).eval()
+    head = make_head(kind, D, K, **OPTIONS, **given(kind, 6)).eval()
     batch = torch.export.Dim("batch", min=2)
     program = torch.export.export(head, (features(),), dynamic_shapes={"x": {0: batch}})
     x = features(11)
@@ -67,7 +70,7 @@ def test_onnx_gives_the_same_logits(tmp_path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_autocast_runs_the_matrix_product_low_and_the_norm_high(kind: str) -> None:
-    head = make_head(kind, D, K, norm="batch", normalize=True, **NAMES.get(kind, {}))
+    head = make_head(kind, D, K, norm="batch", normalize=True, **given(kind, D))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         x = torch.nn.functional.linear(features(), torch.eye(D))
         h, logits = head.features_and_logits(x)

@@ -95,7 +95,7 @@ def test_it_is_attached_by_name() -> None:
     assert (find_head(model).kind, model(torch.randn(2, 3)).shape) == ("mapped", (2, K))
     assert make_head("named", D, K, class_vectors=vectors()).projection_kind == "residual"
     with pytest.raises(ValueError, match="the head 'named' needs class_vectors="):
-        attach(nn.Linear(3, K), head="named")
+        attach(nn.Sequential(nn.Linear(3, K)), head="named")
 
 
 def test_other_classes_need_other_names() -> None:
