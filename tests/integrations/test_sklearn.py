@@ -230,7 +230,8 @@ def named_iris() -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
 @pytest.mark.parametrize("options", [{}, {"learn_vectors": True}, {"loss": "dr"}], ids=str)
 def test_class_vectors_are_where_features_are_led(options: dict) -> None:
     X, y, vectors = named_iris()
-    model = ETFClassifier(class_vectors=vectors, random_state=0, **{"loss": "la", **options}).fit(X, y)
+    options = {"loss": "la", "learning_rate": 0.03, **options}  # four columns, where an encoder has hundreds
+    model = ETFClassifier(class_vectors=vectors, random_state=0, **options).fit(X, y)
     head = model.network_.head
     assert head.kind == ("learned" if options.get("learn_vectors") else "mapped")
     given = np.stack([vectors[name] / np.linalg.norm(vectors[name]) for name in model.classes_])
