@@ -14,10 +14,11 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from equiangular import (
-        compare as compare, data as data, export as export, frames as frames, heads as heads, inference as inference,
-        integrations as integrations, longtail as longtail, losses as losses, measures as measures, models as models,
-        posthoc as posthoc, theory as theory, training as training,
+        compare as compare, data as data, encoders as encoders, export as export, frames as frames, heads as heads,
+        inference as inference, integrations as integrations, longtail as longtail, losses as losses,
+        measures as measures, models as models, posthoc as posthoc, theory as theory, training as training,
     )  # fmt: skip
+    from equiangular.encoders import embed as embed
     from equiangular.frames import (
         assert_simplex_etf as assert_simplex_etf, best_frame as best_frame, class_mean_frame as class_mean_frame,
         explain_frame as explain_frame, frame_report as frame_report, is_simplex_etf as is_simplex_etf,
@@ -59,6 +60,7 @@ else:
         __name__,
         {
             "equiangular": "__version__",
+            ".encoders": "embed",
             ".frames": (
                 "assert_simplex_etf class_mean_frame explain_frame frame_report is_simplex_etf load_frame "
                 "nearest_simplex_etf save_frame simplex_equiangular_tight_frame simplex_etf simplex_logits "
@@ -83,7 +85,7 @@ else:
         },
         renamed={".frames": "best_frame", ".heads": "best_head"},  # they warn when called
         subpackages=(
-            "compare data export frames heads inference integrations longtail losses measures models posthoc theory "
+            "compare data encoders export frames heads inference integrations longtail losses measures models posthoc theory "
             "training"
         ),
     )

@@ -48,7 +48,7 @@ def evaluate(
     )
     from equiangular.report.figure import save_figure
     from equiangular.training import Classifier, load_model
-    from equiangular.training.engine.prediction import choose_device
+    from equiangular._device import choose_device
 
     check_int(batch_size, "batch_size", minimum=1)
     device = choose_device(accelerator)
@@ -102,7 +102,7 @@ def predict(
     from equiangular.inference import list_inputs, predict_files, read_inputs, read_prior, write_predictions
     from equiangular.inference.predictions import Counted, check_output, csv_lines
     from equiangular.training import Classifier, load_model
-    from equiangular.training.engine.prediction import choose_device
+    from equiangular._device import choose_device
 
     for name, value in (("top-k", top_k), ("batch-size", batch_size)):
         check_int(value, name, minimum=1)
