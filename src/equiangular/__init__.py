@@ -85,7 +85,7 @@ else:
         },
         renamed={".frames": "best_frame", ".heads": "best_head"},  # they warn when called
         subpackages=(
-            "compare data encoders export frames heads inference integrations longtail losses measures models posthoc theory "
-            "training"
+            "compare data encoders export frames heads inference integrations longtail losses measures models posthoc "
+            "theory training"
         ),
     )

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from equiangular.cli._embedding import EmbeddingBar
 from equiangular.cli._fields import options_of, parse_texts, progress_bar, screen
 from equiangular.training.config.budget import Budget
 from equiangular.training.config.options import DataOptions, Hardware, TrainConfig, Trial
@@ -80,7 +81,8 @@ def compare(
     own = {"seeds": seeds, "subset_seed": subset_seed, "tune": tune, "margin": margin}
     names = tuple(filter(None, (methods or "").replace(" ", "").split(",")))
     config = configure(data, methods=names, **own, **parse_texts(TrainConfig, fields))
-    comparing = Comparing(config, output)
+    with EmbeddingBar(quiet=quiet) as embedding:
+        comparing = Comparing(config, output, device=fields.get("accelerator") or "auto", embedding=embedding)
     plan = comparing.plan()
     errors = Console(stderr=True)
     for line in plan.lines():

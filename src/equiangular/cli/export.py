@@ -35,6 +35,7 @@ def evaluate(
     Writes evaluation.json into the output folder, and where matplotlib is installed confusion.png, reliability.png and
     report.html.
     """
+    from equiangular._device import choose_device
     from equiangular._files import prepare_folder, write_json
     from equiangular._provenance import provenance
     from equiangular._validate import check_int
@@ -48,7 +49,6 @@ def evaluate(
     )
     from equiangular.report.figure import save_figure
     from equiangular.training import Classifier, load_model
-    from equiangular._device import choose_device
 
     check_int(batch_size, "batch_size", minimum=1)
     device = choose_device(accelerator)
@@ -98,11 +98,11 @@ def predict(
 
     Inputs that cannot be read have a row that says why; the rest goes on, and the exit code is 3 in the end.
     """
+    from equiangular._device import choose_device
     from equiangular._validate import check_int
     from equiangular.inference import list_inputs, predict_files, read_inputs, read_prior, write_predictions
     from equiangular.inference.predictions import Counted, check_output, csv_lines
     from equiangular.training import Classifier, load_model
-    from equiangular._device import choose_device
 
     for name, value in (("top-k", top_k), ("batch-size", batch_size)):
         check_int(value, name, minimum=1)

@@ -128,8 +128,8 @@ def _measure_files(name: str, files: list[Path], options: dict[str, Any]) -> dic
 
 
 def _measure_run(path: Path, options: dict[str, Any], of_run: dict[str, Any]) -> dict[str, Any]:
-    from equiangular.report.collapse import as_series
     from equiangular._device import choose_device
+    from equiangular.report.collapse import as_series
     from equiangular.training.run.collapse import collapse_curve, measure_run, run_of
 
     device = choose_device(of_run["accelerator"])

@@ -99,8 +99,8 @@ def load_npz(path: str | Path, *, split_seed: int = 0) -> Dataset:
         return vector_dataset(arrays, {}, name=file.stem, where=str(file), split_seed=split_seed)
     if train[0] is None or train[1] is None:
         raise ValueError(
-            f"{str(file)!r} needs arrays train_x and train_y (or x and y; or features and labels), got "
-            f"{', '.join(arrays)}."
+            f"{str(file)!r} needs arrays train_x and train_y (or x and y), got {', '.join(arrays)}. Features of "
+            "an encoder are called features, their labels labels."
         )
     names = arrays["class_names"].tolist() if "class_names" in arrays else None
     parts = (*train, arrays.get("test_x"), arrays.get("test_y"))

@@ -128,8 +128,8 @@ def load_npy(path: str | Path, *, split_seed: int = 0) -> Dataset:
     labels = next((other for other in beside if other.exists() and other != file), None)
     if labels is None:
         raise ValueError(
-            f"found no labels of {str(file)!r}: they belong into {stems[0]} or labels.npy beside it, or into a .txt file "
-            "of that name with a label in each line."
+            f"found no labels of {str(file)!r}: they belong into {stems[0]} or labels.npy beside it, or into a .txt "
+            "file of that name with a label in each line."
         )
     arrays = {}
     for key, source in (("features", file), ("labels", labels)):
@@ -152,13 +152,9 @@ def write_vectors(dataset: Dataset, path: str | Path, *, dtype: torch.dtype = to
     Raises:
         ValueError: data of another kind, another suffix, or a file that cannot be written.
     """
-    target = Path(path).expanduser()
-    if target.suffix != ".safetensors":
-        raise ValueError(f"vectors are written to a file that ends in .safetensors, got {str(path)!r}.")
+    target = check_target(path)
     if dataset.kind != "vectors":
         raise ValueError(f"{dataset.name!r} is of kind {dataset.kind!r}, not 'vectors'. Embed it first.")
-    if not target.parent.is_dir():
-        raise ValueError(f"the folder {str(target.parent)!r} does not exist. Create it, or choose another one.")
     torch_format = require("safetensors.torch", extra="train", purpose="Writing a .safetensors file")
     tensors = {"train_labels": dataset.train_y, "test_labels": dataset.test_y}
     features = {"train_features": dataset.train_x, "test_features": dataset.test_x}
@@ -171,6 +167,16 @@ def write_vectors(dataset: Dataset, path: str | Path, *, dtype: torch.dtype = to
         return write_atomically(target, lambda p: p.write_bytes(content))
     except OSError as error:
         raise ValueError(f"cannot write {str(target)!r}: {error.strerror or error}.") from error
+
+
+def check_target(path: str | Path) -> Path:
+    """Raise unless vectors can be written to ``path``."""
+    target = Path(path).expanduser()
+    if target.suffix != ".safetensors":
+        raise ValueError(f"vectors are written to a file that ends in .safetensors, got {str(path)!r}.")
+    if not target.parent.is_dir():
+        raise ValueError(f"the folder {str(target.parent)!r} does not exist. Create it, or choose another one.")
+    return target
 
 
 def is_vector_type(kind: Any) -> bool:
@@ -207,8 +213,8 @@ def _part(arrays: Mapping[str, Any], prefix: str, where: str) -> tuple[Tensor, n
     y = labels.numpy() if isinstance(labels, Tensor) else np.asarray(labels)
     if y.shape != (len(x),) or y.dtype.kind not in "iuUS":
         raise ValueError(
-            f"{where}: {label_name} must hold {len(x)} integers or strings, one for each row of {name}, got {y.dtype} of "
-            f"shape {y.shape}."
+            f"{where}: {label_name} must hold {len(x)} integers or strings, one for each row of {name}, got {y.dtype} "
+            f"of shape {y.shape}."
         )
     return x, y
 

@@ -59,7 +59,7 @@ def describe(encoder: Encoder) -> dict[str, Any]:
 
 
 def same_encoder(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    """Why two descriptions are of different encoders, in words; empty where they are the same.
+    """Why two descriptions are of different encoders, in words; empty where nothing in both of them differs.
 
     The name does not count: a folder may have moved.
 
@@ -68,7 +68,7 @@ def same_encoder(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
         "revision 'a' against 'b'"
     """
     for key in ("modality", "dim", "revision", "preprocessing"):
-        if one.get(key) != other.get(key):
+        if key in one and key in other and one[key] != other[key]:
             if key == "preprocessing":
                 return "its preprocessing has changed"
             return f"{key} {one.get(key)!r} against {other.get(key)!r}"

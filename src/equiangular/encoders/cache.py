@@ -57,7 +57,7 @@ class ChunkStore:
 
     def read(self, number: int, shape: tuple[int, int]) -> tuple[Tensor, dict[str, Any]] | None:
         """A chunk and what was said of it; None where there is none that can be trusted."""
-        if self.folder is None or not (file := self._file(number)).exists():
+        if self.folder is None or not (file := _file(self.folder, number)).exists():
             return None
         safetensors = require("safetensors", extra="encoders", purpose="Reading cached features")
         try:
@@ -88,16 +88,17 @@ class ChunkStore:
             self.folder.mkdir(parents=True, exist_ok=True)
             if number == 0:
                 write_json(self.folder / "info.json", self.identity)
-            write_atomically(self._file(number), lambda path: path.write_bytes(content))
+            write_atomically(_file(self.folder, number), lambda path: path.write_bytes(content))
         except OSError as error:
             self.notes.append(
-                f"the features could not be kept in {self.folder} ({error.strerror or error}); a next run makes them again."
+                f"the features could not be kept in {self.folder} ({error.strerror or error}); a next run makes them "
+                "again."
             )
             self.folder = None
 
-    def _file(self, number: int) -> Path:
-        assert self.folder is not None  # noqa: S101
-        return self.folder / f"{number:06d}.safetensors"
+
+def _file(folder: Path, number: int) -> Path:
+    return folder / f"{number:06d}.safetensors"
 
 
 def _digest(values: Tensor) -> str:

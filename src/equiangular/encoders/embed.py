@@ -273,7 +273,8 @@ def _stored(made: Tensor, dtype: StoredDtype, where: str) -> tuple[Tensor, dict[
     half = made.half()
     if not torch.isfinite(half).all():
         raise ValueError(
-            f"{where}: a feature of {float(made.abs().max()):.3g} is too large for float16 (65,504). Take dtype float32."
+            f"{where}: a feature of {float(made.abs().max()):.3g} is too large for float16 (65,504). Take dtype "
+            "float32."
         )
     length = made.norm(dim=1)
     error = (made - half.float()).norm(dim=1) / torch.where(length > 0, length, torch.ones_like(length))
