@@ -32,7 +32,7 @@ def embed(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help=r"Folder for features as they are made. Default: embeddings in \$EQUIANGULAR_CACHE, or in "
+            help="Folder for features as they are made. Default: embeddings in $EQUIANGULAR_CACHE, or in "
             "~/.cache/equiangular.",
         ),
     ] = None,

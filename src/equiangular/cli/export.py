@@ -100,6 +100,7 @@ def predict(
     """
     from equiangular._device import choose_device
     from equiangular._validate import check_int
+    from equiangular.encoders import KnownEncoder
     from equiangular.inference import list_inputs, predict_files, read_inputs, read_prior, write_predictions
     from equiangular.inference.predictions import Counted, check_output, csv_lines
     from equiangular.training import Classifier, load_model
@@ -110,13 +111,14 @@ def predict(
         check_output(output)
     task, info = load_model(run)
     classifier = Classifier(task, info, prior=read_prior(prior, info.class_names)).to(choose_device(accelerator))
-    files = list_inputs(inputs, info.kind)
+    files = list_inputs(inputs, info.reads)
+    encoder = KnownEncoder(info.encoder or {}, device=accelerator) if info.reads != info.kind else None
     top_k = min(top_k, info.num_classes)
     with progress_bar("inputs", bar=False, quiet=quiet or output is None) as bar:
         seen = bar.add_task("predicting", total=None)
 
         def batches():
-            for batch in read_inputs(files, info, batch_size=batch_size):
+            for batch in read_inputs(files, info, batch_size=batch_size, encoder=encoder):
                 yield batch
                 bar.advance(seen, len(batch.names) + len(batch.failures))
 

@@ -17,11 +17,10 @@ from equiangular._files import cache_folder, write_atomically, write_json
 
 _FORMAT = 1
 _VALUES = "features"
-CHUNK = 2048  # inputs in a file; sorted by length within it, so it does not depend on the batch size
 
 
 class ChunkStore:
-    """The features of one part of a data set by one encoder, in files of ``CHUNK`` rows.
+    """The features of one part of a data set by one encoder, in files of some rows each.
 
     The folder is named by a hash of ``identity``: content of the inputs, encoder, revision, preprocessing and dtype.
     Every file holds the hash of its values and of what they belong to. One that is damaged, or of other data, is noted

@@ -20,12 +20,14 @@ from equiangular.data import Dataset, EncodedImages, Texts, load_dataset
 from equiangular.data.images import decode_image, quiet
 from equiangular.data.split import input_digest
 from equiangular.encoders.base import Encoder, Modality, describe
-from equiangular.encoders.cache import CHUNK, ChunkStore
+from equiangular.encoders.cache import ChunkStore
 from equiangular.encoders.registry import as_encoder
 
 StoredDtype = Literal["float32", "float16"]
 STORED_DTYPES: tuple[StoredDtype, ...] = get_args(StoredDtype)
 BATCH_SIZE = 64
+# Inputs kept at a time: what a kill may lose. Texts are sorted by length within it, which saves padding.
+CHUNKS: dict[Modality, int] = {"text": 2048, "image": 256}
 
 # Called with the inputs done and their number, after every batch.
 Progress = Callable[[int, int], None]
@@ -190,8 +192,9 @@ def embed_inputs(
         said = describe(encoder)
         identity = {**said, "dtype": dtype, "content": input_digest(inputs), "count": count}
         store = ChunkStore(identity, cache)
-    for number, start in enumerate(range(0, count, CHUNK)):
-        stop = min(start + CHUNK, count)
+    chunk = CHUNKS[encoder.modality]
+    for number, start in enumerate(range(0, count, chunk)):
+        stop = min(start + chunk, count)
         known = None if store is None else store.read(number, (stop - start, encoder.dim))
         if known is not None:
             values, kept = known
@@ -253,12 +256,17 @@ def _checked_text(text: str, label: str) -> str:
     return text
 
 
+def pil_image(pixels: np.ndarray) -> Any:
+    """(H, W, 3) uint8 as ``PIL.Image`` in RGB."""
+    return require("PIL.Image", extra="encoders", purpose="Reading images").fromarray(pixels)
+
+
 def read_image(inputs: EncodedImages | Tensor, row: int, where: str) -> Any:
     """One image as ``PIL.Image`` in RGB, in the size that it has."""
     image_module = require("PIL.Image", extra="encoders", purpose="Reading images")
     if isinstance(inputs, EncodedImages):
         position = int(inputs.index[row])
-        return image_module.fromarray(decode_image(inputs.sources[position], size=None, label=inputs._label(position)))
+        return pil_image(decode_image(inputs.sources[position], size=None, label=inputs._label(position)))
     pixels = inputs[row].permute(1, 2, 0).numpy()
     if pixels.shape[2] == 1:
         return image_module.fromarray(pixels[..., 0]).convert("RGB")

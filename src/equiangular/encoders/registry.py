@@ -15,12 +15,8 @@ from equiangular.encoders.texts import hugging_face_texts, minilm, sentence_tran
 
 # Name: what it encodes, what it is, how to make it.
 ENCODERS: dict[str, tuple[Modality, str, Callable[[], Encoder]]] = {
-    "minilm": ("text", "all-MiniLM-L6-v2, 384-d, offline with the extra [encoders]", minilm),
-    "efficientnet-lite0": (
-        "image",
-        "EfficientNet-Lite0, 1280-d, offline with the extra [encoders]",
-        efficientnet_lite0,
-    ),
+    "minilm": ("text", "all-MiniLM-L6-v2, 384-d, weights in the extra 'encoders'", minilm),
+    "efficientnet-lite0": ("image", "EfficientNet-Lite0, 1280-d, weights in the extra 'encoders'", efficientnet_lite0),
 }
 # Prefix: what it encodes, what follows it, how to make it.
 LIBRARIES: dict[str, tuple[Modality, str, Callable[..., Encoder]]] = {

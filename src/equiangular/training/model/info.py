@@ -88,6 +88,11 @@ class ModelInfo:
                 )
 
     @property
+    def reads(self) -> str:
+        """What it reads: of vectors what their encoder takes, else ``kind``."""
+        return str((self.encoder or {}).get("modality", self.kind)) if self.kind == "vectors" else self.kind
+
+    @property
     def num_classes(self) -> int:
         """K."""
         return len(self.class_names)
