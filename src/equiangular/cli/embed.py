@@ -54,7 +54,7 @@ def embed(
     from equiangular.data import write_vectors
     from equiangular.data.vectors import check_target
     from equiangular.encoders import EmbedReport, embed
-    from equiangular.encoders.embed import STORED_DTYPES
+    from equiangular.encoders.embedding import STORED_DTYPES
 
     check_target(output)
     if check_int(threads, "threads", minimum=0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -200,7 +201,8 @@ def hugging_face_images(place: str, *, name: str) -> ImageEncoder:
         pixels: Tensor = processor(images=image, return_tensors="pt")["pixel_values"][0]
         return pixels
 
-    plain = {k: v for k, v in processor.to_dict().items() if isinstance(v, (str, int, float, bool, list, dict))}
+    # Processors over Pillow and over torchvision have the same settings and give other pixels.
+    plain = {**json.loads(processor.to_json_string()), "class": type(processor).__name__}
     return ImageEncoder(name, network, transform, {"processor": plain, "vector": how})
 
 

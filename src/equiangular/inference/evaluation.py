@@ -14,7 +14,7 @@ from equiangular.data import Dataset, load_dataset
 from equiangular.data.registry import ROOT_VARIABLE
 from equiangular.encoders import KnownEncoder
 from equiangular.encoders.base import same_encoder
-from equiangular.encoders.embed import embed_inputs, modality_of
+from equiangular.encoders.embedding import embed_inputs, modality_of
 from equiangular.inference.predictions import list_inputs, read_inputs
 from equiangular.training.methods import get_method
 from equiangular.training.model.classifier import Classifier

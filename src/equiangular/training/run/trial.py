@@ -15,7 +15,7 @@ from equiangular._validate import NonFiniteError
 from equiangular.data import Dataset, load_dataset
 from equiangular.data.split import Split, as_float, make_split, stream_batches
 from equiangular.encoders import embed
-from equiangular.encoders.embed import Progress as EmbedProgress
+from equiangular.encoders.embedding import Progress as EmbedProgress
 from equiangular.measures.collapse import ClassMoments
 from equiangular.training.config.budget import sampler_alpha
 from equiangular.training.config.options import DataOptions, Hardware, Trial
