@@ -20,7 +20,8 @@ class EmbeddingBar:
     """
 
     def __init__(self, *, quiet: bool, bar: Progress | None = None) -> None:
-        self.quiet, self.shared, self.own = quiet, bar, None
+        self.quiet, self.shared = quiet, bar
+        self.own: Progress | None = None
         self.task: Any = None
         self.began = self.told = 0.0
         self.first = 0

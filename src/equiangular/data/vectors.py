@@ -158,7 +158,7 @@ def write_vectors(dataset: Dataset, path: str | Path, *, dtype: torch.dtype = to
     tensors = {"train_labels": dataset.train_y, "test_labels": dataset.test_y}
     features = {"train_features": dataset.train_x, "test_features": dataset.test_x}
     features |= {} if dataset.names_features is None else {"names_features": dataset.names_features}
-    tensors |= {key: value.to(dtype) for key, value in features.items()}
+    tensors |= {key: value.to(dtype) for key, value in features.items() if isinstance(value, Tensor)}
     metadata = {"class_names": json.dumps(dataset.class_names), "name": dataset.name, "source": dataset.source}
     metadata |= {} if dataset.encoder is None else {"encoder": json.dumps(dataset.encoder)}
     # Copies: the format wants tensors that share no memory, and the parts may be slices of one.

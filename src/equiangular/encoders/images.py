@@ -165,16 +165,15 @@ def torchvision_images(place: str, *, name: str) -> ImageEncoder:
 class _Pooler(nn.Module):
     """The vector that a Hugging Face model itself makes of an image."""
 
-    def __init__(self, model: nn.Module, how: str) -> None:
+    def __init__(self, model: Any, how: str) -> None:
         super().__init__()
         self.model, self.how = model, how
 
     def forward(self, pixels: Tensor) -> Tensor:
-        if self.how == "image features":
-            made: Any = self.model.get_image_features(pixel_values=pixels)
-            return made if isinstance(made, Tensor) else made.pooler_output  # type: ignore[no-any-return]
-        output: Any = self.model(pixel_values=pixels)
-        return output.pooler_output.flatten(1)  # type: ignore[no-any-return]
+        model: Any = self.model
+        made = model.get_image_features(pixels) if self.how == "image features" else model(pixel_values=pixels)
+        vectors: Tensor = made if isinstance(made, Tensor) else made.pooler_output  # the first in transformers 4
+        return vectors.flatten(1)
 
 
 def hugging_face_images(place: str, *, name: str) -> ImageEncoder:
