@@ -62,7 +62,7 @@ def test_timm_without_weights_is_no_encoder():
 def test_torchvision_with_the_transforms_of_its_weights(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     save(tmp_path, "squeezenet1_1", models.SqueezeNet1_1_Weights.DEFAULT)
-    with pytest.raises(ValueError, match="found no linear classifier"):
+    with pytest.raises(ValueError, match="no linear classifier in torchvision"):
         load_encoder("torchvision:squeezenet1_1", device="cpu")
     weights = models.MobileNet_V3_Small_Weights.DEFAULT
     model = save(tmp_path, "mobilenet_v3_small", weights)

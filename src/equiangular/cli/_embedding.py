@@ -58,6 +58,5 @@ class EmbeddingBar:
                 self.own = self.shared = progress_bar("inputs")
                 self.own.start()
             self.task = self.shared.add_task("embedding", total=total)
-        self.shared.update(self.task, completed=done)
-        if done >= total:
-            self.shared.remove_task(self.task)
+        if self.shared is not None:
+            self.shared.update(self.task, completed=done, visible=done < total)

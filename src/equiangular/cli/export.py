@@ -40,13 +40,7 @@ def evaluate(
     from equiangular._provenance import provenance
     from equiangular._validate import check_int
     from equiangular.inference import evaluate, read_prior
-    from equiangular.report.evaluation import (
-        class_table,
-        confusion_figure,
-        reliability_figure,
-        score_table,
-        write_evaluation_page,
-    )
+    from equiangular.report import evaluation as report
     from equiangular.report.figure import save_figure
     from equiangular.training import Classifier, load_model
 
@@ -60,15 +54,15 @@ def evaluate(
         results = evaluate(classifier, data=data, batch_size=batch_size, progress=lambda n: bar.advance(seen, n))
     results = {"path": str(run), **results, "provenance": provenance()}
     console = screen()
-    console.print(score_table(results))
+    console.print(report.score_table(results))
     if not quiet:
-        console.print(class_table(results))
+        console.print(report.class_table(results))
     written = [write_json(folder / "evaluation.json", results)]
     try:
         written += [
-            save_figure(confusion_figure(results), folder / "confusion.png"),
-            save_figure(reliability_figure(results), folder / "reliability.png"),
-            write_evaluation_page(results, folder / "report.html"),
+            save_figure(report.confusion_figure(results), folder / "confusion.png"),
+            save_figure(report.reliability_figure(results), folder / "reliability.png"),
+            report.write_evaluation_page(results, folder / "report.html"),
         ]
     except ImportError as error:
         typer.echo(f"no pictures: {error}", err=True)
@@ -99,16 +93,17 @@ def predict(
     Inputs that cannot be read have a row that says why; the rest goes on, and the exit code is 3 in the end.
     """
     from equiangular._device import choose_device
+    from equiangular._files import check_output
     from equiangular._validate import check_int
     from equiangular.encoders import KnownEncoder
     from equiangular.inference import list_inputs, predict_files, read_inputs, read_prior, write_predictions
-    from equiangular.inference.predictions import Counted, check_output, csv_lines
+    from equiangular.inference.predictions import SUFFIXES, WRITTEN, Counted, csv_lines
     from equiangular.training import Classifier, load_model
 
     for name, value in (("top-k", top_k), ("batch-size", batch_size)):
         check_int(value, name, minimum=1)
     if output is not None:
-        check_output(output)
+        check_output(output, SUFFIXES, WRITTEN)
     task, info = load_model(run)
     classifier = Classifier(task, info, prior=read_prior(prior, info.class_names)).to(choose_device(accelerator))
     files = list_inputs(inputs, info.reads)

@@ -211,7 +211,7 @@ def load_parquet(
     - ``image``: structs of ``bytes`` (and ``path``), any format Pillow reads -> uint8 (N, C, H, W). Decoded once and
       cached, see :func:`equiangular.data.images.cached_images`, or streamed.
     - ``text``: strings -> TF-IDF features, the vocabulary from the training pool alone, see
-      :func:`equiangular.data.tables.tfidf_features`.
+      :func:`equiangular.data.tables.vocabulary_features`.
     - lists of numbers, of one length: an encoder's vectors -> float32 (N, d).
     - numbers only: a table -> float32 (N, d), columns in the order of the training file.
 

@@ -8,10 +8,11 @@ from equiangular._files import user_folder
 from equiangular._validate import check_choice, check_int, did_you_mean
 from equiangular.data.base import Dataset
 from equiangular.data.folder import is_image_folder, load_folder, load_npz, load_parquet
-from equiangular.data.libraries import SKLEARN_SETS, is_saved_to_disk, load_sklearn
+from equiangular.data.libraries import SKLEARN_SETS, is_saved_to_disk, load_hugging_face, load_sklearn, load_torchvision
 from equiangular.data.vectors import load_npy, load_safetensors
 
 ROOT_VARIABLE = "EQUIANGULAR_DATA"
+_ARRAY_FILES = {"npz": load_npz, "safetensors": load_safetensors, "npy": load_npy}
 
 
 def dataset_names(root: str | Path | None = None) -> list[str]:
@@ -63,9 +64,6 @@ def load_dataset(
         raw: for an encoder: texts as they are, see :class:`equiangular.data.Texts`, and images still encoded, in the
             sizes that they have.
 
-    Returns:
-        The data set.
-
     Raises:
         ValueError: unknown name (the closest one is suggested), or data that cannot be read.
         ImportError: the library that reads it is missing; the message names the extra.
@@ -84,12 +82,8 @@ def load_dataset(
     if name in SKLEARN_SETS:
         return load_sklearn(name, split_seed=split_seed)
     if name.startswith("hf:"):
-        from equiangular.data.libraries import load_hugging_face
-
         return load_hugging_face(name[3:], split_seed=split_seed, size=size, memory=memory, raw=raw)
     if name.startswith("torchvision:"):
-        from equiangular.data.libraries import load_torchvision
-
         place = (_root(root) or user_folder()) / "torchvision"
         return load_torchvision(name[12:], root=place, split_seed=split_seed, size=size, memory=memory)
     path = Path(name).expanduser()
@@ -103,13 +97,6 @@ def load_dataset(
             f"unknown data set {name!r}: neither a name nor a path that exists{did_you_mean(name, names)} "
             f"Names: {', '.join(names)}.{hint}"
         )
-    return _load_path(path, split_seed, size, memory, raw)
-
-
-_ARRAY_FILES = {"npz": load_npz, "safetensors": load_safetensors, "npy": load_npy}
-
-
-def _load_path(path: Path, split_seed: int, size: int | None, memory: Memory, raw: bool) -> Dataset:
     layout = _layout(path)
     if layout in _ARRAY_FILES:
         return _ARRAY_FILES[layout](path, split_seed=split_seed)
@@ -118,8 +105,6 @@ def _load_path(path: Path, split_seed: int, size: int | None, memory: Memory, ra
     if layout == "folder":
         return load_folder(path, split_seed=split_seed, size=size, memory=memory)
     if layout == "datasets":
-        from equiangular.data.libraries import load_hugging_face
-
         return load_hugging_face(str(path), split_seed=split_seed, size=size, memory=memory, raw=raw)
     raise ValueError(
         f"no data set found in {str(path)!r}. Expected a .parquet, .npz, .npy or .safetensors file, a folder with "

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import write_atomically
+from equiangular._files import check_output, write_atomically
 from equiangular.data.base import Dataset, own_test_split, relabel
 
 VECTOR_NAMES = ("features", "embeddings", "embedding", "X")
 _LABEL_NAMES = ("labels", "label", "y", "targets")
+WRITTEN = (".safetensors",), "vectors are written"  # for check_output
 _LABEL_FILES = ("labels.npy", "label.npy", "y.npy", "targets.npy")
 
 
@@ -151,7 +152,7 @@ def write_vectors(dataset: Dataset, path: str | Path, *, dtype: torch.dtype = to
     Raises:
         ValueError: data of another kind, another suffix, or a file that cannot be written.
     """
-    target = check_target(path)
+    target = check_output(path, *WRITTEN)
     if dataset.kind != "vectors":
         raise ValueError(f"{dataset.name!r} is of kind {dataset.kind!r}, not 'vectors'. Embed it first.")
     torch_format = require("safetensors.torch", extra="train", purpose="Writing a .safetensors file")
@@ -167,16 +168,6 @@ def write_vectors(dataset: Dataset, path: str | Path, *, dtype: torch.dtype = to
         return write_atomically(target, lambda p: p.write_bytes(content))
     except OSError as error:
         raise ValueError(f"cannot write {str(target)!r}: {error.strerror or error}.") from error
-
-
-def check_target(path: str | Path) -> Path:
-    """Raise unless vectors can be written to ``path``."""
-    target = Path(path).expanduser()
-    if target.suffix != ".safetensors":
-        raise ValueError(f"vectors are written to a file that ends in .safetensors, got {str(path)!r}.")
-    if not target.parent.is_dir():
-        raise ValueError(f"the folder {str(target.parent)!r} does not exist. Create it, or choose another one.")
-    return target
 
 
 def is_vector_type(kind: Any) -> bool:

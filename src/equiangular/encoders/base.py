@@ -140,7 +140,7 @@ class CallableEncoder:
         self.function = function
         self.dim = check_int(dim, "dim", minimum=1)
         self.modality: Modality = check_choice(modality, MODALITIES, "modality")
-        self.name: str = name or getattr(function, "__qualname__", type(function).__name__)
+        self.name = str(name or getattr(function, "__qualname__", type(function).__name__))
         self.revision = revision
         self.preprocessing: dict[str, Any] = {}
 

@@ -11,7 +11,7 @@ from typing import IO
 
 import torch
 
-from equiangular._files import write_atomically
+from equiangular._files import check_output, write_atomically
 from equiangular._validate import check_int
 from equiangular.data.folder import SUFFIXES as IMAGE_SUFFIXES
 from equiangular.encoders import KnownEncoder
@@ -61,7 +61,7 @@ def list_inputs(paths: Sequence[str | Path], kind: str) -> list[Path]:
 def read_inputs(
     files: Iterable[Path], info: ModelInfo, *, batch_size: int = 256, encoder: KnownEncoder | None = None
 ) -> Iterator[InputBatch]:
-    """Read files in batches; memory is O(batch), save for ``.npz`` files, which are read whole.
+    """Read files in batches, in their order; memory is O(batch), save for ``.npz`` files, which are read whole.
 
     Args:
         files: as :func:`list_inputs` gives them.
@@ -69,9 +69,6 @@ def read_inputs(
             and resized as those of the training were.
         batch_size: inputs in a batch at most.
         encoder: of a model of vectors: what makes them of texts or images; by default the one that ``info`` names.
-
-    Yields:
-        Batches in the order of the files.
 
     Raises:
         ImportError: Pillow or pyarrow is missing.
@@ -81,12 +78,10 @@ def read_inputs(
         encoder = KnownEncoder(info.encoder or {})
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for tables, group in groupby(files, lambda file: file.suffix.lower() in TABLE_SUFFIXES):
-            if tables:
+            if tables or info.reads == "text":
+                read = read_table if tables else _text_batches
                 for file in group:
-                    yield from read_table(file, info, batch_size, encoder)
-            elif info.reads == "text":
-                for file in group:
-                    yield from _text_batches(file, info, batch_size, encoder)
+                    yield from read(file, info, batch_size, encoder)
             else:
                 yield from _image_batches(list(group), info, batch_size, pool, encoder)
 
@@ -112,6 +107,7 @@ def _text_batches(file: Path, info: ModelInfo, batch_size: int, encoder: KnownEn
 
 
 SUFFIXES = (".csv", ".json")
+WRITTEN = "predictions are written"  # how a message about the suffix begins
 
 
 @dataclass(frozen=True)
@@ -133,15 +129,12 @@ class Prediction:
 
 @torch.no_grad()
 def predict_files(classifier: Classifier, batches: Iterable[InputBatch], *, top_k: int = 1) -> Iterator[Prediction]:
-    """Predict batch by batch; nothing but the batch at hand is kept.
+    """One prediction for each input, the failures of a batch last; nothing but the batch at hand is kept.
 
     Args:
         classifier: the model, on any device.
         batches: see :func:`equiangular.inference.read_inputs`.
         top_k: classes to name for each input, at most K.
-
-    Yields:
-        One prediction for each input, failures among them, those of a batch after the rest of it.
 
     Raises:
         ValueError: a ``top_k`` below 1.
@@ -171,7 +164,7 @@ def write_predictions(predictions: Iterable[Prediction], path: str | Path, *, to
     Raises:
         ValueError: another suffix, or a file that cannot be written.
     """
-    target = check_output(path)
+    target = check_output(path, SUFFIXES, WRITTEN)
     counted = Counted(predictions)
     write = csv_lines if target.suffix == ".csv" else json_lines
 
@@ -184,16 +177,6 @@ def write_predictions(predictions: Iterable[Prediction], path: str | Path, *, to
     except OSError as error:
         raise ValueError(f"cannot write {str(target)!r}: {error.strerror or error}.") from error
     return counted.done, counted.failed
-
-
-def check_output(path: str | Path) -> Path:
-    """Raise unless predictions can be written to ``path``."""
-    target = Path(path).expanduser()
-    if target.suffix not in SUFFIXES:
-        raise ValueError(f"predictions are written to a file that ends in {' or '.join(SUFFIXES)}, got {str(path)!r}.")
-    if not target.parent.is_dir():
-        raise ValueError(f"the folder {str(target.parent)!r} does not exist. Create it, or choose another one.")
-    return target
 
 
 class Counted:

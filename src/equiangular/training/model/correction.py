@@ -35,7 +35,8 @@ def fit_correction(
     A method with prior correction gets scale and strength, see :func:`calibrate_prior_correction`, and for where its
     prior is kept after all ``own_scale``. For any other method the prior is left as it is and only the scale is fitted,
     a temperature 1 / scale, see :func:`equiangular.posthoc.calibrate_scale`; no prediction changes, the probabilities
-    do.
+    do. None where the validation part has fewer than two classes. Where it is too small to say what a prior correction
+    should be, that is left out and ``declined`` says why, see :func:`too_little` and :func:`does_harm`.
 
     Args:
         logits: (N, K) of the validation part, taken from the training data.
@@ -43,11 +44,6 @@ def fit_correction(
         class_counts: (K,) samples per class that were trained on.
         method: the method trained.
         balance: how far the sampler balanced the classes, see :class:`ModelInfo`.
-
-    Returns:
-        ``{"scale", "strength"}``, and ``own_scale`` with prior correction; None where the validation part has fewer
-        than two classes. Where it is too small to say what a prior correction should be, that is left out and
-        ``declined`` says why, see :func:`too_little` and :func:`does_harm`.
 
     Raises:
         ValueError: wrong shapes, NaN values or an empty class.
@@ -98,11 +94,8 @@ def does_harm(before: Tensor, after: Tensor, labels: Tensor) -> str:
     variance taken from all samples (one sample has none). Where classes are absent from the held-out part nothing
     bounds the shift towards them, and a class of one sample can take nearly everything: accuracy fell from 80 % to
     6 %. Left out where D < -2 standard errors and more than half of the balanced accuracy is lost: what a correction
-    gives to absent classes, it may take from the present ones, but not most of it.
-
-    Args:
-        before, after: (N,) bool: right without and with the correction.
-        labels: (N,) int64.
+    gives to absent classes, it may take from the present ones, but not most of it. ``before`` and ``after``, (N,) bool,
+    say what is right without and with the correction; labels (N,) are int64.
 
     Example:
         >>> y = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
@@ -128,7 +121,7 @@ def corrected_logits(
 
     z' = scale z - strength (log pi - log rho), with pi the prior that the method's logits stand for and rho the target
     prior; scale and strength are those of ``info.correction``, 1 where the model was not calibrated. Where rho is pi,
-    the scale is the one fitted for that, ``own_scale``.
+    the scale is the one fitted for that, ``own_scale``. Returns (N, K) in the dtype of ``logits``.
 
     Args:
         logits: (N, K) of the model.
@@ -136,9 +129,6 @@ def corrected_logits(
         prior: rho: ``"uniform"``, ``"train"`` (the class frequencies of the training data) or (K,) positive weights; by
             default uniform for a method with prior correction, and pi for all others: no correction.
         method: the method, where it is none of :data:`equiangular.training.METHODS`.
-
-    Returns:
-        (N, K) in the dtype of ``logits``.
 
     Raises:
         ValueError: an unknown name, or weights of the wrong number or not all above 0.

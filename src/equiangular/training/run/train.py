@@ -39,17 +39,14 @@ def train(
     Writes into the folder: ``config.yaml``, ``provenance.json``, ``manifest.json`` (which samples were trained on),
     ``metrics.csv`` (a line for each epoch), ``checkpoint/``, ``model/`` (after the last epoch), ``best/`` (after the
     epoch that was best on the validation part) and, last, ``results.json``. A folder with a run of the same
-    configuration on the same data is gone on with; a finished run is only read.
+    configuration on the same data is gone on with; a finished run is only read. Returns what ``results.json`` holds:
+    ``test`` has the scores of the last epoch, ``best`` those of the epoch that was best on the validation part.
 
     Args:
         config: what to do.
         output: the folder of the run.
         progress: called after every step and epoch.
         embedding: called while an encoder computes features, with the inputs done and their number.
-
-    Returns:
-        The content of ``results.json``: ``test`` has the scores of the last epoch, ``best`` those of the epoch that was
-        best on the validation part.
 
     Raises:
         ValueError: bad configuration, data or folder; a folder that has another run, or a run on other data; a
