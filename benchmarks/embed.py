@@ -1,8 +1,8 @@
 """Embedding a data set against its encoder called bare, on the same batches in the same order.
 
-The data are drawn at random: texts of common words, of 3 to 30 words, and images of 96 x 96 pixels. Side by side in one
-run, in rounds that alternate, each side is timed by the wall clock and by the processor time of the process, which other
-load on the machine hardly changes:
+The data are drawn at random: texts of common words, of 3 to 30 words, and images of 96 x 96 pixels. Side by side in
+one run, in rounds that alternate, each side is timed by the wall clock and by the processor time of the process, which
+other load on the machine hardly changes:
 
 - ``embed``: this library, from inputs to features on disk: hashed, sorted, batched, checked, kept in chunks.
 - ``bare``: the network itself, in a loop over lists of inputs that are batched already: tokenizer, network and pooling

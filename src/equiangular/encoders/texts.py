@@ -143,6 +143,7 @@ def hugging_face_texts(place: str, *, name: str) -> TransformerTexts:
     where, _, asked = place.partition("#")
     if asked:
         check_choice(asked, POOLINGS, "pooling after '#'")
+    _need_config(library, where)
     modules = [entry["type"].rpartition(".")[2] for entry in _repository_json(library, where, "modules.json") or ()]
     others = [module for module in modules if module not in _PLAIN_MODULES]
     if others and not asked:
@@ -175,7 +176,8 @@ def sentence_transformer(place: str, *, name: str) -> SentenceTransformerTexts:
     """
     library = require("sentence_transformers", extra="encoders", purpose="An encoder of sentence-transformers")
     transformers = require("transformers", extra="encoders", purpose="An encoder of sentence-transformers")
-    if Path(place).is_dir() and not (Path(place) / "modules.json").exists():
+    if _repository_json(transformers, place, "modules.json") is None:
+        _need_config(transformers, place)
         raise ValueError(
             f"{place!r} has no modules.json, so it states no pooling: sentence-transformers would guess one. "
             f"Name it: --encoder hf-text:{place}#mean"
@@ -187,6 +189,14 @@ def sentence_transformer(place: str, *, name: str) -> SentenceTransformerTexts:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"sentence-transformers cannot load {place!r}: {reason}") from error
     return SentenceTransformerTexts(name, model)
+
+
+def _need_config(library: Any, where: str) -> None:
+    if _repository_json(library, where, "config.json") is None:
+        raise ValueError(
+            f"no model in {where!r}: it is neither a folder with a config.json nor a repository of Hugging Face's hub "
+            "that can be reached from here."
+        )
 
 
 def _stated_pooling(config: dict[str, Any] | None, where: str) -> str:
@@ -221,7 +231,9 @@ def _repository_json(library: Any, where: str, file: str) -> Any:
                 found = hub.cached_file(where, file, _raise_exceptions_for_connection_errors=False, **quiet)
         except (OSError, ValueError) as error:
             reason = str(error).strip().partition("\n")[0]
-            raise ValueError(f"{where!r} is no folder, and Hugging Face's hub does not give it: {reason}") from error
+            raise ValueError(
+                f"no model in {where!r}: it is no folder, and the hub does not give it: {reason}"
+            ) from error
     try:
         return None if found is None else json.loads(Path(found).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
