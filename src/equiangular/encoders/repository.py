@@ -19,6 +19,7 @@ _FLAGS = {"mean_tokens": "mean", "cls_token": "cls", "max_tokens": "max"}
 
 
 def need_config(library: Any, where: str) -> None:
+    """Raise unless there is a model at all."""
     if repository_json(library, where, "config.json") is None:
         raise ValueError(
             f"no model in {where!r}: it is neither a folder with a config.json nor a repository of Hugging Face's hub "
