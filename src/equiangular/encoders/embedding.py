@@ -234,7 +234,7 @@ def _stored(made: Tensor, dtype: StoredDtype, where: str) -> tuple[Tensor, dict[
     half = made.half()
     if not torch.isfinite(half).all():
         raise ValueError(
-            f"{where}: a feature of {float(made.abs().max()):.3g} is too large for float16 (65,504). Take dtype "
+            f"{where}: a feature of {float(made.abs().max()):.3g} is too large for float16 (65,504). Take --dtype "
             "float32."
         )
     length = made.norm(dim=1)
