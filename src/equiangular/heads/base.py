@@ -9,19 +9,14 @@ from torch.jit import is_tracing  # type: ignore[attr-defined]  # torch's stubs 
 from torch.nn import functional as F
 
 from equiangular._random import make_generator
-from equiangular._validate import (
-    check_choice,
-    check_features,
-    check_int,
-    check_labels,
-    check_num_classes,
-    check_positive,
-)
+from equiangular._validate import check_choice, check_features, check_int, check_num_classes, check_positive
 from equiangular.heads.functional import (
     DEFAULT_PROBABILITY,
     PROJECTIONS,
     Projection,
+    class_rows,
     make_projection,
+    rows_or_zero,
     scale_for_probability,
     unit_normalize,
 )
@@ -143,12 +138,17 @@ class Head(nn.Module, ABC):
     def targets(self, labels: Tensor) -> Tensor:
         """The class vectors of labels (B,) int64: (B, dim), all that dot-regression needs.
 
+        A sample without a class has the label -100, as in PyTorch's losses: its row is zero. Out of the mean of a loss
+        it stays by the loss's own ``target`` of -100.
+
         Raises:
-            ValueError: labels that are no integers in [0, K).
+            ValueError: labels that are no integers in [0, K) and not -100. On an accelerator and in compiled code it is
+                the device that fails.
         """
         if self.weight is None:
             raise ValueError("a head with num_classes=0 has no targets; give it classes with reset(num_classes).")
-        return self.class_vectors()[check_labels(labels, self.num_classes)]
+        vectors = self.class_vectors()
+        return rows_or_zero(labels, self.num_classes, lambda ids: class_rows(vectors, ids)).to(vectors.dtype)
 
     def _features(self, x: Tensor) -> Tensor:
         tracing = is_tracing()  # sizes are tensors there

@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from equiangular._validate import check_choice, check_int, check_labels
+from equiangular._validate import check_choice, check_int
 from equiangular.frames.implicit import CONSTRUCTIONS, implicit_rows
 from equiangular.frames.quadratic_code import quadratic_code
 from equiangular.heads.base import Head
+from equiangular.heads.functional import rows_or_zero
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -91,12 +92,12 @@ class ImplicitHead(Head):
         return self.rows(torch.arange(self.num_classes))
 
     def targets(self, labels: Tensor) -> Tensor:
-        """The class vectors of labels (B,) int64: (B, dim).
+        """The class vectors of labels (B,) int64: (B, dim); zero for -100, see :meth:`Head.targets`.
 
         Raises:
-            ValueError: labels that are no integers in [0, K).
+            ValueError: labels that are no integers in [0, K) and not -100.
         """
-        return self.rows(check_labels(labels, self.num_classes))
+        return rows_or_zero(labels, self.num_classes, self.rows)
 
     def logits_from_features(self, h: Tensor) -> Tensor:
         """Logits (..., K) of features h (..., dim): B x K numbers, the class vectors computed in chunks."""

@@ -175,7 +175,7 @@ class IncrementalETFHead(ETFHead):
         """The class vectors of labels (B,) int64: (B, dim), all that dot-regression needs.
 
         Raises:
-            ValueError: labels that are no integers in [0, K), a class that has not been added among them.
+            ValueError: labels that are no integers in [0, K) and not -100, a class that has not been added among them.
         """
         if self.num_classes and isinstance(labels, Tensor) and values_are_readable(labels) and labels.numel():
             highest = int(labels.max())
