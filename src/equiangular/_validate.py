@@ -101,9 +101,9 @@ def check_labels(
                 f"{rule}, got values from {int(judged.min())} to {int(judged.max())}. "
                 f"Relabel the classes 0..K-1, or raise num_classes.{left_out}"
             )
-    elif labels.device.type in ("cpu", "cuda") and not torch._C._functorch.is_functorch_wrapped_tensor(labels):
+    elif have_values(labels) and labels.device.type == "cuda":
         torch._assert_async(((judged >= 0) & (judged < num_classes)).all(), rule)
-    else:  # a negative index would be counted from the end; this one is refused wherever a row is looked up
+    else:  # a negative index would be counted from the end; K is refused wherever a row is looked up
         labels = torch.where(judged < 0, num_classes, labels)
     return labels.long()
 

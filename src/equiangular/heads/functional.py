@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import is_gradtrackingtensor
 from torch.nn.utils import skip_init
 
 from equiangular._autocast import autocast_is_on
@@ -48,7 +49,7 @@ def class_rows(table: Tensor, labels: Tensor) -> Tensor:
 
     A sum of ones in bfloat16 stops at 256. Returns (..., d), in float32 for a table in half precision that learns.
     """
-    learns = table.requires_grad or torch._C._functorch.is_gradtrackingtensor(table)
+    learns = table.requires_grad or (not torch.compiler.is_compiling() and is_gradtrackingtensor(table))
     return (table.to(torch.promote_types(table.dtype, torch.float32)) if learns else table)[labels]
 
 
