@@ -1,5 +1,6 @@
 """What all heads share: features in, one pipeline, logits out."""
 
+import copy
 from abc import ABC, abstractmethod
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from torch.jit import is_tracing  # type: ignore[attr-defined]  # torch's stubs 
 from torch.nn import functional as F
 
 from equiangular._random import make_generator
+from equiangular._rebuilt import RebuiltModule
 from equiangular._validate import check_choice, check_features, check_int, check_num_classes, check_positive
 from equiangular.heads.functional import (
     DEFAULT_PROBABILITY,
@@ -25,7 +27,7 @@ from equiangular.heads.options import NORMS, SCALE_NAMES, ZERO_NORMS, Norm, Scal
 Kind = Literal["fixed", "mapped", "learned"]
 
 
-class Head(nn.Module, ABC):
+class Head(RebuiltModule, ABC):
     """A classifier head: h = normalise(dropout(norm(projection(x)))), logits = scale h W^T (+ bias).
 
     Args:
@@ -101,6 +103,7 @@ class Head(nn.Module, ABC):
         like = torch.empty(0, device=device, dtype=dtype)
         self._build_trunk(like)
         self._build_classifier(like)
+        self._on_meta = like.is_meta
 
     @abstractmethod
     def _initial_vectors(self, num_classes: int, like: Tensor) -> Tensor:
@@ -151,6 +154,8 @@ class Head(nn.Module, ABC):
         return rows_or_zero(labels, self.num_classes, lambda ids: class_rows(vectors, ids)).to(vectors.dtype)
 
     def _features(self, x: Tensor) -> Tensor:
+        if self._lost:
+            raise ValueError(f"the head was built on the meta device and has no values: {self._lost}")
         tracing = is_tracing()  # sizes are tensors there
         if not isinstance(x, Tensor) or x.ndim == 0 or (not tracing and x.shape[-1] != self.in_features):
             received = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
@@ -236,7 +241,25 @@ class Head(nn.Module, ABC):
         width = self.in_features if self.norm_kind == "batch-first" else self.dim
         none = self.norm_kind == "none"
         self.norm = nn.Identity() if none else nn.BatchNorm1d(width, device=like.device, dtype=like.dtype)
+        for module in (*self.projection.modules(), self.norm):
+            module._is_hf_initialized = True  # transformers would draw a Linear anew, from the global generator
         self.train(self.training)
+
+    def _made_tensors(self) -> dict[str, Tensor]:
+        twin = copy.copy(self)
+        for name in ("_parameters", "_buffers", "_modules"):
+            setattr(twin, name, dict(getattr(self, name)))
+        twin._build_again(torch.empty(0, dtype=self.scale.dtype))
+        return twin._named_tensors()
+
+    def _build_again(self, like: Tensor) -> None:
+        self._build_trunk(like)
+        self._build_classifier(like)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        if f"{prefix}weight" in state_dict or f"{prefix}frame" in state_dict:
+            self._lost = None
 
     def _build_classifier(self, like: Tensor) -> None:
         """Class vectors, bias and scale."""

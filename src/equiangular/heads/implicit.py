@@ -129,8 +129,10 @@ class ImplicitHead(Head):
 
     def _set_vectors(self, vectors: Tensor) -> None:
         self.register_buffer("weight", None)
-        values = [self.seed, self.num_classes, self.dim, CONSTRUCTIONS.index(self.construction)]
-        self.register_buffer("recipe", torch.tensor(values, device=vectors.device))
+        self.register_buffer("recipe", torch.tensor(self._recipe(), device=vectors.device))
+
+    def _recipe(self) -> list[int]:
+        return [self.seed, self.num_classes, self.dim, CONSTRUCTIONS.index(self.construction)]
 
     def _build_classifier(self, like: Tensor) -> None:
         self.register_buffer("recipe", None)
@@ -140,7 +142,7 @@ class ImplicitHead(Head):
         """Take over the seed of a checkpoint; refuse one of another size or construction."""
         given = state_dict.get(f"{prefix}recipe")
         if given is not None and self.recipe is not None:
-            own, other = self.recipe.tolist(), given.tolist()
+            own, other = self._recipe(), given.tolist()
             if other[1:] == own[1:]:
                 self.seed = other[0]
             else:

@@ -249,6 +249,12 @@ class IncrementalETFHead(ETFHead):
                 self._buffers.pop(name, None)
         super()._build_classifier(like)
 
+    def _build_again(self, like: Tensor) -> None:
+        count = self.num_classes
+        self.num_classes = self.capacity
+        super()._build_again(like)
+        self._set_count(count)
+
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
         if self.capacity and not self.classes_so_far.is_meta:

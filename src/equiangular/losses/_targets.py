@@ -6,12 +6,14 @@ have m = 1 share a sample and mixup triples m = 2, so that nothing of size B x K
 which is B x K itself, has m = K. The label ``ignore_index`` leaves a share out, of sums and of means.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, Union, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from equiangular._autocast import without_autocast
+from equiangular._rebuilt import RebuiltModule
 from equiangular._validate import check_choice, check_features, check_labels, check_positive, values_are_readable
 from equiangular.heads.functional import IGNORE_INDEX, class_rows
 
@@ -194,7 +196,7 @@ def _as_tensor(values: Any, name: str) -> Tensor:
         raise ValueError(f"{name} must hold numbers, got {values!r}.") from error
 
 
-class LossModule(nn.Module):
+class LossModule(RebuiltModule):
     """A loss as a module: ``shown`` names the options that ``repr`` shows."""
 
     shown: tuple[str, ...] = ("reduction",)
@@ -203,16 +205,30 @@ class LossModule(nn.Module):
         super().__init__()
         self.reduction = check_choice(reduction, REDUCTIONS, "reduction")
         self.ignore_index = ignore_index
+        self._made: dict[str, Tensor] = {}
 
     @property
     def reducing(self) -> dict[str, Any]:
         """What every loss function takes of these options."""
         return {"reduction": self.reduction, "ignore_index": self.ignore_index}
 
-    def keep_per_class(self, name: str, vector: Tensor) -> None:
-        """Keep a (K,) vector as a buffer that follows ``.to()`` and is not in the state_dict."""
+    def keep_per_class(self, name: str, make: Callable[[], Tensor]) -> None:
+        """Keep the (K,) vector that ``make`` gives as a buffer that follows ``.to()`` and is not in the state_dict."""
+        like = torch.empty(0)  # of the default dtype and device, the meta device among them
+        with torch.device("cpu"):
+            self._made[name] = vector = make()
         self.num_classes = len(vector)
-        self.register_buffer(name, vector.to(torch.get_default_dtype()), persistent=False)
+        self.register_buffer(name, vector.to(like), persistent=False)
+        self._on_meta = like.is_meta
+
+    def keep_class_weight(self, class_weight: Any | None) -> None:
+        """Keep weights of classes that were given, or None, likewise."""
+        self.register_buffer("class_weight", None, persistent=False)
+        if class_weight is not None:
+            self.keep_per_class("class_weight", lambda: check_per_class(class_weight, None, "class_weight"))
+
+    def _made_tensors(self) -> dict[str, Tensor]:
+        return self._made
 
     def extra_repr(self) -> str:
         """The options, for ``repr``."""

@@ -95,8 +95,7 @@ class FocalLoss(LossModule):
     ) -> None:
         super().__init__(reduction, ignore_index)
         self.gamma = check_gamma(gamma)
-        vector = None if class_weight is None else check_per_class(class_weight, None, "class_weight")
-        self.register_buffer("class_weight", vector, persistent=False)
+        self.keep_class_weight(class_weight)
 
     def forward(self, logits: Tensor, target: Target) -> Tensor:
         """The loss of logits (B, K)."""
@@ -230,7 +229,7 @@ class ClassBalancedLoss(LossModule):
     ) -> None:
         super().__init__(reduction, ignore_index)
         self.beta, self.gamma = _check_beta(beta), check_gamma(gamma)
-        self.keep_per_class("weight", class_balanced_weights(class_counts, beta=self.beta))
+        self.keep_per_class("weight", lambda: class_balanced_weights(class_counts, beta=self.beta))
 
     def forward(self, logits: Tensor, target: Target) -> Tensor:
         """The loss of logits (B, K)."""

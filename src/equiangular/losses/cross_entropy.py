@@ -145,7 +145,7 @@ class LogitAdjustedCrossEntropyLoss(LossModule):
     ) -> None:
         super().__init__(reduction, ignore_index)
         self.tau, self.label_smoothing = tau, check_smoothing(label_smoothing)
-        self.keep_per_class("adjustment", log_prior(class_counts, None, tau))
+        self.keep_per_class("adjustment", lambda: log_prior(class_counts, None, tau))
 
     def forward(self, logits: Tensor, target: Target) -> Tensor:
         """The loss of logits (B, K)."""
@@ -246,9 +246,8 @@ class VectorScalingLoss(LossModule):
     ) -> None:
         super().__init__(reduction, ignore_index)
         self.gamma, self.tau, self.label_smoothing = gamma, tau, check_smoothing(label_smoothing)
-        factors, adjustment = _factors_and_adjustment(class_counts, None, gamma, tau)
-        self.keep_per_class("factors", factors)
-        self.keep_per_class("adjustment", adjustment)
+        self.keep_per_class("factors", lambda: _factors_and_adjustment(class_counts, None, gamma, tau)[0])
+        self.keep_per_class("adjustment", lambda: log_prior(class_counts, None, tau))
 
     def forward(self, logits: Tensor, target: Target) -> Tensor:
         """The loss of logits (B, K)."""

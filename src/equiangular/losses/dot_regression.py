@@ -171,8 +171,7 @@ class DotRegressionLoss(LossModule):
         super().__init__(reduction, ignore_index)
         self.balance = check_choice(balance, BALANCES, "balance")
         self.e_w, self.e_h = check_positive(e_w, "e_w"), check_positive(e_h, "e_h")
-        vector = None if class_weight is None else check_per_class(class_weight, None, "class_weight")
-        self.register_buffer("class_weight", vector, persistent=False)
+        self.keep_class_weight(class_weight)
 
     def forward(self, features: Tensor, target: Target, weight: Tensor, batch_counts: Any | None = None) -> Tensor:
         """The loss of features (B, d) against class vectors (K, d)."""

@@ -123,8 +123,8 @@ class LabelAwareSmoothingLoss(LossModule):
         ignore_index: int = IGNORE_INDEX,
     ) -> None:
         super().__init__(reduction, ignore_index)
-        smoothing = label_aware_smoothing_factors(class_counts, smooth_head=smooth_head, smooth_tail=smooth_tail)
-        self.keep_per_class("smoothing", smoothing)
+        options = {"smooth_head": smooth_head, "smooth_tail": smooth_tail}
+        self.keep_per_class("smoothing", lambda: label_aware_smoothing_factors(class_counts, **options))
 
     def forward(self, logits: Tensor, target: Target) -> Tensor:
         """The loss of logits (B, K)."""

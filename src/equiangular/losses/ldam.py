@@ -193,7 +193,7 @@ class LDAMLoss(LossModule):
     ) -> None:
         super().__init__(reduction, ignore_index)
         self.scale = check_positive(scale, "scale")
-        self.keep_per_class("margins", ldam_margins(class_counts, max_margin=max_margin))
+        self.keep_per_class("margins", lambda: ldam_margins(class_counts, max_margin=max_margin))
 
     def forward(self, cosines: Tensor, target: Target, class_weight: Any | None = None) -> Tensor:
         """The loss of cosines (B, K)."""
