@@ -15,6 +15,7 @@ from equiangular.longtail import class_groups
 from equiangular.losses import dot_regression_loss, logit_adjusted_cross_entropy, soft_target_cross_entropy
 from equiangular.measures import accuracy, balanced_accuracy, expected_calibration_error, group_accuracy
 from equiangular.measures import per_class_accuracy as _per_class
+from equiangular.measures.accuracy import decided_classes
 
 LOSSES = ("ce", "la", "dr")
 
@@ -114,7 +115,7 @@ def trainer_metrics(
         logits = torch.as_tensor(logits[0] if isinstance(logits, tuple) else logits)
         if logits.ndim != 2:
             raise ValueError(f"predictions must be logits (N, K), got shape {tuple(logits.shape)}.")
-        labels, predicted = torch.as_tensor(prediction.label_ids), logits.argmax(1)
+        labels, predicted = torch.as_tensor(prediction.label_ids), decided_classes(logits, name="predictions")
         rates = _per_class(predicted, labels, logits.shape[1])
         measured = {
             "accuracy": accuracy(predicted, labels),
