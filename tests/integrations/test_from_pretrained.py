@@ -1,4 +1,4 @@
-"""Heads and losses in a user's own ``PreTrainedModel``: transformers 5 builds it on the meta device and loads into it."""
+"""Heads and losses in a user's own ``PreTrainedModel``, which transformers 5 builds on the meta device."""
 
 from pathlib import Path
 

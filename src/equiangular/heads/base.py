@@ -1,17 +1,26 @@
 """What all heads share: features in, one pipeline, logits out."""
 
 import copy
+import warnings
 from abc import ABC, abstractmethod
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Proxy
 from torch.jit import is_tracing  # type: ignore[attr-defined]  # torch's stubs leave it out
 from torch.nn import functional as F
 
 from equiangular._random import make_generator
 from equiangular._rebuilt import RebuiltModule
-from equiangular._validate import check_choice, check_features, check_int, check_num_classes, check_positive
+from equiangular._validate import (
+    check_choice,
+    check_features,
+    check_int,
+    check_num_classes,
+    check_positive,
+    have_values,
+)
 from equiangular.heads.functional import (
     DEFAULT_PROBABILITY,
     PROJECTIONS,
@@ -25,6 +34,7 @@ from equiangular.heads.functional import (
 from equiangular.heads.options import NORMS, SCALE_NAMES, ZERO_NORMS, Norm, ScaleName, ZeroNorm
 
 Kind = Literal["fixed", "mapped", "learned"]
+LARGEST_SIMPLEX = 2**32  # numbers in a matrix of class vectors that is made unasked: 34 GB while it is built
 
 
 class Head(RebuiltModule, ABC):
@@ -94,6 +104,7 @@ class Head(RebuiltModule, ABC):
         self.seed = int(seed)
         self._dim_option = dim
         self._frozen: frozenset[str] = frozenset()
+        self._norm_checked = False
         if isinstance(drop_rate, bool) or not isinstance(drop_rate, (int, float)) or not 0 <= drop_rate < 1:
             raise ValueError(f"drop_rate must be a number in [0, 1), got {drop_rate!r}.")
         if dtype is not None and not dtype.is_floating_point:
@@ -123,6 +134,9 @@ class Head(RebuiltModule, ABC):
         Raises:
             ValueError: wrong width or dtype, or NaN values (looked for in eager mode on the CPU only).
         """
+        if isinstance(x, Proxy):  # a symbolic trace sees the head as one node: its checks need values
+            options = {"pre_logits": True} if pre_logits else {}
+            return x.tracer.create_proxy("call_module", x.tracer.path_of_module(self), (x,), options)  # type: ignore[attr-defined,return-value]
         h = self._features(x)
         return h if pre_logits else self.logits_from_features(h)
 
@@ -164,6 +178,8 @@ class Head(RebuiltModule, ABC):
                 "Pool or flatten the backbone's output, or build the head with in_features of that width."
             )
         h = check_features(x.reshape(-1, self.in_features) if x.ndim != 2 else x)
+        if self.norm_kind != "none" and self.norm.training and not tracing:
+            self._check_norm(h)
         h = self.projection(self.norm(h)) if self.norm_kind == "batch-first" else self.norm(self.projection(h))
         h = self.dropout(h)
         if self.normalize:
@@ -172,6 +188,24 @@ class Head(RebuiltModule, ABC):
             h = unit_normalize(h)
         tapped: Tensor = self.feature_tap(h if x.ndim == 2 else h.reshape(*x.shape[:-1], self.dim))
         return tapped
+
+    def _check_norm(self, x: Tensor) -> None:
+        """What goes wrong with BatchNorm in training, told in the head's words."""
+        if x.shape[0] == 1:
+            raise ValueError(
+                f"norm={self.norm_kind!r} normalises over the samples of a batch, and this one has a single sample in "
+                "training. Leave out a last batch of one (drop_last=True of a DataLoader, dataloader_drop_last=True of "
+                "TrainingArguments), take another batch size, or build the head with norm='none'."
+            )
+        if not self._norm_checked and have_values(x):
+            self._norm_checked = True
+            if not any(p.requires_grad for p in self.norm.parameters()):
+                warnings.warn(
+                    "the head's BatchNorm is frozen, but in training mode its running statistics go on changing. "
+                    "Adapter files of PEFT have them only if the classifier is among modules_to_save. To leave them as "
+                    "they are call head.norm.eval().",
+                    stacklevel=2,
+                )
 
     @property
     def scale(self) -> Tensor:
@@ -233,6 +267,12 @@ class Head(RebuiltModule, ABC):
             self.projection = nn.Identity()
         else:
             default = self.num_classes - 1 if self.num_classes else self.in_features
+            if self._dim_option is None and default * self.num_classes > LARGEST_SIMPLEX:
+                raise ValueError(
+                    f"a simplex of K={self.num_classes} classes has K (K - 1) numbers, {8e-9 * default**2:,.0f} GB in "
+                    f"float64. Use ImplicitHead({self.in_features}, {self.num_classes}), which computes class vectors "
+                    "when they are needed, or fewer dimensions: projection=None, or dim= with basis='spread'."
+                )
             self.dim = default if self._dim_option is None else check_int(self._dim_option, "dim", minimum=1)
             generator = make_generator((self.seed + 1) % 2**63)
             self.projection = make_projection(
