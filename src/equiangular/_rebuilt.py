@@ -55,7 +55,7 @@ class RebuiltModule(nn.Module):
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         empty = {name for name, tensor in self._named_tensors().items() if tensor.is_meta}
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's
         if empty and not any(tensor.is_meta for tensor in self._named_tensors().values()):
             self._fill_or_tell(lambda name, tensor: name in empty)
             self._on_meta = False

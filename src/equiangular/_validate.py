@@ -105,7 +105,8 @@ def check_labels(
         torch._assert_async(((judged >= 0) & (judged < num_classes)).all(), rule)
     else:  # a negative index would be counted from the end; K is refused wherever a row is looked up
         labels = torch.where(judged < 0, num_classes, labels)
-    return labels.long()
+    wide: Tensor = labels.long()
+    return wide
 
 
 def check_class_counts(counts: Any, num_classes: int | None = None, *, name: str = "class_counts") -> Tensor:

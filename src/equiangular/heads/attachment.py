@@ -112,7 +112,7 @@ def heads_in_use(model: nn.Module) -> dict[str, Head]:
         copies = wrapper._modules.get("modules_to_save")
         if isinstance(copies, nn.ModuleDict):
             state: Any = wrapper
-            active = None if state.disable_adapters else next(iter(state.active_adapters), None)
+            active = "" if state.disable_adapters else next(iter(state.active_adapters), "")
             unused = [state.original_module] if active in copies else []
             for module in unused + [copy for adapter, copy in copies.items() if adapter != active]:
                 idle.update(module.modules())

@@ -136,7 +136,9 @@ class Head(RebuiltModule, ABC):
         """
         if isinstance(x, Proxy):  # a symbolic trace sees the head as one node: its checks need values
             options = {"pre_logits": True} if pre_logits else {}
-            return x.tracer.create_proxy("call_module", x.tracer.path_of_module(self), (x,), options)  # type: ignore[attr-defined,return-value]
+            tracer: Any = x.tracer
+            node: Tensor = tracer.create_proxy("call_module", tracer.path_of_module(self), (x,), options)
+            return node
         h = self._features(x)
         return h if pre_logits else self.logits_from_features(h)
 
@@ -281,6 +283,7 @@ class Head(RebuiltModule, ABC):
         width = self.in_features if self.norm_kind == "batch-first" else self.dim
         none = self.norm_kind == "none"
         self.norm = nn.Identity() if none else nn.BatchNorm1d(width, device=like.device, dtype=like.dtype)
+        module: Any
         for module in (*self.projection.modules(), self.norm):
             module._is_hf_initialized = True  # transformers would draw a Linear anew, from the global generator
         self.train(self.training)

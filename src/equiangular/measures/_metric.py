@@ -44,19 +44,17 @@ class SumMetric(Metric):
         Raises:
             ValueError: a metric of another size, or one that counts otherwise.
         """
-        for name in self._defaults:
-            held = isinstance(incoming_state, dict)
-            theirs: Any = incoming_state.get(name) if held else getattr(incoming_state, name, None)  # type: ignore[union-attr]
-            ours = getattr(self, name)
-            if not isinstance(theirs, Tensor):
+        state = incoming_state if isinstance(incoming_state, dict) else incoming_state.metric_state
+        for name, theirs in state.items():
+            ours = getattr(self, name, None)
+            if not isinstance(theirs, Tensor) or not isinstance(ours, Tensor):
                 continue  # torchmetrics says what is missing
-            same = theirs.shape == ours.shape
-            if not same or (name == "configuration" and not torch.equal(theirs.to(ours), ours)):
-                what = f"a state of {theirs.numel()} numbers into one of {ours.numel()}"
-                raise ValueError(
-                    f"cannot merge {what if not same else 'a state that was counted otherwise'}: both metrics need the "
-                    f"same {self.needed_alike}."
-                )
+            what = f"a state of {theirs.numel()} numbers into one of {ours.numel()}"
+            if theirs.shape == ours.shape:
+                if name != "configuration" or torch.equal(theirs.to(ours), ours):
+                    continue
+                what = "a state that was counted otherwise"
+            raise ValueError(f"cannot merge {what}: both metrics need the same {self.needed_alike}.")
         super().merge_state(incoming_state)
         self._computed = None  # torchmetrics would go on giving the values from before
 
