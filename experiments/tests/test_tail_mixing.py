@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
+import experiments.tail_mixing  # noqa: F401 - its kinds of mixing are known by name once it is imported
 from equiangular.longtail.labels import ClassMembers
 from equiangular.training.augment import MixDraws, Mixing
 

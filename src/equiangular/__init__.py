@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         make_head as make_head, nearest_prototypes as nearest_prototypes, recommended_head as recommended_head,
         restrict_logits as restrict_logits, scale_for_probability as scale_for_probability,
     )  # fmt: skip
+    from equiangular.integrations.prior import PriorCorrectedClassifier as PriorCorrectedClassifier
     from equiangular.integrations.sklearn import ETFClassifier as ETFClassifier
     from equiangular.longtail import (
         SubsetManifest as SubsetManifest, long_tail_counts as long_tail_counts, long_tail_indices as long_tail_indices,
@@ -50,8 +51,10 @@ if TYPE_CHECKING:
         watch as watch,
     )  # fmt: skip
     from equiangular.posthoc import (
-        PriorCorrection as PriorCorrection, calibrate_prior_correction as calibrate_prior_correction,
-        calibrate_scale as calibrate_scale, prior_corrected_logits as prior_corrected_logits,
+        PriorCorrection as PriorCorrection, bias_corrected_temperature as bias_corrected_temperature,
+        calibrate_prior_correction as calibrate_prior_correction, calibrate_scale as calibrate_scale,
+        estimate_prior as estimate_prior, prior_corrected_logits as prior_corrected_logits,
+        rejection_threshold as rejection_threshold,
     )  # fmt: skip
     from equiangular.training import AlignmentSchedule as AlignmentSchedule
 else:
@@ -69,6 +72,7 @@ else:
                 "RotatedETFHead align_head attach find_head forward_with_features make_head nearest_prototypes "
                 "recommended_head restrict_logits scale_for_probability"
             ),
+            ".integrations.prior": "PriorCorrectedClassifier",
             ".integrations.sklearn": "ETFClassifier",
             ".longtail": "SubsetManifest long_tail_counts long_tail_indices",
             ".losses": (
@@ -78,7 +82,10 @@ else:
             ".measures": (
                 "CalibrationError NeuralCollapse ShotAccuracy measure_collapse ood_score open_set_measures watch"
             ),
-            ".posthoc": "PriorCorrection calibrate_prior_correction calibrate_scale prior_corrected_logits",
+            ".posthoc": (
+                "PriorCorrection bias_corrected_temperature calibrate_prior_correction calibrate_scale estimate_prior "
+                "prior_corrected_logits rejection_threshold"
+            ),
             ".training": "AlignmentSchedule",
         },
         renamed={".frames": "best_frame", ".heads": "best_head"},  # they warn when called

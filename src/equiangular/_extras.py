@@ -6,19 +6,19 @@ from importlib import import_module
 from types import ModuleType
 
 
-def require(module: str, *, extra: str, purpose: str) -> ModuleType:
+def require(module: str, *, extra: str | None, purpose: str) -> ModuleType:
     """Import an optional dependency, or say which extra brings it.
 
     Args:
         module: dotted name of the module, such as ``"matplotlib.pyplot"``.
-        extra: the extra of this package that installs it, such as ``"plot"``.
+        extra: the extra of this package that installs it, such as ``"plot"``; None for a library that none installs.
         purpose: what needs it, in a few words; becomes part of the message.
 
     Returns:
         The imported module.
 
     Raises:
-        ImportError: the module cannot be imported; the message names the extra to install.
+        ImportError: the module cannot be imported; the message says what to install.
 
     Example:
         >>> require("json", extra="train", purpose="reading results").__name__
@@ -26,8 +26,9 @@ def require(module: str, *, extra: str, purpose: str) -> ModuleType:
     """
     try:
         return import_module(module)
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # torchvision for another torch raises RuntimeError
+        name = module.partition(".")[0]
+        wanted = f"'equiangular[{extra}]'" if extra else name
         raise ImportError(
-            f"{purpose} needs {module.partition('.')[0]!r}, which could not be imported ({error}). "
-            f"Install it with: pip install 'equiangular[{extra}]'"
+            f"{purpose} needs {name!r}, which could not be imported ({error}). Install it with: pip install {wanted}"
         ) from error

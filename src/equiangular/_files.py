@@ -7,7 +7,7 @@ import math
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,20 @@ def prepare_folder(path: str | Path) -> Path:
             "Choose another one with --output, or change its permissions."
         ) from error
     return folder
+
+
+def check_output(path: str | Path, suffixes: Collection[str], what: str) -> Path:
+    """The path, with ``~`` expanded, where ``what`` can be written.
+
+    Raises:
+        ValueError: another suffix, or a folder that does not exist.
+    """
+    target = Path(path).expanduser()
+    if target.suffix not in suffixes:
+        raise ValueError(f"{what} to a file that ends in {' or '.join(suffixes)}, got {str(path)!r}.")
+    if not target.parent.is_dir():
+        raise ValueError(f"the folder {str(target.parent)!r} does not exist. Create it, or choose another one.")
+    return target
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:

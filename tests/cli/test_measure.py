@@ -225,7 +225,7 @@ def test_bad_files(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
         (bad(tmp_path, "d.npz", labels=values["labels"] + 4), "lie in [0, 3] for 4 classes"),
         (bad(tmp_path, "e.npz", labels=values["labels"] - 0.5), "must hold integers"),
         (bad(tmp_path, "f.npz", features=nan), "NaN or infinite values, first in row 3"),
-        (bad(tmp_path, "g.npz", weight=np.ones((4, 5))), "weight must have shape (K, d) with d = 6, got (4, 5)"),
+        (bad(tmp_path, "g.npz", weight=np.ones((4, 5))), "weight must have width 6, got shape (4, 5)"),
         (bad(tmp_path, "h.npz", logits=np.ones((250, 3))), "logits must have shape (N, K) = (250, 4)"),
         (bad(tmp_path, "i.npz", features=values["features"][:, :, None]), "shape (B, d)"),
     ]
@@ -243,6 +243,9 @@ def test_bad_files(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     cases.append((tmp_path / "broken.safetensors", "is not a readable .safetensors file"))
     cases.append((bad(tmp_path, "j.npz", ood_features=np.ones((3, 2))), "ood_features must have width 6"))
     cases.append((bad(tmp_path, "k.npz", weight=values["weight"] * np.nan), "weight has NaN"))
+    cases.append(
+        (bad(tmp_path, "k1.npz", weight=None, logits=np.ones(250)), "logits must have shape (B, d), got (250,)")
+    )
     cases.append((bad(tmp_path, "l.npz", logits=values["logits"] * np.nan), "logits has NaN"))
     cases.append(
         (bad(tmp_path, "m.npz", features=values["features"] * 1j), "must be floating point, got torch.complex64")

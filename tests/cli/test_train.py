@@ -117,13 +117,13 @@ def test_errors_teach_and_show_no_traceback(
 def test_a_full_disk_anywhere(capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
-    from equiangular.cli import train as _run
+    from equiangular.report import figure
 
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(_run, "draw", full)
+        patch.setattr(figure, "save_figure", full)
         code, _, err = run(capsys, "train", "digits", "-o", tmp_path / "r", *QUICK, "--quiet")
     assert code == 2
     assert "No space left on device. Make room and give the same command again; what is finished is kept." in err

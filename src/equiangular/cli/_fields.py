@@ -30,6 +30,13 @@ Prior = Annotated[
     ),
 ]
 Accelerator = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+
+
+def names_of(text: str | None) -> tuple[str, ...]:
+    """The names in a text that parts them by commas."""
+    return tuple(filter(None, map(str.strip, (text or "").split(","))))
 
 
 def screen(width: int = 150) -> Console:
@@ -41,20 +48,13 @@ def screen(width: int = 150) -> Console:
 
 def progress_bar(unit: str | None = None, *, bar: bool = True, quiet: bool = False) -> Progress:
     """Progress on standard error: a bar, a count of ``unit`` (None: no count), and the time."""
+    from rich import progress
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
-    columns: list[Any] = [TextColumn("{task.description}"), *([BarColumn()] if bar else [])]
-    columns += [] if unit is None else [MofNCompleteColumn(), TextColumn(unit)]
-    columns += [TimeElapsedColumn(), *([TimeRemainingColumn()] if bar else [])]
-    return Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True)
+    columns: list[Any] = [progress.TextColumn("{task.description}"), *([progress.BarColumn()] if bar else [])]
+    columns += [] if unit is None else [progress.MofNCompleteColumn(), progress.TextColumn(unit)]
+    columns += [progress.TimeElapsedColumn(), *([progress.TimeRemainingColumn()] if bar else [])]
+    return progress.Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True)
 
 
 def field_help(kind: type) -> dict[str, str]:
@@ -124,11 +124,7 @@ def _option_type(hint: Any) -> type:
 
 
 def parse_texts(kind: type, given: dict[str, Any]) -> dict[str, Any]:
-    """Option values with texts of mappings (``norm=batch,scale=0.5``) and lists (``20,100``) read.
-
-    Raises:
-        ValueError: a text that is no mapping.
-    """
+    """Option values with texts of mappings (``norm=batch,scale=0.5``) and lists (``20,100``) read, or a ValueError."""
     hints = typing.get_type_hints(kind)
     return {name: _parse(name, value, hints[name]) for name, value in given.items()}
 
@@ -138,7 +134,7 @@ def _parse(name: str, value: Any, hint: Any) -> Any:
         return value
     import yaml
 
-    items = [item.strip() for item in value.split(",") if item.strip()]
+    items = names_of(value)
     if typing.get_origin(hint) is tuple:
         return [yaml.safe_load(item) for item in items]
     if any("=" not in item for item in items):

@@ -28,28 +28,21 @@ def catalogue(
 
     from equiangular._checks import check_choice
 
-    rows, headings = _rows(check_choice(kind, KINDS, "what to list"))
-    table = Table(*headings)
-    for row in rows:
-        table.add_row(*row)
-    screen().print(table)
-
-
-def _rows(kind: str) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
     rows: list[tuple[str, ...]]
-    if kind == "methods":
+    headings: tuple[str, ...] = (kind.removesuffix("s"), "what it is")
+    if check_choice(kind, KINDS, "what to list") == "methods":
         from equiangular.training.methods import METHODS
 
         # What its head is for ten classes; with more classes than dimensions the recommended one needs a map.
         rows = [(m.name, m.label, m.build_head(64, 10, seed=0).kind, m.source) for m in METHODS.values()]
-        return rows, ("method", "what it is", "class vectors", "source")
-    if kind == "recipes":
+        headings += ("class vectors", "source")
+    elif kind == "recipes":
         from equiangular.training.config.files import RECIPES
 
         settings = [", ".join(f"{key}={value}" for key, value in r.values.items()) for r in RECIPES.values()]
         rows = [(name, r.what, text) for (name, r), text in zip(RECIPES.items(), settings, strict=True)]
-        return rows, ("recipe", "what it is", "settings")
-    if kind == "data":
+        headings += ("settings",)
+    elif kind == "data":
         from equiangular.data import dataset_names
 
         rows = [(name, "") for name in dataset_names()]
@@ -58,12 +51,15 @@ def _rows(kind: str) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
             ("hf:NAME", "a data set of the Hugging Face hub"),
             ("torchvision:NAME", "a data set of torchvision, such as torchvision:CIFAR10"),
         ]
-        return rows, ("data", "what it is")
-    from equiangular.models.registry import BACKBONES
+    else:
+        from equiangular.models.registry import BACKBONES
 
-    rows = [(name, "") for name in BACKBONES]
-    rows += [(f"{library}:NAME", f"an image model of {library}") for library in ("timm", "torchvision", "hf")]
-    return rows, ("backbone", "what it is")
+        rows = [(name, "") for name in BACKBONES]
+        rows += [(f"{library}:NAME", f"an image model of {library}") for library in ("timm", "torchvision", "hf")]
+    table = Table(*headings)
+    for row in rows:
+        table.add_row(*row)
+    screen().print(table)
 
 
 app = typer.Typer(

@@ -7,11 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from equiangular.cli._fields import options_of, parse_texts, progress_bar, screen
-from equiangular.training.config.budget import Budget
-from equiangular.training.config.options import DataOptions, Hardware, TrainConfig, Trial
+from equiangular.cli._fields import Folder, Quiet, names_of, options_of, parse_texts, progress_bar, screen
+from equiangular.cli.train import PANELS
+from equiangular.training.config.options import Hardware, TrainConfig, Trial
 
-PANELS = {"Data": DataOptions, "Optimisation, the same for every method": Budget, "Where it runs": Hardware}
 # Fields of a trial that a comparison decides itself, and of the hardware that are a trial's or need several processes.
 _OWN = ("data", "method", "head", "seed", "subset_seed", "pretrained")
 _NOT_HERE = ("devices", "num_nodes", "strategy", "threads", "precision", "accumulate")
@@ -28,9 +27,7 @@ _DEFAULTS = {
 @options_of(Trial, leave=_OWN, panels=PANELS, defaults=_DEFAULTS)
 def compare(
     data: Annotated[str, typer.Argument(help="Data set: digits, another name, or a path.")] = "digits",
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")] = Path(
-        "runs/compare"
-    ),
+    output: Folder = Path("runs/compare"),
     methods: Annotated[
         str | None,
         typer.Option(
@@ -56,7 +53,7 @@ def compare(
         typer.Option(help="Points of balanced accuracy below which a difference does not matter. Default: 1."),
     ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads; small networks are fastest with one.")] = 1,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    quiet: Quiet = False,
     **fields: Any,
 ) -> None:
     """Train fixed and learnable classifiers on the same data, measure, test, and answer in a sentence.
@@ -78,8 +75,7 @@ def compare(
     from equiangular.report import comparison_figure, comparison_table, save_figure, write_page
 
     own = {"seeds": seeds, "subset_seed": subset_seed, "tune": tune, "margin": margin}
-    names = tuple(filter(None, (methods or "").replace(" ", "").split(",")))
-    config = configure(data, methods=names, **own, **parse_texts(TrainConfig, fields))
+    config = configure(data, methods=names_of(methods), **own, **parse_texts(TrainConfig, fields))
     comparing = Comparing(config, output)
     plan = comparing.plan()
     errors = Console(stderr=True)

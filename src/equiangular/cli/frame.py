@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from equiangular.cli._fields import progress_bar
+from equiangular.cli._fields import Quiet, progress_bar
 
 if TYPE_CHECKING:
     from equiangular.frames.candidates import Candidate
@@ -45,7 +45,7 @@ def frame(
     seed: Annotated[int, typer.Option(help="Seed of a random orientation or start.")] = 0,
     dtype: Annotated[str, typer.Option(help="Number format: float64, float32, float16 or bfloat16.")] = "float32",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write K unit vectors in D dimensions, spread as far as they go, and report them beside the bounds for any K.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from equiangular.cli._fields import progress_bar, screen
+from equiangular.cli._fields import names_of, progress_bar, screen
 
 
 def measure(
@@ -53,14 +53,15 @@ def measure(
     from equiangular.report.collapse import collapse_table, comparison_table, rows_table, write_collapse_page
 
     options = {"global_mean": global_mean, "groups": groups, "covariance": covariance}
-    of_run = {"layers": _layers(layers), "root": root, "accelerator": accelerator}
+    of_run = {"layers": layers if layers == "auto" else names_of(layers), "root": root}
     series = []
     for name, files in _series(paths).items():
         if files is not None and layers is not None:
             raise ValueError(f"--layers needs the model of a run, and {name!r} has stored features only.")
-        series.append(
-            _measure_run(Path(name), options, of_run) if files is None else _measure_files(name, files, options)
-        )
+        if files is None:
+            series.append(_measure_run(Path(name), accelerator, {**options, **of_run}))
+        else:
+            series.append(_measure_files(name, files, options))
     console = screen()
     for one in series:
         if len(one["curve"]) > 1:
@@ -76,12 +77,6 @@ def measure(
         write_json(output / "measures.json", results)
         page = write_collapse_page(results, output / "report.html")
         typer.echo(f"wrote {output / 'measures.json'} and {page}")
-
-
-def _layers(text: str | None) -> str | tuple[str, ...]:
-    if text is None or text == "auto":
-        return text or ()
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _series(paths: list[Path]) -> dict[str, list[Path] | None]:
@@ -127,22 +122,15 @@ def _measure_files(name: str, files: list[Path], options: dict[str, Any]) -> dic
     return as_series(name, rows, sorted(numbers) if numbered else range(len(files)), about)
 
 
-def _measure_run(path: Path, options: dict[str, Any], of_run: dict[str, Any]) -> dict[str, Any]:
+def _measure_run(path: Path, accelerator: str, options: dict[str, Any]) -> dict[str, Any]:
     from equiangular.report.collapse import as_series
     from equiangular.training.engine.prediction import choose_device
     from equiangular.training.run.collapse import collapse_curve, measure_run, run_of
 
-    device = choose_device(of_run["accelerator"])
+    device = choose_device(accelerator)
     with progress_bar("samples", bar=False) as bar:
         seen = bar.add_task(f"measuring {path}", total=None)
-        run = measure_run(
-            path,
-            layers=of_run["layers"],
-            root=of_run["root"],
-            device=device,
-            progress=lambda number: bar.advance(seen, number),
-            **options,
-        )
+        run = measure_run(path, device=device, progress=lambda number: bar.advance(seen, number), **options)
     epochs, rows = collapse_curve(run_of(path))
     kept = [(e, r) for e, r in zip(epochs, rows, strict=True) if run.epoch is None or e < run.epoch]
     last = run.epoch if run.epoch is not None else len(kept)

@@ -7,13 +7,11 @@ from typing import Annotated
 
 import typer
 
-from equiangular.cli._fields import screen
+from equiangular.cli._fields import Folder, screen
 
 
 def theory(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")] = Path(
-        "runs/theory"
-    ),
+    output: Folder = Path("runs/theory"),
     seed: Annotated[int, typer.Option(help="Seed of starting points and frames.")] = 0,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer steps: seconds, for a first look.")] = False,
     class_counts: Annotated[

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from equiangular.cli._fields import options_of, parse_texts, progress_bar
+from equiangular.cli._fields import Quiet, options_of, parse_texts, progress_bar
 from equiangular.training.config.budget import Budget
 from equiangular.training.config.options import DataOptions, Hardware, TrainConfig
 
@@ -17,20 +18,15 @@ if TYPE_CHECKING:
     from equiangular.training import Training
 
 # Keys of the scores and their headings, in the order of the table.
-SCORES = (
-    ("accuracy", "accuracy"),
-    ("balanced_accuracy", "balanced"),
-    ("many", "many"),
-    ("medium", "medium"),
-    ("few", "few"),
-    ("ece", "ECE"),
-)
+SCORES = ("accuracy", "balanced_accuracy", "many", "medium", "few", "ece")
+HEADINGS = ("accuracy", "balanced", "many", "medium", "few", "ECE")
 
 
 def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     """Run, or go on, with a progress bar; then print the scores of the test part and where everything is."""
     from rich.console import Console
 
+    from equiangular.report.figure import save_figure, training_figure
     from equiangular.training.engine.stopping import Stopped
     from equiangular.training.run.folder import RunFolder
     from equiangular.training.run.train import train
@@ -52,20 +48,10 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     console.print(scores_table(results))
     if note := results["test"].get("note"):
         console.print(note, highlight=False, markup=False)
-    names = ["results.json", "metrics.csv", *draw(results, output)]
+    names = ["results.json", "metrics.csv"]
+    if find_spec("matplotlib") is not None:
+        names.append(save_figure(training_figure(results), output / "curves.png").name)
     console.print(f"wrote {', '.join(names)} and model/ into {output}", highlight=False)
-
-
-def draw(results: dict[str, Any], output: Path) -> list[str]:
-    """Draw the curves of the run, where matplotlib is installed; the names of what was written."""
-    from importlib.util import find_spec
-
-    if find_spec("matplotlib") is None:
-        return []
-    from equiangular.report.figure import save_figure, training_figure
-
-    save_figure(training_figure(results), output / "curves.png")
-    return ["curves.png"]
 
 
 class ProgressBar:
@@ -106,14 +92,12 @@ def scores_table(results: dict[str, Any]) -> Any:
     """The scores of the last epoch, and of the epoch that was best on the validation part."""
     from equiangular.report.table import new_table
 
-    names = results["method"]["label"], results["data"]["name"]
-    title = f"{names[0]} on {names[1]}, test part, %"
-    table = new_table(title, "epoch", numbers=[heading for _, heading in SCORES])
+    title = f"{results['method']['label']} on {results['data']['name']}, test part, %"
+    table = new_table(title, "epoch", numbers=HEADINGS)
     for key, meaning in (("test", "last"), ("best", "best")):
         scores = results[key]
         if scores is not None:
-            numbers = (scores[k] for k, _ in SCORES)
-            cells = ("-" if n is None or math.isnan(n) else f"{n:.1f}" for n in numbers)
+            cells = ("-" if n is None or math.isnan(n) else f"{n:.1f}" for n in map(scores.get, SCORES))
             table.add_row(f"{scores['epoch']} ({meaning})", *cells)
     return table
 
@@ -134,7 +118,7 @@ def train(
         str,
         typer.Option(help="Starting point: recommended, rival or paper, see equiangular list recipes; all else wins."),
     ] = "recommended",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    quiet: Quiet = False,
     **fields: Any,
 ) -> None:
     """Train one method on one data set, and measure it on the test part.
@@ -142,28 +126,19 @@ def train(
     Writes config.yaml, metrics.csv, model/, best/ and results.json into the folder of the run. An interrupted run goes
     on with the same command, or with: equiangular resume RUN.
     """
-    from equiangular.cli.train import show_run
     from equiangular.training.config.files import make_config, read_yaml, recipe_values
 
     given = parse_texts(TrainConfig, {"data": data, **fields})
     layers = [recipe_values(recipe)]
-    layers += [] if config is None else [make_layer(read_yaml(config), str(config))]
+    if config is not None:
+        layers.append(read_yaml(config))
+        make_config(TrainConfig, layers[-1], where=str(config))  # a message about the file names it
     show_run(make_config(TrainConfig, *layers, given, where="the options"), output, quiet=quiet)
-
-
-def make_layer(values: dict[str, Any], where: str) -> dict[str, Any]:
-    """The values of a file, checked here so that a message names the file."""
-    from equiangular.training.config.files import make_config
-
-    make_config(TrainConfig, values, where=where)
-    return values
 
 
 @options_of(Hardware, leave=("precision", "accumulate", "compile", "channels_last"))
 def resume(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
-    **fields: Any,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")], quiet: Quiet = False, **fields: Any
 ) -> None:
     """Go on with an interrupted run; it ends with the weights it would have had without the interruption.
 
@@ -171,7 +146,6 @@ def resume(
     """
     from dataclasses import replace
 
-    from equiangular.cli.train import show_run
     from equiangular.training.run.folder import RunFolder
 
     changes = {name: value for name, value in fields.items() if value is not None}

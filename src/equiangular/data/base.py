@@ -9,7 +9,7 @@ from torch import Tensor
 
 from equiangular._validate import check_choice, did_you_mean
 from equiangular.data.encoded import EncodedImages
-from equiangular.longtail import holdout_counts, holdout_indices
+from equiangular.longtail.cut import draw_by_class, holdout_counts, holdout_indices
 
 KINDS = ("image", "table", "text")
 
@@ -169,12 +169,9 @@ def balanced_test_split(labels: np.ndarray, per_class: int, *, seed: int) -> tup
         >>> len(train), len(test)
         (3, 2)
     """
-    test = []
-    for c in np.unique(labels):
-        own = np.flatnonzero(labels == c)
-        if len(own) <= per_class:
-            raise ValueError(f"class {c} has {len(own)} samples: too few to take {per_class} of them for testing.")
-        stream = np.random.default_rng([seed, int(c), 2])
-        test.append(own[np.argsort(stream.random(len(own)), kind="stable")[:per_class]])
-    chosen = np.sort(np.concatenate(test))
+    classes, members, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    for c, count in zip(classes, counts, strict=True):
+        if count <= per_class:
+            raise ValueError(f"class {c} has {count} samples: too few to take {per_class} of them for testing.")
+    chosen = draw_by_class(members, [per_class] * len(classes), seed, 2)
     return np.setdiff1d(np.arange(len(labels)), chosen), chosen

@@ -25,7 +25,7 @@ class EncodedImages:
 
     What is asked for by index is decoded, padded to a square on white and resized; what is not costs nothing. The
     pixels are those that :func:`equiangular.data.images.decode_images` gives, but always in three channels: whether
-    all images are grey is not known before they are decoded.
+    all images are grey is not known before they are decoded. ``shape`` is (n, 3, H, W), ``dtype`` ``torch.uint8``.
 
     Args:
         sources: N encoded images, as bytes or as files.
@@ -33,10 +33,6 @@ class EncodedImages:
         where: what the images belong to, for messages.
         names: N names for messages; by default row numbers.
         index: (n,) int64: the images that belong to the set, in its order; all by default.
-
-    Attributes:
-        shape: (n, 3, H, W).
-        dtype: ``torch.uint8``.
 
     Raises:
         ValueError: no images, or a first one that cannot be read.
@@ -78,7 +74,8 @@ class EncodedImages:
         """Decode: (n, 3, H, W) uint8 for a tensor, array, list or slice of positions, (3, H, W) for one."""
         chosen = self.index[np.asarray(index) if not isinstance(index, slice) else index]
         with quiet():
-            images = [self._checked(int(row)) for row in np.atleast_1d(chosen)]
+            rows = np.atleast_1d(chosen).tolist()
+            images = [check_size(self._decode(row), self.shape[2:], self._label(row)) for row in rows]
         stacked = np.stack(images) if images else np.empty((0, *self.shape[2:], 3), np.uint8)
         pixels = torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()
         return pixels if np.ndim(chosen) else pixels[0]
@@ -90,9 +87,6 @@ class EncodedImages:
         images.index = self.index[np.asarray(index)]
         images.shape = torch.Size([len(images.index), *self.shape[1:]])
         return images
-
-    def _checked(self, row: int) -> np.ndarray:
-        return check_size(self._decode(row), self.shape[2:], self._label(row))
 
     def _decode(self, row: int) -> np.ndarray:
         return decode_image(self.sources[row], size=self.size, label=self._label(row))
@@ -159,14 +153,8 @@ def image_inputs(
     groups = list({id(images): images for images, _ in parts}.values())
     first = next((images.sources[0] for images in groups if len(images.sources)), None)
     if streams(memory, sum(len(images.sources) for images in groups), first, size):
-        return [
-            EncodedImages(images.sources, size=size, where=images.where, names=images.names, index=rows)
-            for images, rows in parts
-        ]
-    arrays = {
-        id(images): cached_images(images.sources, size=size, where=images.where, names=images.names)
-        for images in groups
-    }
+        return [EncodedImages(**vars(images), size=size, index=rows) for images, rows in parts]
+    arrays = {id(images): cached_images(**vars(images), size=size) for images in groups}
     channels = max(array.shape[1] for array in arrays.values())
     full = {key: a if a.shape[1] == channels else np.repeat(a, channels, axis=1) for key, a in arrays.items()}
     return [torch.from_numpy(full[id(images)][rows]) for images, rows in parts]

@@ -202,7 +202,7 @@ def load_parquet(path: str | Path, *, split_seed: int = 0, size: int | None = No
     - ``image``: structs of ``bytes`` (and ``path``), any format Pillow reads -> uint8 (N, C, H, W). Decoded once and
       cached, see :func:`equiangular.data.images.cached_images`, or streamed.
     - ``text``: strings -> TF-IDF features, the vocabulary from the training pool alone, see
-      :func:`equiangular.data.tables.tfidf_features`.
+      :func:`equiangular.data.tables.vocabulary_features`.
     - numbers only: a table -> float32 (N, d), columns in the order of the training file.
 
     Without a test file a seeded fifth of every class is taken for testing. A ``validation.parquet`` is not read:

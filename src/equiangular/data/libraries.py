@@ -2,7 +2,6 @@
 
 import inspect
 import io
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +79,7 @@ def load_torchvision(
         ValueError: torchvision has no such set, or cannot read or download it.
         ImportError: torchvision is missing.
     """
-    library = _library()
+    library = require("torchvision.datasets", extra=None, purpose="A data set of torchvision (built for your torch)")
     kind = getattr(library, name, None)
     if not inspect.isclass(kind):
         known = [key for key in library.__all__ if inspect.isclass(getattr(library, key, None))]
@@ -97,16 +96,6 @@ def load_torchvision(
         _table(part, f"{source}, {word} part", names) for part, word in zip(parts, ("train", "test"), strict=False)
     ]
     return from_tables(tables, name=name, source=source, split_seed=split_seed, size=size, memory=memory)
-
-
-def _library() -> Any:
-    try:
-        return import_module("torchvision.datasets")
-    except (ImportError, RuntimeError) as error:  # a build for another torch raises RuntimeError
-        raise ImportError(
-            f"a data set of torchvision needs 'torchvision', which could not be imported ({error}). "
-            "Install the version that belongs to your torch: pip install torchvision"
-        ) from error
 
 
 def _open(kind: Any, name: str, root: Path) -> list[Any]:
@@ -198,16 +187,13 @@ def _label_column(features: Any, asked: str, place: str) -> str:
             raise ValueError(f"data set {place!r} has no column {asked!r}{did_you_mean(asked, names)}")
         return asked
     labels = [name for name in names if hasattr(features[name], "names")]
-    for choice in (LABEL, "labels"):
-        if choice in names:
-            return choice
-    if len(labels) != 1:
-        example = labels[0] if labels else names[-1]
+    usual = [name for name in (LABEL, "labels") if name in names]
+    if not usual and len(labels) != 1:
         raise ValueError(
             f"data set {place!r} has {len(labels)} columns of class labels; its columns are {', '.join(names)}. "
-            f"Name the one to learn, as in 'hf:{place}#{example}'."
+            f"Name the one to learn, as in 'hf:{place}#{(labels or names[-1:])[0]}'."
         )
-    return labels[0]
+    return (usual or labels)[0]
 
 
 def _is_labelled(split: Any, label: str) -> bool:

@@ -8,7 +8,7 @@ from equiangular._files import user_folder
 from equiangular._validate import check_choice, check_int, did_you_mean
 from equiangular.data.base import Dataset
 from equiangular.data.folder import is_image_folder, load_folder, load_npz, load_parquet
-from equiangular.data.libraries import SKLEARN_SETS, load_sklearn
+from equiangular.data.libraries import SKLEARN_SETS, load_hugging_face, load_sklearn, load_torchvision
 
 ROOT_VARIABLE = "EQUIANGULAR_DATA"
 
@@ -56,9 +56,6 @@ def load_dataset(
             train on; ``"stream"`` keeps them encoded (a folder's as files) and decodes batches as they are needed;
             ``"auto"`` streams if the pixels would take more than 4 GiB.
 
-    Returns:
-        The data set.
-
     Raises:
         ValueError: unknown name (the closest one is suggested), or data that cannot be read.
         ImportError: the library that reads it is missing; the message names the extra.
@@ -75,12 +72,8 @@ def load_dataset(
     if name in SKLEARN_SETS:
         return load_sklearn(name, split_seed=split_seed)
     if name.startswith("hf:"):
-        from equiangular.data.libraries import load_hugging_face
-
         return load_hugging_face(name[3:], split_seed=split_seed, size=size, memory=memory)
     if name.startswith("torchvision:"):
-        from equiangular.data.libraries import load_torchvision
-
         place = (_root(root) or user_folder()) / "torchvision"
         return load_torchvision(name[12:], root=place, split_seed=split_seed, size=size, memory=memory)
     path = Path(name).expanduser()
@@ -94,10 +87,6 @@ def load_dataset(
             f"unknown data set {name!r}: neither a name nor a path that exists{did_you_mean(name, names)} "
             f"Names: {', '.join(names)}.{hint}"
         )
-    return _load_path(path, split_seed, size, memory)
-
-
-def _load_path(path: Path, split_seed: int, size: int | None, memory: Memory) -> Dataset:
     layout = _layout(path)
     if layout == "npz":
         return load_npz(path, split_seed=split_seed)

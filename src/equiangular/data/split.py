@@ -95,13 +95,8 @@ def content_digest(dataset: Dataset) -> dict[str, str]:
 
     Order, shape, dtype and every value count. Images that stay encoded are hashed as they are encoded, without being
     decoded, together with the size they are brought to; so an image saved anew in another form is another image.
-
-    Args:
-        dataset: the data.
-
-    Returns:
-        ``"training inputs"``, ``"training labels"``, ``"test inputs"``, ``"test labels"`` and ``"class names"``, each a
-        hexadecimal digest.
+    Returns the hexadecimal digests ``"training inputs"``, ``"training labels"``, ``"test inputs"``, ``"test labels"``
+    and ``"class names"``.
 
     Raises:
         ValueError: an image file that cannot be read any more.
@@ -112,10 +107,10 @@ def content_digest(dataset: Dataset) -> dict[str, str]:
         >>> content_digest(iris) == content_digest(load_dataset("iris"))
         True
     """
+    parts = {"training": (dataset.train_x, dataset.train_y), "test": (dataset.test_x, dataset.test_y)}
+    digests = {f"{p} {w}": _digest(v) for p, xy in parts.items() for w, v in zip(("inputs", "labels"), xy, strict=True)}
     names = hashlib.sha256("\0".join([dataset.kind, *dataset.class_names]).encode())
-    training = {"training inputs": _digest(dataset.train_x), "training labels": _digest(dataset.train_y)}
-    test = {"test inputs": _digest(dataset.test_x), "test labels": _digest(dataset.test_y)}
-    return {**training, **test, "class names": names.hexdigest()}
+    return {**digests, "class names": names.hexdigest()}
 
 
 def _digest(values: Tensor | EncodedImages) -> str:

@@ -19,23 +19,6 @@ from equiangular.data.encoded import ArrowImages, EncodedImages, ImageSource, im
 MAX_FEATURES = 4096
 
 
-def tfidf_features(
-    train: Sequence[str], test: Sequence[str], *, max_features: int = MAX_FEATURES
-) -> tuple[np.ndarray, np.ndarray]:
-    """TF-IDF of words and word pairs, float32 (n, d) and (m, d); vocabulary and frequencies from the training texts.
-
-    tf-idf(t, x) = (1 + ln tf(t, x)) (1 + ln((1 + n) / (1 + df(t)))), rows scaled to length 1 (scikit-learn's
-    ``TfidfVectorizer`` with sublinear tf).
-
-    Example:
-        >>> a, b = tfidf_features(["pay the bill", "lost card"], ["pay by card"])
-        >>> a.shape, int((b > 0).sum())
-        ((2, 8), 2)
-    """
-    vocabulary = fit_vocabulary(train, max_features=max_features)
-    return vocabulary_features(train, vocabulary), vocabulary_features(test, vocabulary)
-
-
 def fit_vocabulary(texts: Sequence[str], *, max_features: int = MAX_FEATURES) -> dict[str, Any]:
     """The terms of training texts and their inverse document frequencies, JSON-plain: all that new texts need.
 
@@ -56,9 +39,10 @@ def fit_vocabulary(texts: Sequence[str], *, max_features: int = MAX_FEATURES) ->
 
 
 def vocabulary_features(texts: Sequence[str], vocabulary: dict[str, Any]) -> np.ndarray:
-    """TF-IDF features (n, d) float32 of n texts by a vocabulary of :func:`fit_vocabulary`.
+    """TF-IDF of words and word pairs, (n, d) float32, of n texts by a vocabulary of :func:`fit_vocabulary`.
 
-    Rows have length 1, or 0 for a text without a known term.
+    tf-idf(t, x) = (1 + ln tf(t, x)) idf(t), rows scaled to length 1, or 0 for a text without a known term
+    (scikit-learn's ``TfidfVectorizer`` with sublinear tf).
 
     Example:
         >>> vocabulary_features(["my card"], fit_vocabulary(["lost card", "card"]))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from equiangular._extras import require
-from equiangular._files import write_atomically
+from equiangular._files import check_output, write_atomically
 from equiangular._validate import check_choice, check_positive
 from equiangular.training.model.classifier import Classifier
 
@@ -30,13 +30,14 @@ def write_onnx(module: nn.Module, x: Tensor, path: Path, metadata: dict[str, str
     onnx = require("onnx", extra="onnx", purpose="Writing ONNX")
     require("onnxruntime", extra="onnx", purpose="Checking an ONNX file")  # before the work, not after
     names: Any = {"input_names": ["x"], "output_names": OUTPUTS}
-    if _release() >= (2, 6) and find_spec("onnxscript") is not None:
+    # torch.__version__ compares as a version, not as a text.
+    if torch.__version__ >= "2.6" and find_spec("onnxscript") is not None:
         shapes = {"x": {0: torch.export.Dim("batch", min=1)}}
         program: Any = torch.onnx.export(module, (x,), dynamo=True, dynamic_shapes=shapes, verbose=False, **names)
         program.save(str(path))
     else:
         axes = {name: {0: "batch"} for name in ("x", *OUTPUTS)}
-        old: Any = {"dynamo": False} if _release() >= (2, 5) else {}
+        old: Any = {"dynamo": False} if torch.__version__ >= "2.5" else {}
         torch.onnx.export(module, (x,), str(path), dynamic_axes=axes, **names, **old)
     model = onnx.load(str(path))
     for key, value in metadata.items():
@@ -55,11 +56,6 @@ def onnx_runner(path: Path) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
         return torch.from_numpy(logits), torch.from_numpy(probabilities)
 
     return run
-
-
-def _release() -> tuple[int, int]:
-    major, minor, *_ = torch.__version__.split(".")
-    return int(major), int(minor)
 
 
 EXTRA_FILE = "equiangular.json"
@@ -132,14 +128,14 @@ def export_model(
             convert, or a file that computes something else.
         ImportError: the extra ``[onnx]`` is missing.
     """
-    target, info = Path(path).expanduser(), classifier.info
-    write, runner = FORMATS[_suffix(target)]
+    target, info = check_output(path, FORMATS, "a model is exported"), classifier.info
+    write, runner = FORMATS[target.suffix]
     check_positive(tolerance, "tolerance")
     if check_choice(inputs, INPUTS, "inputs") == "uint8" and info.kind != "image":
         raise ValueError(f"a model of kind {info.kind!r} takes float32 inputs, not bytes; leave inputs at 'auto'.")
     dtype = torch.uint8 if inputs != "float" and info.kind == "image" else torch.float32
     module = Exported(classifier)
-    described = {key: value for key, value in info.as_dict().items() if key not in ("data",)}
+    described = {key: value for key, value in info.as_dict().items() if key != "data"}
     metadata = {
         "class_names": json.dumps(list(info.class_names), ensure_ascii=False),
         "equiangular": json.dumps(described, ensure_ascii=False),
@@ -209,11 +205,3 @@ def _exporting(target: Path) -> Iterator[None]:
         ) from error
     finally:
         log.setLevel(level)
-
-
-def _suffix(target: Path) -> str:
-    if target.suffix not in FORMATS:
-        raise ValueError(f"a model is exported to a file that ends in {' or '.join(FORMATS)}, got {str(target)!r}.")
-    if not target.parent.is_dir():
-        raise ValueError(f"the folder {str(target.parent)!r} does not exist. Create it, or choose another one.")
-    return target.suffix

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
-from functools import partial
 
 from equiangular._validate import check_int, check_num_classes
 
 
 def welch_bound(num_classes: int, dim: int) -> float:
-    """Lower bound on the coherence max_{i != j} |<w_i, w_j>|: sqrt((K-d) / (d(K-1))) for K > d, else 0.
+    """Lower bound, in [0, 1], on the coherence max_{i != j} |<w_i, w_j>|: sqrt((K-d) / (d(K-1))) for K > d, else 0.
 
     Attained exactly by equiangular tight frames of *lines*. Signs do not matter to it, so for class vectors
     :func:`rankin_bound` is the bound that counts.
 
     Args:
         num_classes, dim: K >= 2 and d >= 1.
-
-    Returns:
-        The bound, in [0, 1].
 
     Raises:
         ValueError: K < 2 or d < 1.
@@ -85,17 +82,14 @@ def levenshtein_bound(num_classes: int, dim: int) -> float:
         return -1.0 if k_classes == 2 else 1.0
     if d == 2:
         return math.cos(2 * math.pi / k_classes)  # attained by the regular polygon
-    k = 1
-    while True:
-        if k_classes <= math.comb(d + k - 1, d - 1) + math.comb(d + k - 2, d - 1):
-            low = -1.0 if k == 1 else _largest_jacobi_zero(k - 1, (d - 1) / 2, (d - 1) / 2)
-            high = _largest_jacobi_zero(k, (d - 1) / 2, (d - 3) / 2)
-            return _solve(partial(_odd, d, k), k_classes, low, high)
-        if k_classes <= 2 * math.comb(d + k - 1, d - 1):
-            low = _largest_jacobi_zero(k, (d - 1) / 2, (d - 3) / 2)
-            high = _largest_jacobi_zero(k, (d - 1) / 2, (d - 1) / 2)
-            return _solve(partial(_even, d, k), k_classes, low, high)
-        k += 1
+    k = next(k for k in itertools.count(1) if k_classes <= 2 * math.comb(d + k - 1, d - 1))
+    odd = k_classes <= math.comb(d + k - 1, d - 1) + math.comb(d + k - 2, d - 1)
+    between = _largest_jacobi_zero(k, (d - 1) / 2, (d - 3) / 2)
+    if not odd:
+        high = _largest_jacobi_zero(k, (d - 1) / 2, (d - 1) / 2)
+        return _bisect(lambda s: _even(d, k, s) >= k_classes, between, high)
+    low = -1.0 if k == 1 else _largest_jacobi_zero(k - 1, (d - 1) / 2, (d - 1) / 2)
+    return _bisect(lambda s: _odd(d, k, s) >= k_classes, low, between)
 
 
 def _odd(d: int, k: int, s: float) -> float:
@@ -142,17 +136,12 @@ def _largest_jacobi_zero(k: int, a: float, b: float) -> float:
                 return False
         return True
 
-    low, high = -1.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (low, middle) if none_above(middle) else (middle, high)
-    return (low + high) / 2
+    return _bisect(none_above, -1.0, 1.0)
 
 
-def _solve(size: Callable[[float], float], num_classes: int, low: float, high: float) -> float:
-    """The s in [low, high] with size(s) = K, for a growing function; the lower end of the last bracket."""
+def _bisect(reached: Callable[[float], bool], low: float, high: float) -> float:
+    """The number in [low, high] from which on ``reached`` is true, from below."""
     for _ in range(80):
         middle = (low + high) / 2
-        value = size(middle)
-        low, high = (low, middle) if value >= num_classes else (middle, high)
+        low, high = (low, middle) if reached(middle) else (middle, high)
     return low

@@ -66,12 +66,7 @@ def spread_candidate(
     device: Device = None,
     stacklevel: int = 1,
 ) -> Candidate:
-    """What :func:`equiangular.spread_frame` takes, which documents arguments and errors, by name and not yet measured.
-
-    Example:
-        >>> spread_candidate(100, 64).construction
-        'orthoplex'
-    """
+    """What :func:`equiangular.spread_frame` takes, by name, unmeasured; arguments and errors are documented there."""
     k = check_num_classes(num_classes)
     d = check_int(dim, "dim", minimum=1, hint="A class vector needs at least one coordinate.")
     check_choice(objective, OBJECTIVES, "objective")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,23 +11,26 @@ import torch
 from torch import Tensor
 
 from equiangular._renamed import warn_renamed
-from equiangular._validate import check_positive
+from equiangular._validate import check_features, check_positive
 
 
 def frame_tensor(weight: Any, name: str = "weight") -> Tensor:
-    """A tensor as it is; an array or nested lists as a tensor of their own on the CPU; else a ValueError.
-
-    Example:
-        >>> frame_tensor([[1.0], [-1.0]])
-        tensor([[ 1.],
-                [-1.]], dtype=torch.float64)
-    """
+    """A tensor as it is; an array or nested lists as a tensor of their own on the CPU; else a ValueError."""
     if isinstance(weight, Tensor):
         return weight
     try:
         return torch.from_numpy(np.array(weight))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be a (K, d) tensor or array of numbers, got {type(weight).__name__}.") from error
+
+
+def unit_rows(vectors: Any, name: str) -> tuple[Tensor, Tensor]:
+    """Rows of norm 1 (K, d) and the norms (K,) that they had, float64; a ValueError where a row has no direction."""
+    vectors = check_features(frame_tensor(vectors, name), name=name, allow_zero=False).detach().double()
+    norms = torch.linalg.vector_norm(vectors, dim=1)
+    if not float(norms.min()) > 0:  # on an accelerator the values have not been looked at yet
+        raise ValueError(f"{name} has a zero-norm or NaN row (row {int(norms.argmin())}), which has no direction.")
+    return vectors / norms[:, None], norms
 
 
 # Entries of one tile: 32 MiB in float64.
@@ -36,18 +40,22 @@ TILE_ENTRIES = 2**22
 def gram_tiles(vectors: Tensor, *, entries: int = TILE_ENTRIES) -> Iterator[tuple[int, int, Tensor]]:
     """Tiles of ``vectors @ vectors.T`` for vectors (K, d), of ``entries`` numbers at most, but at least a row.
 
-    Yields:
-        (start, stop, tile), tile (stop - start, K) holding the rows from start to stop of the Gram matrix.
-
-    Example:
-        >>> [(a, b, tuple(t.shape)) for a, b, t in gram_tiles(torch.eye(3), entries=6)]
-        [(0, 2, (2, 3)), (2, 3, (1, 3))]
+    Each comes as (start, stop, tile), tile (stop - start, K) holding the rows from start to stop of the Gram matrix.
     """
     count = vectors.shape[0]
     step = max(1, entries // max(1, count))
     for start in range(0, count, step):
         stop = min(start + step, count)
         yield start, stop, vectors[start:stop] @ vectors.T
+
+
+def extremes(tile: Tensor, own: Tensor) -> tuple[float, float]:
+    """Smallest and largest entry of rows (n, K) of a Gram matrix but for entry ``own[i]`` of row i, written over."""
+    rows = torch.arange(len(own), device=tile.device)
+    tile[rows, own] = math.inf
+    low = float(tile.min())
+    tile[rows, own] = -math.inf
+    return low, float(tile.max())
 
 
 _DEFAULT_ATOL = {torch.float64: 1e-12, torch.float32: 1e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
@@ -67,9 +75,6 @@ def is_simplex_etf(weight: Tensor | np.ndarray, *, atol: float | None = None, ex
             tell an ETF from orthonormal rows; then the sum of the rows, 0 for the one and of norm sqrt(K) for the
             other, decides.
         explain: write :func:`why_not_simplex_etf` instead; for one more release the pair (answer, reason).
-
-    Returns:
-        The answer.
 
     Raises:
         ValueError: not a (K, d) floating-point matrix with K >= 2.

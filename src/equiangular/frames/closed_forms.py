@@ -20,11 +20,6 @@ def minimal_simplex(num_classes: int) -> Tensor:
 
     With n = K-1 and s_j = sqrt((n+1)(n-j) / (n(n-j+1))), j = 0..n-1: W[j, j] = s_j and W[i, j] = -s_j/(n-j) for i > j.
     It follows row by row from unit norm and equal inner products (Cholesky factor of the simplex's Gram matrix).
-
-    Example:
-        >>> minimal_simplex(2)
-        tensor([[ 1.],
-                [-1.]], dtype=torch.float64)
     """
     n = num_classes - 1
     own, below = minimal_coefficients(num_classes)
@@ -34,14 +29,7 @@ def minimal_simplex(num_classes: int) -> Tensor:
 
 
 def minimal_coefficients(num_classes: int, *, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-    """The two numbers that make column j of :func:`minimal_simplex`: s_j and s_j/(n-j), each (K-1,).
-
-    They are float64, or float32 on a device that has no float64 (MPS).
-
-    Example:
-        >>> minimal_coefficients(3)[0].round(decimals=4)
-        tensor([1.0000, 0.8660], dtype=torch.float64)
-    """
+    """What makes column j of :func:`minimal_simplex`: s_j and s_j/(n-j), (K-1,) each, float64 (on MPS float32)."""
     n = num_classes - 1
     widest = torch.float32 if torch.device(device).type == "mps" else torch.float64
     left = torch.arange(n, 0, -1, dtype=widest, device=device)
@@ -50,13 +38,7 @@ def minimal_coefficients(num_classes: int, *, device: torch.device | str = "cpu"
 
 
 def canonical_simplex(num_classes: int) -> Tensor:
-    """sqrt(K/(K-1)) (I - 11^T/K): K unit vectors in K dimensions with pairwise inner product -1/(K-1), float64.
-
-    Example:
-        >>> canonical_simplex(2).round(decimals=4)
-        tensor([[ 0.7071, -0.7071],
-                [-0.7071,  0.7071]], dtype=torch.float64)
-    """
+    """sqrt(K/(K-1)) (I - 11^T/K): K unit vectors in K dimensions with pairwise inner product -1/(K-1), float64."""
     k = num_classes
     return (torch.eye(k, dtype=torch.float64, device="cpu") - 1 / k) * math.sqrt(k / (k - 1))
 
@@ -82,10 +64,6 @@ def orthonormal_dct(rows: Tensor) -> Tensor:
     """The orthonormal DCT-II of every row (..., n) float64, by an FFT of the row followed by its mirror image.
 
     Entry i is sqrt((2 - [i = 0]) / n) sum_j rows[j] cos(pi i (2j + 1) / (2n)).
-
-    Example:
-        >>> orthonormal_dct(torch.ones(1, 4, dtype=torch.float64)).round(decimals=6)
-        tensor([[2., 0., 0., 0.]], dtype=torch.float64)
     """
     n = rows.shape[-1]
     spectrum = torch.fft.rfft(torch.cat([rows, rows.flip(-1)], dim=-1))[..., :n]
@@ -98,7 +76,7 @@ def orthonormal_dct(rows: Tensor) -> Tensor:
 
 
 def simplex_logits(x: Tensor, num_classes: int, *, basis: Literal["canonical", "minimal"]) -> Tensor:
-    """``x @ simplex_etf(K, d, basis=basis).T`` without forming the frame.
+    """``x @ simplex_etf(K, d, basis=basis).T`` without forming the frame: (..., K), dtype of ``x``, differentiable.
 
     Canonical: sqrt(K/(K-1)) (x_k - mean_{j<K} x_j). Minimal: with s_j as in
     :func:`equiangular.frames.closed_forms.minimal_simplex`, s_k x_k - sum_{j<k} s_j x_j / (K-1-j), a cumulative sum.
@@ -108,9 +86,6 @@ def simplex_logits(x: Tensor, num_classes: int, *, basis: Literal["canonical", "
             those do not matter.
         num_classes: K >= 2.
         basis: ``"canonical"`` or ``"minimal"``.
-
-    Returns:
-        (..., K) tensor of the dtype and device of ``x``, differentiable.
 
     Raises:
         ValueError: too few coordinates, an unknown basis, K < 2 or integer features.

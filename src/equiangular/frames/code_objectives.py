@@ -14,7 +14,7 @@ from equiangular._validate import check_features, check_int, check_num_classes, 
 def one_vs_rest_distance(
     weight: Tensor, *, steps: int = 5000, tolerance: float = 1e-6, chunk_size: int = 256
 ) -> tuple[Tensor, Tensor]:
-    """Distance of each row from the convex hull of the others, between a lower and an upper bound that were reached.
+    """Distance of each row from the hull of the others: lower bounds, at least 0, and upper ones, each (K,) float64.
 
     min over the simplex of ||w_k - sum_{j != k} p_j w_j|| by accelerated projected gradient with restarts. A point of
     the hull bounds the distance from above; its direction h = (w_k - p) / ||w_k - p|| bounds it from below by
@@ -25,9 +25,6 @@ def one_vs_rest_distance(
         steps: gradient steps at most.
         tolerance: a chunk is done when all its upper and lower bounds are this close.
         chunk_size: rows solved at a time; memory O(chunk_size K).
-
-    Returns:
-        (K,) float64 lower bounds, at least 0, and (K,) float64 upper bounds.
 
     Raises:
         ValueError: K < 2, NaN, or a wrong shape or dtype; steps < 1 or a tolerance that is not above 0.
@@ -45,13 +42,9 @@ def one_vs_rest_distance(
     check_positive(tolerance, "tolerance")
     vectors = weight.detach().double()
     step = 1 / float(torch.linalg.matrix_norm(vectors, 2)) ** 2
-    lower, upper = [], []
-    for start in range(0, len(vectors), chunk_size):
-        rows = torch.arange(start, min(start + chunk_size, len(vectors)), device=vectors.device)
-        low, high = _hull_distance(vectors, rows, step, steps, tolerance)
-        lower.append(low)
-        upper.append(high)
-    return torch.cat(lower), torch.cat(upper)
+    chunks = torch.arange(len(vectors), device=vectors.device).split(chunk_size)
+    bounds = [_hull_distance(vectors, rows, step, steps, tolerance) for rows in chunks]
+    return torch.cat([low for low, _ in bounds]), torch.cat([high for _, high in bounds])
 
 
 def _hull_distance(vectors: Tensor, rows: Tensor, step: float, steps: int, tolerance: float) -> tuple[Tensor, Tensor]:
@@ -109,7 +102,7 @@ def cosine_range(weight: Tensor, *, chunk_size: int = CHUNK_SIZE) -> tuple[float
     check_num_classes(weight.shape[0])
     unit = torch.nn.functional.normalize(weight.detach(), dim=1)
     low, high = math.inf, -math.inf
-    for rows, columns in _upper_tiles(len(unit), chunk_size):
+    for rows, columns in _tiles(len(unit), chunk_size):
         tile = unit[rows] @ unit[columns].T
         same = rows == columns
         high = max(high, float((tile.fill_diagonal_(-math.inf) if same else tile).max()))
@@ -120,12 +113,9 @@ def cosine_range(weight: Tensor, *, chunk_size: int = CHUNK_SIZE) -> tuple[float
 def smooth_max_cosine(
     weight: Tensor, temperature: float, *, chunk_size: int = CHUNK_SIZE
 ) -> tuple[float, float, Tensor]:
-    """The largest cosine of unit rows W (K, d), smoothed at t > 0, with its gradient.
+    """The largest cosine of unit rows W (K, d), smoothed at t > 0: L_t, the exact maximum, and dL_t/dW (K, d).
 
         L_t(W) = t log sum_{i != j} exp(<w_i, w_j> / t)        max <= L_t <= max + t log(K (K-1))
-
-    Returns:
-        L_t, the largest inner product, and dL_t/dW (K, d), the Euclidean gradient.
 
     Example:
         >>> value, largest, gradient = smooth_max_cosine(torch.eye(3), 0.1)
@@ -134,18 +124,14 @@ def smooth_max_cosine(
     """
     largest, total = -math.inf, 0.0
     gradient = torch.zeros_like(weight)
-    for rows, columns in _upper_tiles(len(weight), chunk_size):
+    for rows, columns in _tiles(len(weight), chunk_size):
         tile = weight[rows] @ weight[columns].T
         same = rows == columns
         if same:
             tile.fill_diagonal_(-math.inf)
-        top = float(tile.max())
-        if top > largest:
-            shrink = math.exp((largest - top) / temperature)
-            largest, total = top, total * shrink
-            gradient *= shrink
-        tile = tile.sub_(largest).div_(temperature).exp_()
-        total += float(tile.sum()) * (1 if same else 2)
+        tile, largest, shrink = _exponentials(tile, largest, temperature)
+        total = total * shrink + float(tile.sum()) * (1 if same else 2)
+        gradient *= shrink
         gradient[rows] += tile @ weight[columns]
         if not same:
             gradient[columns] += tile.T @ weight[rows]
@@ -162,9 +148,7 @@ def smooth_softmax_margin(
     For given W, min over unit h_k of max_{j != k} <w_j - w_k, h_k> is minus the distance of w_k from the convex hull
     of the other rows: minimising L_t over W and H, t -> 0, gives the softmax code of Jiang et al. This is also
     cross-entropy with temperature t between free features h_k and classifier W, up to the order of sum and log.
-
-    Returns:
-        L_t, max_{k, j != k} <w_j - w_k, h_k>, dL_t/dW (K, d) and dL_t/dH (K, d).
+    The result is L_t, max_{k, j != k} <w_j - w_k, h_k>, dL_t/dW (K, d) and dL_t/dH (K, d).
 
     Example:
         >>> weight = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
@@ -176,31 +160,28 @@ def smooth_softmax_margin(
     largest, total = -math.inf, 0.0
     to_weight, to_directions = torch.zeros_like(weight), torch.zeros_like(directions)
     own = (weight * directions).sum(1, keepdim=True)
-    for rows, columns in _all_tiles(len(weight), chunk_size):
+    for rows, columns in _tiles(len(weight), chunk_size, below=True):
         tile = directions[rows] @ weight[columns].T - own[rows]
         if rows == columns:
             tile.fill_diagonal_(-math.inf)
-        top = float(tile.max())
-        if top > largest:
-            shrink = math.exp((largest - top) / temperature)
-            largest, total = top, total * shrink
-            to_weight *= shrink
-            to_directions *= shrink
-        tile = tile.sub_(largest).div_(temperature).exp_()
+        tile, largest, shrink = _exponentials(tile, largest, temperature)
         row_sum = tile.sum(1, keepdim=True)
-        total += float(row_sum.sum())
+        total = total * shrink + float(row_sum.sum())
+        to_weight *= shrink
+        to_directions *= shrink
         to_directions[rows] += tile @ weight[columns] - row_sum * weight[rows]
         to_weight[columns] += tile.T @ directions[rows]
         to_weight[rows] -= row_sum * directions[rows]
     return largest + temperature * math.log(total), largest, to_weight.div_(total), to_directions.div_(total)
 
 
-def _upper_tiles(count: int, chunk_size: int) -> Iterator[tuple[slice, slice]]:
-    """Tiles on and above the diagonal."""
-    return ((r, c) for r, c in _all_tiles(count, chunk_size) if c.start >= r.start)
+def _exponentials(tile: Tensor, largest: float, temperature: float) -> tuple[Tensor, float, float]:
+    """exp((tile - top) / t) in place, top, the largest entry of all tiles so far, and what their sums shrink by."""
+    top = max(largest, float(tile.max()))
+    return tile.sub_(top).div_(temperature).exp_(), top, math.exp((largest - top) / temperature)
 
 
-def _all_tiles(count: int, chunk_size: int) -> Iterator[tuple[slice, slice]]:
-    starts = range(0, count, chunk_size)
-    slices = [slice(s, min(s + chunk_size, count)) for s in starts]
-    return ((r, c) for r in slices for c in slices)
+def _tiles(count: int, chunk_size: int, *, below: bool = False) -> Iterator[tuple[slice, slice]]:
+    """Tiles on and above the diagonal, and with ``below`` those under it."""
+    slices = [slice(start, min(start + chunk_size, count)) for start in range(0, count, chunk_size)]
+    return ((r, c) for r in slices for c in slices if below or c.start >= r.start)

@@ -19,7 +19,7 @@ def frame_from_gram(
     device: Device = None,
     dtype: Dtype = None,
 ) -> Tensor:
-    """Unit vectors W with W W^T = G, the cosines that the user wants between the classes.
+    """Unit vectors W (K, d) with W W^T = G, the cosines that the user wants between the classes.
 
     G = V diag(lambda) V^T gives W = V diag(sqrt(lambda)) Q^T with a Haar-random Q (d, rank) with orthonormal columns.
 
@@ -32,9 +32,6 @@ def frame_from_gram(
         atol: how far from symmetric, from 1 on the diagonal and below 0 in the eigenvalues G may be; eigenvalues up
             to K times this do not count towards the rank.
         device, dtype: of the result, torch's defaults if None; computed in float64.
-
-    Returns:
-        (K, d) with unit rows.
 
     Raises:
         ValueError: not a square matrix of numbers, not symmetric, a diagonal that is not 1, a negative eigenvalue, or
@@ -109,15 +106,7 @@ def nearest_correlation(matrix: Tensor, *, tolerance: float = 1e-9, steps: int =
 
 
 def check_gram(gram: Tensor, *, atol: float = 1e-6) -> Tensor:
-    """A matrix that can hold cosines ((K, K), symmetric, unit diagonal, entries in [-1, 1]) as float64 on the CPU.
-
-    Raises:
-        ValueError: it cannot; the message names the entry.
-
-    Example:
-        >>> check_gram([[1, 0], [0, 1]]).dtype
-        torch.float64
-    """
+    """A matrix that can hold cosines ((K, K), symmetric, unit diagonal, entries in [-1, 1]) as float64 on the CPU."""
     check_positive(atol, "atol")
     matrix = _square(gram, atol)
     wrong = (matrix.diagonal() - 1).abs()

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_choice, check_features, check_int, check_num_classes, values_are_readable
+from equiangular.frames.orthogonal import sylvester_signs
 from equiangular.frames.quadratic_code import QuadraticCode, quadratic_code, quadratic_code_rows
 
 Construction = Literal["random", "quadratic"]
@@ -35,7 +36,7 @@ def implicit_rows(
     num_classes: int | None = None,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """Rows of a K x d frame that is never built, K up to 2^63: O(B d) time and memory for B rows.
+    """Unit rows (..., d) of a K x d frame that is never built, K up to 2^63: O(B d) time and memory for B rows.
 
     ``"random"``: entries are centred 16-bit integers from a counter-based generator (SplitMix64 of seed, class and
     column), divided by the row's norm. Two rows have cosines of mean 0 and variance 1/d, distributed as those of
@@ -46,15 +47,12 @@ def implicit_rows(
     1/8 (random rows: .36). It exists for d >= 8 and up to 2 d'^3 + 2 d' classes, d' = 2^floor(log2 d).
 
     Args:
-        class_ids: (...) integers in [0, K).
+        class_ids: (...) integers in [0, K), on the device that the rows shall be on.
         dim: d >= 1.
         seed: which frame.
         construction: ``"random"`` or ``"quadratic"``.
         num_classes: K, needed by ``"quadratic"`` to choose the code.
         dtype: dtype of the rows, torch's default if None; computed in float64 and cast last.
-
-    Returns:
-        (..., d) unit rows on the device of ``class_ids``.
 
     Raises:
         ValueError: ids that are not integers or are negative (looked at on the CPU only), d < 1, an unknown
@@ -83,7 +81,7 @@ def implicit_rows(
         rows = quadratic_code_rows(code, ids.reshape(-1), d, dtype=dtype)
         return (rows * column_signs(d, seed=seed, device=ids.device).to(dtype)).reshape(*ids.shape, d)
     words = (d + 3) // 4
-    start = _splitmix(ids.reshape(-1) + _signed(_key(seed)))
+    start = _splitmix(ids.reshape(-1) + _key(seed, ids.device))
     counters = torch.arange(1, words + 1, device=ids.device) * _signed(_GOLDEN_GAMMA)
     bits = _splitmix(start[:, None] + counters)
     # Constant shifts: torch.compile's vectorised shift by a tensor is wrong for negative int64 (seen in torch 2.13).
@@ -95,13 +93,8 @@ def implicit_rows(
 
 
 def column_signs(dim: int, *, seed: int, device: torch.device | str | None = None) -> Tensor:
-    """The signs (d,) int64 that :func:`implicit_rows` gives to the columns of a quadratic code.
-
-    Example:
-        >>> column_signs(4, seed=0).abs()
-        tensor([1, 1, 1, 1])
-    """
-    return 1 - 2 * (_splitmix(torch.arange(dim, device=device) + _signed(_key(seed))) & 1)
+    """The signs (d,) int64 that :func:`implicit_rows` gives to the columns of a quadratic code."""
+    return 1 - 2 * (_splitmix(torch.arange(dim, device=device) + _key(seed, device)) & 1)
 
 
 def _check_ids(class_ids: Tensor) -> Tensor:
@@ -114,14 +107,11 @@ def _check_ids(class_ids: Tensor) -> Tensor:
     return class_ids.long()
 
 
-def _key(seed: int) -> int:
-    """SplitMix64 of the seed as a Python integer: seeds that are neighbours give unrelated frames."""
+def _key(seed: int, device: torch.device | str | None) -> Tensor:
+    """SplitMix64 of the seed: seeds that are neighbours give unrelated frames."""
     if check_int(seed, "seed", minimum=0) >= 1 << 63:
         raise ValueError(f"seed must be an integer in [0, 2**63), got {seed}.")
-    z = (int(seed) + _GOLDEN_GAMMA) & 0xFFFFFFFFFFFFFFFF
-    z = ((z ^ (z >> 30)) * _MIX_1) & 0xFFFFFFFFFFFFFFFF
-    z = ((z ^ (z >> 27)) * _MIX_2) & 0xFFFFFFFFFFFFFFFF
-    return z ^ (z >> 31)
+    return _splitmix(torch.full((), int(seed), dtype=torch.int64, device=device))
 
 
 def _splitmix(state: Tensor) -> Tensor:
@@ -148,16 +138,14 @@ _ENTRIES = 2**20  # of the products held at a time: 4 MiB, what a core's cache h
 def quadratic_nearest(
     code: QuadraticCode, features: Tensor, num_classes: int | None = None, *, k: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """The k vectors of the first K of a code with the largest inner products with each feature.
+    """The k of a code's first K vectors nearest to each feature: inner products, largest first, and numbers, (B, k).
 
     Args:
         code: from :func:`equiangular.frames.quadratic_code`.
-        features: (B, d) floating point, d >= code.dim; coordinates beyond are zero in every vector of the code.
+        features: (B, d) floating point, d >= code.dim; coordinates beyond are zero in every vector of the code. The
+            result is on their device, the numbers int64.
         num_classes: K, how many vectors of the code count; all of them if None.
         k: how many to find, at most K/2.
-
-    Returns:
-        Inner products (B, k), largest first, and numbers of the vectors (B, k) int64, on the device of ``features``.
 
     Raises:
         ValueError: features narrower than the code, K or k out of range.
@@ -224,13 +212,7 @@ def _hadamard(x: Tensor) -> Tensor:
     d = x.shape[-1]
     b = 1 << (d.bit_length() // 2)
     a = d // b
-    inner = x.reshape(-1, b) @ _sylvester(b, x)
-    outer = inner.reshape(-1, a, b).transpose(1, 2) @ _sylvester(a, x)
+    numbers = torch.arange(max(a, b), device=x.device)
+    inner = x.reshape(-1, b) @ sylvester_signs(numbers[:b], numbers[:b], x.dtype)
+    outer = inner.reshape(-1, a, b).transpose(1, 2) @ sylvester_signs(numbers[:a], numbers[:a], x.dtype)
     return outer.transpose(1, 2).reshape(x.shape)
-
-
-def _sylvester(n: int, like: Tensor) -> Tensor:
-    matrix = torch.ones(1, 1, dtype=like.dtype, device=like.device)
-    while len(matrix) < n:
-        matrix = torch.cat([torch.cat([matrix, matrix], 1), torch.cat([matrix, -matrix], 1)])
-    return matrix

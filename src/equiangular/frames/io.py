@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import CACHE_VARIABLE, cache_folder, write_atomically, write_json
+from equiangular._files import CACHE_VARIABLE, cache_folder, check_output, write_atomically, write_json
 from equiangular.frames.checks import frame_tensor
 
 
@@ -23,31 +23,22 @@ def cached_frame(
 ) -> Tensor:
     """The frame stored under a key, or else the one that ``build`` gives, stored for the next time.
 
-    A file holds the matrix, the key and a SHA-256 of the matrix, as NumPy arrays without pickle. It is written to a
-    temporary name and renamed. A file that is truncated, altered or belongs to another key is reported by a warning
-    that names it, built again and replaced; a folder that cannot be written costs a warning, never the result.
+    A file holds the matrix, the key and a SHA-256 of the matrix, as NumPy arrays without pickle. One that is truncated,
+    altered or of another key is named by a warning and replaced; a folder that cannot be written costs a warning only.
 
     Args:
         key: all that defines the frame (sizes, seed, settings, version of the algorithm); JSON-plain values.
         build: gives the (K, d) float32 or float64 frame; it is returned as built, or on the CPU when it was read.
         cache: True for ``$EQUIANGULAR_CACHE`` or the user's cache folder; a folder; or False to build without it.
         stacklevel: as in :func:`warnings.warn`, counted from the caller of this function.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     first = cached_frame({"name": "axes"}, lambda: torch.eye(2), cache=folder)
-        ...     torch.equal(cached_frame({"name": "axes"}, lambda: torch.zeros(2, 2), cache=folder), first)
-        True
     """
     folder = cache_folder() if cache is True else Path(cache).expanduser() if cache else None
     if folder is None:
         return build()
     text = json.dumps(dict(key), sort_keys=True)
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
-    found = None
     try:
-        found = _read(path, text)
+        return _read(path, text)
     except OSError:
         pass  # not there, or not to be read: the attempt to write says why
     except Exception as error:  # a damaged archive raises anything from zipfile.BadZipFile to KeyError
@@ -56,8 +47,6 @@ def cached_frame(
             f"the cached frame {str(path)!r} is corrupt ({reason}). It is being built again and replaced.",
             stacklevel=stacklevel + 1,
         )
-    if found is not None:
-        return found
     frame = build()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -102,16 +91,13 @@ _NUMPY_DTYPES = (torch.float64, torch.float32, torch.float16)
 def save_frame(
     path: str | Path, weight: Tensor | np.ndarray, *, metadata: Mapping[str, str] | None = None, overwrite: bool = False
 ) -> Path:
-    """Write a (K, d) frame; the suffix chooses the format.
+    """Write a (K, d) frame and return the path written; the suffix chooses the format.
 
     Args:
         path: file to write, ``.npy`` or ``.safetensors`` (needs the extra ``[train]``); its folder must exist.
         weight: (K, d) floating-point tensor or array. NumPy has no bfloat16: write it as .safetensors.
         metadata: strings kept inside a .safetensors file, and in ``path + ".json"`` beside an .npy file.
         overwrite: whether existing files (the frame, the metadata beside it) may be replaced.
-
-    Returns:
-        The path written.
 
     Raises:
         ValueError: unknown suffix, existing file, missing or unwritable folder, full disk, NaN, a dtype the format
@@ -153,35 +139,22 @@ def save_frame(
 
 
 def check_target(path: str | Path, *, metadata: bool = False, overwrite: bool = False) -> Path:
-    """The path as :func:`save_frame` takes it, checked: worth a call before the frame is computed.
-
-    Raises:
-        ValueError: unknown suffix, existing file, missing folder.
-
-    Example:
-        >>> check_target("frame.npy").suffix
-        '.npy'
-    """
-    target = Path(path)
-    beside = [Path(f"{target}.json")] if _suffix(target) == ".npy" and metadata else []
+    """The path as :func:`save_frame` takes it, checked as there: worth a call before the frame is computed."""
+    target = check_output(path, SUFFIXES, "a frame is written")
+    beside = [Path(f"{target}.json")] if target.suffix == ".npy" and metadata else []
     for file in (target, *beside):
         if file.exists() and not overwrite:
             raise ValueError(
                 f"{str(file)!r} exists. Choose another name, or allow it to be replaced: overwrite=True (--overwrite)."
             )
-    if not target.parent.is_dir():
-        raise ValueError(f"the folder {str(target.parent)!r} does not exist. Create it, or choose another one.")
     return target
 
 
 def load_frame(path: str | Path) -> Tensor:
-    """Read a (K, d) frame from a .npy or .safetensors file; it comes back on the CPU in the dtype it was written in.
+    """Read a frame, (K, d) floating point, from a file; it comes back on the CPU in the dtype it was written in.
 
     Args:
         path: ``.npy``, or ``.safetensors`` (needs the extra ``[train]``) with one tensor or one called ``weight``.
-
-    Returns:
-        (K, d) floating-point tensor.
 
     Raises:
         ValueError: the file is missing, unreadable, of an unknown suffix, or holds no (K, d) floating-point matrix.
@@ -193,8 +166,10 @@ def load_frame(path: str | Path) -> Tensor:
         ...     load_frame(f"{folder}/f.npy").dtype
         torch.float64
     """
-    source = Path(path)
-    suffix = _suffix(source)
+    source = Path(path).expanduser()
+    suffix = source.suffix
+    if suffix not in SUFFIXES:
+        raise ValueError(f"a frame file ends in {' or '.join(SUFFIXES)}, got {str(path)!r}.")
     try:
         if suffix == ".npy":
             weight = torch.from_numpy(np.load(source, allow_pickle=False))
@@ -213,12 +188,6 @@ def load_frame(path: str | Path) -> Tensor:
             raise ValueError(f"{str(source)!r} holds {names}: which is the frame? Name it {_KEY!r} in the file.")
         weight = tensors[_KEY] if _KEY in tensors else next(iter(tensors.values()))
     return _check_frame(weight, repr(str(source)))
-
-
-def _suffix(path: Path) -> str:
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"a frame file ends in {' or '.join(SUFFIXES)}, got {str(path)!r}.")
-    return path.suffix
 
 
 def _check_frame(weight: Tensor, what: str) -> Tensor:

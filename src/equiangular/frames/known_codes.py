@@ -110,15 +110,12 @@ def find_known_code(num_classes: int, dim: int) -> KnownCode | None:
 def known_code(
     num_classes: int, dim: int, *, seed: int | None = 0, device: Device = None, dtype: Dtype = None
 ) -> Tensor:
-    """Coordinates of a known optimal code in a random orientation.
+    """Coordinates (K, d) of a known optimal code in a random orientation, unit rows.
 
     Args:
         num_classes, dim: K and d.
         seed: seed of the Haar-random rotation; None leaves the coordinates of the construction.
         device, dtype: of the result, torch's defaults if None; built in :func:`working_dtype` and cast last.
-
-    Returns:
-        (K, d) with unit rows.
 
     Raises:
         ValueError: no optimum with closed-form coordinates is known for this size.
@@ -145,10 +142,5 @@ def known_code(
 
 
 def working_dtype(num_classes: int, dim: int) -> torch.dtype:
-    """float64, or float32 for matrices of more than 5e7 entries, where it would take gigabytes.
-
-    Example:
-        >>> working_dtype(1000, 512), working_dtype(1_000_000, 1024)
-        (torch.float64, torch.float32)
-    """
+    """float64, or float32 for matrices of more than 5e7 entries, where it would take gigabytes."""
     return torch.float64 if num_classes * dim <= 5 * 10**7 else torch.float32

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_features, check_num_classes
-from equiangular.frames.checks import frame_tensor
+from equiangular.frames.checks import frame_tensor, unit_rows
 from equiangular.frames.closed_forms import minimal_simplex
 
 
 def nearest_simplex_etf(vectors: Tensor | np.ndarray) -> Tensor:
-    """The simplex ETF closest to given vectors: an orthogonal Procrustes problem with a closed form.
+    """The simplex ETF (K, d) closest to given vectors: an orthogonal Procrustes problem with a closed form.
 
     With S (K, K-1) the minimal simplex, every ETF in d dimensions is S U^T, U (d, K-1) with orthonormal columns, and
 
@@ -23,10 +23,7 @@ def nearest_simplex_etf(vectors: Tensor | np.ndarray) -> Tensor:
     Args:
         vectors: A (K, d) floating-point tensor or array, d >= K-1, such as class means; row k is class k. Rows may
             have any norm: longer ones weigh more. Where A is rank deficient the minimiser is not unique; one of them
-            is returned.
-
-    Returns:
-        (K, d) unit rows, on the device and in the dtype of ``vectors``; computed in float64.
+            is returned, in the dtype and on the device of ``vectors``; computed in float64.
 
     Raises:
         ValueError: d < K-1, K < 2, NaN, or a wrong shape or dtype.
@@ -47,7 +44,7 @@ def nearest_simplex_etf(vectors: Tensor | np.ndarray) -> Tensor:
 
 
 def etf_distance(vectors: Tensor | np.ndarray) -> Tensor:
-    """How far a set of directions is from a simplex ETF: 0 for an ETF, whatever its orientation and scale.
+    """How far directions are from a simplex ETF, 0-dim float64: 0 for an ETF, whatever its orientation and scale.
 
     Each row is divided by its norm, and
 
@@ -56,9 +53,6 @@ def etf_distance(vectors: Tensor | np.ndarray) -> Tensor:
     with ||.||_* the sum of singular values. It is the root mean squared distance of a unit row to its vertex, between
     0 and sqrt(2). Computed from the difference itself, not from 2 - 2 ||.||_*/K, which would lose half of the digits.
     Arguments are those of :func:`nearest_simplex_etf`; centre class means first if that is what you mean.
-
-    Returns:
-        0-dim float64 tensor.
 
     Raises:
         ValueError: a zero row, and as :func:`nearest_simplex_etf`.
@@ -72,12 +66,8 @@ def etf_distance(vectors: Tensor | np.ndarray) -> Tensor:
 
     Source: the closed form of :func:`nearest_simplex_etf`, whose minimum it is.
     """
-    vectors = check_features(frame_tensor(vectors, "vectors"), name="vectors", allow_zero=False)
-    norms = torch.linalg.vector_norm(vectors.detach().double(), dim=1, keepdim=True)
-    if not float(norms.min()) > 0:  # on an accelerator the values have not been looked at yet
-        raise ValueError(f"vectors has a zero-norm or NaN row (row {int(norms.argmin())}), which has no direction.")
-    unit = vectors.detach().double() / norms
-    distance: Tensor = torch.linalg.vector_norm(unit - nearest_simplex_etf(unit)) / vectors.shape[0] ** 0.5
+    unit, _ = unit_rows(vectors, "vectors")
+    distance: Tensor = torch.linalg.vector_norm(unit - nearest_simplex_etf(unit)) / len(unit) ** 0.5
     return distance
 
 
@@ -93,11 +83,9 @@ def nearest_orientation(frame: Tensor, vectors: Tensor, seen: Tensor | None = No
 
     Args:
         frame: F (K, r) floating point. Only its inner products matter: r may exceed d if its rank does not.
-        vectors: A (K, d) floating point, such as class means; a row of any norm, longer ones weigh more.
+        vectors: A (K, d) floating point, such as class means; a row of any norm, longer ones weigh more. The result has
+            their shape, dtype and device; computed in float64.
         seen: (K,) bool, rows that count; the others follow the frame. All by default.
-
-    Returns:
-        (K, d) in the dtype and on the device of ``vectors``; computed in float64.
 
     Raises:
         ValueError: a frame that does not fit into d dimensions, numbers of rows that differ, NaN, a wrong dtype.

@@ -14,7 +14,7 @@ from equiangular._validate import Device, Dtype, check_features, check_int, chec
 def nonnegative_orthogonal_frame(
     num_classes: int, dim: int, *, seed: int = 0, device: Device = None, dtype: Dtype = None
 ) -> Tensor:
-    """K orthonormal vectors without a negative entry: each class has some of the coordinates to itself.
+    """K orthonormal vectors (K, d) without a negative entry: each class has some of the coordinates to itself.
 
     Vectors >= 0 are orthogonal exactly when no coordinate is shared. The d coordinates are dealt out at random, floor
     or ceil(d/K) to a class, and a class's vector is 1/sqrt(its number) on its own. Among vectors >= 0 a largest cosine
@@ -24,9 +24,6 @@ def nonnegative_orthogonal_frame(
         num_classes, dim: 2 <= K <= d.
         seed: seed of the deal.
         device, dtype: of the result, torch's defaults if None.
-
-    Returns:
-        (K, d), unit rows, entries >= 0, pairwise inner products exactly 0.
 
     Raises:
         ValueError: K > d (no such frame exists), K < 2 or d < 1.
@@ -57,7 +54,7 @@ def nonnegative_orthogonal_frame(
 
 
 def reachable_cosine(weight: Tensor) -> Tensor:
-    """The largest cosine that a feature without negative entries can have with each class vector.
+    """The largest cosine, (K,) in [-1, 1], that a feature without negative entries can have with each class vector.
 
     max {<w, h> : h >= 0, ||h|| = 1} = ||max(w, 0)||, reached at h = max(w, 0) normalised; where w has no positive
     entry it is its largest entry. For a random vector it is about sqrt(1/2): behind a ReLU no feature comes nearer than
@@ -65,9 +62,6 @@ def reachable_cosine(weight: Tensor) -> Tensor:
 
     Args:
         weight: (K, d) floating point, no zero row; rows are normalised here.
-
-    Returns:
-        (K,) in the dtype of ``weight``, between -1 and 1.
 
     Raises:
         ValueError: NaN, a zero row, or a wrong shape or dtype.
@@ -83,16 +77,13 @@ def reachable_cosine(weight: Tensor) -> Tensor:
 
 
 def warn_unreachable(features: Tensor, weight: Tensor, *, minimum: float = 0.9, stacklevel: int = 2) -> bool:
-    """Warn where features without any negative entry meet class vectors that such features cannot point at.
+    """Warn, and return True, where features without a negative entry meet class vectors that they cannot point at.
 
     Args:
         features: (B, d) a batch as it meets the class vectors.
         weight: (K, d) class vectors.
         minimum: the reachable cosine below which a class counts as out of reach.
         stacklevel: as in :func:`warnings.warn`.
-
-    Returns:
-        Whether it warned. False where an entry is negative or none is positive, or where every class is within reach.
 
     Raises:
         ValueError: shapes that do not fit, NaN, or a ``minimum`` that is not above 0.

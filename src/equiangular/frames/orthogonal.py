@@ -12,7 +12,7 @@ from equiangular._validate import Device, Dtype, check_choice, check_int, check_
 
 
 def haar_orthonormal(rows: int, columns: int, *, seed: int) -> Tensor:
-    """Orthonormal columns, uniformly distributed (Haar measure on the Stiefel manifold).
+    """Q (d, n) float64 on the CPU with Q^T Q = I, uniformly distributed (Haar measure on the Stiefel manifold).
 
     QR of a Gaussian matrix with the signs of R's diagonal moved into Q; without them the result is not Haar
     (Mezzadri, section 5). The Gaussian numbers depend on the seed alone; LAPACK rounds by thread count and
@@ -21,9 +21,6 @@ def haar_orthonormal(rows: int, columns: int, *, seed: int) -> Tensor:
     Args:
         rows, columns: d, and n <= d.
         seed: seed of a local CPU generator.
-
-    Returns:
-        Q (d, n) float64 on the CPU with Q^T Q = I.
 
     Raises:
         ValueError: n < 1, d < n, or a bad seed.
@@ -53,7 +50,7 @@ def orthoplex(
     device: Device = None,
     dtype: Dtype = None,
 ) -> Tensor:
-    """The first K of the 2d vectors +u_1, ..., +u_d, -u_1, ..., -u_d of an orthonormal basis u.
+    """The first K of the 2d vectors +u_1, ..., +u_d, -u_1, ..., -u_d of an orthonormal basis u: (K, d).
 
     For d+1 < K <= 2d no K unit vectors have all their pairwise cosines below zero (Rankin 1955), so that the
     orthoplex, with largest cosine 0, is optimal: classes are at right angles, or opposite. For K <= d+1 a simplex is
@@ -64,9 +61,6 @@ def orthoplex(
         basis: ``"haar"``, a uniformly random orthonormal basis; ``"canonical"``, the coordinate axes.
         seed: seed of the random basis; unused for ``"canonical"``.
         device, dtype: of the result, torch's defaults if None; built in float64 and cast last.
-
-    Returns:
-        (K, d) with unit rows and pairwise inner products 0 or -1.
 
     Raises:
         ValueError: K > 2d, K < 2, d < 1 or an unknown basis.
@@ -93,7 +87,7 @@ def orthoplex(
 
 
 def hadamard_frame(num_classes: int, dim: int, *, seed: int = 0, device: Device = None, dtype: Dtype = None) -> Tensor:
-    """K rows of Sylvester's matrix H[i, j] = (-1)^popcount(i & j), cut to d columns and scaled to unit norm.
+    """K rows of Sylvester's matrix H[i, j] = (-1)^popcount(i & j), cut to d columns, at unit norm: (K, d).
 
     - K <= d' = 2^floor(log2 d): rows of the d' x d' matrix, exactly orthogonal; the d - d' coordinates beyond are 0.
     - Otherwise: d columns of the n x n matrix, n = 2^ceil(log2 max(K, d)), drawn at random. Columns in a row would be
@@ -105,9 +99,6 @@ def hadamard_frame(num_classes: int, dim: int, *, seed: int = 0, device: Device 
         num_classes, dim: K >= 2 and d >= 1.
         seed: seed of the choice of columns; unused where the rows are exactly orthogonal.
         device, dtype: of the result, torch's defaults if None.
-
-    Returns:
-        (K, d) with unit rows and entries 0 or of one absolute value.
 
     Raises:
         ValueError: an impossible size, or so many classes that two rows agree on the drawn columns.
@@ -127,11 +118,11 @@ def hadamard_frame(num_classes: int, dim: int, *, seed: int = 0, device: Device 
     width = 1 << (d.bit_length() - 1)
     dtype = dtype or torch.get_default_dtype()
     if k <= width:
-        signs = _signs(torch.arange(k), torch.arange(width), dtype)
+        signs = sylvester_signs(torch.arange(k), torch.arange(width), dtype)
         return torch.nn.functional.pad(signs / width**0.5, (0, d - width)).to(device)
     n = 1 << (max(k, d) - 1).bit_length()
     columns = torch.randperm(n, generator=make_generator(seed))[:d]
-    signs = torch.cat([_signs(rows, columns, torch.int8) for rows in torch.arange(k).split(8192)])
+    signs = torch.cat([sylvester_signs(rows, columns, torch.int8) for rows in torch.arange(k).split(8192)])
     if k > 2**d or len(torch.unique(signs, dim=0)) < k:
         raise ValueError(
             f"two of the {k} rows agree on all of the {d} columns drawn with seed={seed}. "
@@ -141,8 +132,8 @@ def hadamard_frame(num_classes: int, dim: int, *, seed: int = 0, device: Device 
     return scaled.to(device)
 
 
-def _signs(rows: Tensor, columns: Tensor, dtype: torch.dtype) -> Tensor:
-    """(-1)^popcount(i & j) for all pairs; the parity of the bits by folding the number onto itself."""
+def sylvester_signs(rows: Tensor, columns: Tensor, dtype: torch.dtype) -> Tensor:
+    """(-1)^popcount(i & j) for all pairs of numbers; the parity of the bits by folding the number onto itself."""
     bits = rows[:, None] & columns[None]
     for shift in (32, 16, 8, 4, 2, 1):
         bits = bits ^ (bits >> shift)

@@ -89,9 +89,8 @@ def snub_cube() -> np.ndarray:
     t = next(r.real for r in np.roots([1, -1, -1, -1]) if abs(r.imag) < 1e-9)
     points = []
     for order in itertools.permutations(range(3)):
-        even = order in ((0, 1, 2), (1, 2, 0), (2, 0, 1))
         for signs in itertools.product((1, -1), repeat=3):
-            if (signs.count(1) % 2 == 0) == even:
+            if (signs.count(1) % 2 == 0) == _is_even(order):
                 points.append([signs[i] * (1, 1 / t, t)[order[i]] for i in range(3)])
     return unit_rows(np.array(points))
 
@@ -102,10 +101,7 @@ def cell_24() -> np.ndarray:
 
 
 def cell_600() -> np.ndarray:
-    """+-e_i, (+-1, +-1, +-1, +-1)/2 and the even permutations of (+-phi, +-1, +-1/phi, 0)/2; (120, 4).
-
-    Largest cosine cos(pi/5).
-    """
+    """+-e_i, (+-1)^4/2 and even permutations of (+-phi, +-1, +-1/phi, 0)/2, largest cosine cos(pi/5); (120, 4)."""
     axes = np.concatenate([np.eye(4), -np.eye(4)])
     halves = np.array(list(itertools.product((0.5, -0.5), repeat=4)))
     base = [(a * _GOLDEN / 2, b / 2, c / (2 * _GOLDEN), 0.0) for a, b, c in itertools.product((1, -1), repeat=3)]

@@ -86,7 +86,7 @@ class QuadraticCode:
 
 
 def quadratic_code(num_classes: int, dim: int) -> QuadraticCode | None:
-    """The quadratic code with the smallest largest cosine that holds K vectors in at most d dimensions, if any does.
+    """The quadratic code with the smallest largest cosine, below 1, for K vectors in at most d dimensions, or None.
 
     With m = floor(log2 d) and d' = 2^m (further coordinates are zero):
 
@@ -99,9 +99,6 @@ def quadratic_code(num_classes: int, dim: int) -> QuadraticCode | None:
       the parity of m.
 
     Each size counts the 2 d' vectors +-e_i, which have cosine +-1/sqrt(d') with all the others.
-
-    Returns:
-        The code, or None where none is that large, or its bound is 1.
 
     Raises:
         ValueError: K < 2 or d < 1.
@@ -126,18 +123,15 @@ def quadratic_code(num_classes: int, dim: int) -> QuadraticCode | None:
 def quadratic_code_rows(
     code: QuadraticCode, class_ids: Tensor, dim: int | None = None, *, dtype: torch.dtype | None = None
 ) -> Tensor:
-    """Rows of a quadratic code by number, each in O(d) time from the number alone.
+    """Unit rows (B, d) of a quadratic code by number, each in O(d) time from the number alone.
 
     Rows 2i and 2i+1 are opposite; the last 2 d' rows are +-e_i.
 
     Args:
         code: from :func:`quadratic_code`.
-        class_ids: (B,) integers in [0, code.size).
+        class_ids: (B,) integers in [0, code.size), on the device that the rows shall be on.
         dim: d >= code.dim, the width of the rows, zero beyond ``code.dim``; ``code.dim`` if None.
         dtype: dtype of the result, torch's default if None.
-
-    Returns:
-        (B, d) unit rows on the device of ``class_ids``.
 
     Raises:
         ValueError: a class id outside the code (looked at on the CPU only), or too small a width.

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equiangular._validate import check_features, check_num_classes
+from equiangular._validate import check_num_classes
 from equiangular.frames.bounds import levenshtein_bound, rankin_bound, welch_bound
-from equiangular.frames.checks import frame_tensor, gram_tiles
+from equiangular.frames.checks import extremes, frame_tensor, gram_tiles, unit_rows
 from equiangular.frames.nearest import etf_distance
 
 
@@ -84,14 +84,12 @@ class FrameReport:
 def frame_report(weight: Tensor | np.ndarray, *, progress: Callable[[int, int], None] | None = None) -> FrameReport:
     """Measure a set of class vectors, in float64 and tile by tile: O(K d + min(K, d)^2) memory beside one tile.
 
-    Time: O(K^2 d) for the cosines, and where K <= d+1 a singular value decomposition of a d x (K-1) matrix.
+    ``str()`` of the report is a table. Time: O(K^2 d) for the cosines, and where K <= d+1 a singular value
+    decomposition of a d x (K-1) matrix.
 
     Args:
         weight: (K, d) floating-point tensor or array, K >= 2, no zero row.
         progress: called as progress(done, K) with the rows whose cosines have been measured.
-
-    Returns:
-        A :class:`FrameReport`; ``str()`` of it is a table, ``as_dict()`` JSON-plain.
 
     Raises:
         ValueError: a zero row, NaN, K < 2, or a wrong shape or dtype.
@@ -102,20 +100,13 @@ def frame_report(weight: Tensor | np.ndarray, *, progress: Callable[[int, int], 
         >>> round(report.max_cosine, 6), report.rankin_bound, round(report.min_angle, 4)
         (-0.25, -0.25, 104.4775)
     """
-    weight = check_features(frame_tensor(weight), name="weight", allow_zero=False)
-    k, d = check_num_classes(weight.shape[0]), weight.shape[1]
-    vectors = weight.detach().double()
-    norms = torch.linalg.vector_norm(vectors, dim=1)
-    if not float(norms.min()) > 0:  # on an accelerator the values have not been looked at yet
-        raise ValueError(f"weight has a zero-norm or NaN row (row {int(norms.argmin())}), which has no direction.")
-    unit = vectors / norms[:, None]
+    weight = frame_tensor(weight)
+    unit, norms = unit_rows(weight, "weight")
+    k, d = check_num_classes(len(unit)), unit.shape[1]
     largest, smallest = -math.inf, math.inf
     for start, stop, tile in gram_tiles(unit):
-        rows = torch.arange(start, stop, device=tile.device)
-        tile[rows - start, rows] = -math.inf
-        largest = max(largest, float(tile.max()))
-        tile[rows - start, rows] = math.inf
-        smallest = min(smallest, float(tile.min()))
+        low, high = extremes(tile, torch.arange(start, stop, device=tile.device))
+        smallest, largest = min(smallest, low), max(largest, high)
         if progress is not None:
             progress(stop, k)
     total = unit.sum(0)
@@ -136,7 +127,7 @@ def frame_report(weight: Tensor | np.ndarray, *, progress: Callable[[int, int], 
         tightness=float(kept.max() / kept.min()),
         rank=len(kept),
         sum_norm=float(torch.linalg.vector_norm(total)) / k,
-        etf_distance=float(etf_distance(vectors)) if k <= d + 1 else math.nan,
+        etf_distance=float(etf_distance(unit)) if k <= d + 1 else math.nan,
         rankin_bound=rankin_bound(k, d),
         levenshtein_bound=levenshtein_bound(k, d),
         welch_bound=welch_bound(k, d),

@@ -15,7 +15,7 @@ from equiangular.frames.orthogonal import haar_orthonormal
 def class_mean_frame(
     means: Tensor, dim: int, *, similarity: float = 1.0, seed: int = 0, device: Device = None, dtype: Dtype = None
 ) -> Tensor:
-    r"""Unit vectors whose cosines are those of class means, as of the inputs of a network that is yet to be trained.
+    r"""Unit vectors (K, d) whose cosines are those of class means, as of the inputs of a network yet to be trained.
 
     .. math:: W W^\top \approx (1 - s)\,M M^\top + s\,C, \quad C_{ij} = \cos(\mu_i - \bar\mu,\; \mu_j - \bar\mu)
 
@@ -34,9 +34,6 @@ def class_mean_frame(
         seed: seed of the orientation.
         device: device of the result, that of ``means`` by default.
         dtype: dtype of the result, torch's default if None; computed in float64 on the CPU.
-
-    Returns:
-        (K, d), unit rows.
 
     Raises:
         ValueError: fewer than 2 classes, NaN, a similarity outside [0, 1], a class whose mean is the mean of all, or
@@ -91,8 +88,9 @@ def hierarchy_gram(
 ) -> Tensor:
     """The Gram matrix of a class hierarchy: the cosine of two classes depends on their lowest common ancestor.
 
-    The root has depth 0. With ``cosines`` the entry for two classes whose lowest common ancestor has depth a is
-    cosines[a]; where no vectors have all these cosines, the nearest Gram matrix that has some is taken.
+    It is (K, K) float64, positive semi-definite with ones on the diagonal. The root has depth 0. With ``cosines`` the
+    entry for two classes whose lowest common ancestor has depth a is cosines[a]; where no vectors have all these
+    cosines, the nearest Gram matrix that has some is taken.
 
     Without ``cosines`` the similarity is s = (1 + depth of the lowest common ancestor) / (1 + depth of the deeper
     class), which is positive definite; it is then centred, J S J with J = I - 11^T/K, and scaled to a unit diagonal.
@@ -103,9 +101,6 @@ def hierarchy_gram(
         parents: parent of every node but the root; the hierarchy is this or ``superclasses``.
         superclasses: the superclass of each class, in label order: a tree of two levels.
         cosines: cosine by depth of the lowest common ancestor, one for each depth from 0 on.
-
-    Returns:
-        (K, K) float64 with ones on the diagonal, positive semi-definite.
 
     Raises:
         ValueError: neither or both descriptions, repeated classes, a class that is missing from the tree, two roots,
@@ -175,16 +170,13 @@ def hierarchy_frame(
     device: Device = None,
     dtype: Dtype = None,
 ) -> Tensor:
-    """Unit class vectors whose cosines follow a class hierarchy, in a random orientation.
+    """Unit class vectors (K, d) whose cosines follow a class hierarchy, in a random orientation.
 
     Args:
         classes, parents, superclasses, cosines: the hierarchy, see :func:`hierarchy_gram`.
         dim: d, at least the rank of the Gram matrix (K - 1 without ``cosines``, up to K with them); that rank if None.
         seed: seed of the orientation.
         device, dtype: of the result, torch's defaults if None.
-
-    Returns:
-        (K, d) with unit rows.
 
     Raises:
         ValueError: as in :func:`hierarchy_gram`, or too few dimensions.

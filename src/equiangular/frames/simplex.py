@@ -10,7 +10,7 @@ from torch import Tensor
 
 from equiangular._random import make_generator
 from equiangular._validate import Device, Dtype, check_choice, check_int, check_num_classes
-from equiangular.frames.closed_forms import canonical_simplex, minimal_simplex, signed_dct_simplex
+from equiangular.frames.closed_forms import canonical_simplex, minimal_coefficients, minimal_simplex, signed_dct_simplex
 from equiangular.frames.nonnegative import nonnegative_orthogonal_frame
 from equiangular.frames.orthogonal import haar_orthonormal
 
@@ -104,7 +104,7 @@ def simplex_etf(
 
 
 def simplex_equiangular_tight_frame(k: int, d: int, *, seed: int | None = None) -> np.ndarray:
-    """K unit vectors in d dimensions with M[i] @ M[j] = -1/(k-1) for every i != j, randomly oriented.
+    """Unit vectors M (k, d) float64 with M[i] @ M[j] = -1/(k-1) for every i != j, randomly oriented.
 
     M = sqrt(k/(k-1)) (I - 11^T/k) U^T with U (d, k) orthonormal columns, which needs d >= k. The centred identity has
     rank k-1, so here its k rows are written in k-1 orthonormal coordinates first (the minimal simplex) and those are
@@ -120,9 +120,6 @@ def simplex_equiangular_tight_frame(k: int, d: int, *, seed: int | None = None) 
         d: dimension of each vector, at least k-1.
         seed: seed of a local generator; None draws a fresh orientation from the operating system's entropy. NumPy's
             global state is neither read nor changed.
-
-    Returns:
-        (k, d) float64 array.
 
     Raises:
         ValueError: k < 2, k > d + 1, or a negative seed.
@@ -150,9 +147,8 @@ def simplex_equiangular_tight_frame(k: int, d: int, *, seed: int | None = None) 
     n = k - 1
     q, r = np.linalg.qr(np.random.default_rng(seed).standard_normal((d, n)))
     directions = (q * np.where(np.diag(r) < 0, -1.0, 1.0)).T
-    left = np.arange(n, 0, -1)
-    s = np.sqrt((n + 1) * left / (n * (left + 1)))
+    own, below = (c.numpy()[:, None] for c in minimal_coefficients(k))
     m = np.zeros((k, d))
-    m[:n] = s[:, None] * directions
-    m[1:] -= np.cumsum((s / left)[:, None] * directions, axis=0)
+    m[:n] = own * directions
+    m[1:] -= np.cumsum(below * directions, axis=0)
     return m

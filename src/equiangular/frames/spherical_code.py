@@ -40,7 +40,7 @@ def spherical_code(
     device: Device = None,
     dtype: Dtype = None,
 ) -> Tensor:
-    """Optimise K unit vectors in d dimensions from random starts; the result is a local optimum, never a proof.
+    """Optimise unit vectors (K, d) from random starts; the result is a local optimum, never a proof.
 
     ``objective="max_cosine"`` minimises max_{i != j} <w_i, w_j> (the Tammes problem), smoothed at a temperature that
     falls. ``objective="softmax"`` maximises the smallest distance of a vector from the convex hull of the others
@@ -72,9 +72,6 @@ def spherical_code(
             minus the smallest margin, reached so far.
         device: where to compute, and device of the result.
         dtype: dtype of the result, torch's default if None.
-
-    Returns:
-        (K, d) with unit rows.
 
     Raises:
         ValueError: an impossible size, an unknown objective or a non-positive setting.

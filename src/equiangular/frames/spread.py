@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from equiangular._renamed import warn_renamed
 from equiangular._validate import Device, Dtype
 from equiangular.frames.bounds import levenshtein_bound, rankin_bound, welch_bound
 from equiangular.frames.candidates import HULL_CLASSES, spread_candidate
+from equiangular.frames.checks import extremes
 from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range, one_vs_rest_distance
 from equiangular.frames.spherical_code import Objective, Progress
 
@@ -35,7 +35,7 @@ def spread_frame(
     device: Device = None,
     dtype: Dtype = None,
 ) -> Tensor:
-    """K unit vectors in d dimensions, spread as well as theory or an optimisation can, in a random orientation.
+    """Unit vectors (K, d), spread as well as theory or an optimisation can, in a random orientation.
 
     In this order:
 
@@ -60,9 +60,6 @@ def spread_frame(
         progress: see :func:`equiangular.frames.spherical_code`.
         device: where to optimise, and device of the result.
         dtype: dtype of the result, torch's default if None.
-
-    Returns:
-        (K, d) with unit rows.
 
     Raises:
         ValueError: K < 2, d < 1, K > 2 in one dimension, K > d with ``nonnegative``, or an unknown objective.
@@ -146,12 +143,6 @@ def _measure(weight: Tensor, seed: int, chunk_size: int) -> dict[str, float]:
         count = max(1, int(_MEASURED_WORK / (2 * k * d)))
         rows = torch.randperm(k, generator=make_generator(seed))[:count].to(weight.device)
         share = count * (2 * k - count - 1) / (k * (k - 1))
-        low, high = math.inf, -math.inf
-        for part in rows.split(max(1, chunk_size**2 // k)):
-            tile = unit[part] @ unit.T
-            own = torch.arange(len(part), device=weight.device)
-            tile[own, part] = -math.inf
-            high = max(high, float(tile.max()))
-            tile[own, part] = math.inf
-            low = min(low, float(tile.min()))
+        ranges = [extremes(unit[part] @ unit.T, part) for part in rows.split(max(1, chunk_size**2 // k))]
+        low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     return {"max_cosine": high, "min_cosine": low, "coherence": max(abs(low), abs(high)), "pairs_measured": share}

@@ -146,15 +146,11 @@ def labelled_batches(
     if not path.exists():
         if info.kind == "text":
             raise ValueError(f"{str(data)!r} does not exist. Texts are evaluated from a file that has them.")
-        return _dataset_batches(load_dataset(str(data), **_options(info)), info, batch_size)
+        own = {key: value for key, value in info.data.items() if key not in ("name_or_path", "memory")}
+        return _dataset_batches(load_dataset(str(data), **own), info, batch_size)
     inner = next((path / n for n in ("test", "test.parquet", "val", "validation") if (path / n).exists()), path)
     files = list_inputs([inner], info.kind)
     return _file_batches(files, info, batch_size), str(inner)
-
-
-def _options(info: ModelInfo) -> dict[str, Any]:
-    """How the model's own data was loaded, but for its name."""
-    return {key: value for key, value in info.data.items() if key not in ("name_or_path", "memory")}
 
 
 def _dataset_batches(dataset: Dataset, info: ModelInfo, batch_size: int) -> tuple[Iterator[tuple[Tensor, Tensor]], str]:

@@ -119,7 +119,9 @@ def train(
                 "values in X that are far out of range."
             )
         if validation is not None:
-            held_out.append(weighted_mean(criterion, *validation))
+            with torch.no_grad():
+                held_x, held_y, share = validation
+                held_out.append(float((share * criterion(held_x, held_y)).sum() / share.sum()))
             if held_out[-1] <= min(held_out):
                 best = copy.deepcopy(network.state_dict())
             elif epoch - held_out.index(min(held_out)) >= patience:
@@ -127,9 +129,3 @@ def train(
     if best:
         network.load_state_dict(best)
     return curve, held_out
-
-
-@torch.no_grad()
-def weighted_mean(criterion: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, weight: Tensor) -> float:
-    """sum_i w_i loss_i / sum_i w_i."""
-    return float((weight * criterion(x, y)).sum() / weight.sum())

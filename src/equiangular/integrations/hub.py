@@ -29,7 +29,7 @@ def card_fields(
     seed: int,
     manifest: SubsetManifest | None = None,
 ) -> dict[str, Any]:
-    """What a model card says of data, protocol and results; pass it as ``model_card_kwargs``.
+    """What a model card says of data, protocol and results, by field of its template; pass as ``model_card_kwargs``.
 
     Args:
         data: training and test data, such as ``"CIFAR-10-LT (imbalance 100), balanced test set"``.
@@ -38,9 +38,6 @@ def card_fields(
         results: name of a measure, with its unit, to one value for each seed, in the order of ``seeds``.
         seed: the training seed of the weights that are saved.
         manifest: the long-tailed subset, if it was cut: its counts, seed and hash are put into the card.
-
-    Returns:
-        Fields of the card's template.
 
     Raises:
         ValueError: a measure without a value for every seed, a value that is not finite, no seed, seeds that are

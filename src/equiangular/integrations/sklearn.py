@@ -104,10 +104,7 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
         self.n_iter_no_change, self.device, self.random_state = n_iter_no_change, device, random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any | None = None) -> ETFClassifier:
-        """Train on a table X (N, d) with labels y (N,) of any kind, and sample weights (N,) of at least 0.
-
-        Returns:
-            self.
+        """Train on a table X (N, d) with labels y (N,) of any kind, and sample weights (N,) >= 0; returns ``self``.
 
         Raises:
             ValueError: a parameter out of its range, bad data, or fewer than two classes.
@@ -131,7 +128,9 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
         self.model_prior_ = weighted / self.class_count_ if self.loss == "la" else weighted
         prior = self._target_prior()
         seed = int(_utils.check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        held = self._holdout(codes, seed)
+        held = np.zeros(len(codes), dtype=bool)
+        if self.early_stopping:
+            held[holdout_indices(codes, self.validation_fraction, seed=seed)] = True
         table = [torch.from_numpy(a).to(self.device) for a in (X, codes, total.astype(X.dtype))]
         network = TableNetwork(
             X.shape[1], hidden, len(self.classes_), normalize=bool(self.normalize), seed=seed, dtype=table[0].dtype
@@ -206,10 +205,3 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
                 f"hidden_layer_sizes must be a sequence of integers, got {self.hidden_layer_sizes!r}. One layer: (64,)."
             )
         return [check_int(size, "a size in hidden_layer_sizes", minimum=1) for size in self.hidden_layer_sizes]
-
-    def _holdout(self, codes: np.ndarray, seed: int) -> np.ndarray:
-        """Which samples early stopping holds out, (N,) bool."""
-        held = np.zeros(len(codes), dtype=bool)
-        if self.early_stopping:
-            held[holdout_indices(codes, self.validation_fraction, seed=seed)] = True
-        return held

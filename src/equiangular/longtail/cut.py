@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -40,6 +41,7 @@ def long_tail_counts(n_max: Any, num_classes: int, imbalance_factor: float, *, k
     K the first half is the larger one. No class falls below one sample.
 
     The floor is that of the exact formula: a product that misses a whole number by a rounding error counts as whole.
+    Where n_max / f is below 1, the smallest class has 1 and the true ratio is n_max. Returns K integers.
 
     Args:
         n_max: samples of the largest class, at least 1.
@@ -47,9 +49,6 @@ def long_tail_counts(n_max: Any, num_classes: int, imbalance_factor: float, *, k
         imbalance_factor: f = n_max / n_min >= 1. The literature also writes its reciprocal, such as 0.01 for 100; that
             is refused with the value to use.
         kind: ``"exp"`` or ``"step"``.
-
-    Returns:
-        K integers. Where n_max / f is below 1, the smallest class has 1 and the true ratio is n_max.
 
     Raises:
         ValueError: an argument is out of range.
@@ -73,16 +72,13 @@ def holdout_counts(counts: Any, fraction: float, *, min_per_class: int = 1) -> n
     """How many samples of each class are held out.
 
     h_c = min(floor(fraction n_c), n_c - min_per_class), and not below 0: proportional, and every class keeps at least
-    ``min_per_class`` samples for training. Classes with 0 in the result are too small to contribute; this function is
-    the report of them.
+    ``min_per_class`` samples for training. Classes with 0 in the result, (K,) int64, are too small to contribute; this
+    function is the report of them.
 
     Args:
         counts: (K,) samples per class.
         fraction: strictly between 0 and 1.
         min_per_class: samples that each class keeps for training, at least 1.
-
-    Returns:
-        (K,) int64.
 
     Raises:
         ValueError: an argument is out of range.
@@ -102,15 +98,13 @@ def holdout_indices(targets: Any, fraction: float, *, seed: int, min_per_class: 
     """Positions of a stratified hold-out, to be taken out of the training part: the test part is never touched.
 
     Each class gives the number of samples that :func:`holdout_counts` states, drawn without replacement from a random
-    stream of its own. Classes too small give none.
+    stream of its own. Classes too small give none. Returns ascending int64 positions into ``targets``; the training
+    part is ``np.setdiff1d(np.arange(N), positions)``.
 
     Args:
         targets: (N,) labels of the training part.
         fraction, min_per_class: as for :func:`holdout_counts`.
         seed: seed of the split, apart from training seeds.
-
-    Returns:
-        Ascending int64 positions into ``targets``; the training part is ``np.setdiff1d(np.arange(N), positions)``.
 
     Raises:
         ValueError: a bad argument, or no class is large enough to give a sample.
@@ -130,11 +124,19 @@ def holdout_indices(targets: Any, fraction: float, *, seed: int, min_per_class: 
             f"a hold-out of {fraction!r} is empty: the largest of {len(counts)} classes has {counts.max()} samples and "
             f"keeps {min_per_class}. Raise fraction (--validation)."
         )
+    return draw_by_class(members, held, int(seed), 1)  # the 1: not the stream that cut the subset
+
+
+def draw_by_class(members: np.ndarray, wanted: Sequence[int] | np.ndarray, seed: int, *stream: int) -> np.ndarray:
+    """Ascending positions of ``wanted[c]`` samples of each class c, of which members has the index of every sample.
+
+    Each class is drawn from without replacement, by a generator of its own, (seed, c, *stream).
+    """
     chosen = []
-    for c, wanted in enumerate(held):
+    for c, number in enumerate(wanted):
         own = np.flatnonzero(members == c)
-        stream = np.random.default_rng([int(seed), c, 1])  # the 1: not the stream that cut the subset
-        chosen.append(own[np.argsort(stream.random(len(own)), kind="stable")[:wanted]])
+        order = np.argsort(np.random.default_rng([seed, c, *stream]).random(len(own)), kind="stable")
+        chosen.append(own[order[:number]])
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
@@ -165,6 +167,9 @@ def long_tail_indices(
     publication), n_max = N / K, and for each class in label order a shuffle of its samples of which the first n_c stay.
     The stream is a local copy; NumPy's global generator is not touched.
 
+    Returns int64 indices without repetition: ascending for ``"local"``; for ``"cao2019"`` class by class, in the order
+    of the published code.
+
     Args:
         targets: (N,) labels: list, array, tensor or table column of integers or strings.
         imbalance_factor: n_max / n_min >= 1.
@@ -174,10 +179,6 @@ def long_tail_indices(
         protocol: ``"local"`` or ``"cao2019"``.
         order: which class is largest: ``"label"``, the first label; ``"size"``, the class with most samples (ties in
             label order), which suits data with a long tail of its own. ``"local"`` only.
-
-    Returns:
-        int64 indices without repetition: ascending for ``"local"``; class by class in the order of the published code
-        for ``"cao2019"``.
 
     Raises:
         ValueError: a bad argument, fewer than two classes, or a class too small for the published protocol.
@@ -213,13 +214,9 @@ def long_tail_indices(
     shares = profile_shares(len(classes), imbalance_factor, kind=kind)
     if n_max is None:
         n_max = _largest_fit(available[ranking], shares)
-    profile = counts_from_shares(check_int(n_max, "n_max", minimum=1), shares)
-    chosen = []
-    for c, wanted in zip(ranking, profile, strict=True):
-        stream = np.random.default_rng([int(seed), int(c)])
-        own = np.flatnonzero(members == c)
-        chosen.append(own[np.argsort(stream.random(len(own)), kind="stable")[:wanted]])
-    return np.sort(np.concatenate(chosen)).astype(np.int64)
+    wanted = np.empty_like(available)
+    wanted[ranking] = counts_from_shares(check_int(n_max, "n_max", minimum=1), shares)
+    return draw_by_class(members, wanted, int(seed))
 
 
 def _largest_fit(available: np.ndarray, shares: list[float]) -> int:

@@ -42,8 +42,7 @@ def label_array(targets: Any, *, name: str = "targets") -> np.ndarray:
 class ClassMembers:
     """The samples of a data set sorted by class, made once from labels (N,): integers or strings, at least one.
 
-    Attributes:
-        counts: (C,) samples of every class that has any.
+    ``counts`` (C,) are the samples of every class that has any.
 
     Example:
         >>> members = ClassMembers([7, 7, 7, 2])
@@ -63,14 +62,13 @@ class ClassMembers:
         return len(self._order)
 
     def draw(self, uniform: np.ndarray, power: float) -> np.ndarray:
-        """Positions of samples, first a class with probability proportional to n_c^power, then one of its samples.
+        """Draw samples, first a class with probability proportional to n_c^power, then one of its samples.
+
+        Returns positions, (num,) int64.
 
         Args:
             uniform: (num, 2) numbers in [0, 1) that choose the class and the sample.
             power: 1 draws every sample, 0 every class, -1 rare classes more often.
-
-        Returns:
-            (num,) int64.
 
         Example:
             >>> ClassMembers([0, 0, 0, 1]).draw(np.array([[0.4, 0.9], [0.6, 0.0]]), power=0.0)
@@ -98,7 +96,7 @@ GROUP_NAMES = ("many", "medium", "few")
 
 
 def class_groups(counts: Any, thresholds: tuple[int, int] = (20, 100)) -> dict[str, np.ndarray]:
-    """Group class indices by training-set size.
+    """Group class indices by training-set size: ``{"many", "medium", "few"}`` to ascending int64 indices, maybe none.
 
     many: n_c > high; medium: low <= n_c <= high; few: n_c < low (Liu et al., CVPR 2019). Counts decide, not index
     ranges, so that the groups stay right for every imbalance factor and after a hold-out.
@@ -106,9 +104,6 @@ def class_groups(counts: Any, thresholds: tuple[int, int] = (20, 100)) -> dict[s
     Args:
         counts: (K,) training samples per class, array or tensor; 0 for a class that is absent.
         thresholds: (low, high) with 0 < low <= high.
-
-    Returns:
-        ``{"many", "medium", "few"}`` to ascending int64 class indices; a group may be empty.
 
     Raises:
         ValueError: negative or non-numeric counts, or thresholds out of order.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from equiangular._extras import require
+from equiangular.measures.significance import check_level, scipy_stats
 
 _RARE = 10  # below so many test samples a class's own variance is not trusted to be small
 
@@ -111,8 +111,7 @@ def crossed_difference(correct_a: Any, correct_b: Any, labels: Any, *, confidenc
     goes wrong, is everything all right?, JAMA 249, 1983 (rule of three).
     """
     a, b, classes = _checked(correct_a, correct_b, labels)
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie strictly between 0 and 1, got {confidence!r}; 0.95 is usual.")
+    confidence = check_level(confidence)
     runs, samples = a.shape
     weights = 100 / (classes.max() + 1) / np.bincount(classes)[classes]
     per_run = (a - b) @ weights
@@ -130,7 +129,7 @@ def crossed_difference(correct_a: Any, correct_b: Any, labels: Any, *, confidenc
     means = float((a @ weights).mean()), float((b @ weights).mean()), mean
     wider, over_runs, over_both = ((mean - h, mean + h) for h in (half, run_half, crossed_half))
     errors = se_run, runs - 1, math.sqrt(variance), df_samples, math.sqrt(both)
-    values: list[Any] = [*means, *wider, *over_runs, *over_both, *errors, p_value, runs, samples, float(confidence)]
+    values: list[Any] = [*means, *wider, *over_runs, *over_both, *errors, p_value, runs, samples, confidence]
     return CrossedDifference(*values)
 
 
@@ -200,14 +199,10 @@ def _both(run: Any, df_run: Any, samples: Any, df_samples: Any) -> tuple[tuple[A
 
 def _half_widths(run: Any, df_run: Any, samples: Any, df_samples: Any, confidence: float) -> list[Any]:
     both = _both(run, df_run, samples, df_samples)
-    return [_student().ppf((1 + confidence) / 2, df) * np.sqrt(square) for square, df in both]
+    return [scipy_stats().t.ppf((1 + confidence) / 2, df) * np.sqrt(square) for square, df in both]
 
 
 def _p_value(mean: float, run: float, df_run: int, samples: float, df_samples: float) -> float:
     """The larger of the two p-values: below 1 - confidence if and only if the wider interval excludes 0."""
     both = _both(run, df_run, samples, df_samples)
-    return float(max(2 * _student().sf(abs(mean) / math.sqrt(square), df) for square, df in both if square))
-
-
-def _student() -> Any:
-    return require("scipy.stats", extra="train", purpose="A confidence interval or test of significance").t
+    return float(max(2 * scipy_stats().t.sf(abs(mean) / math.sqrt(square), df) for square, df in both if square))

@@ -86,32 +86,21 @@ def epoch_of(path: str | Path) -> int | None:
 
 
 def _checked(name: str, entries: dict[str, Tensor]) -> FeatureFile:
-    features, labels = entries["features"], entries["labels"]
-    d = features.shape[-1] if features.ndim else 0
-    for key in ("features", "ood_features", "weight", "logits"):
-        value = entries.get(key)
-        if value is not None and value.ndim == 2 and not (value.is_floating_point() or value.is_complex()):
-            entries[key] = value.float()
-    check_features(entries["features"], name=f"{name}: features")
-    if features.shape[0] == 0:
+    given = {key: entries[key] for key in ("features", "weight", "ood_features", "logits") if key in entries}
+    for key, value in given.items():
+        given[key] = value if value.is_floating_point() or value.is_complex() else value.float()
+        width = given["features"].shape[1] if key in ("weight", "ood_features") else None
+        check_features(given[key], dim=width, name=f"{name}: {key}")
+    if not len(given["features"]):
         raise ValueError(f"{name}: features has no rows.")
+    labels = entries["labels"]
     if labels.dtype in (torch.uint16, torch.uint32, torch.uint64):  # which torch cannot compare
         labels = labels.long()
-    optional = {key: entries.get(key) for key in ("weight", "logits", "ood_features")}
-    found = FeatureFile(features, labels, **optional)
-    if found.weight is not None:
-        if found.weight.ndim != 2 or found.weight.shape[1] != d:
-            shape = tuple(found.weight.shape)
-            raise ValueError(f"{name}: weight must have shape (K, d) with d = {d}, got {shape}.")
-        check_features(found.weight, name=f"{name}: weight")
-    if found.ood_features is not None:
-        check_features(found.ood_features, dim=d, name=f"{name}: ood_features")
-    check_labels(labels, max(2, found.num_classes), name=f"{name}: labels", batch=features.shape[0])
-    if found.logits is not None and tuple(found.logits.shape) != (features.shape[0], found.num_classes):
-        shape = (features.shape[0], found.num_classes)
+    found = FeatureFile(labels=labels, **given)
+    check_labels(labels, max(2, found.num_classes), name=f"{name}: labels", batch=len(found.features))
+    shape = (len(labels), found.num_classes)
+    if found.logits is not None and tuple(found.logits.shape) != shape:
         raise ValueError(f"{name}: logits must have shape (N, K) = {shape}, got {tuple(found.logits.shape)}.")
-    if found.logits is not None:
-        check_features(found.logits, name=f"{name}: logits")
     if found.num_classes > 10 * len(labels) + 1000:
         raise ValueError(
             f"{name}: labels go up to {int(labels.max())} with {len(labels)} samples, so nearly all classes would be "

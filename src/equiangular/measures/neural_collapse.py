@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from equiangular._validate import check_choice, check_features, check_int
+from equiangular._validate import check_choice, check_features, check_int, check_labels
 from equiangular.longtail import class_groups
 from equiangular.measures._metric import SumMetric
 from equiangular.measures.accuracy import decided_classes
-from equiangular.measures.collapse.moments import GLOBAL_MEANS, ClassMoments, Fold, GlobalMean, seen_classes, unpack
+from equiangular.measures.collapse.moments import GLOBAL_MEANS, ClassMoments, GlobalMean, fold, seen_classes, unpack
 from equiangular.measures.collapse.nc3 import nearest_mean, ood_orthogonality
 from equiangular.measures.collapse.summary import collapse_measures, group_slots
 from equiangular.measures.collapse_plot import plot_collapse
@@ -94,7 +95,7 @@ class NeuralCollapse(SumMetric):
         slot = torch.zeros(self.num_classes, dtype=torch.long) if slot is None else slot
         self._shape = (self.num_classes, self.dim, slot, self.covariance)
         size = self.num_classes * (self.dim + 2) + (int(slot.max()) + 1) * self.dim**2 * self.covariance
-        self.add_state("packed", torch.zeros(size, dtype=torch.float64), dist_reduce_fx=Fold(*self._shape))
+        self.add_state("packed", torch.zeros(size, dtype=torch.float64), dist_reduce_fx=partial(fold, *self._shape))
         for name, length in (("agreed", num_classes), ("decided", num_classes), ("ood_sum", dim), ("ood_count", 1)):
             self.add_state(name, torch.zeros(length, dtype=torch.float64), dist_reduce_fx="sum")
         self.configure(slot, reference_means)
@@ -192,16 +193,15 @@ class NeuralCollapse(SumMetric):
 def _groups(
     groups: Mapping[str, Any] | None, counts: Sequence[int] | None, thresholds: tuple[int, int], num_classes: int
 ) -> dict[str, Tensor] | None:
-    if groups is None and counts is None:
-        return None
     if groups is not None and counts is not None:
         raise ValueError("give either class_counts or groups, not both.")
     if counts is not None:
         if len(counts) != num_classes:
             raise ValueError(f"class_counts has {len(counts)} entries for {num_classes} classes; they must agree.")
         groups = class_groups(counts, thresholds)
-    named = {name: torch.as_tensor(index, dtype=torch.long) for name, index in (groups or {}).items()}
+    if groups is None:
+        return None
+    named = {name: torch.as_tensor(index, dtype=torch.long) for name, index in groups.items()}
     for name, index in named.items():
-        if index.numel() and (int(index.min()) < 0 or int(index.max()) >= num_classes):
-            raise ValueError(f"group {name!r} has class indices outside [0, {num_classes - 1}].")
+        check_labels(index, num_classes, name=f"the classes of group {name!r}")
     return named

@@ -31,6 +31,9 @@ def ood_score(
     - ``"msp"``: 1 - max_k softmax(z)_k (Hendrycks and Gimpel 2017).
     - ``"energy"``: -log sum_k exp(z_k) (Liu et al. 2020).
 
+    Returns (B,) in float32, or float64 for float64 features. A zero feature has the score of no evidence for any class:
+    NECO 0, cosine 0.
+
     Args:
         features: h (B, d) floating point; of a head, what ``head(x, pre_logits=True)`` gives.
         head_or_weight: the head, whose scale and bias make the logits, or class vectors (K, d), whose logits are
@@ -38,10 +41,6 @@ def ood_score(
         method: the score.
         subspace: (d, r) orthonormal columns that ``"neco"`` projects onto, such as :func:`principal_subspace` of the
             training features, which is what its authors take.
-
-    Returns:
-        (B,) in float32, or float64 for float64 features. A zero feature has the score of no evidence for any class:
-        NECO 0, cosine 0.
 
     Raises:
         ValueError: no features, NaN, widths that differ, an unknown method, a head without classes, or class vectors
@@ -72,7 +71,9 @@ def ood_score(
     dtype = torch.promote_types(h.dtype, torch.float32)
     h, weight = h.to(dtype), weight.detach().to(h.device, dtype)
     if method == "neco":
-        return -_projected_share(h, _span(weight) if subspace is None else _check_subspace(subspace, h))
+        basis = _span(weight) if subspace is None else _check_subspace(subspace, h)
+        share: Tensor = torch.linalg.vector_norm(unit_normalize(h) @ basis, dim=1)  # 0 for h = 0
+        return -share
     if method == "vertex":
         return torch.cdist(h, weight, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
     if method == "max_cosine":
@@ -159,12 +160,6 @@ def open_set_measures(known: Tensor, unknown: Tensor) -> OpenSetResult:
     false_rate, true_rate, _ = metrics.roc_curve(is_known, familiarity, drop_intermediate=False)
     fpr95 = float(false_rate[(true_rate >= 0.95).argmax()])
     return OpenSetResult(float(metrics.roc_auc_score(is_known, familiarity)), fpr95, len(known), len(unknown))
-
-
-def _projected_share(h: Tensor, basis: Tensor) -> Tensor:
-    """||P h|| / ||h||, 0 for h = 0."""
-    share: Tensor = torch.linalg.vector_norm(unit_normalize(h) @ basis, dim=1)
-    return share
 
 
 def _span(weight: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ def mean_ci(values: Any, confidence: float = 0.95) -> tuple[float, float]:
         '82.0 +- 4.97'
     """
     sample = _sample(values, "values")
-    level = _level(confidence)
+    level = check_level(confidence)
     if len(sample) == 1:
         return float(sample[0]), math.nan
     return float(sample.mean()), _half_width(sample, level)
@@ -91,7 +91,7 @@ def paired_comparison(a: Any, b: Any, *, confidence: float = 0.95) -> PairedComp
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         bad = int(np.flatnonzero(~(np.isfinite(first) & np.isfinite(second)))[0])
         raise ValueError(f"pair {bad} is ({first[bad]}, {second[bad]}); leave out pairs that have no result.")
-    level = _level(confidence)
+    level = check_level(confidence)
     difference = first - second
     n, mean = len(difference), float(difference.mean())
     rounding = 16 * np.finfo(float).eps * max(np.abs(first).max(), np.abs(second).max())
@@ -101,7 +101,7 @@ def paired_comparison(a: Any, b: Any, *, confidence: float = 0.95) -> PairedComp
         return PairedComparison(mean, mean, mean, p_value, n, "exact sign-flip test", exact)
     half = _half_width(difference, level)
     statistic = abs(mean) / (difference.std(ddof=1) / math.sqrt(n))
-    p_value = float(2 * _scipy_stats().t.sf(statistic, n - 1))
+    p_value = float(2 * scipy_stats().t.sf(statistic, n - 1))
     return PairedComparison(mean, mean - half, mean + half, p_value, n, "paired t-test", _sign_flip_p(difference))
 
 
@@ -135,7 +135,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _half_width(sample: np.ndarray, level: float) -> float:
-    quantile = _scipy_stats().t.ppf((1 + level) / 2, len(sample) - 1)
+    quantile = scipy_stats().t.ppf((1 + level) / 2, len(sample) - 1)
     return float(quantile * sample.std(ddof=1) / math.sqrt(len(sample)))
 
 
@@ -157,11 +157,13 @@ def _sample(values: Any, name: str) -> np.ndarray:
     return sample
 
 
-def _level(confidence: float) -> float:
+def check_level(confidence: float) -> float:
+    """The level of an interval, checked."""
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie strictly between 0 and 1, got {confidence!r}; 0.95 is usual.")
     return float(confidence)
 
 
-def _scipy_stats() -> Any:
+def scipy_stats() -> Any:
+    """``scipy.stats``, or an ImportError that says what brings it."""
     return require("scipy.stats", extra="train", purpose="A confidence interval or test of significance")

@@ -61,10 +61,9 @@ class ShotAccuracy(SumMetric):
         self.groups = {name: torch.from_numpy(index) for name, index in class_groups(counts, thresholds).items()}
         self.confusion = confusion
         shape = (self.num_classes,)
-        self.add_state("correct", torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
-        self.add_state("total", torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
-        if confusion:
-            self.add_state("matrix", torch.zeros(shape * 2, dtype=torch.int64), dist_reduce_fx="sum")
+        states = {"correct": shape, "total": shape, **({"matrix": shape * 2} if confusion else {})}
+        for name, size in states.items():
+            self.add_state(name, torch.zeros(size, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Add (B, K) logits or probabilities, or (B,) integer predicted classes, and the (B,) integer classes."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -14,13 +12,10 @@ from equiangular._extras import require
 from equiangular._validate import did_you_mean
 from equiangular.heads.locate import find_classifier
 
-# Where torchvision's families keep their last linear layer.
-_TORCHVISION_HEADS = ("fc", "classifier", "heads.head", "head")
-
 
 def timm_backbone(name: str, input_shape: tuple[int, ...], *, pretrained: bool = False) -> nn.Module:
     """A timm model with ``num_classes=0``; arguments as for :func:`equiangular.models.make_backbone`."""
-    timm = _library("timm")
+    timm = require("timm", extra=None, purpose="A backbone of timm")
     try:
         model = timm.create_model(name, pretrained=pretrained, num_classes=0, in_chans=input_shape[0])
     except (RuntimeError, OSError) as error:
@@ -30,43 +25,26 @@ def timm_backbone(name: str, input_shape: tuple[int, ...], *, pretrained: bool =
 
 def torchvision_backbone(name: str, input_shape: tuple[int, ...], *, pretrained: bool = False) -> nn.Module:
     """A torchvision classification model with its last linear layer replaced by the identity."""
-    models = _library("torchvision").models
+    models = require("torchvision.models", extra=None, purpose="A backbone of torchvision (built for your torch)")
     if input_shape[0] != 3:
         raise ValueError(f"torchvision models take 3 channels, got {input_shape[0]}. Use a timm model instead.")
     try:
         model = models.get_model(name, weights="DEFAULT" if pretrained else None)
     except (ValueError, OSError) as error:
         raise ValueError(f"torchvision cannot make {name!r}: {error}. Its list_models() lists the names.") from error
-    _drop_last_linear(model, name)
+    try:
+        model = _without_classifier(model)
+    except ValueError as error:
+        raise ValueError(f"no linear classifier in torchvision's {name!r}; choose a classification model.") from error
     return with_num_features(model, f"torchvision:{name}", input_shape)
 
 
-def _library(name: str) -> ModuleType:
-    try:
-        module = import_module(name)
-        if name == "torchvision":
-            import_module("torchvision.models")
-        return module
-    except ImportError as error:
-        raise ImportError(
-            f"a backbone of {name} needs {name!r}, which could not be imported ({error}). "
-            f"Install it with: pip install {name}"
-        ) from error
-
-
-def _drop_last_linear(model: nn.Module, name: str) -> None:
-    for path in _TORCHVISION_HEADS:
-        parent: Any = model
-        *above, last = path.split(".")
-        for step in above:
-            parent = getattr(parent, step, None)
-        layer = getattr(parent, last, None)
-        if isinstance(layer, nn.Sequential):
-            parent, last, layer = layer, str(len(layer) - 1), layer[-1]
-        if isinstance(layer, nn.Linear):
-            setattr(parent, last, nn.Identity())
-            return
-    raise ValueError(f"found no linear classifier in torchvision's {name!r}; choose a classification model.")
+def _without_classifier(model: nn.Module) -> nn.Module:
+    """The model with its classifier replaced by the identity, in place."""
+    path, _ = find_classifier(model)
+    parent, _, last = path.rpartition(".")
+    setattr(model.get_submodule(parent), last, nn.Identity())
+    return model
 
 
 def with_num_features(model: nn.Module, name: str, input_shape: tuple[int, ...]) -> nn.Module:
@@ -84,18 +62,11 @@ def with_num_features(model: nn.Module, name: str, input_shape: tuple[int, ...])
 
 
 class HuggingFaceBackbone(nn.Module):
-    """An image classifier whose last linear layer is the identity: its logits are the features.
-
-    Args:
-        model: a model that takes ``pixel_values`` and returns ``logits``.
-    """
+    """A classifier of ``pixel_values``, its last linear layer the identity, so that its ``logits`` are the features."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        path, _ = find_classifier(model)
-        parent, _, last = path.rpartition(".")
-        setattr(model.get_submodule(parent), last, nn.Identity())
-        self.model = model
+        self.model = _without_classifier(model)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W) to features (B, num_features)."""

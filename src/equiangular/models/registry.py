@@ -69,11 +69,8 @@ class CifarResNet(nn.Module):
         in_channels: channels of the images.
         shortcut: ``"A"`` (parameter-free) or ``"B"`` (projections), see :class:`ResidualBlock`.
 
-    Attributes:
-        num_features: 64 * width.
-
     Shapes:
-        (B, in_channels, H, W) float to (B, num_features), not negative. Any H and W from 4 on.
+        (B, in_channels, H, W) float to (B, num_features = 64 * width), not negative. Any H and W from 4 on.
 
     Raises:
         ValueError: a depth that is not 6n + 2, or another bad argument.
@@ -118,11 +115,9 @@ class MLP(nn.Module):
         in_features: number of inputs; images are flattened.
         hidden: sizes of the hidden layers, at least one.
 
-    Attributes:
-        num_features: size of the features.
-
     Shapes:
-        (B, in_features) or (B, ...) with that many entries, floating point, to (B, num_features), not negative.
+        (B, in_features) or (B, ...) with that many entries, floating point, to (B, num_features = hidden[-1]), not
+        negative.
 
     Raises:
         ValueError: a size below 1, or no hidden layer.
@@ -158,11 +153,8 @@ class DigitsNet(nn.Module):
         in_channels: channels of the images.
         width: multiplies the channels.
 
-    Attributes:
-        num_features: 64 * width.
-
     Shapes:
-        (B, in_channels, H, W) float to (B, num_features), not negative. Any H and W from 2 on.
+        (B, in_channels, H, W) float to (B, num_features = 64 * width), not negative. Any H and W from 2 on.
 
     Raises:
         ValueError: a bad argument.
@@ -206,20 +198,16 @@ _EXTERNAL = {"timm": timm_backbone, "torchvision": torchvision_backbone, "hf": h
 def make_backbone(
     name: str, input_shape: tuple[int, ...], *, width: float = 1.0, seed: int, pretrained: bool = False
 ) -> nn.Module:
-    """Build a backbone whose initial weights depend on ``seed`` alone.
+    """Build a backbone whose initial weights depend on ``seed`` alone: (B, *input_shape) float to (B, num_features).
 
     Args:
         name: ``"digits"``, ``"mlp"``, ``"resnet8"``, ``"resnet20"``, ``"resnet32"``, ``"resnet44"``, ``"resnet56"``, or
             ``"timm:NAME"``, ``"torchvision:NAME"`` or ``"hf:NAME"`` for any image model of these libraries without its
-            classifier; the last is ``transformers``, see
-            :func:`equiangular.models.external.hugging_face_backbone`.
+            classifier; the last is ``transformers``, see :func:`equiangular.models.external.hugging_face_backbone`.
         input_shape: shape of one input, (C, H, W) or (d,). ``"mlp"`` takes either, the others images.
         width: multiplies the sizes of the layers; 1 for models of other libraries.
         seed: seed of the initialisation. The global generators are put back afterwards.
         pretrained: take the weights that the other library publishes, which it downloads; otherwise they are random.
-
-    Returns:
-        A module from (B, *input_shape) float to (B, d), with attribute ``num_features`` = d.
 
     Raises:
         ValueError: unknown name (the closest one is suggested) or an input the backbone does not take.

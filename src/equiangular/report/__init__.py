@@ -5,14 +5,6 @@ from equiangular.report.table import comparison_page, comparison_table, format_c
 from equiangular.report.theory import theory_figures, write_theory_page
 
 __all__ = [
-    "comparison_figure",
-    "comparison_page",
-    "comparison_table",
-    "curves_figure",
-    "figure_svg",
-    "format_cell",
-    "save_figure",
-    "theory_figures",
-    "write_page",
-    "write_theory_page",
-]
+    "comparison_figure", "comparison_page", "comparison_table", "curves_figure", "figure_svg", "format_cell",
+    "save_figure", "theory_figures", "write_page", "write_theory_page",
+]  # fmt: skip

@@ -89,9 +89,7 @@ def _figure(columns: int, *, width: float = 11, legend: bool = False) -> tuple[A
 def _line(
     axis: Any, x: Sequence[float], values: Sequence[float | None], label: str, color: str, style: str = "-"
 ) -> None:
-    points = [
-        (at, value) for at, value in zip(x, values, strict=True) if value is not None and 0 < value < float("inf")
-    ]
+    points = [(at, v) for at, v in zip(x, values, strict=True) if v is not None and 0 < v < float("inf")]
     if points:
         axis.plot(*zip(*points, strict=True), style, marker="o", markersize=3, label=label, color=color)
 
@@ -107,9 +105,8 @@ def _finish(axis: Any, title: str, x: str, *, log: bool = True, legend: bool = T
 
 def collapse_table(measured: Mapping[str, float], title: str) -> Any:
     """A ``rich.table.Table``: one row for each measure, a column for each group."""
-    groups = groups_of(measured)
     columns = {"all classes": measured}
-    for group in groups:
+    for group in groups_of(measured):
         columns[group] = {key.removesuffix(f"/{group}"): v for key, v in measured.items() if key.endswith(f"/{group}")}
     return comparison_table(columns, title)
 
@@ -144,9 +141,8 @@ def write_collapse_page(results: dict[str, Any], path: str | Path) -> Path:
             ``provenance``; optionally ``title`` and ``introduction``.
         path: the file.
     """
-    series = results["series"]
     studies: dict[str, list[dict[str, Any]]] = {}
-    for one in series:
+    for one in results["series"]:
         studies.setdefault(one.get("study", "Side by side"), []).append(one)
     text = template("collapse.html").render(
         title=results.get("title", "Neural collapse, measured"),

@@ -31,12 +31,9 @@ def confusion_figure(results: dict[str, Any]) -> Any:
     figure = new_figure(size + 0.7, size)
     axis = figure.subplots()
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-    if len(order) <= _NAMED:
-        axis.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
-        axis.set_yticks(range(len(names)), names, fontsize=8)
-    else:
-        axis.set_xticks([])
-        axis.set_yticks([])
+    shown = names if len(order) <= _NAMED else []
+    axis.set_xticks(range(len(shown)), shown, rotation=90, fontsize=8)
+    axis.set_yticks(range(len(shown)), shown, fontsize=8)
     if len(order) <= _NUMBERED:
         for row, values in enumerate(shares):
             for column, share in enumerate(values):
@@ -61,16 +58,9 @@ def reliability_figure(results: dict[str, Any]) -> Any:
     """
     figure = new_figure(10, 4.8)
     (left, right), (under_left, under_right) = figure.subplots(2, 2, sharex=True, height_ratios=(4, 1))
-    tints = dict(GROUPS)
-    pairs = [
-        ("as predicted", results["reliability"]["all"], LEARNED),
-        ("raw logits", results["raw_reliability"]["all"], RAW),
-    ]
-    groups = [
-        (f"{name}-shot", results["reliability"][name], tints[name])
-        for name in tints
-        if any(results["reliability"][name]["samples"])
-    ]
+    of = results["reliability"]
+    pairs = [("as predicted", of["all"], LEARNED), ("raw logits", results["raw_reliability"]["all"], RAW)]
+    groups = [(f"{name}-shot", of[name], tint) for name, tint in GROUPS if any(of[name]["samples"])]
     panels = ((left, under_left, pairs, "all samples"), (right, under_right, groups, "by group of the true class"))
     highest = 0.0
     for axis, under, curves, title in panels:

@@ -11,11 +11,7 @@ from equiangular.records import Answer, Comparison, Contrast
 
 
 def template(name: str) -> Any:
-    """A template by name, which escapes what it is given and refuses what it is not given.
-
-    Raises:
-        ImportError: jinja2 is missing.
-    """
+    """A template by name, which escapes what it is given and refuses what it is not given. Needs jinja2."""
     jinja2 = require("jinja2", extra="plot", purpose="Writing the page")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -43,12 +39,6 @@ def new_figure(width: float, height: float) -> Any:
 
 def comparison_figure(results: Comparison) -> Any:
     """The effect with its margin above; below every run with mean and interval, and many, medium and few side by side.
-
-    Args:
-        results: the comparison.
-
-    Returns:
-        A ``matplotlib.figure.Figure``, made without pyplot: no global state, no window.
 
     Raises:
         ImportError: matplotlib is missing.

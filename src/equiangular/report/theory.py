@@ -31,10 +31,7 @@ PEELED = (
 
 
 def theory_figures(results: dict[str, Any]) -> dict[str, Any]:
-    """Figures of a result of :func:`equiangular.theory.run.compute_theory`, by name.
-
-    Returns:
-        ``minority``, ``gradients`` and ``convergence``, each a ``matplotlib.figure.Figure``.
+    """Figures of a result of :func:`equiangular.theory.run.compute_theory`: minority, gradients and convergence.
 
     Raises:
         ImportError: matplotlib is missing.

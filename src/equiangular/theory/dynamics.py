@@ -14,7 +14,7 @@ from equiangular.frames import simplex_etf
 
 
 def classifier_gradient(features: Tensor, weight: Tensor, class_counts: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Pull and push of cross-entropy on each classifier vector; their sum is dL/dw_k.
+    """Pull and push (K, d) of cross-entropy on each classifier vector; their sum is dL/dw_k.
 
     With share_j = n_j/N and p_j = softmax(W h_j): pull_k = -share_k (1 - p_{k,k}) h_k comes from the n_k samples of the
     class itself, push_k = sum_{j != k} share_j p_{j,k} h_j from those of all others. For a rare class the push has the
@@ -23,9 +23,6 @@ def classifier_gradient(features: Tensor, weight: Tensor, class_counts: Sequence
     Args:
         features, weight: H (K, d), one feature for each class, and W (K, d).
         class_counts: n (K,).
-
-    Returns:
-        pull (K, d) and push (K, d).
 
     Source: Yang et al. 2022, section 3; Fang et al. 2021.
     """

@@ -17,14 +17,7 @@ from equiangular.frames import etf_distance, simplex_etf
 from equiangular.measures.collapse import equiangular, mean_cosine
 from equiangular.measures.collapse.moments import directions
 from equiangular.theory.dynamics import convergence_study, gradient_parts
-from equiangular.theory.layer_peeled import (
-    LOSSES,
-    PeeledModel,
-    common_optimum,
-    project_frobenius,
-    project_rows,
-    solve_layer_peeled,
-)
+from equiangular.theory.layer_peeled import LOSSES, common_optimum, project_frobenius, project_rows, solve_layer_peeled
 
 
 def compare_classifiers(
@@ -68,7 +61,7 @@ def compare_classifiers(
             rows.append(
                 {"loss": loss, "classifier": name, "objective": solved.loss}
                 | {f"{part}_cosine": float(equiangular(vectors)["max_cosine"]) for part, vectors in of.items()}
-                | {"etf_distance": _distance(solved), "residual": solved.residual, "steps": solved.steps}
+                | {"etf_distance": _distance(solved.features), "residual": solved.residual, "steps": solved.steps}
             )
     return rows
 
@@ -111,16 +104,15 @@ def minority_collapse(
                 unit = directions(vectors)
                 row[f"{name}_{part}_minority_cosine"] = float(mean_cosine(unit[k // 2 :]))
                 row[f"{name}_{part}_majority_cosine"] = float(mean_cosine(unit[: k // 2]))
-            measured = {"etf_distance": _distance(solved), "residual": solved.residual, "steps": solved.steps}
+            measured = {"etf_distance": _distance(solved.features), "residual": solved.residual, "steps": solved.steps}
             row |= {f"{name}_{key}": value for key, value in measured.items()}
         rows.append(row)
     return rows
 
 
-def _distance(solved: PeeledModel) -> float:
+def _distance(features: Tensor) -> float:
     """Distance of the features to an ETF; NaN where one is zero."""
-    whole = bool((solved.features.norm(dim=1) > 0).all())
-    return float(etf_distance(solved.features)) if whole else math.nan
+    return float(etf_distance(features)) if bool((features.norm(dim=1) > 0).all()) else math.nan
 
 
 BALANCED, IMBALANCED = (1.0, 1.0, 1.0, 1.0), (300.0, 300.0, 1.0, 1.0)
@@ -172,11 +164,10 @@ def watch_collapse(
             history["weight"].append(_rounded(unit))
             history["tail_cosine"].append(round(float(unit[2] @ unit[3]), 4))
         error = (h @ w.T).softmax(1) - onehot
-        gradient = error @ w
+        moved = project_rows(h - 0.05 * (error @ w), e_h)
         if learnable:
-            w_next = project_frobenius(w - 0.1 * (sample * error).T @ h, 4.0)
-        h = project_rows(h - 0.05 * gradient, e_h)
-        w = w_next if learnable else w
+            w = project_frobenius(w - 0.1 * (sample * error).T @ h, 4.0)
+        h = moved
     return {**history, "labels": labels.tolist()}
 
 
@@ -202,16 +193,13 @@ def compute_theory(
     dim: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Compute all parts.
+    """Compute all ``PARTS``, JSON-plain; with them come ``own`` (with ``class_counts``) and ``provenance``.
 
     Args:
         seed: seed of starting points and frames.
         quick: fewer ratios, steps and learning rates: seconds instead of half a minute.
         class_counts, dim: of one's own, to solve the layer-peeled model for as well, see :func:`compare_classifiers`.
         progress: called with a description before each part.
-
-    Returns:
-        A JSON-plain dictionary with the keys of ``PARTS``, ``own`` (with ``class_counts``) and ``provenance``.
 
     Example:
         >>> sorted(compute_theory(quick=True))

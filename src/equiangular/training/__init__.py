@@ -10,44 +10,29 @@ from typing import TYPE_CHECKING
 from equiangular._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from equiangular.data.split import Split as Split
-    from equiangular.data.split import make_split as make_split
-    from equiangular.training.augment import Augmentation as Augmentation
-    from equiangular.training.augment import Mixing as Mixing
+    from equiangular.data.split import Split as Split, make_split as make_split
+    from equiangular.training.augment import Augmentation as Augmentation, Mixing as Mixing
     from equiangular.training.config.budget import Budget as Budget
-    from equiangular.training.config.files import make_config as make_config
-    from equiangular.training.config.files import read_yaml as read_yaml
-    from equiangular.training.config.options import Hardware as Hardware
-    from equiangular.training.config.options import TrainConfig as TrainConfig
-    from equiangular.training.config.options import Trial as Trial
+    from equiangular.training.config.files import make_config as make_config, read_yaml as read_yaml
+    from equiangular.training.config.options import Hardware as Hardware, TrainConfig as TrainConfig, Trial as Trial
     from equiangular.training.engine.alignment import AlignmentSchedule as AlignmentSchedule
-    from equiangular.training.engine.loop import Fitted as Fitted
-    from equiangular.training.engine.loop import Training as Training
-    from equiangular.training.engine.loop import fit as fit
-    from equiangular.training.engine.prediction import backbone_features as backbone_features
-    from equiangular.training.engine.prediction import predict as predict
+    from equiangular.training.engine.loop import Fitted as Fitted, Training as Training, fit as fit
+    from equiangular.training.engine.prediction import backbone_features as backbone_features, predict as predict
     from equiangular.training.engine.sampling import ClassBalancedSampler as ClassBalancedSampler
     from equiangular.training.engine.stopping import Stopped as Stopped
-    from equiangular.training.methods import METHODS as METHODS
-    from equiangular.training.methods import Context as Context
-    from equiangular.training.methods import Method as Method
+    from equiangular.training.methods import METHODS as METHODS, Context as Context, Method as Method
     from equiangular.training.methods import get_method as get_method
     from equiangular.training.model.classifier import Classifier as Classifier
     from equiangular.training.model.correction import corrected_logits as corrected_logits
     from equiangular.training.model.correction import fit_correction as fit_correction
-    from equiangular.training.model.files import load_model as load_model
-    from equiangular.training.model.files import save_model as save_model
+    from equiangular.training.model.files import load_model as load_model, save_model as save_model
     from equiangular.training.model.info import ModelInfo as ModelInfo
-    from equiangular.training.model.task import Task as Task
-    from equiangular.training.model.task import build_task as build_task
+    from equiangular.training.model.task import Task as Task, build_task as build_task
     from equiangular.training.model.task import default_backbone as default_backbone
-    from equiangular.training.run.collapse import MeasuredRun as MeasuredRun
-    from equiangular.training.run.collapse import measure_run as measure_run
-    from equiangular.training.run.scoring import Scorer as Scorer
-    from equiangular.training.run.scoring import score as score
+    from equiangular.training.run.collapse import MeasuredRun as MeasuredRun, measure_run as measure_run
+    from equiangular.training.run.scoring import Scorer as Scorer, score as score
     from equiangular.training.run.store import TrialStore as TrialStore
-    from equiangular.training.run.train import resume as resume
-    from equiangular.training.run.train import train as train
+    from equiangular.training.run.train import resume as resume, train as train
     from equiangular.training.run.trial import run_trial as run_trial
 else:
     __getattr__, __dir__, __all__ = lazy_names(

@@ -202,19 +202,13 @@ def directions(vectors: Tensor) -> Tensor:
     return vectors / torch.where(norms > 0, norms, torch.ones_like(norms))
 
 
-class Fold:
-    """Merge stacked packed moments, one row a process or a batch, by Chan's update; picklable."""
-
-    def __init__(self, num_classes: int, dim: int, slot: Tensor, covariance: bool) -> None:
-        self.shape = (num_classes, dim, slot, covariance)
-
-    def __call__(self, stacked: Tensor) -> Tensor:
-        """One vector (L,) from those of all processes or batches (P, L)."""
-        result = torch.zeros_like(stacked[0])
-        moments = unpack(result, *self.shape)
-        for row in stacked:
-            moments.merge(unpack(row, *self.shape))
-        return result
+def fold(num_classes: int, dim: int, slot: Tensor, covariance: bool, stacked: Tensor) -> Tensor:
+    """One packed vector (L,) of moments from those of all processes or batches (P, L), merged by Chan's update."""
+    result = torch.zeros_like(stacked[0])
+    moments = unpack(result, num_classes, dim, slot, covariance)
+    for row in stacked:
+        moments.merge(unpack(row, num_classes, dim, slot, covariance))
+    return result
 
 
 def unpack(state: Tensor, num_classes: int, dim: int, slot: Tensor, covariance: bool) -> ClassMoments:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from equiangular.frames.checks import TILE_ENTRIES
-from equiangular.measures.collapse.nc2 import squared_distances
+from equiangular.measures.collapse.nc2 import squared_distances, without_own
 
 # Share of the largest variance below which a direction is the rounding of features in single precision, squared.
 NOISE = 1e-12
@@ -79,15 +79,12 @@ def nc1_quotient(within_trace: Tensor, means: Tensor) -> Tensor:
 def cdnv(variances: Tensor, means: Tensor) -> Tensor:
     """Class-distance normalised variance: the mean over pairs i != j of (v_i + v_j) / (2 ||mu_i - mu_j||^2).
 
-    Tile by tile: nothing K x K is kept.
+    Tile by tile: nothing K x K is kept. Returns a 0-dim tensor; NaN for fewer than two classes. Infinite where two
+    means coincide, NaN if those two classes have no variance either.
 
     Args:
         variances: v (K,), mean squared distance of a class's samples to its mean.
         means: (K, d), class means, centred or not.
-
-    Returns:
-        0-dim tensor; NaN for fewer than two classes. Infinite where two means coincide, NaN if those two classes have
-        no variance either.
 
     Example:
         >>> round(float(cdnv(torch.tensor([0.02, 0.02]), torch.tensor([[1.0], [-1.0]]))), 4)
@@ -105,10 +102,7 @@ def cdnv(variances: Tensor, means: Tensor) -> Tensor:
         rows = centred[start : start + step]
         squares = squared_distances(rows, centred)
         sums = variances[start : start + step, None] + variances
-        ratio = sums / (2 * squares)
-        own = torch.arange(rows.shape[0], device=means.device)
-        ratio[own, start + own] = 0
-        total += ratio.sum()
+        total += without_own(sums / (2 * squares), start, 0.0).sum()
     return total / (k * (k - 1))
 
 

@@ -46,14 +46,13 @@ def equinorm(means: Tensor) -> Tensor:
 
 
 def equiangular(means: Tensor, *, num_classes: int | None = None) -> dict[str, Tensor]:
-    """Statistics of the cosines of all pairs of centred class means, tile by tile.
+    """Statistics of the cosines of all pairs of centred class means, tile by tile; NaN for fewer than two means.
+
+    ``std``: population standard deviation (Papyan et al. 2020); ``deviation``: mean |cos + 1/(K-1)|; ``max_cosine``:
+    the closest pair.
 
     Args:
         num_classes: K of the ETF to compare with, where ``means`` are some of its classes only.
-
-    Returns:
-        ``std``: population standard deviation of the cosines (Papyan et al. 2020);
-        ``deviation``: mean |cos + 1/(K-1)|; ``max_cosine``: the closest pair. NaN for fewer than two means.
 
     Example:
         >>> means = torch.eye(3, dtype=torch.float64) - 1 / 3
@@ -67,11 +66,10 @@ def equiangular(means: Tensor, *, num_classes: int | None = None) -> dict[str, T
     unit = directions(means)
     mean = mean_cosine(unit)
     deviation, squares, largest = means.new_tensor(0.0), means.new_tensor(0.0), means.new_tensor(-math.inf)
-    for start, stop, tile in gram_tiles(unit):
-        own = torch.arange(stop - start, device=means.device)
-        largest = torch.maximum(largest, _without(tile, own, start, -math.inf).max())
-        deviation += (_without(tile, own, start, cosine) - cosine).abs().sum()
-        squares += _without(tile, own, start, mean).sub_(mean).square_().sum()
+    for start, _, tile in gram_tiles(unit):
+        largest = torch.maximum(largest, without_own(tile, start, -math.inf).max())
+        deviation += (without_own(tile, start, cosine) - cosine).abs().sum()
+        squares += without_own(tile, start, mean).sub_(mean).square_().sum()
     pairs = k * (k - 1)
     return {"std": (squares / pairs).sqrt(), "deviation": deviation / pairs, "max_cosine": largest}
 
@@ -107,8 +105,7 @@ def log_distance_variance(means: Tensor) -> Tensor:
     for start in range(0, k, step):
         rows = unit[start : start + step]
         log_distance = squared_distances(rows, unit).log() / 2
-        own = torch.arange(rows.shape[0], device=means.device)
-        off = _without(log_distance - reference, own, start, 0.0)
+        off = without_own(log_distance - reference, start, 0.0)
         total += off.sum()
         squares += off.square().sum()
     pairs = k * (k - 1)
@@ -116,9 +113,9 @@ def log_distance_variance(means: Tensor) -> Tensor:
     return means.new_tensor(math.inf) if torch.isinf(total) else variance.clamp(min=0)
 
 
-def _without(tile: Tensor, own: Tensor, start: int, value: float | Tensor) -> Tensor:
-    """The tile with the entries of a class with itself replaced, in place."""
-    tile[own, start + own] = value
+def without_own(tile: Tensor, start: int, value: float | Tensor) -> Tensor:
+    """The rows of classes from ``start`` on, with the entries of a class with itself replaced, in place."""
+    tile.diagonal(start).fill_(value)
     return tile
 
 
@@ -146,8 +143,7 @@ def gram_error(left: Tensor, right: Tensor, *, num_classes: int | None = None) -
     step = max(1, TILE_ENTRIES // k)
     for start in range(0, k, step):
         error = left[start : start + step] @ right.T / norm + 1 / (classes * reference)
-        own = torch.arange(error.shape[0], device=left.device)
-        error[own, start + own] -= 1 / reference
+        error.diagonal(start).sub_(1 / reference)
         total += error.square().sum()
     return total.sqrt()
 
@@ -157,15 +153,12 @@ def partial_etf_distance(vectors: Tensor, *, num_classes: int | None = None) -> 
 
     With T (k, k) the symmetric root of their Gram matrix K/(K-1) (I - 11^T/K), such vertices are T Q, Q (k, d) with
     orthonormal rows, and the nearest ones have Q = P R^T where T A = P diag(sigma) R^T (Schoenemann 1966). For k = K it
-    is :func:`equiangular.frames.etf_distance`.
+    is :func:`equiangular.frames.etf_distance`. Returns a 0-dim tensor; NaN where there is no such ETF in d dimensions
+    (k > d, or K > d + 1 for k = K), for fewer than two rows, and where a row is zero.
 
     Args:
         vectors: A (k, d); rows are divided by their norms.
         num_classes: K, k by default.
-
-    Returns:
-        0-dim tensor; NaN where there is no such ETF in d dimensions (k > d, or K > d + 1 for k = K), for fewer than two
-        rows, and where a row is zero.
     """
     k, d = vectors.shape
     classes = num_classes or k

@@ -35,6 +35,13 @@ def collapse_measures(
     than two make NaN. A class of one sample has variance 0, which makes NC1 and CDNV smaller than they would be with
     more samples: compare runs with equal class sizes.
 
+    Returns 0-dim tensors by name. 0 at collapse: ``nc1`` (pinv form), ``nc1_quotient``, ``cdnv``, ``vci``,
+    ``nc2_equinorm``, ``nc2_equiangular`` (mean |cos + 1/(K-1)|), ``nc2_std`` (of the cosines), ``nc2_etf``, ``gnc2``,
+    ``etf_distance`` (Procrustes; NaN for K > d + 1), ``nc3``, ``nc3_trace`` (its half), ``nc3_gram``, ``unc3``. Others:
+    ``max_cosine`` and ``mean_cosine`` of the class means and ``weight_mean_cosine`` of the classifier vectors (-1/(K-1)
+    at collapse, near 1 at minority collapse), ``effective_rank`` of the class means (K-1 at collapse),
+    ``classes_seen``. ``nc1`` and ``vci`` need the covariance of the moments.
+
     Args:
         moments: class moments.
         weight: W (K, d), classifier vectors; adds the NC3 measures and the cosine of the classifier vectors.
@@ -43,15 +50,6 @@ def collapse_measures(
             alone, as ``"nc1_quotient/few"``. The global mean stays that of all classes, and the ETF to compare with
             that of all K, of which the group has some vertices. ``nc1`` and ``vci`` of a group need moments that keep a
             scatter for it: see :func:`group_slots`.
-
-    Returns:
-        0-dim tensors by name. 0 at collapse: ``nc1`` (pinv form), ``nc1_quotient``, ``cdnv``, ``vci``,
-        ``nc2_equinorm``, ``nc2_equiangular`` (mean |cos + 1/(K-1)|), ``nc2_std`` (of the cosines), ``nc2_etf``,
-        ``gnc2``, ``etf_distance`` (Procrustes; NaN for K > d + 1), ``nc3``, ``nc3_trace`` (its half), ``nc3_gram``,
-        ``unc3``. Others:
-        ``max_cosine`` and ``mean_cosine`` of the class means and ``weight_mean_cosine`` of the classifier vectors
-        (-1/(K-1) at collapse, near 1 at minority collapse), ``effective_rank`` of the class means (K-1 at collapse),
-        ``classes_seen``. ``nc1`` and ``vci`` need the covariance of the moments.
 
     Raises:
         ValueError: a weight of another shape, or an unknown name of the global mean.

@@ -42,8 +42,7 @@ class MixDraws:
 class Mixup:
     """lam x + (1 - lam) x_partner with lam from Beta(alpha, alpha), one for the batch (Zhang et al., ICLR 2018).
 
-    Attributes:
-        alpha: above 0; small values mix little. 1 for CIFAR, 0.2 for ImageNet.
+    Small values of ``alpha``, above 0, mix little: 1 for CIFAR, 0.2 for ImageNet.
     """
 
     alpha: float = 1.0
@@ -61,10 +60,8 @@ class CutMix:
     """A box of the partner is pasted in; its area is the partner's share of the target (Yun et al., ICCV 2019).
 
     The box has sides W sqrt(1 - l) and H sqrt(1 - l), l from Beta(alpha, alpha), around a uniformly drawn pixel. What
-    of it lies outside the image is lost, and lam is the share of the pixels that stay.
-
-    Attributes:
-        alpha: above 0; 1, the publication's choice, makes l uniform.
+    of it lies outside the image is lost, and lam is the share of the pixels that stay. With ``alpha`` 1, the
+    publication's choice, l is uniform.
     """
 
     alpha: float = 1.0
@@ -94,10 +91,7 @@ class Mixing:
     """Mixing of whole batches, read from a text: ``none``, ``mixup:1.0``, ``cutmix:1.0``, or both with a comma.
 
     Of several, each batch has one, with equal probability. The losses of this library take the mixed target as
-    ``(y, y[partner], lam)``. Mixup and CutMix take their partners from the batch.
-
-    Attributes:
-        kinds: pairs of name and kind.
+    ``(y, y[partner], lam)``. Mixup and CutMix take their partners from the batch. ``kinds`` are pairs of name and kind.
 
     Example:
         >>> mix = Mixing.parse("mixup:0.2")
@@ -138,7 +132,7 @@ class Mixing:
         labels: Tensor | None = None,
         members: ClassMembers | None = None,
     ) -> MixDraws | None:
-        """Draw for a global batch of ``num`` samples.
+        """Draw for a global batch of ``num`` samples; None where nothing is mixed.
 
         Args:
             num: samples of the global batch.
@@ -146,9 +140,6 @@ class Mixing:
             generator: CPU generator.
             labels: (num,) int64 labels of the batch, for kinds whose partners come from the whole training data.
             members: the samples of the training data by class, for them too.
-
-        Returns:
-            The draws, or None where nothing is mixed.
 
         Raises:
             ValueError: CutMix of what is not an image, or no labels where they are needed.
@@ -170,15 +161,12 @@ class Mixing:
         return kind.draw_from(labels, members, random)
 
     def apply(self, x: Tensor, x_partner: Tensor, draws: MixDraws) -> Tensor:
-        """Mix inputs with those of their partners.
+        """Mix inputs with those of their partners: (B, ...) in the dtype of ``x``; the inputs are not changed.
 
         Args:
             x: (B, ...) floating point: a process's slice of the batch, augmented and standardised.
             x_partner: the same shape: the samples at ``draws.partner`` of that slice.
             draws: from :meth:`draw`, its ``rows`` of that slice.
-
-        Returns:
-            (B, ...) in the dtype of ``x``; the inputs are not changed.
 
         Raises:
             ValueError: shapes that differ, or integers.

@@ -38,9 +38,6 @@ class Augmentation:
     - ``cutout``, ``cutout:16``: hide a square of that many pixels (half the height, if no number is given);
     - ``none``: nothing.
 
-    Attributes:
-        steps: pairs of name and step.
-
     Example:
         >>> augment = Augmentation.parse("crop,flip")
         >>> images = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
@@ -49,7 +46,7 @@ class Augmentation:
         (torch.Size([4, 3, 32, 32]), 'crop,flip')
     """
 
-    steps: tuple[tuple[str, Any], ...] = ()
+    steps: tuple[tuple[str, Any], ...] = ()  # pairs of name and step
 
     @classmethod
     def parse(cls, text: str) -> Augmentation:
@@ -66,13 +63,7 @@ class Augmentation:
     def draw(self, num: int, image_shape: tuple[int, ...], generator: torch.Generator) -> Draws:
         """Draw what happens to each of ``num`` images: the whole global batch, whatever part a process treats.
 
-        Args:
-            num: number of images.
-            image_shape: (C, H, W).
-            generator: CPU generator.
-
-        Returns:
-            CPU tensors by step, each with leading dimension ``num``; empty for ``none``.
+        For ``image_shape`` (C, H, W) and a CPU generator; CPU tensors by step, each with leading dimension ``num``.
 
         Raises:
             ValueError: the inputs are not images.
@@ -85,15 +76,10 @@ class Augmentation:
         return {name: step.draw(num, tuple(image_shape), generator) for name, step in self.steps}
 
     def apply(self, images: Tensor, draws: Draws) -> Tensor:
-        """Augment a batch.
+        """Augment a batch (B, C, H, W) uint8 on any device into another of the same shape; the input is not changed.
 
-        Args:
-            images: (B, C, H, W) uint8 on any device.
-            draws: of these B images, from :meth:`draw` and :func:`take_draws`. Leave them on the CPU: what a step needs
-                elsewhere it moves.
-
-        Returns:
-            (B, C, H, W) uint8; the input is not changed.
+        ``draws`` of these B images are those of :meth:`draw` and :func:`take_draws`. Leave them on the CPU: what a step
+        needs elsewhere it moves.
 
         Raises:
             ValueError: images that are not uint8, or draws of another number of images.

@@ -44,16 +44,14 @@ solarize 6 5 autocontrast 6 -    | invert 6 - equalize 10 -         | color 6 4 
 equalize 8 - equalize 6 -
 """
 
-SubPolicy = tuple[tuple[str, float, int], tuple[str, float, int]]
+SubPolicy = tuple[tuple[str, float, int], ...]
 
 
 def _read(text: str) -> tuple[SubPolicy, ...]:
-    pairs = []
-    for entry in text.replace("\n", "|").split("|"):
-        if words := entry.split():
-            first, second = ((words[i], int(words[i + 1]) / 10, int(words[i + 2].replace("-", "0"))) for i in (0, 3))
-            pairs.append((first, second))
-    return tuple(pairs)
+    entries = (entry.split() for entry in text.replace("\n", "|").split("|"))
+    return tuple(
+        tuple((w[i], int(w[i + 1]) / 10, int(w[i + 2].replace("-", "0"))) for i in (0, 3)) for w in entries if w
+    )
 
 
 POLICIES = {"cifar10": _read(_CIFAR10), "imagenet": _read(_IMAGENET), "svhn": _read(_SVHN)}
@@ -64,10 +62,8 @@ class AutoAugment:
     """For each image one of 25 sub-policies: two operations, each done with its probability at its magnitude.
 
     Magnitude m of 0..9 is strength m / 9; the factors of colour, contrast, brightness and sharpness run from 0.1 (0) to
-    1.9 (9), as in Table 6 of the publication. The sign of a geometric operation is drawn.
-
-    Attributes:
-        policy: ``"cifar10"``, ``"imagenet"`` or ``"svhn"``, by the data it was searched on.
+    1.9 (9), as in Table 6 of the publication. The sign of a geometric operation is drawn. ``policy`` is named by the
+    data it was searched on: ``"cifar10"``, ``"imagenet"`` or ``"svhn"``.
 
     Source: Cubuk et al., AutoAugment: learning augmentation strategies from data, CVPR 2019, Tables 6 to 9.
     """
@@ -79,7 +75,10 @@ class AutoAugment:
 
     def draw(self, num: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Operation (the identity where it is not done) and signed strength, (num, 2, 2) float64."""
-        pairs = [[(NAMES.index(n), p, _strength(n, m)) for n, p, m in pair] for pair in POLICIES[self.policy]]
+        pairs = [
+            [(NAMES.index(n), p, 2 * m / 9 - 1 if n in BLENDS else m / 9) for n, p, m in pair]
+            for pair in POLICIES[self.policy]
+        ]
         table = torch.tensor(pairs, dtype=torch.float64)
         chosen, probability, strength = table[torch.randint(len(table), (num,), generator=generator)].unbind(-1)
         done = torch.rand(num, 2, generator=generator, dtype=torch.float64) < probability
@@ -91,10 +90,6 @@ class AutoAugment:
     def apply(self, images: Tensor, drawn: Tensor) -> Tensor:
         """Apply the drawn operations to (B, C, H, W) uint8."""
         return apply_operations(images, drawn)
-
-
-def _strength(name: str, magnitude: int) -> float:
-    return 2 * magnitude / 9 - 1 if name in BLENDS else magnitude / 9
 
 
 # The 14 of the publication: all but the inversion.

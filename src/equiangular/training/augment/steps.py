@@ -66,11 +66,7 @@ def _make(step: Callable[..., Any], name: str, given: list[str], what: str) -> A
 
 @dataclass(frozen=True)
 class Flip:
-    """Mirror an image left to right.
-
-    Attributes:
-        probability: of doing so, in [0, 1].
-    """
+    """Mirror an image left to right, with ``probability`` in [0, 1]."""
 
     probability: float = 0.5
 
@@ -124,13 +120,10 @@ class ResizedCrop:
     """Cut out a random part and bring it back to the size of the image, bilinearly (Szegedy et al. 2015, section 6).
 
     The part has a uniform share of the area in [smallest, 1] and a log-uniform aspect ratio in [3/4, 4/3]; where ten
-    draws do not fit into the image, it is the largest centred part with such a ratio.
-
-    Attributes:
-        smallest: smallest share of the area, in (0, 1]; 0.08 for ImageNet.
+    draws do not fit into the image, it is the largest centred part with such a ratio. ``smallest`` lies in (0, 1].
     """
 
-    smallest: float = 0.08
+    smallest: float = 0.08  # for ImageNet
 
     def __post_init__(self) -> None:
         if not 0 < self.smallest <= 1:
@@ -180,10 +173,8 @@ class Cutout:
     """Hide a square around a uniformly drawn pixel; what of it lies outside the image is lost.
 
     The publication fills with 0 after standardisation, the mean of the data; here the images are bytes, and the square
-    is filled with middle grey.
-
-    Attributes:
-        length: side of the square in pixels; 0 stands for half the image's height: 16 for CIFAR-10, as published.
+    is filled with middle grey. Its side is ``length`` pixels; 0 stands for half the image's height: 16 for CIFAR-10, as
+    published.
 
     Source: DeVries and Taylor, Improved regularization of convolutional neural networks with cutout, 2017.
     """

@@ -57,11 +57,7 @@ class AlignmentSchedule:
         self.moments: ClassMoments | None = None
 
     def update(self, features: Tensor, labels: Tensor) -> None:
-        """Take a batch into account.
-
-        Args:
-            features: h (B, dim), what ``head(x, pre_logits=True)`` gave.
-            labels: (B,) integers in [0, K).
+        """Take a batch into account: h (B, dim), from ``head(x, pre_logits=True)``, and integer labels (B,) in [0, K).
 
         Raises:
             ValueError: wrong shapes or dtypes, NaN, or a label out of range.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
@@ -49,6 +49,7 @@ class _Plan:
     needed: list[slice] | list[Tensor]
 
 
+@dataclass(eq=False)
 class Batches:
     """All batches of a run, for process ``rank`` of ``world_size``; arguments as for :class:`Training`.
 
@@ -56,26 +57,22 @@ class Batches:
     gradient accumulation, ``workers`` that of processes that decode.
     """
 
-    def __init__(
-        self,
-        inputs: Any,
-        labels: Tensor,
-        budget: Budget,
-        *,
-        seed: int,
-        prepare: Callable[[Tensor], Tensor],
-        device: torch.device,
-        rank: int = 0,
-        world_size: int = 1,
-        accumulate: int = 1,
-        workers: int = 0,
-    ) -> None:
-        self.inputs, self.labels, self.budget, self.seed = inputs, labels, budget, seed
-        self.prepare, self.device, self.workers = prepare, device, workers
-        self.rank, self.world_size, self.accumulate = rank, world_size, accumulate
-        self.bounds = batch_bounds(len(labels), budget.batch_size)
-        self.augmentation, self.mixing = parse_augmentation(budget, inputs)
-        self.members = ClassMembers(labels) if self.mixing is not None and self.mixing.from_all_data else None
+    inputs: Any
+    labels: Tensor
+    budget: Budget
+    _: KW_ONLY
+    seed: int
+    prepare: Callable[[Tensor], Tensor]
+    device: torch.device
+    rank: int = 0
+    world_size: int = 1
+    accumulate: int = 1
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        self.bounds = batch_bounds(len(self.labels), self.budget.batch_size)
+        self.augmentation, self.mixing = parse_augmentation(self.budget, self.inputs)
+        self.members = ClassMembers(self.labels) if self.mixing is not None and self.mixing.from_all_data else None
 
     def __len__(self) -> int:
         """Steps of an epoch."""
@@ -150,14 +147,11 @@ class Batches:
 
 def parse_augmentation(budget: Budget, inputs: Any) -> tuple[Any, Any]:
     """The augmentation and the mixing that a budget asks for; None for none."""
-    augmentation = mixing = None
-    if budget.augment != "none":
-        augmentation = Augmentation.parse(budget.augment)
-        if len(inputs.shape) != 4:
-            raise ValueError(
-                f"augment={budget.augment!r} is for images, the inputs have shape {tuple(inputs.shape)}. "
-                "Use augment='none'; mix='mixup:0.2' works on tables too."
-            )
-    if budget.mix != "none":
-        mixing = Mixing.parse(budget.mix)
+    if budget.augment != "none" and len(inputs.shape) != 4:
+        raise ValueError(
+            f"augment={budget.augment!r} is for images, the inputs have shape {tuple(inputs.shape)}. "
+            "Use augment='none'; mix='mixup:0.2' works on tables too."
+        )
+    kinds = (Augmentation, budget.augment), (Mixing, budget.mix)
+    augmentation, mixing = (None if text == "none" else kind.parse(text) for kind, text in kinds)
     return augmentation, mixing

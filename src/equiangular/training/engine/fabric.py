@@ -79,12 +79,7 @@ def _strategy(name: str, processes: int) -> Any:
 
 
 def shard(task: nn.Module, mesh: Any) -> nn.Module:
-    """Spread the parameters of a task over the processes of ``mesh``, block by block.
-
-    Args:
-        task: the module, on the CPU or the device.
-        mesh: a device mesh with a dimension ``"data_parallel"``.
-    """
+    """Spread the parameters of a task over the dimension ``"data_parallel"`` of a device mesh, block by block."""
     try:
         from torch.distributed.fsdp import fully_shard
     except ImportError:  # torch 2.4 and 2.5

@@ -37,7 +37,7 @@ def class_balanced_order(
     Class c, of n_c samples, is drawn with probability n_c^(1 - alpha) / sum_j n_j^(1 - alpha): 0 draws every sample,
     1 every class equally often, 1/2 in proportion to the square root. In the publication's letters q = 1 - alpha.
 
-    The k-th draw does not depend on how many follow it.
+    The k-th draw does not depend on how many follow it. Returns (num_samples,) int64 positions on the CPU.
 
     Args:
         labels: (N,) integers or strings; classes without samples do not exist.
@@ -45,9 +45,6 @@ def class_balanced_order(
         epoch: number of the epoch, from 0.
         alpha: how far to balance, in [0, 1].
         num_samples: how many to draw; N by default.
-
-    Returns:
-        (num_samples,) int64 positions on the CPU.
 
     Raises:
         ValueError: no labels, or alpha out of range.

@@ -13,11 +13,7 @@ _STEPS_BETWEEN_QUESTIONS = 16
 
 
 class Stopped(Exception):  # noqa: N818 - no error: what was asked for
-    """A training was told to stop and has left a checkpoint.
-
-    Attributes:
-        signal: number of the signal.
-    """
+    """A training was told to stop, by a signal of number ``signal``, and has left a checkpoint."""
 
     def __init__(self, number: int, message: str) -> None:
         super().__init__(message)

@@ -144,16 +144,12 @@ class StoredFeatures:
 
     def __post_init__(self) -> None:
         check_features(self.features)
-        _check_pair(self.features, self.labels, "labels")
+        check_labels(self.labels, 2**31, batch=len(self.features))
         if (self.held_out is None) != (self.held_out_labels is None):
             raise ValueError("held_out and held_out_labels come together: give both or neither.")
         if self.held_out is not None:
             check_features(self.held_out, dim=self.features.shape[1], name="held_out")
-            _check_pair(self.held_out, self.held_out_labels, "held_out_labels")
-
-
-def _check_pair(features: Tensor, labels: Tensor, name: str) -> None:
-    check_labels(labels, 2**31, name=name, batch=features.shape[0])
+            check_labels(self.held_out_labels, 2**31, name="held_out_labels", batch=len(self.held_out))
 
 
 # (trained head, stored features, seed) -> the head of the method; the trained head itself is left alone.

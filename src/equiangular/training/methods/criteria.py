@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -22,29 +23,27 @@ from equiangular.training.methods.base import Context
 
 # The last fifth of the epochs is re-weighted: from epoch 160 of 200 in Cao et al. 2019.
 DEFERRED_START = 0.8
-GAMMA = 0.15  # of vector scaling
 
 
-def cross_entropy(features: Tensor, target: Any, head: Head, context: Context) -> Tensor:
-    """Cross-entropy on the head's own logits (scaled cosines for a normalised head)."""
-    return soft_target_cross_entropy(head.logits_from_features(features), target, reduction="none")
+def of_logits(
+    features: Tensor, target: Any, head: Head, context: Context, *, loss: Any, counts: bool = False, **options: Any
+) -> Tensor:
+    """A loss of the head's own logits (scaled cosines for a normalised head) and, with ``counts``, the class counts."""
+    given = (context.class_counts,) if counts else ()
+    losses: Tensor = loss(head.logits_from_features(features), target, *given, reduction="none", **options)
+    return losses
 
 
-def focal(features: Tensor, target: Any, head: Head, context: Context) -> Tensor:
-    """Softmax focal loss with gamma = 2 on the head's own logits."""
-    return focal_loss(head.logits_from_features(features), target, gamma=2.0, reduction="none")
-
-
-def class_balanced(features: Tensor, target: Any, head: Head, context: Context, *, gamma: float = 0.0) -> Tensor:
-    """Cross-entropy, or focal loss for ``gamma`` above 0, weighted by 1 / E_n with beta = 0.9999."""
-    logits = head.logits_from_features(features)
-    return class_balanced_loss(logits, target, context.class_counts, gamma=gamma, reduction="none")
-
-
-def label_aware_smoothing(features: Tensor, target: Any, head: Head, context: Context) -> Tensor:
-    """Cross-entropy against labels smoothed by up to 0.3 for the largest class and not at all for the smallest."""
-    logits = head.logits_from_features(features)
-    return label_aware_smoothing_loss(logits, target, context.class_counts, reduction="none")
+cross_entropy = partial(of_logits, loss=soft_target_cross_entropy)
+focal = partial(of_logits, loss=focal_loss, gamma=2.0)
+# Cross-entropy, or focal loss for a gamma above 0, weighted by 1 / E_n with beta = 0.9999.
+class_balanced = partial(of_logits, loss=class_balanced_loss, counts=True)
+# Labels smoothed by up to 0.3 for the largest class and not at all for the smallest.
+label_aware_smoothing = partial(of_logits, loss=label_aware_smoothing_loss, counts=True)
+# On logits + log prior of the training classes; at test time the prior is left out.
+logit_adjusted = partial(of_logits, loss=logit_adjusted_cross_entropy, counts=True)
+# On (n_k / n_max)^0.15 logits + log prior; at test time the bare logits are used.
+vector_scaled = partial(of_logits, loss=vector_scaling_loss, counts=True)
 
 
 def arb(features: Tensor, target: Any, head: Head, context: Context) -> Tensor:
@@ -54,18 +53,6 @@ def arb(features: Tensor, target: Any, head: Head, context: Context) -> Tensor:
     """
     counts = context.batch_counts(target, head.num_classes)
     return arb_loss(head.logits_from_features(features), target, counts, reduction="none")
-
-
-def logit_adjusted(features: Tensor, target: Any, head: Head, context: Context) -> Tensor:
-    """Cross-entropy on logits + log prior of the training classes; at test time the prior is left out."""
-    logits = head.logits_from_features(features)
-    return logit_adjusted_cross_entropy(logits, target, context.class_counts, reduction="none")
-
-
-def vector_scaled(features: Tensor, target: Any, head: Head, context: Context, *, gamma: float = GAMMA) -> Tensor:
-    """Cross-entropy on (n_k / n_max)^gamma logits + log prior; at test time the bare logits are used."""
-    logits = head.logits_from_features(features)
-    return vector_scaling_loss(logits, target, context.class_counts, gamma=gamma, reduction="none")
 
 
 def ldam(features: Tensor, target: Any, head: Head, context: Context, *, deferred: bool = False) -> Tensor:

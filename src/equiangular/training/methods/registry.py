@@ -11,7 +11,7 @@ from equiangular._renamed import warn_renamed
 from equiangular._validate import check_choice
 from equiangular.heads.registry import SIMILAR
 from equiangular.training.methods import criteria
-from equiangular.training.methods.base import RECOMMENDED, Criterion, Method, TwoStageMethod
+from equiangular.training.methods.base import RECOMMENDED, Criterion, Method, SecondStage, TwoStageMethod
 from equiangular.training.methods.retraining import (
     STAGE_ONE_WEIGHT_DECAY,
     balanced_weights,
@@ -60,10 +60,10 @@ def _method(head: str, loss: str, source: str, **options: Any) -> Method:
     return Method(options.pop("name", f"{head}-{loss}"), f"{of_head} + {of_loss}", kind, criterion, source, **options)
 
 
-def _two_stages(name: str, label: str, source: str, **options: Any) -> TwoStageMethod:
+def _two_stages(name: str, label: str, source: str, second_stage: SecondStage, **options: Any) -> TwoStageMethod:
     """A learnable linear classifier trained with cross-entropy, worked on afterwards."""
-    label = f"learnable linear + {label}"
-    return TwoStageMethod(name, label, "linear", criteria.cross_entropy, source, balances=True, **options)
+    options = {"balances": True, "second_stage": second_stage, **options}
+    return TwoStageMethod(name, f"learnable linear + {label}", "linear", criteria.cross_entropy, source, **options)
 
 
 def corrected(method: Method) -> Method:
@@ -106,20 +106,13 @@ _BY_NAME = {method.name: method for method in _TRAINED}
 # Logit adjustment has taken the prior out already.
 _CORRECTED = ("linear-ce", "etf-ce", "etf-dr", "etf-dr-batch", "frame-ce", "frame-dr")
 _SHARED = {"trained_as": "linear-ce"}
-_DECAY = {"weight_decay": STAGE_ONE_WEIGHT_DECAY}
+_DECAY = {"budget_changes": {"weight_decay": STAGE_ONE_WEIGHT_DECAY}}
+_SMOOTHLY = "CE, classifier retrained with label-aware smoothing"
 _STAGED = (
-    _two_stages("linear-crt", "CE, classifier retrained (cRT)", "Kang et al. 2020", second_stage=retrained, **_SHARED),
-    _two_stages(
-        "linear-crt-las",
-        "CE, classifier retrained with label-aware smoothing",
-        _LAS,
-        second_stage=retrained_smoothly,
-        **_SHARED,
-    ),
-    _two_stages("linear-tau-norm", "CE, tau-normalised", "Kang et al. 2020", second_stage=tau_normalized, **_SHARED),
-    _two_stages(
-        "linear-wb", "weight balancing", "Alshammari et al. 2022", second_stage=balanced_weights, budget_changes=_DECAY
-    ),
+    _two_stages("linear-crt", "CE, classifier retrained (cRT)", "Kang et al. 2020", retrained, **_SHARED),
+    _two_stages("linear-crt-las", _SMOOTHLY, _LAS, retrained_smoothly, **_SHARED),
+    _two_stages("linear-tau-norm", "CE, tau-normalised", "Kang et al. 2020", tau_normalized, **_SHARED),
+    _two_stages("linear-wb", "weight balancing", "Alshammari et al. 2022", balanced_weights, **_DECAY),
 )
 METHODS: dict[str, Method] = {
     method.name: method for method in (*_TRAINED, *(corrected(_BY_NAME[name]) for name in _CORRECTED), *_STAGED)

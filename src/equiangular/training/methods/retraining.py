@@ -58,7 +58,7 @@ def retrain_classifier(
     balanced: bool = True,
     after_step: Callable[[Head], None] | None = None,
 ) -> Head:
-    """Train a head on stored features; the features stay as they are.
+    """Train a copy of a head on stored features, which stay as they are; it is returned in evaluation mode.
 
     An epoch is N samples, drawn with balanced classes or, with ``balanced=False``, every sample once. The result
     depends on the arguments alone: order and dropout come from ``seed``, and global generators are put back.
@@ -70,9 +70,6 @@ def retrain_classifier(
         seed, budget, balanced: as above; of the budget, epochs, batch size, SGD and schedule.
         criterion: see :class:`Method`; its context has the class counts of ``labels``.
         after_step: called with the head after each optimiser step, without gradients: the place for a constraint.
-
-    Returns:
-        The trained copy, in evaluation mode.
 
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN features, a head that has nothing to learn.

@@ -23,7 +23,7 @@ _KEY = "equiangular"
 
 
 def save_model(folder: str | Path, task: Task, info: ModelInfo) -> Path:
-    """Write ``model.safetensors`` and ``config.json``.
+    """Write ``model.safetensors`` and ``config.json`` into a folder, which is returned.
 
     Weights and description are one file, renamed into place when it is complete, so that a reader finds the old model
     or the new one and never a mixture. ``config.json`` repeats the description for people and other tools.
@@ -32,9 +32,6 @@ def save_model(folder: str | Path, task: Task, info: ModelInfo) -> Path:
         folder: where to write; it is created.
         task: the trained classifier, on any device; not the wrapper that a distributed strategy puts around it.
         info: what it is; its ``head`` is taken from the task.
-
-    Returns:
-        The folder.
 
     Raises:
         ValueError: the folder cannot be written (a full disk among the reasons), or the head is none of the library's.
@@ -71,11 +68,10 @@ def save_model(folder: str | Path, task: Task, info: ModelInfo) -> Path:
 def load_model(path: str | Path) -> tuple[Task, ModelInfo]:
     """Read a model and rebuild it from the names of its parts; nothing in the file is executed.
 
+    Returns the classifier in evaluation mode on the CPU, and its description.
+
     Args:
         path: a run folder (its ``model`` is read), a model folder such as ``RUN/best``, or a ``.safetensors`` file.
-
-    Returns:
-        The classifier in evaluation mode on the CPU, and its description.
 
     Raises:
         ValueError: no model there, a file that is damaged, foreign or of a newer format, or weights that do not fit the
@@ -86,7 +82,10 @@ def load_model(path: str | Path) -> tuple[Task, ModelInfo]:
     tensors, description = _read(file)
     try:
         info = ModelInfo.from_dict(description)
-        task = _build(info, tensors)
+        network = make_backbone(info.backbone, info.input_shape, width=info.width, seed=info.seed)
+        of_head = {name.removeprefix("head."): value for name, value in tensors.items() if name.startswith("head.")}
+        head = build_described(info.head, network.num_features, info.num_classes, of_head)
+        task = Task(network, head, get_method(info.method))
     except ValueError as error:
         raise ValueError(f"cannot load the model {str(file)!r}: {error}") from error
     _check_fit(file, info, tensors, task.state_dict())
@@ -138,13 +137,6 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not isinstance(description, dict):
         raise ValueError(f"the description inside {str(file)!r} is damaged: {description!r}. Save the model again.")
     return tensors, description
-
-
-def _build(info: ModelInfo, tensors: dict[str, Tensor]) -> Task:
-    network = make_backbone(info.backbone, info.input_shape, width=info.width, seed=info.seed)
-    of_head = {name.removeprefix("head."): value for name, value in tensors.items() if name.startswith("head.")}
-    head = build_described(info.head, network.num_features, info.num_classes, of_head)
-    return Task(network, head, get_method(info.method))
 
 
 def _check_fit(file: Path, info: ModelInfo, tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> None:

@@ -31,7 +31,7 @@ class ModelInfo:
         head: kind and options of the head; filled in by :func:`save_model` from the head itself.
         correction: what turns logits into class probabilities, see :func:`equiangular.training.fit_correction`; None
             where there was no validation part to calibrate on.
-        vocabulary: of texts: what turns them into features, see :func:`equiangular.data.tables.tfidf_features`.
+        vocabulary: of texts: what turns them into features, see :func:`equiangular.data.tables.fit_vocabulary`.
         columns: of tables: d names of the columns, in order, where the source has names.
         data: how the data was loaded: keyword arguments of :func:`equiangular.data.load_dataset`.
         balance: how far the sampler balanced the classes: class c was drawn with probability proportional to

@@ -50,11 +50,7 @@ class RunFolder:
         write_json(self.provenance, {**(before or origin), **again})
 
     def check_data(self, content: dict[str, str]) -> None:
-        """Raise if the data are not those that the run was started with, naming the parts that differ.
-
-        Args:
-            content: see :func:`equiangular.data.content_digest`.
-        """
+        """Raise if the data, by their digest, are not those that the run was started with, naming what differs."""
         stored = read_json(self.provenance).get("content", {}) if self.provenance.exists() else {}
         changed = [part for part, digest in stored.items() if content.get(part) != digest]
         if changed:

@@ -109,13 +109,11 @@ class Scorer:
         self.calibration.reset()
 
     def compute(self) -> dict[str, Any]:
-        """All figures in percent, JSON-plain.
+        """All figures in percent, JSON-plain; what has no sample is NaN.
 
-        Returns:
-            ``accuracy``; ``balanced_accuracy``, the mean over the classes that have test samples; ``many``, ``medium``
-            and ``few``, means over the classes of each group; ``ece`` and ``ece_many`` ... by true class;
-            ``per_class``, K accuracies; ``samples``, their number; ``empty_groups``, the groups without a class. What
-            has no sample is NaN.
+        ``accuracy``; ``balanced_accuracy``, the mean over the classes that have test samples; ``many``, ``medium`` and
+        ``few``, means over the classes of each group; ``ece`` and ``ece_many`` ... by true class; ``per_class``, K
+        accuracies; ``samples``, their number; ``empty_groups``, the groups without a class.
         """
         correct, total, _, bins = self._sums()
         rates = class_rates(correct, total)
@@ -131,14 +129,12 @@ class Scorer:
         }
 
     def details(self) -> dict[str, Any]:
-        """What tables and pictures are made of, JSON-plain.
+        """What tables and pictures are made of, JSON-plain; rates are in percent, NaN without samples.
 
-        Returns:
-            ``classes``: for each class its ``name``, ``group``, ``train`` and ``test`` samples, ``accuracy`` and, with
-            the confusion matrix, ``precision`` and ``mistaken_for``, the name of the class it is most often taken for
-            (None: it never is another's). ``reliability``: for all samples and for each group the bins' ``samples``,
-            mean ``confidence`` and ``accuracy``. ``confusion``: (K, K) counts with true classes in rows, or None.
-            Rates are in percent, NaN without samples.
+        ``classes``: for each class its ``name``, ``group``, ``train`` and ``test`` samples, ``accuracy`` and, with the
+        confusion matrix, ``precision`` and ``mistaken_for``, the name of the class it is most often taken for (None: it
+        never is another's). ``reliability``: for all samples and for each group the bins' ``samples``, mean
+        ``confidence`` and ``accuracy``. ``confusion``: (K, K) counts with true classes in rows, or None.
         """
         correct, total, matrix, bins = self._sums()
         group_of = {member: name for name, members in self.groups.items() for member in members}

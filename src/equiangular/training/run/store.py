@@ -21,10 +21,7 @@ _SCORES = ("balanced_accuracy", "accuracy", "many", "medium", "few", *_ECE)
 
 
 class TrialStore:
-    """A folder of finished trials, a small JSON file for each training.
-
-    Args:
-        folder: where they are; it is created.
+    """A folder of finished trials, a small JSON file for each training; it is created.
 
     Raises:
         ValueError: the folder cannot be written.
@@ -43,13 +40,10 @@ class TrialStore:
         hardware: Hardware | None = None,
         curve: bool = False,
     ) -> list[TrialRecord]:
-        """The records of methods that share one training: read, or run and written.
+        """A record for each of the methods that share one training: read, or run and written.
 
         Arguments are those of :func:`run_trial`, ``content`` that of :func:`equiangular.data.content_digest`; ``curve``
-        records collapse over the epochs.
-
-        Returns:
-            A record for each method. A training that diverges gives records without scores that say so.
+        records collapse over the epochs. A training that diverges gives records without scores that say so.
 
         Raises:
             ValueError: a file that is damaged; the message says which one to delete.
@@ -65,7 +59,9 @@ class TrialStore:
         try:
             run, outcomes = run_trial(trial, dataset, methods, hardware=hardware, watcher=watcher)
         except TrainingDivergedError as error:
-            records = [diverged_record(method, trial, fingerprint, str(error)) for method in methods]
+            kind: Any = "learned"  # nothing was built; the row takes the kind of the runs that ended
+            rest = (kind, fingerprint, trial.seed, trial.subset_seed)
+            records = [TrialRecord(m.name, m.label, *rest, diverged=str(error)) for m in methods]
         else:
             points = watcher.points if watcher else []
             records = [trial_record(run, o, m, fingerprint, points) for m, o in zip(methods, outcomes, strict=True)]
@@ -107,12 +103,6 @@ def trial_record(
         curve=curve,
         weights_sha256=weights_sha256(task),
     )
-
-
-def diverged_record(method: Method, trial: Trial, fingerprint: str, why: str) -> TrialRecord:
-    """The record of a training that has no result."""
-    kind: Any = "learned"  # nothing was built; the row takes the kind of the runs that ended
-    return TrialRecord(method.name, method.label, kind, fingerprint, trial.seed, trial.subset_seed, diverged=why)
 
 
 class _Curve(Watcher):

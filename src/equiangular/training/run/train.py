@@ -36,16 +36,13 @@ def train(config: TrainConfig, output: str | Path, *, progress: Progress | None 
     Writes into the folder: ``config.yaml``, ``provenance.json``, ``manifest.json`` (which samples were trained on),
     ``metrics.csv`` (a line for each epoch), ``checkpoint/``, ``model/`` (after the last epoch), ``best/`` (after the
     epoch that was best on the validation part) and, last, ``results.json``. A folder with a run of the same
-    configuration on the same data is gone on with; a finished run is only read.
+    configuration on the same data is gone on with; a finished run is only read. Returns what ``results.json`` holds:
+    ``test`` has the scores of the last epoch, ``best`` those of the epoch that was best on the validation part.
 
     Args:
         config: what to do.
         output: the folder of the run.
         progress: called after every step and epoch.
-
-    Returns:
-        The content of ``results.json``: ``test`` has the scores of the last epoch, ``best`` those of the epoch that was
-        best on the validation part.
 
     Raises:
         ValueError: bad configuration, data or folder; a folder that has another run, or a run on other data; a

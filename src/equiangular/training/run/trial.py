@@ -28,16 +28,13 @@ _BATCH = 1024
 
 
 def class_means(inputs: Any, labels: Tensor, num_classes: int, prepare: Callable[[Tensor], Tensor]) -> Tensor:
-    """Means of the flattened inputs by class, in one pass.
+    """Means of the flattened inputs by class, in one pass: (K, p) float64 on the CPU, zeros for an empty class.
 
     Args:
         inputs: (N, ...) images of bytes or rows of floats: a tensor, or what is indexed like one.
         labels: (N,) int64 in [0, K).
         num_classes: K.
         prepare: makes floats of a batch of inputs.
-
-    Returns:
-        (K, p) float64 on the CPU; zeros for a class without samples.
 
     Example:
         >>> x, y = torch.tensor([[1.0], [3.0], [5.0]]), torch.tensor([0, 0, 1])
@@ -65,15 +62,10 @@ def means_for(method: Method, kind: str, split: Split) -> Tensor | None:
 
 
 class Watcher:
-    """Looks on while a trial trains. Each of its methods does nothing until a subclass says what.
+    """Looks on while a trial trains. Each of its methods does nothing until a subclass says what."""
 
-    Attributes:
-        guard: entered while the network trains.
-        resumes: whether a checkpoint will bring the weights, so that no others need to be loaded.
-    """
-
-    guard: AbstractContextManager[Any] = nullcontext()
-    resumes = False
+    guard: AbstractContextManager[Any] = nullcontext()  # entered while the network trains
+    resumes = False  # whether a checkpoint will bring the weights, so that no others need to be loaded
 
     def start(self, run: TrialRun) -> None:
         """Before the first step: the place to go on from a checkpoint."""
@@ -209,6 +201,8 @@ def run_trial(
 ) -> tuple[TrialRun, list[Outcome]]:
     """Train once and conclude: the one way from data to a classifier, whatever command asks for it.
 
+    Returns the trial with its parts, and an outcome for each method.
+
     Args:
         trial: what to do.
         dataset: the data.
@@ -216,9 +210,6 @@ def run_trial(
         hardware: devices; the default is one CPU process. Precision and accumulation are the trial's.
         fabric: a launched Fabric to use instead.
         watcher: looks on, keeps checkpoints, draws curves.
-
-    Returns:
-        The trial with its parts, and an outcome for each method.
 
     Raises:
         ValueError: an unknown name, a cut that the data do not have, or a head that does not fit.
