@@ -199,10 +199,14 @@ class RidgeSolver(Solver):
 
 
 class GaussianSolver(Solver):
-    """Gaussians of one covariance: logit_k = u_k^T C^-1 (x - c) - u_k^T C^-1 u_k / 2, C = (1 - rho) S_p + rho t I.
+    """Gaussians of one covariance: logit_k = u_k^T C^-1 (x - c) - (u_k^T C^-1 u_k - tr C^-1 S_p / n_k) / 2.
 
-    S_p = S / (N - K) is the pooled covariance, t its mean eigenvalue. The shrinkage rho is chosen by leave-one-out
-    among ten values and that of :func:`oracle_approximating_shrinkage`.
+    C = (1 - rho) S_p + rho t I, with S_p = S / (N - K) the pooled covariance and t its mean eigenvalue. The trace is
+    what the square of a mean of n_k samples is too large by: without it rare classes lose. The shrinkage rho is chosen
+    by leave-one-out among twelve values and that of :func:`oracle_approximating_shrinkage`.
+
+    Source of the trace: Moran and Murphy, "A closer look at two alternative methods of statistical discrimination",
+    Applied Statistics 1979.
     """
 
     def __init__(self, statistics: ClassStatistics) -> None:
@@ -214,9 +218,15 @@ class GaussianSolver(Solver):
         self.coded = self.shifted @ self.basis
         del self.shifted
         oas = oracle_approximating_shrinkage(self.spectrum, self.freedom)
-        ladder = torch.logspace(-3, 0, 10, dtype=torch.float64, device=values.device)
+        odds = torch.logspace(-2.5, 2, 12, dtype=torch.float64, device=values.device)
+        ladder = odds / (1 + odds)
         self.default = max(oas, 1e-6)
         self.values = torch.cat([values.new_tensor([self.default]), ladder])
+
+    def excess(self, value: Tensor | float) -> Tensor:
+        """tr C^-1 S_p, 0-dim: what the square of a mean of n samples exceeds that of the true mean by, times n."""
+        total: Tensor = (self._inverse(value) * self.spectrum).sum()
+        return total
 
     def _inverse(self, value: Tensor | float) -> Tensor:
         inverse: Tensor = 1 / ((1 - value) * self.spectrum + value * self.average)
@@ -226,10 +236,11 @@ class GaussianSolver(Solver):
         """See :class:`Solver`; ``value`` is rho in (0, 1]."""
         scaled = self.coded * self._inverse(value)
         weight = scaled @ self.basis.T
-        return weight, -(weight @ self.centre) - (scaled * self.coded).sum(1) / 2
+        squares = (scaled * self.coded).sum(1) - self.excess(value) / self.count
+        return weight, -(weight @ self.centre) - squares / 2
 
     def left_out(self, samples: LeftOut, values: Tensor) -> Iterator[Tensor]:
-        """See :class:`Solver`. Exact for the same divisor N - K and the same t: C changes by a multiple of d d^T."""
+        """See :class:`Solver`. Exact for the same N - K, t and trace: C changes by a multiple of d d^T."""
         delta, a = self._deviations(samples)
         labels, n = samples.labels, self.count[samples.labels]
         every = torch.arange(len(a), device=a.device)
@@ -247,7 +258,9 @@ class GaussianSolver(Solver):
             loss = drop * (1 - value)
             gain = (loss / (1 - loss * dd).clamp(min=1e-12))[:, None]  # Sherman and Morrison
             logits.addcmul_(du, (gain[:, 0] * dx)[:, None].expand_as(du))
-            yield logits.sub_(du.square_().mul_(gain / 2)).sub_(uu / 2)
+            excess = self.excess(value) / 2
+            logits[every, labels] += excess * (1 / (n - samples.unit) - 1 / n)
+            yield logits.sub_(du.square_().mul_(gain / 2)).sub_(uu / 2 - excess / self.count)
 
 
 def oracle_approximating_shrinkage(spectrum: Tensor, freedom: float) -> float:

@@ -138,8 +138,9 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         _validation.check_is_fitted(other)
         if not hasattr(self, "closed_form_"):
             self._start(other.classes_[:0], other.n_features_in_)
-            if hasattr(other, "feature_names_in_"):
-                self.feature_names_in_ = other.feature_names_in_
+            names = getattr(other, "feature_names_in_", None)
+            if names is not None:
+                self.feature_names_in_ = names
         if other.n_features_in_ != self.n_features_in_:
             raise ValueError(
                 f"cannot merge a classifier of {other.n_features_in_} features into one of {self.n_features_in_}. "
