@@ -237,7 +237,7 @@ def test_class_vectors_are_where_features_are_led(options: dict) -> None:
     given = np.stack([vectors[name] / np.linalg.norm(vectors[name]) for name in model.classes_])
     moved = np.abs(head.class_vectors().detach().numpy() - given).max()
     assert (moved > 1e-3) if options.get("learn_vectors") else (moved < 1e-12)
-    assert model.score(X, y) > 0.9
+    assert model.score(X, y) > 0.85
 
 
 @pytest.mark.parametrize("loss", ["ce", "la"])

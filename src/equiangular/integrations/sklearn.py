@@ -13,6 +13,7 @@ from torch import nn
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_class_counts, check_int, check_positive
 from equiangular.heads import NamedHead, unit_normalize
+from equiangular.heads.functional import Projection
 from equiangular.integrations._class_vectors import class_vector_rows
 from equiangular.integrations._table_network import LOSSES, TableNetwork, etf_network, train
 from equiangular.longtail.cut import holdout_indices
@@ -49,7 +50,7 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
             layer, which may help where classes overlap. ``"dr"`` needs True.
         class_vectors: a mapping from label to vector (d,), or vectors (P, d) to be averaged: embeddings of the class
             names or descriptions by the encoder of X. Every class of y needs one.
-        learn_vectors: whether they are where the class vectors start and are learned on.
+        learn_vectors: whether they are where the class vectors start and are learned on, without a map then.
         class_weight: ``"balanced"``, a dictionary of class to weight, or None: multiplied into the sample weights.
         learning_rate: peak learning rate of AdamW; it falls to 0 over the epochs as a cosine. By default 0.01, and
             0.001 with ``class_vectors``.
@@ -155,7 +156,11 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
         if vectors is None:
             network = etf_network(X.shape[1], hidden, k, normalize=bool(self.normalize), seed=seed, dtype=dtype)
         else:
-            head = NamedHead(X.shape[1], k, class_vectors=vectors, learn_vectors=self.learn_vectors, dtype=dtype)
+            learn = bool(self.learn_vectors)
+            projection: Projection | None = None if learn else "residual"
+            head = NamedHead(
+                X.shape[1], k, class_vectors=vectors, learn_vectors=learn, projection=projection, dtype=dtype
+            )
             network = TableNetwork(X.shape[1], nn.Identity(), head, by_column=False, dtype=dtype)
         network = network.to(self.device)
         criterion = partial(network.losses, loss=self.loss, class_counts=torch.from_numpy(self.class_count_))
