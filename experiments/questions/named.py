@@ -3,20 +3,20 @@
     python -m experiments questions named FOLDER [--sets banking77 clinc150] [--draws N] [--output FILE]
 
 FOLDER holds NAME.safetensors as ``equiangular embed NAME --encoder minilm`` writes them. For each cut (1, 5 and 20
-samples a class; tails of 50 : 1 and 100 : 1, the classes in an order drawn anew) and each draw, balanced accuracy on the
-whole test part of:
+samples a class; tails of 50 : 1 and 100 : 1, the classes in an order drawn anew) and each draw, balanced accuracy on
+the whole test part of:
 
 - names alone; logistic regression with the prior taken out; a learned cosine head (logit-adjusted);
-- ``ETFClassifier(class_vectors=...)``: features led to fixed names by a residual map, and vectors that start at the names
-  and are learned on (logit-adjusted, nothing tuned);
+- ``ETFClassifier(class_vectors=...)``: features led to fixed names by a residual map, and vectors that start at the
+  names and are learned on (logit-adjusted, nothing tuned);
 - ``ClosedFormClassifier`` of each kind without and with names (nothing tuned by hand);
 - the rule: of fixed names, vectors learned on, and the kernel with names, the one that is best on a fifth of the
   training samples of this draw, fitted to all of them.
 
 C of the logistic regression, scale and learning rate of the cosine head are those of the best balanced accuracy on a
-fifth of the training samples of the first draw; with one sample a class there is nothing to hold
-out, and they are C = 100, scale 16 and learning rate 0.01. Networks train for 100 epochs, at most 1,000 steps. Means with
-95 % CI over the draws, and differences to the better of logistic regression and cosine head in the mean, paired.
+fifth of the training samples of the first draw; with one sample a class there is nothing to hold out, and they are
+C = 100, scale 16 and learning rate 0.01. Networks train for 100 epochs, at most 1,000 steps. Means with 95 % CI over
+the draws, and differences to the better of logistic regression and cosine head in the mean, paired.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from equiangular.closed_form import ClosedForm, ClassStatistics
+from equiangular.closed_form import ClassStatistics, ClosedForm
 from equiangular.closed_form.solution import prior_weight_of_moments
 
 K, D = 200, 50
@@ -48,7 +48,8 @@ def test_the_posterior_mean_is_nearest_to_the_true_mean() -> None:
     generator = torch.Generator().manual_seed(0)
     truth = torch.randn(K, D, generator=generator) + torch.randn(K, D, generator=generator)
     best = prior_weight_of_moments(data, prior)
-    errors = [float((data.copy().merge(prior.scaled(w)).mean - truth).square().mean()) for w in (best, best / 2, best * 2)]
+    means = [data.copy().merge(prior.scaled(w)).mean for w in (best, best / 2, best * 2)]
+    errors = [float((mean - truth).square().mean()) for mean in means]
     assert errors[0] == min(errors)
 
 

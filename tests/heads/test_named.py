@@ -131,7 +131,8 @@ def test_texts_are_averaged_as_unit_vectors() -> None:
     assert found.dtype == torch.float32
 
     def mean(*texts: str) -> Tensor:
-        return nn.functional.normalize(nn.functional.normalize(torch.tensor(letters(list(texts))), dim=1).mean(0), dim=0)
+        unit = nn.functional.normalize(torch.tensor(letters(list(texts))), dim=1)
+        return nn.functional.normalize(unit.mean(0), dim=0)
 
     expected = torch.stack([mean("a b", "b a b"), mean("aaab", "b aaab", "c", "b c")])
     torch.testing.assert_close(found, expected)
@@ -165,5 +166,5 @@ def test_bad_texts_are_named(texts: object, templates: object, match: str) -> No
 
 
 def test_one_vector_for_each_text() -> None:
-    with pytest.raises(ValueError, match="was given 2 texts"):
+    with pytest.raises(ValueError, match="encode got 2 texts"):
         class_text_vectors(["a", "b"], lambda texts: letters(texts[:1]))

@@ -209,7 +209,7 @@ def test_class_vectors_bring_classes_without_samples(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["gaussian", "kernel"])
 def test_class_vectors_stay_as_samples_come_and_go(kind: str) -> None:
-    X, y, vectors, some = without_nine()
+    X, y, vectors, _ = without_nine()
     X, y = X[:300], y[:300]
     pooled = ClosedFormClassifier(kind, class_vectors=vectors).fit(X, y)
     shards = [ClosedFormClassifier(kind, class_vectors=vectors).partial_fit(X[i::2], y[i::2]) for i in (0, 1)]

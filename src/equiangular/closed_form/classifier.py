@@ -29,8 +29,8 @@ class ClosedForm:
             simplex ETF (:class:`RidgeSolver`); ``"random-features"``: the same on fixed random ReLU features;
             ``"kernel"``: the same with the kernel exp(b (cos - 1)), which keeps its samples, up to about 20,000.
         regularization: ``"loo"`` for leave-one-out, or the number: lambda (ridge, kernel) or rho (Gaussian).
-        prior_weight: weight of each prior sample (:meth:`set_prior`), or ``"moments"`` for that at which class means are
-            posterior means, see :func:`equiangular.closed_form.solution.prior_weight_of_moments`.
+        prior_weight: weight of each prior sample (:meth:`set_prior`), or ``"moments"`` for that at which class means
+            are posterior means, see :func:`equiangular.closed_form.solution.prior_weight_of_moments`.
         width: number of random features.
         seed: seed of the random features.
 

@@ -136,9 +136,9 @@ def solve_kernel(
     :data:`SEARCHED` samples: one eigendecomposition for each (a, b). All samples are then solved for by one Cholesky
     factorisation. Arguments as in :func:`solve_linear`.
     """
-    factor = 0.0
-    if prior is not None:
-        factor = prior_weight_of_moments(_statistics(data), _statistics(prior)) if prior_weight is None else prior_weight
+    factor = prior_weight or 0.0
+    if prior is not None and prior_weight is None:
+        factor = prior_weight_of_moments(_statistics(data), _statistics(prior))
     part = data.first(SEARCHED)
     size = len(part.labels)
     samples = joined(part, prior, factor)

@@ -94,10 +94,7 @@ class NamedHead(Head):
 
 
 def class_text_vectors(
-    texts: Sequence[str | Sequence[str]],
-    encode: Callable[[list[str]], Any],
-    *,
-    templates: Sequence[str] = ("{}",),
+    texts: Sequence[str | Sequence[str]], encode: Callable[[list[str]], Any], *, templates: Sequence[str] = ("{}",)
 ) -> Tensor:
     """Class vectors (K, d) float32 from what the classes are called or described as.
 
@@ -133,7 +130,9 @@ def class_text_vectors(
     flat = [text for group in filled for text in group]
     vectors = torch.as_tensor(encode(flat)).detach().cpu().double()
     if vectors.ndim != 2 or len(vectors) != len(flat):
-        raise ValueError(f"encode was given {len(flat)} texts and must give one vector each, got {tuple(vectors.shape)}.")
+        raise ValueError(
+            f"encode got {len(flat)} texts and must give one vector for each, gave {tuple(vectors.shape)}."
+        )
     check_features(vectors, name="vectors of the class texts", allow_zero=False)
     unit = unit_normalize(vectors)
     means = torch.stack([part.mean(0) for part in unit.split([len(group) for group in filled])])
