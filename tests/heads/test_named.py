@@ -168,3 +168,18 @@ def test_bad_texts_are_named(texts: object, templates: object, match: str) -> No
 def test_one_vector_for_each_text() -> None:
     with pytest.raises(ValueError, match="encode got 2 texts"):
         class_text_vectors(["a", "b"], lambda texts: letters(texts[:1]))
+
+
+@pytest.mark.parametrize("learn", [False, True])
+def test_given_vectors_lost_on_the_meta_device_are_told_until_a_checkpoint_brings_them(learn: bool) -> None:
+    vectors = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+    whole = NamedHead(4, 3, class_vectors=vectors, learn_vectors=learn)
+    with torch.device("meta"):
+        head = NamedHead(4, 3, class_vectors=vectors, learn_vectors=learn)
+    head.to_empty(device="cpu")
+    with pytest.raises(ValueError, match="meta device and has no values: a named head cannot draw vectors"):
+        head(vectors)
+    head.load_state_dict(whole.state_dict())
+    torch.testing.assert_close(head(vectors), whole(vectors), rtol=0, atol=0)
+    with pytest.raises(ValueError, match="make a new head with their class_vectors"):
+        whole.reset_parameters()
