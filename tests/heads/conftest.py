@@ -10,6 +10,11 @@ KINDS = sorted(set(HEADS) - {"rotated-etf", "incremental-etf", "implicit", "name
 FIXED = ["etf", "random"]
 
 
+def given(kind: str, dim: int = D) -> dict[str, torch.Tensor]:
+    """The options that a kind of head cannot do without."""
+    return {"class_vectors": torch.eye(K, dim)} if kind == "named" else {}
+
+
 def features(rows: int = 6, seed: int = 0, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     return torch.randn(rows, D, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 

@@ -8,7 +8,8 @@ from torch import nn
 
 from equiangular.heads import HEADS, ETFHead, make_head
 
-K, D = 5, 8
+from .conftest import D, K, given
+
 OPTIONS = {"norm": "batch", "projection": "linear", "dim": 6, "scale": "learned", "normalize": True}
 
 
@@ -17,10 +18,6 @@ def features(rows: int = 6) -> torch.Tensor:
 
 
 KINDS = sorted(set(HEADS) - {"rotated-etf", "incremental-etf", "implicit"})  # each has a test file of its own
-
-
-def given(kind: str, dim: int) -> dict[str, torch.Tensor]:
-    return {"class_vectors": torch.eye(K, dim)} if kind == "named" else {}
 
 
 @pytest.mark.parametrize("kind", KINDS)
