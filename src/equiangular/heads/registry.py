@@ -56,6 +56,9 @@ def recommended_head(
     fixed vectors then have the cosines of these, see :func:`equiangular.class_mean_frame`, and meet features of unit
     norm at logit scale 4. No map is needed, whatever K. For images and tables this is worse than the above.
 
+    It wants a backbone that is trained with it: BatchNorm cannot turn the features of a frozen encoder. Before these
+    take ``projection="linear"``, or :class:`equiangular.NamedHead`, whose class vectors lie where the features lie.
+
     With :func:`equiangular.losses.logit_adjusted_cross_entropy` on its logits this is the recipe of docs/answer.md,
     which says where it is better than learned classifiers, level and worse. What it costs: BatchNorm's 2 d numbers;
     with the map (d + 1)(K - 1) more, about as many as the linear classifier, so that nothing is saved there. Returns
