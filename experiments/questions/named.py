@@ -205,18 +205,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kept = results["cells"].get(f"{name} {what}", {"rows": {}, "rule": [], "tuned": {}})
         accuracy = {method: row["values"] for method, row in kept["rows"].items()}
         accuracy |= {method: [d[0][method] for d in draws] for method in draws[0][0]}
-        old = {method: row["seconds"] for method, row in kept["rows"].items()}
+        seconds = {method: row["seconds"] for method, row in kept["rows"].items()}
+        seconds |= {method: float(np.median([d[1][method] for d in draws])) for method in draws[0][1]}
         best = max((rival for rival in RIVALS if rival in accuracy), key=lambda rival: np.mean(accuracy[rival]))
         rows = {
             method: {
                 "values": values, "mean_ci": mean_ci(values),
                 "over_best_learned": mean_ci(np.subtract(values, accuracy[best])),
-                "seconds": float(np.median([d[1][method] for d in draws])) if method in draws[0][1] else old.get(method),
+                "seconds": seconds.get(method),
             }
             for method, values in accuracy.items()
         }  # fmt: skip
         results["cells"][f"{name} {what}"] = {
-            "samples": len(index), "tuned": {**options, **{name: o for name, o in kept["tuned"].items() if not options[name]}},
+            "samples": len(index), "tuned": {name: o or kept["tuned"].get(name, o) for name, o in options.items()},
             "best_learned": best, "rule": [d[2] for d in draws] if draws[0][2] else kept["rule"], "rows": rows,
             "provenance": provenance(),
         }  # fmt: skip
