@@ -105,7 +105,7 @@ class Head(RebuiltModule, ABC):
         self.seed = int(seed)
         self._dim_option = dim
         self._frozen: frozenset[str] = frozenset()
-        self._norm_checked = False
+        self._norm_checked = self._frozen_told = False
         if isinstance(drop_rate, bool) or not isinstance(drop_rate, (int, float)) or not 0 <= drop_rate < 1:
             raise ValueError(f"drop_rate must be a number in [0, 1), got {drop_rate!r}.")
         if dtype is not None and not dtype.is_floating_point:
@@ -185,7 +185,7 @@ class Head(RebuiltModule, ABC):
             self._check_norm(h)
         h = self.projection(self.norm(h)) if self.norm_kind == "batch-first" else self.norm(self.projection(h))
         frozen = self.training and h.requires_grad and not x.requires_grad and not self._frozen_told
-        if frozen and self.norm_kind != "none" and self.kind == "fixed" and have_values(h):
+        if frozen and self.norm_kind != "none" and have_values(h) and self.kind == "fixed":
             h.register_hook(self._warn_of_frozen_features)
         h = self.dropout(h)
         if self.normalize:
