@@ -93,7 +93,7 @@ def _fit(z: Tensor, y: Tensor, shift: Tensor, omega: Tensor) -> Calibration:
 
     For a given scale the objective is convex in the strength, so a violated bound is where the optimum lies.
     """
-    start = _starting_log_scale(z)
+    start = starting_log_scale(z)
     penalty = 1 / float(1 / omega.square().sum())
 
     def objective(log_scale: Tensor, strength: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ def _fit(z: Tensor, y: Tensor, shift: Tensor, omega: Tensor) -> Calibration:
     return Calibration(math.exp(log_scale), strength)
 
 
-def _starting_log_scale(z: Tensor) -> float:
+def starting_log_scale(z: Tensor) -> float:
     """The log scale at which the median sample's top class, against the mean of the others, has START_PROBABILITY."""
     num_classes = z.shape[1]
     gap = float((z.max(1).values - z.mean(1)).median()) * num_classes / (num_classes - 1)
