@@ -24,6 +24,7 @@ QUESTIONS = {
     "collapse-curves": "How does collapse go over the epochs of real training? (docs/collapse.md)",
     "incremental": "Few-shot class-incremental learning after the NC-FSCIL protocol. (docs/incremental.md)",
     "open-set": "Which score and head tell unknown classes from known ones? (docs/open_set.md)",
+    "prior": "What does correcting or estimating the class prior of classifiers give? (docs/integrations.md)",
     "real-data": "Does every kind of real data train, end to end, and how long does it take? (docs/training.md)",
     "small-dim": "Fewer dimensions than an ETF needs: which head trains best? (docs/frames.md)",
     "tables": "ETFClassifier beside scikit-learn's own classifiers. (docs/integrations.md)",

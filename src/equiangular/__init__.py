@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         restrict_logits as restrict_logits, scale_for_probability as scale_for_probability,
     )  # fmt: skip
     from equiangular.integrations.closed_form import ClosedFormClassifier as ClosedFormClassifier
+    from equiangular.integrations.prior import PriorCorrectedClassifier as PriorCorrectedClassifier
     from equiangular.integrations.sklearn import ETFClassifier as ETFClassifier
     from equiangular.longtail import (
         SubsetManifest as SubsetManifest, long_tail_counts as long_tail_counts, long_tail_indices as long_tail_indices,
@@ -52,8 +53,10 @@ if TYPE_CHECKING:
         watch as watch,
     )  # fmt: skip
     from equiangular.posthoc import (
-        PriorCorrection as PriorCorrection, calibrate_prior_correction as calibrate_prior_correction,
-        calibrate_scale as calibrate_scale, prior_corrected_logits as prior_corrected_logits,
+        PriorCorrection as PriorCorrection, bias_corrected_temperature as bias_corrected_temperature,
+        calibrate_prior_correction as calibrate_prior_correction, calibrate_scale as calibrate_scale,
+        estimate_prior as estimate_prior, prior_corrected_logits as prior_corrected_logits,
+        rejection_threshold as rejection_threshold,
     )  # fmt: skip
     from equiangular.training import AlignmentSchedule as AlignmentSchedule
 else:
@@ -73,6 +76,7 @@ else:
                 "recommended_head restrict_logits scale_for_probability"
             ),
             ".integrations.closed_form": "ClosedFormClassifier",
+            ".integrations.prior": "PriorCorrectedClassifier",
             ".integrations.sklearn": "ETFClassifier",
             ".longtail": "SubsetManifest long_tail_counts long_tail_indices",
             ".losses": (
@@ -82,7 +86,10 @@ else:
             ".measures": (
                 "CalibrationError NeuralCollapse ShotAccuracy measure_collapse ood_score open_set_measures watch"
             ),
-            ".posthoc": "PriorCorrection calibrate_prior_correction calibrate_scale prior_corrected_logits",
+            ".posthoc": (
+                "PriorCorrection bias_corrected_temperature calibrate_prior_correction calibrate_scale estimate_prior "
+                "prior_corrected_logits rejection_threshold"
+            ),
             ".training": "AlignmentSchedule",
         },
         renamed={".frames": "best_frame", ".heads": "best_head"},  # they warn when called

@@ -84,6 +84,14 @@ def predict(
     ] = None,
     top_k: Annotated[int, typer.Option("--top-k", "-k", help="Classes to name for each input.")] = 1,
     prior: Prior = None,
+    reject: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Mark inputs as none of the classes: at most this share of the known ones, such as 0.05, by the run's "
+            "held-out part, which is read again.",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Inputs at a time.")] = 256,
     accelerator: Accelerator = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
@@ -94,19 +102,32 @@ def predict(
     """
     from equiangular._files import check_output
     from equiangular._validate import check_int
-    from equiangular.inference import list_inputs, predict_files, read_inputs, read_prior, write_predictions
+    from equiangular.inference import (
+        list_inputs,
+        predict_files,
+        read_inputs,
+        read_prior,
+        run_rejection_threshold,
+        write_predictions,
+    )
     from equiangular.inference.predictions import SUFFIXES, WRITTEN, Counted, csv_lines
+    from equiangular.posthoc.rejection import check_rate
     from equiangular.training import Classifier, load_model
     from equiangular.training.engine.prediction import choose_device
 
     for name, value in (("top-k", top_k), ("batch-size", batch_size)):
         check_int(value, name, minimum=1)
+    if reject is not None:
+        check_rate(reject, "--reject")
     if output is not None:
         check_output(output, SUFFIXES, WRITTEN)
     task, info = load_model(run)
     classifier = Classifier(task, info, prior=read_prior(prior, info.class_names)).to(choose_device(accelerator))
     files = list_inputs(inputs, info.kind)
     top_k = min(top_k, info.num_classes)
+    threshold = None
+    if reject is not None:
+        threshold = run_rejection_threshold(classifier, run, reject, batch_size=batch_size)
     with progress_bar("inputs", bar=False, quiet=quiet or output is None) as bar:
         seen = bar.add_task("predicting", total=None)
 
@@ -115,13 +136,15 @@ def predict(
                 yield batch
                 bar.advance(seen, len(batch.names) + len(batch.failures))
 
-        predictions = predict_files(classifier, batches(), top_k=top_k)
+        counted = Counted(predict_files(classifier, batches(), top_k=top_k, threshold=threshold))
         if output is None:
-            counted = Counted(predictions)
-            csv_lines(counted, sys.stdout, top_k)
-            done, failed = counted.done, counted.failed
+            csv_lines(counted, sys.stdout, top_k, rejects=reject is not None)
         else:
-            done, failed = write_predictions(predictions, output, top_k=top_k)
+            write_predictions(counted, output, top_k=top_k, rejects=reject is not None)
+    done, failed = counted.done, counted.failed
+    if reject is not None and not quiet:
+        told = f"{counted.rejected} of {done} inputs taken for none of the classes; the held-out part promises that at "
+        typer.echo(f"equiangular: {told}most {100 * reject:g} % of the known ones are", err=True)
     if output is not None:
         typer.echo(f"wrote {done + failed} rows to {output}")
     if failed:

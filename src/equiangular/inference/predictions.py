@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import torch
 
 from equiangular._files import check_output, write_atomically
 from equiangular._validate import check_int
 from equiangular.data.folder import SUFFIXES as IMAGE_SUFFIXES
+from equiangular.inference.rejection import probabilities_and_doubt
 from equiangular.inference.tables import InputBatch, decoded_batch, read_table, text_features, unreadable
 from equiangular.training.model.classifier import Classifier
 from equiangular.training.model.info import ModelInfo
@@ -113,22 +114,27 @@ class Prediction:
         classes: the names of the most probable classes, best first; empty where the input could not be read.
         probabilities: their calibrated probabilities.
         error: why the input could not be read, or None.
+        rejected: whether the input is taken for none of the classes; None where nobody asked.
     """
 
     name: str
     classes: tuple[str, ...] = ()
     probabilities: tuple[float, ...] = ()
     error: str | None = None
+    rejected: bool | None = None
 
 
 @torch.no_grad()
-def predict_files(classifier: Classifier, batches: Iterable[InputBatch], *, top_k: int = 1) -> Iterator[Prediction]:
+def predict_files(
+    classifier: Classifier, batches: Iterable[InputBatch], *, top_k: int = 1, threshold: float | None = None
+) -> Iterator[Prediction]:
     """One prediction for each input, the failures of a batch last; nothing but the batch at hand is kept.
 
     Args:
         classifier: the model, on any device.
         batches: see :func:`equiangular.inference.read_inputs`.
         top_k: classes to name for each input, at most K.
+        threshold: inputs with a doubt above it are rejected, see :func:`run_rejection_threshold`; None rejects nothing.
 
     Raises:
         ValueError: a ``top_k`` below 1.
@@ -137,14 +143,18 @@ def predict_files(classifier: Classifier, batches: Iterable[InputBatch], *, top_
     names, device = classifier.info.class_names, classifier.shift.device
     for batch in batches:
         if len(batch.inputs):
-            best = classifier(batch.inputs.to(device)).probabilities.topk(top_k, dim=1)
-            for name, p, c in zip(batch.names, best.values.tolist(), best.indices.tolist(), strict=True):
-                yield Prediction(name, tuple(names[i] for i in c), tuple(p))
+            probabilities, doubt = probabilities_and_doubt(classifier, batch.inputs.to(device))
+            best = probabilities.topk(top_k, dim=1)
+            rejected = [None] * len(doubt) if threshold is None else (doubt.cpu().double() > threshold).tolist()
+            for name, p, c, r in zip(batch.names, best.values.tolist(), best.indices.tolist(), rejected, strict=True):
+                yield Prediction(name, tuple(names[i] for i in c), tuple(p), rejected=r)
         for name, reason in batch.failures:
             yield Prediction(name, error=reason)
 
 
-def write_predictions(predictions: Iterable[Prediction], path: str | Path, *, top_k: int = 1) -> tuple[int, int]:
+def write_predictions(
+    predictions: Iterable[Prediction], path: str | Path, *, top_k: int = 1, rejects: bool = False
+) -> tuple[int, int]:
     """Write predictions as they come; the file appears when it is complete.
 
     Returns how many inputs were predicted, and how many could not be read.
@@ -154,6 +164,8 @@ def write_predictions(predictions: Iterable[Prediction], path: str | Path, *, to
         path: ``.csv`` (columns input, class, probability, class_2, probability_2 ..., error) or ``.json`` (a list of
             objects with ``input`` and ``predictions`` or ``error``).
         top_k: classes named for each input.
+        rejects: whether a CSV has the column ``rejected``, yes or no, before ``error``. In JSON it is a key of the
+            inputs for which it was asked.
 
     Raises:
         ValueError: another suffix, or a file that cannot be written.
@@ -164,7 +176,7 @@ def write_predictions(predictions: Iterable[Prediction], path: str | Path, *, to
 
     def fill(temporary: Path) -> None:
         with temporary.open("w", encoding="utf-8", newline="") as stream:
-            write(counted, stream, top_k)
+            write(counted, stream, top_k, rejects)
 
     try:
         write_atomically(target, fill)
@@ -178,31 +190,36 @@ class Counted:
 
     def __init__(self, predictions: Iterable[Prediction]) -> None:
         self.predictions = predictions
-        self.done = self.failed = 0
+        self.done = self.failed = self.rejected = 0
 
     def __iter__(self) -> Iterator[Prediction]:
         for prediction in self.predictions:
             self.done += prediction.error is None
             self.failed += prediction.error is not None
+            self.rejected += bool(prediction.rejected)
             yield prediction
 
 
-def csv_lines(predictions: Iterable[Prediction], stream: IO[str], top_k: int) -> None:
+def csv_lines(predictions: Iterable[Prediction], stream: IO[str], top_k: int, rejects: bool = False) -> None:
     """One row for each input."""
     writer = csv.writer(stream, lineterminator="\n")
     ranks = ["", *(f"_{rank}" for rank in range(2, top_k + 1))]
-    writer.writerow(["input", *(f"{name}{rank}" for rank in ranks for name in ("class", "probability")), "error"])
+    columns = [f"{name}{rank}" for rank in ranks for name in ("class", "probability")]
+    writer.writerow(["input", *columns, *["rejected"] * rejects, "error"])
     for p in predictions:
         pairs = [v for c, q in zip(p.classes, p.probabilities, strict=True) for v in (c, f"{q:.6f}")]
-        writer.writerow([p.name, *pairs, *[""] * (2 * top_k - len(pairs)), p.error or ""])
+        answer = [{True: "yes", False: "no", None: ""}[p.rejected]] * rejects
+        writer.writerow([p.name, *pairs, *[""] * (2 * top_k - len(pairs)), *answer, p.error or ""])
 
 
-def json_lines(predictions: Iterable[Prediction], stream: IO[str], top_k: int) -> None:
+def json_lines(predictions: Iterable[Prediction], stream: IO[str], top_k: int, rejects: bool = False) -> None:
     """A list with one object on each line."""
     separator = "[\n"
     for p in predictions:
         named = [{"class": c, "probability": round(q, 6)} for c, q in zip(p.classes, p.probabilities, strict=True)]
-        entry = {"input": p.name, **({"predictions": named} if p.error is None else {"error": p.error})}
+        entry: dict[str, Any] = {"input": p.name, **({"predictions": named} if p.error is None else {"error": p.error})}
+        if p.rejected is not None:
+            entry["rejected"] = p.rejected
         stream.write(separator + json.dumps(entry, ensure_ascii=False))
         separator = ",\n"
     stream.write("\n]\n" if separator != "[\n" else "[]\n")

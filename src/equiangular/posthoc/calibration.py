@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from equiangular._validate import check_features, check_labels, check_num_classes
+from equiangular._validate import check_features, check_labels, check_num_classes, check_positive
 from equiangular.posthoc.prior import corrected, log_prior, prior_shift
 
 # Standard deviations of the weak priors: on the strength about 1, on log scale about the data's own starting point.
@@ -28,7 +28,12 @@ class Calibration(NamedTuple):
 
 
 def calibrate_prior_correction(
-    logits: Tensor, labels: Tensor, class_counts: Any, *, target_prior: Any | None = None
+    logits: Tensor,
+    labels: Tensor,
+    class_counts: Any,
+    *,
+    target_prior: Any | None = None,
+    expected_scale: float | None = None,
 ) -> Calibration:
     """Fit scale and strength of the prior correction by the likelihood under the target prior.
 
@@ -56,6 +61,8 @@ def calibrate_prior_correction(
         labels: (N,) integers in [0, K).
         class_counts: (K,) samples per class that the classifier was trained on, all above 0.
         target_prior: (K,) positive weights of the classes where the classifier is used; uniform by default.
+        expected_scale: scale_0, where it is known: 1 for logarithms of probabilities. By default the scale at which
+            the median sample's top class has probability 0.95.
 
     Raises:
         ValueError: wrong shapes, NaN values, an empty class in the counts, or fewer than two classes held out.
@@ -85,15 +92,18 @@ def calibrate_prior_correction(
     z = logits.detach().cpu().double()[:, present]
     y = (present.cumsum(0) - 1)[labels]
     omega = (rho / held.clamp_min(1))[labels]
-    return _fit(z, y, shift.cpu()[present], omega / omega.sum())
+    if expected_scale is not None:
+        start = math.log(check_positive(expected_scale, "expected_scale"))
+    else:
+        start = starting_log_scale(z)
+    return _fit(z, y, shift.cpu()[present], omega / omega.sum(), start)
 
 
-def _fit(z: Tensor, y: Tensor, shift: Tensor, omega: Tensor) -> Calibration:
+def _fit(z: Tensor, y: Tensor, shift: Tensor, omega: Tensor, start: float) -> Calibration:
     """The optimum over strength in [0, MAX_STRENGTH]; where the free one lies outside, that of the nearest bound.
 
     For a given scale the objective is convex in the strength, so a violated bound is where the optimum lies.
     """
-    start = starting_log_scale(z)
     penalty = 1 / float(1 / omega.square().sum())
 
     def objective(log_scale: Tensor, strength: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from equiangular._validate import check_choice, check_class_counts, check_labels
 from equiangular.posthoc import calibrate_prior_correction, calibrate_scale, prior_corrected_logits
-from equiangular.posthoc.prior import balanced_shares, corrected, log_prior
+from equiangular.posthoc.footing import does_harm, too_little
+from equiangular.posthoc.prior import corrected, log_prior
 from equiangular.training.methods import Method, get_method
 from equiangular.training.model.info import ModelInfo
 
@@ -36,7 +37,7 @@ def fit_correction(
     prior is kept after all ``own_scale``. For any other method the prior is left as it is and only the scale is fitted,
     a temperature 1 / scale, see :func:`equiangular.posthoc.calibrate_scale`; no prediction changes, the probabilities
     do. None where the validation part has fewer than two classes. Where it is too small to say what a prior correction
-    should be, that is left out and ``declined`` says why, see :func:`too_little` and :func:`does_harm`.
+    should be, that is left out and ``declined`` says why, see :mod:`equiangular.posthoc.footing`.
 
     Args:
         logits: (N, K) of the validation part, taken from the training data.
@@ -66,52 +67,6 @@ def fit_correction(
     if reason := does_harm(logits.argmax(1) == labels, after.argmax(1) == labels, labels):
         return {"scale": own, "strength": 1.0, "own_scale": own, "declined": reason}
     return {"scale": fitted.scale, "strength": fitted.strength, "own_scale": own}
-
-
-def too_little(labels: Tensor, num_classes: int) -> str:
-    """Why a validation part is too small to calibrate a prior correction on; empty where it is not.
-
-    It has to have as many samples as there are classes, and samples of half of them: with less, scale and strength rest
-    on their priors alone, and on small tables the correction then cost 5 to 7 points of balanced accuracy.
-
-    Example:
-        >>> too_little(torch.tensor([0, 0, 1]), 8)[:58]
-        'prior correction left out: the held-out part has 3 samples'
-    """
-    present = len(torch.unique(labels))
-    if len(labels) >= num_classes and 2 * present >= num_classes:
-        return ""
-    return (
-        f"prior correction left out: the held-out part has {len(labels)} samples of {present} of the {num_classes} "
-        "classes, too little to calibrate it on"
-    )
-
-
-def does_harm(before: Tensor, after: Tensor, labels: Tensor) -> str:
-    """Why a correction is left out that worsens the held-out part it was fitted on; empty where it does not.
-
-    D = mean over the classes present of the change in accuracy, with its standard error over the samples, each class's
-    variance taken from all samples (one sample has none). Where classes are absent from the held-out part nothing
-    bounds the shift towards them, and a class of one sample can take nearly everything: accuracy fell from 80 % to
-    6 %. Left out where D < -2 standard errors and more than half of the balanced accuracy is lost: what a correction
-    gives to absent classes, it may take from the present ones, but not most of it. ``before`` and ``after``, (N,) bool,
-    say what is right without and with the correction; labels (N,) are int64.
-
-    Example:
-        >>> y = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
-        >>> does_harm(torch.ones(8) > 0, torch.zeros(8) > 0, y)[:46], does_harm(y > 0, y < 1, y)
-        ('prior correction left out: on the held-out par', '')
-    """
-    change = after.double() - before.double()
-    shares = balanced_shares(labels)
-    was, difference = float(shares @ before.double()), float(shares @ change)
-    error = float(change.std(correction=0) * shares.square().sum().sqrt())
-    if difference < -2 * error and was + difference < was / 2:
-        return (
-            f"prior correction left out: on the held-out part it lowers balanced accuracy from {100 * was:.1f} to "
-            f"{100 * (was + difference):.1f} %"
-        )
-    return ""
 
 
 def corrected_logits(
