@@ -14,11 +14,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from equiangular import (
-        closed_form as closed_form, compare as compare, data as data, export as export, frames as frames,
-        heads as heads, inference as inference, integrations as integrations, longtail as longtail, losses as losses,
-        measures as measures, models as models, posthoc as posthoc, theory as theory, training as training,
+        closed_form as closed_form, compare as compare, data as data, encoders as encoders, export as export,
+        frames as frames, heads as heads, inference as inference, integrations as integrations, longtail as longtail,
+        losses as losses, measures as measures, models as models, posthoc as posthoc, theory as theory,
+        training as training,
     )  # fmt: skip
     from equiangular.closed_form import ClosedFormHead as ClosedFormHead
+    from equiangular.encoders import embed as embed
     from equiangular.frames import (
         assert_simplex_etf as assert_simplex_etf, best_frame as best_frame, class_mean_frame as class_mean_frame,
         explain_frame as explain_frame, frame_report as frame_report, is_simplex_etf as is_simplex_etf,
@@ -65,6 +67,7 @@ else:
         {
             "equiangular": "__version__",
             ".closed_form": "ClosedFormHead",
+            ".encoders": "embed",
             ".frames": (
                 "assert_simplex_etf class_mean_frame explain_frame frame_report is_simplex_etf load_frame "
                 "nearest_simplex_etf save_frame simplex_equiangular_tight_frame simplex_etf simplex_logits "
@@ -94,7 +97,7 @@ else:
         },
         renamed={".frames": "best_frame", ".heads": "best_head"},  # they warn when called
         subpackages=(
-            "closed_form compare data export frames heads inference integrations longtail losses measures models "
-            "posthoc theory training"
+            "closed_form compare data encoders export frames heads inference integrations longtail losses measures "
+            "models posthoc theory training"
         ),
     )
