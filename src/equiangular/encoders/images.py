@@ -16,7 +16,7 @@ from equiangular._extras import require
 from equiangular._validate import did_you_mean
 from equiangular.encoders.base import Modality, checked_vectors, weights_revision
 from equiangular.encoders.texts import quietly
-from equiangular.models.external import HuggingFaceBackbone, _drop_last_linear, _library
+from equiangular.models.external import HuggingFaceBackbone, _without_classifier
 
 _LITE0_SIZE = 224
 
@@ -115,7 +115,7 @@ def timm_images(place: str, *, name: str) -> ImageEncoder:
         ImportError: timm is not installed.
         ValueError: nothing of that name, or its weights cannot be had.
     """
-    timm = _library("timm")
+    timm = require("timm", extra=None, purpose="An encoder of timm")
     data = import_module("timm.data")
     where = f"local-dir:{place}" if Path(place).is_dir() else place
     try:
@@ -139,7 +139,7 @@ def torchvision_images(place: str, *, name: str) -> ImageEncoder:
         ImportError: torchvision is not installed.
         ValueError: nothing of that name, or its weights cannot be had.
     """
-    models = _library("torchvision").models
+    models = require("torchvision.models", extra=None, purpose="An encoder of torchvision")
     model, _, chosen = place.partition(".")
     try:
         kinds = models.get_model_weights(model)
@@ -156,7 +156,7 @@ def torchvision_images(place: str, *, name: str) -> ImageEncoder:
         network = models.get_model(model, weights=weights)
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"torchvision cannot load the weights {weights} of {model!r}: {error}") from error
-    _drop_last_linear(network, model)
+    _without_classifier(network)
     transform = weights.transforms()
     return ImageEncoder(name, network, transform, {"weights": str(weights), "transform": repr(transform)})
 

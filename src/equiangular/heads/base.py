@@ -27,7 +27,7 @@ from equiangular.heads.functional import (
 )
 from equiangular.heads.options import NORMS, SCALE_NAMES, ZERO_NORMS, Norm, ScaleName, ZeroNorm
 
-Kind = Literal["fixed", "mapped", "learned"]
+Kind = Literal["fixed", "mapped", "learned", "computed"]
 
 
 class Head(nn.Module, ABC):
@@ -180,6 +180,7 @@ class Head(nn.Module, ABC):
         - ``"learned"``: class vectors, or a bias.
         - ``"mapped"``: fixed vectors behind a learned map: a projection, or a rotation of the frame.
         - ``"fixed"``: neither. BatchNorm and a learned scale do not change that.
+        - ``"computed"``: class vectors that a formula makes of training samples, see :class:`ClosedFormHead`.
 
         Frozen parameters count as fixed. A parameter of a subclass that is none of the above counts as class vectors.
         """

@@ -102,6 +102,7 @@ def trial_record(
         correct=pack(outcome.correct.tolist()),
         curve=curve,
         weights_sha256=weights_sha256(task),
+        numbers_kept=getattr(run.training, "numbers_kept", 0),
     )
 
 
