@@ -20,7 +20,8 @@ class EmbeddingBar:
     """
 
     def __init__(self, *, quiet: bool, bar: Progress | None = None) -> None:
-        self.quiet, self.shared, self.own = quiet, bar, None
+        self.quiet, self.shared = quiet, bar
+        self.own: Progress | None = None
         self.task: Any = None
         self.began = self.told = 0.0
         self.first = 0
@@ -57,6 +58,5 @@ class EmbeddingBar:
                 self.own = self.shared = progress_bar("inputs")
                 self.own.start()
             self.task = self.shared.add_task("embedding", total=total)
-        self.shared.update(self.task, completed=done)
-        if done >= total:
-            self.shared.remove_task(self.task)
+        if self.shared is not None:
+            self.shared.update(self.task, completed=done, visible=done < total)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from equiangular.cli._embedding import EmbeddingBar
+from equiangular.cli._fields import Quiet
 
 
 def embed(
@@ -41,7 +42,7 @@ def embed(
     ] = None,
     split_seed: Annotated[int, typer.Option(help="Seed of the test part, where the data have none.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves it to PyTorch.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Compute the features of a data set with a pretrained encoder.
 
@@ -50,13 +51,14 @@ def embed(
     """
     import torch
 
+    from equiangular._files import check_output
     from equiangular._validate import check_choice, check_int
     from equiangular.data import write_vectors
-    from equiangular.data.vectors import check_target
+    from equiangular.data.vectors import WRITTEN
     from equiangular.encoders import EmbedReport, embed
-    from equiangular.encoders.embed import STORED_DTYPES
+    from equiangular.encoders.embedding import STORED_DTYPES
 
-    check_target(output)
+    check_output(output, *WRITTEN)
     if check_int(threads, "threads", minimum=0):
         torch.set_num_threads(threads)
     report = EmbedReport()

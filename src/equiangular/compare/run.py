@@ -18,7 +18,7 @@ from equiangular.compare.plan import Plan, describe_data, estimate_seconds
 from equiangular.compare.summary import answer_of, rows_of
 from equiangular.compare.tuning import EFFORTS, FIRST_SEED, Settings, Space, choose, next_settings, validation_dataset
 from equiangular.data import Dataset, content_digest
-from equiangular.encoders.embed import Progress as EmbedProgress
+from equiangular.encoders.embedding import Progress as EmbedProgress
 from equiangular.heads import Head
 from equiangular.models import make_backbone
 from equiangular.records import Comparison, TrialRecord, Tuned, to_json

@@ -191,8 +191,8 @@ def load_hugging_face(
     used = [_TRAIN] if test is None else [_TRAIN, test]
     parts = [_part(splits[key], f"{place}, split {key}", columns) for key in used]
     source = f"Hugging Face datasets, {place}" + ("" if test is None else f"; test: its split {test}")
-    options = {"split_seed": split_seed, "size": size, "memory": memory, "raw": raw}
-    return from_tables(parts, name=Path(name).name, source=source, **options)
+    own = {"name": Path(name).name, "source": source}
+    return from_tables(parts, **own, split_seed=split_seed, size=size, memory=memory, raw=raw)
 
 
 def _label_column(features: Any, asked: str, place: str) -> str:

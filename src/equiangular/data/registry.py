@@ -12,6 +12,7 @@ from equiangular.data.libraries import SKLEARN_SETS, is_saved_to_disk, load_hugg
 from equiangular.data.vectors import load_npy, load_safetensors
 
 ROOT_VARIABLE = "EQUIANGULAR_DATA"
+_ARRAY_FILES = {"npz": load_npz, "safetensors": load_safetensors, "npy": load_npy}
 
 
 def dataset_names(root: str | Path | None = None) -> list[str]:
@@ -96,13 +97,6 @@ def load_dataset(
             f"unknown data set {name!r}: neither a name nor a path that exists{did_you_mean(name, names)} "
             f"Names: {', '.join(names)}.{hint}"
         )
-    return _load_path(path, split_seed, size, memory, raw)
-
-
-_ARRAY_FILES = {"npz": load_npz, "safetensors": load_safetensors, "npy": load_npy}
-
-
-def _load_path(path: Path, split_seed: int, size: int | None, memory: Memory, raw: bool) -> Dataset:
     layout = _layout(path)
     if layout in _ARRAY_FILES:
         return _ARRAY_FILES[layout](path, split_seed=split_seed)

@@ -109,10 +109,9 @@ def content_digest(dataset: Dataset) -> dict[str, str]:
         True
     """
     parts = {"training": (dataset.train_x, dataset.train_y), "test": (dataset.test_x, dataset.test_y)}
-    named = {
-        f"{part} {what}": v for part, xy in parts.items() for what, v in zip(("inputs", "labels"), xy, strict=True)
+    digests = {
+        f"{p} {w}": input_digest(v) for p, xy in parts.items() for w, v in zip(("inputs", "labels"), xy, strict=True)
     }
-    digests = {name: input_digest(values) for name, values in named.items()}
     names = hashlib.sha256("\0".join([dataset.kind, *dataset.class_names]).encode())
     return {**digests, "class names": names.hexdigest()}
 

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import write_atomically
+from equiangular._files import check_output, write_atomically
 from equiangular.data.base import Dataset, own_test_split, relabel
 
 VECTOR_NAMES = ("features", "embeddings", "embedding", "X")
 _LABEL_NAMES = ("labels", "label", "y", "targets")
+WRITTEN = (".safetensors",), "vectors are written"  # for check_output
 _LABEL_FILES = ("labels.npy", "label.npy", "y.npy", "targets.npy")
-_NOTHING = (None, "")
 
 
 def has_vectors(arrays: Mapping[str, Any]) -> bool:
@@ -28,7 +28,7 @@ def has_vectors(arrays: Mapping[str, Any]) -> bool:
         >>> has_vectors({"train_embeddings": 0}), has_vectors({"x": 0})
         (True, False)
     """
-    return any(_find(arrays, prefix, VECTOR_NAMES) != _NOTHING for prefix in ("train_", ""))
+    return any(_find(arrays, prefix, VECTOR_NAMES)[1] for prefix in ("train_", ""))
 
 
 def vector_dataset(
@@ -54,7 +54,7 @@ def vector_dataset(
         >>> data.kind, tuple(data.train_x.shape), data.num_classes
         ('vectors', (16, 4), 4)
     """
-    prefix = "train_" if _find(arrays, "train_", VECTOR_NAMES) != _NOTHING else ""
+    prefix = "train_" if _find(arrays, "train_", VECTOR_NAMES)[1] else ""
     names = json.loads(metadata["class_names"]) if metadata.get("class_names") else None
     if names is None and "class_names" in arrays:
         names = np.asarray(arrays["class_names"]).tolist()
@@ -62,7 +62,7 @@ def vector_dataset(
     x, y = _part(arrays, prefix, where)
     labels, class_names = relabel(y, stated, where=where)
     source = where
-    if _find(arrays, "test_", VECTOR_NAMES) == _NOTHING:
+    if not _find(arrays, "test_", VECTOR_NAMES)[1]:
         train, test, note = own_test_split(labels, split_seed)
         source += note
         parts = x[torch.from_numpy(train)], labels[train], x[torch.from_numpy(test)], labels[test]
@@ -152,31 +152,22 @@ def write_vectors(dataset: Dataset, path: str | Path, *, dtype: torch.dtype = to
     Raises:
         ValueError: data of another kind, another suffix, or a file that cannot be written.
     """
-    target = check_target(path)
+    target = check_output(path, *WRITTEN)
     if dataset.kind != "vectors":
         raise ValueError(f"{dataset.name!r} is of kind {dataset.kind!r}, not 'vectors'. Embed it first.")
     torch_format = require("safetensors.torch", extra="train", purpose="Writing a .safetensors file")
     tensors = {"train_labels": dataset.train_y, "test_labels": dataset.test_y}
     features = {"train_features": dataset.train_x, "test_features": dataset.test_x}
     features |= {} if dataset.names_features is None else {"names_features": dataset.names_features}
-    tensors |= {key: value.to(dtype) for key, value in features.items()}
+    tensors |= {key: value.to(dtype) for key, value in features.items() if isinstance(value, Tensor)}
     metadata = {"class_names": json.dumps(dataset.class_names), "name": dataset.name, "source": dataset.source}
     metadata |= {} if dataset.encoder is None else {"encoder": json.dumps(dataset.encoder)}
-    content = torch_format.save({k: v.contiguous() for k, v in tensors.items()}, metadata=metadata)
+    # Copies: the format wants tensors that share no memory, and the parts may be slices of one.
+    content = torch_format.save({k: v.contiguous().clone() for k, v in tensors.items()}, metadata=metadata)
     try:
         return write_atomically(target, lambda p: p.write_bytes(content))
     except OSError as error:
         raise ValueError(f"cannot write {str(target)!r}: {error.strerror or error}.") from error
-
-
-def check_target(path: str | Path) -> Path:
-    """Raise unless vectors can be written to ``path``."""
-    target = Path(path).expanduser()
-    if target.suffix != ".safetensors":
-        raise ValueError(f"vectors are written to a file that ends in .safetensors, got {str(path)!r}.")
-    if not target.parent.is_dir():
-        raise ValueError(f"the folder {str(target.parent)!r} does not exist. Create it, or choose another one.")
-    return target
 
 
 def is_vector_type(kind: Any) -> bool:
@@ -188,7 +179,7 @@ def is_vector_type(kind: Any) -> bool:
 
 def vector_column(column: Any, where: str) -> Tensor:
     """An Arrow column of lists of one length as (N, d) float32."""
-    values = column.combine_chunks()
+    values = column.combine_chunks() if hasattr(column, "combine_chunks") else column  # a batch has no chunks
     if values.null_count:
         row = values.is_null().to_pylist().index(True)
         raise ValueError(f"{where}: row {row} is empty. Fill it or drop the row.")
@@ -230,4 +221,4 @@ def _as_vectors(values: Any, where: str) -> Tensor:
 
 
 def _find(arrays: Mapping[str, Any], prefix: str, names: tuple[str, ...]) -> tuple[Any, str]:
-    return next(((arrays[prefix + n], prefix + n) for n in names if prefix + n in arrays), _NOTHING)
+    return next(((arrays[prefix + n], prefix + n) for n in names if prefix + n in arrays), (None, ""))

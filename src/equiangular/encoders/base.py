@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -95,7 +96,7 @@ def checked_vectors(vectors: Any, count: int, dim: int | None, name: str) -> Ten
     Raises:
         ValueError: another shape, or NaN and infinite values (float16 weights overflow).
     """
-    value = torch.as_tensor(vectors).detach()
+    value = (vectors if isinstance(vectors, Tensor) else torch.from_numpy(np.asarray(vectors))).detach()
     if value.ndim != 2 or value.shape[0] != count or (dim is not None and value.shape[1] != dim):
         expected = f"({count}, {dim or 'd'})"
         raise ValueError(f"the encoder {name!r} must return vectors {expected}, got shape {tuple(value.shape)}.")
@@ -139,7 +140,7 @@ class CallableEncoder:
         self.function = function
         self.dim = check_int(dim, "dim", minimum=1)
         self.modality: Modality = check_choice(modality, MODALITIES, "modality")
-        self.name = name or getattr(function, "__qualname__", type(function).__name__)
+        self.name = str(name or getattr(function, "__qualname__", type(function).__name__))
         self.revision = revision
         self.preprocessing: dict[str, Any] = {}
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from equiangular._extras import require
 from equiangular._validate import did_you_mean
 from equiangular.encoders.base import Modality, checked_vectors, weights_revision
 from equiangular.encoders.texts import quietly
-from equiangular.models.external import HuggingFaceBackbone, _without_classifier
+from equiangular.models.external import HuggingFaceBackbone, without_classifier
 
 _LITE0_SIZE = 224
 
@@ -116,7 +116,7 @@ def timm_images(place: str, *, name: str) -> ImageEncoder:
         ValueError: nothing of that name, or its weights cannot be had.
     """
     timm = require("timm", extra=None, purpose="An encoder of timm")
-    data = import_module("timm.data")
+    data = require("timm.data", extra=None, purpose="An encoder of timm")
     where = f"local-dir:{place}" if Path(place).is_dir() else place
     try:
         network = timm.create_model(where, pretrained=True, num_classes=0)
@@ -139,7 +139,7 @@ def torchvision_images(place: str, *, name: str) -> ImageEncoder:
         ImportError: torchvision is not installed.
         ValueError: nothing of that name, or its weights cannot be had.
     """
-    models = require("torchvision.models", extra=None, purpose="An encoder of torchvision")
+    models = require("torchvision.models", extra=None, purpose="An encoder of torchvision (built for your torch)")
     model, _, chosen = place.partition(".")
     try:
         kinds = models.get_model_weights(model)
@@ -156,7 +156,10 @@ def torchvision_images(place: str, *, name: str) -> ImageEncoder:
         network = models.get_model(model, weights=weights)
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"torchvision cannot load the weights {weights} of {model!r}: {error}") from error
-    _without_classifier(network)
+    try:
+        network = without_classifier(network)
+    except ValueError as error:
+        raise ValueError(f"no linear classifier in torchvision's {model!r}; choose another model.") from error
     transform = weights.transforms()
     return ImageEncoder(name, network, transform, {"weights": str(weights), "transform": repr(transform)})
 
@@ -164,16 +167,15 @@ def torchvision_images(place: str, *, name: str) -> ImageEncoder:
 class _Pooler(nn.Module):
     """The vector that a Hugging Face model itself makes of an image."""
 
-    def __init__(self, model: nn.Module, how: str) -> None:
+    def __init__(self, model: Any, how: str) -> None:
         super().__init__()
         self.model, self.how = model, how
 
     def forward(self, pixels: Tensor) -> Tensor:
-        if self.how == "image features":
-            made: Any = self.model.get_image_features(pixel_values=pixels)
-            return made if isinstance(made, Tensor) else made.pooler_output  # type: ignore[no-any-return]
-        output: Any = self.model(pixel_values=pixels)
-        return output.pooler_output.flatten(1)  # type: ignore[no-any-return]
+        model: Any = self.model
+        made = model.get_image_features(pixels) if self.how == "image features" else model(pixel_values=pixels)
+        vectors: Tensor = made if isinstance(made, Tensor) else made.pooler_output  # the first in transformers 4
+        return vectors.flatten(1)
 
 
 def hugging_face_images(place: str, *, name: str) -> ImageEncoder:
@@ -200,7 +202,8 @@ def hugging_face_images(place: str, *, name: str) -> ImageEncoder:
         pixels: Tensor = processor(images=image, return_tensors="pt")["pixel_values"][0]
         return pixels
 
-    plain = {k: v for k, v in processor.to_dict().items() if isinstance(v, (str, int, float, bool, list, dict))}
+    # Processors over Pillow and over torchvision have the same settings and give other pixels.
+    plain = {**json.loads(processor.to_json_string()), "class": type(processor).__name__}
     return ImageEncoder(name, network, transform, {"processor": plain, "vector": how})
 
 

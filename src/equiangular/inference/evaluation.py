@@ -14,7 +14,7 @@ from equiangular.data import Dataset, load_dataset
 from equiangular.data.registry import ROOT_VARIABLE
 from equiangular.encoders import KnownEncoder
 from equiangular.encoders.base import same_encoder
-from equiangular.encoders.embed import embed_inputs, modality_of
+from equiangular.encoders.embedding import embed_inputs, modality_of
 from equiangular.inference.predictions import list_inputs, read_inputs
 from equiangular.training.methods import get_method
 from equiangular.training.model.classifier import Classifier
@@ -150,17 +150,13 @@ def labelled_batches(
     if not path.exists():
         if info.kind == "text" and not encoder:
             raise ValueError(f"{str(data)!r} does not exist. Texts are evaluated from a file that has them.")
-        return _dataset_batches(_load(info, str(data), **_options(info)), info, batch_size, encoder)
+        own = {key: value for key, value in info.data.items() if key not in ("name_or_path", "memory")}
+        return _dataset_batches(_load(info, str(data), **own), info, batch_size, encoder)
     if path.suffix in (".safetensors", ".npy"):
         return _dataset_batches(_load(info, path), info, batch_size, encoder)
     inner = next((path / n for n in ("test", "test.parquet", "val", "validation") if (path / n).exists()), path)
     files = list_inputs([inner], info.reads)
     return _file_batches(files, info, batch_size, encoder), str(inner)
-
-
-def _options(info: ModelInfo) -> dict[str, Any]:
-    """How the model's own data was loaded, but for its name."""
-    return {key: value for key, value in info.data.items() if key not in ("name_or_path", "memory")}
 
 
 def _load(info: ModelInfo, name_or_path: str | Path, **options: Any) -> Dataset:

@@ -79,7 +79,7 @@ def read_inputs(
         encoder = KnownEncoder(info.encoder or {})
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for tables, group in groupby(files, lambda file: file.suffix.lower() in TABLE_SUFFIXES):
-            if tables or info.kind == "text":
+            if tables or info.reads == "text":
                 read = read_table if tables else _text_batches
                 for file in group:
                     yield from read(file, info, batch_size, encoder)

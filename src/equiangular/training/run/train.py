@@ -12,7 +12,7 @@ from typing import Any
 from equiangular._files import prepare_folder, read_json, write_json
 from equiangular._provenance import provenance
 from equiangular.data import content_digest
-from equiangular.encoders.embed import Progress as EmbedProgress
+from equiangular.encoders.embedding import Progress as EmbedProgress
 from equiangular.training.config.options import TrainConfig
 from equiangular.training.engine.fabric import make_fabric
 from equiangular.training.engine.loop import Training

@@ -15,7 +15,7 @@ from equiangular._validate import NonFiniteError
 from equiangular.data import Dataset, load_dataset
 from equiangular.data.split import Split, as_float, make_split, stream_batches
 from equiangular.encoders import embed
-from equiangular.encoders.embed import Progress as EmbedProgress
+from equiangular.encoders.embedding import Progress as EmbedProgress
 from equiangular.measures.collapse import ClassMoments
 from equiangular.training.config.budget import sampler_alpha
 from equiangular.training.config.options import DataOptions, Hardware, Trial
@@ -181,10 +181,10 @@ class TrialRun:
 
 def load_data(options: DataOptions, *, device: str = "auto", progress: EmbedProgress | None = None) -> Dataset:
     """The data that a trial, or a comparison, names; with an encoder its features, computed on ``device`` or cached."""
-    place = {"root": options.root, "split_seed": options.split_seed}
+    name, root, seed = options.data, options.root, options.split_seed
     if options.encoder is not None:
-        return embed(options.data, options.encoder, device=device, progress=progress, **place)
-    return load_dataset(options.data, size=options.size, memory=options.memory, **place)
+        return embed(name, options.encoder, root=root, split_seed=seed, device=device, progress=progress)
+    return load_dataset(name, root=root, split_seed=seed, size=options.size, memory=options.memory)
 
 
 def backbone_of(trial: Trial, dataset: Dataset, method: Method | None = None) -> str:

@@ -115,27 +115,23 @@ def embed(
     if not isinstance(data, Dataset):
         data = load_dataset(data, root=root, split_seed=split_seed, raw=True)
     network = as_encoder(encoder, modality_of(data), device=device)
-    parts = {"train": data.train_x, "test": data.test_x}
-    total = sum(len(x) for x in parts.values())
-    done: dict[str, Tensor] = {}
-    for part, inputs in parts.items():
-        before = sum(len(x) for x in done.values())
-        done[part] = embed_inputs(
-            inputs,
-            network,
-            where=f"data set {data.name!r}, {part} part",
-            batch_size=batch_size,
-            dtype=dtype,
-            cache=cache,
-            progress=None if progress is None else lambda n, _, start=before: progress(start + n, total),
-            report=report,
-        )
+    options: dict[str, Any] = {"batch_size": batch_size, "dtype": dtype, "cache": cache, "report": report}
+
+    def part(name: str, inputs: Any, before: int) -> Tensor:
+        def tell(done: int, _: int) -> None:
+            if progress is not None:
+                progress(before + done, len(data.train_y) + len(data.test_y))
+
+        return embed_inputs(inputs, network, where=f"data set {data.name!r}, {name} part", progress=tell, **options)
+
+    train_x = part("train", data.train_x, 0)
+    test_x = part("test", data.test_x, len(data.train_y))
     described = {**describe(network), "dtype": dtype} | ({"error": report.error} if dtype == "float16" else {})
     return Dataset(
         data.name,
-        done["train"],
+        train_x,
         data.train_y,
-        done["test"],
+        test_x,
         data.test_y,
         data.class_names,
         "vectors",
