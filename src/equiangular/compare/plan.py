@@ -12,13 +12,13 @@ import torch
 
 from equiangular._validate import NonFiniteError
 from equiangular.compare.config import CompareConfig
-from equiangular.compare.tuning import EFFORTS, without_validation
+from equiangular.compare.tuning import without_validation
 from equiangular.data import Dataset
 from equiangular.data.split import Split
 from equiangular.records import DataSummary
 from equiangular.training.config.options import Hardware, Trial
 from equiangular.training.engine.loop import Training
-from equiangular.training.methods import Method, TrainingDivergedError
+from equiangular.training.methods import FittedMethod, Method, TrainingDivergedError, get_method
 from equiangular.training.run.trial import TrialRun, Watcher, split_of
 
 _LISTED = 6  # names of classes in a line
@@ -37,6 +37,9 @@ class Plan:
         backbone: name of the backbone.
         heads: number of trainings of one run, which methods with a correction afterwards share.
         seconds: an estimate of the time of one training.
+        fits: number of heads of one run that are fitted in one call; the like of ``heads``.
+        tuning: trainings that tune all heads.
+        fits_tuning: fits that do.
     """
 
     config: CompareConfig
@@ -44,17 +47,14 @@ class Plan:
     backbone: str
     heads: int
     seconds: float
-
-    @property
-    def tuning(self) -> int:
-        """Trainings that tune one head."""
-        settings, seeds = EFFORTS[self.config.tune]
-        return settings * seeds
+    fits: int = 0
+    tuning: int = 0
+    fits_tuning: int = 0
 
     @property
     def trainings(self) -> int:
-        """Trainings in all."""
-        return self.heads * (self.tuning + self.config.seeds)
+        """Trainings and fits in all."""
+        return (self.heads + self.fits) * self.config.seeds + self.tuning + self.fits_tuning
 
     def lines(self) -> list[str]:
         """The plan for a screen."""
@@ -62,8 +62,22 @@ class Plan:
         counts, names = data.counts, data.classes
         large, small = (pick(range(len(counts)), key=counts.__getitem__) for pick in (max, min))
         already = "tuned already" if self.config.validation else "with settings tuned for other options"
-        tuned = f"{self.tuning} to tune" if self.tuning else already if self.config.head else "not tuned"
-        each = f"({tuned} + {self.config.seeds} runs)" if self.tuning else f"{self.config.seeds} runs, {tuned},"
+        runs, work = self.config.seeds, []
+        if self.heads:
+            tuned = (
+                f"{self.tuning // self.heads} to tune" if self.tuning else already if self.config.head else "not tuned"
+            )
+            each = f"({tuned} + {runs} runs)" if self.tuning else f"{runs} runs, {tuned},"
+            number = self.heads * runs + self.tuning
+            work = [
+                f"backbone {self.backbone}, {trial.epochs} epochs, batches of {trial.batch_size}, on "
+                f"{self.config.hardware.accelerator}",
+                f"{self.heads} trainings x {each} = {number}, about {duration(number * self.seconds)}",
+            ]
+        if self.fits:
+            tuned = f" + {self.fits_tuning} to tune and choose on validation data" if self.fits_tuning else ""
+            number = self.fits * runs + self.fits_tuning
+            work.append(f"{self.fits} classifiers fitted in one call x {runs} runs{tuned} = {number} fits")
         sizes = f"each with {counts[0]:,} training samples"
         if counts[large] > counts[small]:
             sizes = f"the largest is {names[large]!r} with {counts[large]:,} training samples, "
@@ -72,9 +86,7 @@ class Plan:
             f"{data.name}: {data.kind} data of shape {' x '.join(map(str, data.shape))}, {len(names)} classes, {sizes}",
             f"  {', '.join(f'{number:,} {part}' for part, number in data.samples.items())}; {data.source}",
             *(f"  {note}" for note in data.notes),
-            f"  backbone {self.backbone}, {trial.epochs} epochs, batches of {trial.batch_size}, on "
-            f"{self.config.hardware.accelerator}",
-            f"  {self.heads} trainings x {each} = {self.trainings}, about {duration(self.trainings * self.seconds)}",
+            *(f"  {line}" for line in work),
         ]
 
 
@@ -128,6 +140,14 @@ def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) 
         worth = 100 / tested / min(tests[i] for i in few)
         what = f"one of them is worth up to {worth:.1f} points of balanced accuracy"
         notes.append(f"fewer than {_FEW} test samples, {what}: {_listed(few, names, tests)}")
+    one_part = config.subset_seed is not None
+    if (one_part or trial.imbalance == 1) and any(isinstance(get_method(m), FittedMethod) for m in config.methods):
+        differ = "random draws of their own alone" if one_part else "the samples held out and random draws of their own"
+        why = "one training subset" if one_part else "no cut"
+        notes.append(
+            f"{why}: runs of a classifier that is fitted in one call differ by {differ}, so its intervals cover these "
+            "and other test samples, not other training samples"
+        )
     if config.seeds < _FEW_RUNS:
         notes.append(f"{config.seeds} runs give very wide intervals: take --seeds 5 or more for an answer")
     return notes
