@@ -46,9 +46,9 @@ def compare(
     tune: Annotated[
         str | None,
         typer.Option(
-            help="Tuning of every head on validation data, by learning rate, scale and norm: quick (8 trainings a "
-            "head; 5 fits for logistic regression), full (24 or 10, two seeds each) or none. Default: quick; digits are "
-            "tuned already."
+            help="Tuning of learning rate, scale and norm of every head on validation data: quick (8 trainings a "
+            "head; 5 fits for logistic regression), full (24 or 10, two seeds each) or none. Default: quick; digits "
+            "are tuned already."
         ),
     ] = None,
     margin: Annotated[

@@ -5,6 +5,6 @@ from equiangular.report.table import abilities_table, comparison_page, compariso
 from equiangular.report.theory import theory_figures, write_theory_page
 
 __all__ = [
-    "abilities_table", "comparison_figure", "comparison_page", "comparison_table", "curves_figure", "figure_svg", "format_cell",
-    "save_figure", "theory_figures", "write_page", "write_theory_page",
+    "abilities_table", "comparison_figure", "comparison_page", "comparison_table", "curves_figure", "figure_svg",
+    "format_cell", "save_figure", "theory_figures", "write_page", "write_theory_page",
 ]  # fmt: skip
