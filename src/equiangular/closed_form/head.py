@@ -238,7 +238,8 @@ class ClosedFormHead(Head):
             head = cls(in_features, num_classes, **description["options"])
             head.load_state_dict(state)
         except (KeyError, TypeError, RuntimeError) as error:
-            raise ValueError(f"a head of kind {CLOSED_FORM!r} cannot be made of {description!r}: {error}") from error
+            why = " ".join(str(error).split())
+            raise ValueError(f"a head of kind {CLOSED_FORM!r} cannot be made of {description!r}: {why}") from error
         return head
 
     def reset(self, num_classes: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -91,7 +91,7 @@ def next_settings(space: Space, scored: Mapping[Settings, float]) -> Settings:
     halvings = 0
     while True:
         for neighbour in _neighbours(space, best, halvings):
-            if neighbour not in scored:
+            if not any(_same(neighbour, settings) for settings in scored):
                 return neighbour
         halvings += 1
 
@@ -114,8 +114,13 @@ def _neighbours(space: Space, best: Settings, halvings: int) -> Iterator[Setting
 
 
 def _rounded(value: float) -> float:
-    """Three digits, so that going there and back arrives at the same number."""
     return float(f"{value:.3g}")
+
+
+def _same(first: Settings, second: Settings) -> bool:
+    """Whether two settings are one but for rounding: 0.1 / 3 x 3 comes back as 0.0999."""
+    pairs = zip(astuple(first), astuple(second), strict=True)
+    return all(a == b or (type(a) is type(b) is float and math.isclose(a, b, rel_tol=0.01)) for a, b in pairs)
 
 
 def choose(scored: Mapping[AnySettings, float]) -> AnySettings:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from equiangular._extras import require
 from equiangular.closed_form import ClosedFormHead, Kind
+from equiangular.closed_form.head import CLOSED_FORM
 from equiangular.heads import Head, LinearHead
 from equiangular.training.methods.base import Context, Method
 
@@ -85,7 +86,7 @@ def fit_logistic(
     """Multinomial logistic regression by scikit-learn, into a learnable linear head.
 
     Minimises strength sum_i w_i CE(W x_i + b, y_i) + |W|^2 / 2 by L-BFGS, w_i = 1 or, ``balanced``, N / (K n_{y_i}).
-    The labels (N,) have samples of all K classes.
+    Of two classes |W|^2 is that of the difference of their vectors. The labels (N,) have samples of all K classes.
 
     Source: Cox, The regression analysis of binary sequences, J. R. Stat. Soc. B 20, 1958; weights: King and Zeng,
     Logistic regression in rare events data, Political Analysis 9, 2001.
@@ -113,7 +114,7 @@ _CLOSED_FORMS: dict[Kind, tuple[str, str, tuple[Ability, ...]]] = {
 
 
 def _closed_form(kind: Kind, label: str, source: str, abilities: tuple[Ability, ...]) -> FittedMethod:
-    return FittedMethod(kind, label, kind, not_trained, source, balances=True, kind=kind, abilities=abilities)
+    return FittedMethod(kind, label, CLOSED_FORM, not_trained, source, balances=True, kind=kind, abilities=abilities)
 
 
 LOGISTIC = FittedMethod("logistic", "logistic regression", "linear", not_trained, "Cox 1958")

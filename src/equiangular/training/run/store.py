@@ -12,7 +12,7 @@ from equiangular.records import TrialRecord, from_json, pack, to_json
 from equiangular.training.config.options import Hardware, Trial
 from equiangular.training.engine.loop import Training
 from equiangular.training.engine.prediction import predict
-from equiangular.training.methods import Method, TrainingDivergedError
+from equiangular.training.methods import FittedMethod, Method, TrainingDivergedError
 from equiangular.training.run.outcome import Outcome, collapse_numbers, weights_sha256
 from equiangular.training.run.trial import TrialRun, Watcher, run_trial
 
@@ -55,7 +55,7 @@ class TrialStore:
             found = {record.method: record for record in self._read(path)}
             if all(method.name in found for method in methods):
                 return [found[method.name] for method in methods]
-        watcher = _Curve() if curve else None
+        watcher = _Curve() if curve and not isinstance(methods[0], FittedMethod) else None
         try:
             run, outcomes = run_trial(trial, dataset, methods, hardware=hardware, watcher=watcher)
         except TrainingDivergedError as error:
