@@ -48,8 +48,8 @@ def save_model(folder: str | Path, task: Task, info: ModelInfo) -> Path:
         ('etf', False)
     """
     torch_format = require("safetensors.torch", extra="train", purpose="Writing a model")
-    closed = isinstance(task.head, ClosedFormHead)
-    info = replace(info, head=task.head.describe() if closed else describe_head(task.head))
+    head = task.head
+    info = replace(info, head=head.describe() if isinstance(head, ClosedFormHead) else describe_head(head))
     description = info.as_dict()
     # Copies: the format wants contiguous tensors that share no memory.
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in task.state_dict().items()}
