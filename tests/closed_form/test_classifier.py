@@ -198,10 +198,7 @@ def test_a_file_of_another_kind_is_told(tmp_path) -> None:
         (lambda: make("random-features").merge(make("random-features", seed=1)), "random features must agree"),
         (lambda: make("kernel").merge(make("kernel", 3)), "cannot merge samples of 3 classes"),
         (lambda: make("kernel").update(*digits(9)).remove(*digits(12)), "3 of them are unknown"),
-        (
-            lambda: make("kernel").update(*digits(9)).remove(*(t.repeat_interleave(2, 0) for t in digits(9))),
-            "less weight",
-        ),
+        (lambda: make("kernel").update(*digits(9)).remove(*digits(9), torch.full((9,), 2.0)), "less weight"),
         (lambda: make("ridge").update(*digits(9)).log_prior("uniformly"), "did you mean 'uniform'"),
         (lambda: make("ridge").log_prior(torch.zeros(K)), "target_prior must be finite and above 0"),
         (lambda: make("ridge").set_prior(torch.full((2, D), torch.nan)), "NaN"),

@@ -113,7 +113,7 @@ def test_another_prior_moves_the_bias_alone() -> None:
     moved = head.set_target_prior(torch.tensor([1.0, 2.0, 3.0, 4.0]))(x.double())
     torch.testing.assert_close((moved - logits).softmax(1)[0], torch.tensor([0.1, 0.2, 0.3, 0.4]).double())
     assert torch.equal(head.weight, weight)
-    with pytest.raises(ValueError, match="4 entries for 3 classes|3 entries for 4 classes"):
+    with pytest.raises(ValueError, match="target_prior has 3 entries for 4 classes"):
         head.set_target_prior(torch.ones(3))
 
 

@@ -99,11 +99,29 @@ def test_gaussians_are_scikit_learns_discriminant_at_the_same_shrinkage() -> Non
 
     rival = LinearDiscriminantAnalysis(solver="lsqr", priors=np.full(K, 1 / K), covariance_estimator=Given())
     expected = rival.fit(x.numpy(), y.numpy()).decision_function(x.numpy())
+    pooled = found.scatter / (len(y) - K)
+    expected += (torch.linalg.solve(covariance, pooled).trace() / found.count / 2).numpy()  # the squares of noisy means
     weight, bias = solver.solution(0.3)
     logits = (x @ weight.T + bias).numpy()
     np.testing.assert_allclose(
         logits - logits.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=1e-9
     )
+
+
+def test_the_square_of_a_noisy_mean_is_corrected() -> None:
+    """Averaged over samples, logits are those of the true means, whatever the number of samples of a class."""
+    generator = torch.Generator().manual_seed(0)
+    means = torch.randn(2, D, generator=generator, dtype=torch.float64)
+    y = torch.tensor([0] * 2 + [1] * 60)
+    x = means.mean(0) + torch.zeros(1, D)
+    found = []
+    for _ in range(400):
+        noise = torch.randn(len(y), D, generator=generator, dtype=torch.float64)
+        weight, bias = GaussianSolver(ClassStatistics.empty(2, D).update(means[y] + noise, y)).solution(1e-6)
+        found.append((x @ weight.T + bias)[0])
+    difference = torch.stack(found).diff(dim=1)[:, 0]  # the point in the middle belongs to neither
+    assert abs(difference.mean()) < 4 * difference.std() / 400**0.5
+    assert 4 * difference.std() / 400**0.5 < D / 2 / 2  # what it would be without the correction
 
 
 def test_shrinkage_is_scikit_learns_on_pooled_deviations_but_for_two_terms() -> None:
@@ -141,6 +159,7 @@ def test_left_out_logits_are_those_of_a_refit(kind, weighted: bool) -> None:
         refit = kind(other)
         if kind is GaussianSolver:
             refit.average = solver.average  # what is shrunk to stays too
+            refit.excess = solver.excess
         for value, all_logits in zip(solver.values.tolist(), logits, strict=True):
             weight, bias = refit.solution(value)
             expected = (row @ weight.T + bias)[0]

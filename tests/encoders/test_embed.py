@@ -183,7 +183,7 @@ def test_float16_is_half_the_size_and_its_error_is_measured(tmp_path: Path) -> N
         assert made.encoder["error"] == report.error < 1e-3
         np.testing.assert_array_equal(made.train_x.numpy(), exact.astype(np.float16).astype(np.float32))
     huge = CallableEncoder(lambda batch: [[1e5]] * len(batch), dim=1, revision="1")
-    with pytest.raises(ValueError, match=r"1e\+05 is too large for float16 \(65,504\). Take dtype float32"):
+    with pytest.raises(ValueError, match=r"1e\+05 is too large for float16 \(65,504\). Take --dtype float32"):
         eq.embed(texts(), huge, dtype="float16", cache=tmp_path)
 
 

@@ -85,6 +85,23 @@ def test_a_model_without_classifier_gives_its_pooled_output(vit: Path, tmp_path:
     torch.testing.assert_close(vectors, expected)
 
 
+def test_a_model_of_images_and_texts_gives_its_image_features(tmp_path: Path) -> None:
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
+
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    vision = {**sizes, "image_size": 16, "patch_size": 8}
+    texts = {**sizes, "vocab_size": 9, "max_position_embeddings": 4}
+    network = CLIPModel(CLIPConfig(text_config=texts, vision_config=vision, projection_dim=6)).eval()
+    network.save_pretrained(tmp_path)
+    processor = CLIPImageProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
+    processor.save_pretrained(tmp_path)
+    batch = pictures((20, 30), (40, 16))
+    vectors = load_encoder(f"hf-image:{tmp_path}", device="cpu").encode(batch)
+    with torch.no_grad():
+        seen = network.vision_model(**processor(images=batch, return_tensors="pt")).pooler_output
+        torch.testing.assert_close(vectors, network.visual_projection(seen))
+
+
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="transformers cannot load an image model from"):
         load_encoder(f"hf-image:{tmp_path}", device="cpu")

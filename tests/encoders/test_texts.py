@@ -135,7 +135,16 @@ def test_minilm_knows_what_texts_mean() -> None:
     assert near > 0.6 > 0.3 > far
 
 
+def test_weights_that_are_missing(bert: Path, tmp_path: Path) -> None:
+    shutil.copytree(bert, tmp_path / "m")
+    (tmp_path / "m" / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"transformers cannot load a text model from .*model.safetensors"):
+        load_encoder(f"hf-text:{tmp_path / 'm'}#mean", device="cpu")
+
+
 def test_nothing_there(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="transformers cannot load a text model from"):
-        load_encoder(f"hf-text:{tmp_path / 'empty'}#mean", device="cpu")
+    for prefix in ("hf-text", "st"):
+        for place in (tmp_path / "empty", tmp_path / "not-there", "nobody/nothing"):
+            with pytest.raises(ValueError, match="no model in "):
+                load_encoder(f"{prefix}:{place}", device="cpu")

@@ -65,6 +65,8 @@ def test_texts_in_classes_out(capsys: pytest.CaptureFixture, bert: Path, texts: 
     expected = Classifier(task, info)(vectors).probabilities
     for row, p in zip(("1", "3"), expected, strict=True):
         assert rows[row].split(",")[1:3] == [info.class_names[int(p.argmax())], f"{p.max().item():.6f}"]
+    code, _, _ = run(capsys, "predict", model, tmp_path / "new.txt", "--reject", "0.3")  # reads the run's data again
+    assert code == 3
     scores = []
     for data in ((), ("--data", texts), ("--data", texts / "test.parquet")):
         code, out, err = run(capsys, "evaluate", model, "-o", tmp_path / "e", "--quiet", *data)

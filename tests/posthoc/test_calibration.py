@@ -165,3 +165,17 @@ def test_bad_input_is_refused(change: dict, message: str) -> None:
 def test_an_empty_hold_out_is_refused() -> None:
     with pytest.raises(ValueError, match="0 of 10 classes; at least 2"):
         calibrate_prior_correction(torch.zeros(0, K), torch.zeros(0, dtype=torch.int64), COUNTS)
+
+
+def test_an_expected_scale_holds_where_data_are_few() -> None:
+    """The fit to ten samples leans on it by half, that to thousands does not."""
+    prior = COUNTS.double() / COUNTS.sum()
+    few, many = draw(prior, 10, seed=3), draw(prior, 20_000, seed=3)
+    for held, lowest, highest in ((few, 1.5, 4.0), (many, 1.0, 1.1)):
+        low, high = (
+            calibrate_prior_correction(*held, COUNTS, expected_scale=expected).scale
+            for expected in (0.5 * SCALE, 2 * SCALE)
+        )
+        assert lowest <= high / low <= highest
+    with pytest.raises(ValueError, match="expected_scale must be a finite number above 0"):
+        calibrate_prior_correction(*few, COUNTS, expected_scale=0)

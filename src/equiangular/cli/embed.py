@@ -12,7 +12,7 @@ from equiangular.cli._fields import Quiet
 
 
 def embed(
-    data: Annotated[str, typer.Argument(help="Data set of texts or images: a name, or a path.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Data set of texts or images: a name, or a path.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="File to write; it ends in .safetensors.")
     ],

@@ -49,7 +49,7 @@ class ClosedForm:
         in_features: int,
         num_classes: int = 0,
         *,
-        kind: Kind = "ridge",
+        kind: Kind = "gaussian",
         regularization: float | Literal["loo"] = "loo",
         prior_weight: float | Literal["loo"] = "loo",
         width: int = 2000,
@@ -110,6 +110,20 @@ class ClosedForm:
         self.seen.remove(features, labels, weights)
         return self._changed()
 
+    def check_alike(self, other: ClosedForm) -> None:
+        """Raise if another classifier cannot be merged into this one.
+
+        Raises:
+            ValueError: another kind or width, or other random features.
+        """
+        mine, theirs = ([m.kind, m.in_features, *m._random()] for m in (self, other))
+        if mine != theirs:
+            raise ValueError(
+                f"cannot merge a classifier of kind {other.kind!r} and width {other.in_features} into one of kind "
+                f"{self.kind!r} and width {self.in_features}: {theirs} differs from {mine}. Kind, width of the "
+                "features and random features must agree."
+            )
+
     def merge(self, other: ClosedForm, index: Tensor | None = None) -> ClosedForm:
         """Add all that another classifier of the same kind has seen; returns itself.
 
@@ -120,13 +134,7 @@ class ClosedForm:
         Raises:
             ValueError: another kind, width, number of classes or other random features.
         """
-        mine, theirs = ([m.kind, m.in_features, *self._random(m)] for m in (self, other))
-        if mine != theirs:
-            raise ValueError(
-                f"cannot merge a classifier of kind {other.kind!r} and width {other.in_features} into one of kind "
-                f"{self.kind!r} and width {self.in_features}: {theirs} differs from {mine}. Kind, width of the "
-                "features and random features must agree."
-            )
+        self.check_alike(other)
         seen = other.seen if index is None else other.seen.reorder(index, self.num_classes)
         self.seen.merge(seen)  # type: ignore[arg-type]  # of one kind, as checked
         return self._changed()
@@ -187,9 +195,8 @@ class ClosedForm:
             counts = check_class_counts(target_prior, self.num_classes, name="target_prior")
         return (counts / counts.mean()).log()
 
-    @staticmethod
-    def _random(model: ClosedForm) -> tuple[int, ...]:
-        return (model.width, model.seed) if model.kind == "random-features" else ()
+    def _random(self) -> tuple[int, ...]:
+        return (self.width, self.seed) if self.kind == "random-features" else ()
 
     def _changed(self) -> ClosedForm:
         self._solution = None

@@ -66,7 +66,7 @@ class ClosedFormHead(Head):
         in_features: int,
         num_classes: int = 0,
         *,
-        kind: Kind = "ridge",
+        kind: Kind = "gaussian",
         target_prior: TargetPrior = "uniform",
         regularization: float | Literal["loo"] = "loo",
         prior_weight: float | Literal["loo"] = "loo",

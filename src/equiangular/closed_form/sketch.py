@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,13 +78,19 @@ class Sketch:
 
     def add(self, others: list[Sketch], share: int) -> None:
         """Take in other sketches and keep ``share`` samples of a class."""
-        parts = [self, *others]
+        parts = [dataclasses.replace(self), *others]
         self.thresholds = np.minimum.reduce([part.thresholds for part in parts])
-        for name in ("hashes", "labels", "rows", "weights"):
-            setattr(self, name, np.concatenate([getattr(part, name) for part in parts]))
-        low = self.hashes < self.thresholds[self.labels]
-        self._keep(np.flatnonzero(low))
-        self.trim(share)
+        keys = [np.concatenate([getattr(part, name) for part in parts]) for name in ("hashes", "labels", "weights")]
+        low = np.flatnonzero(keys[0] < self.thresholds[keys[1]])
+        self.hashes, self.labels, self.weights = (key[low] for key in keys)
+        self.rows = low  # type: ignore[assignment]
+        self.trim(share)  # on row numbers, so that rows are copied once
+        chosen, rows, start = self.rows, np.empty((len(self.rows), parts[0].rows.shape[1])), 0
+        for part in parts:
+            mine = (chosen >= start) & (chosen < start + len(part.rows))
+            rows[mine] = part.rows[chosen[mine].astype(np.int64) - start]
+            start += len(part.rows)
+        self.rows = rows
 
     def trim(self, share: int) -> None:
         """Add up equal samples, and keep the ``share`` smallest hashes of every class."""

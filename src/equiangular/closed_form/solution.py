@@ -19,9 +19,11 @@ from equiangular.closed_form.statistics import ClassStatistics
 SOLVERS: dict[str, type[Solver]] = {
     "class-means": MeansSolver, "gaussian": GaussianSolver, "ridge": RidgeSolver, "random-features": RidgeSolver,
 }  # fmt: skip
-# Left-out samples x classes x width at most, so that leave-one-out costs no more than an eigendecomposition; samples
-# at least. On letters, digits and embedded texts 64 samples chose within 0.5 points of the best value.
-_LEFT_OUT_NUMBERS, _LEAST_LEFT_OUT = 1e8, 128
+# Left-out samples x classes x width at most, so that leave-one-out costs no more than an eigendecomposition, and
+# samples at least. On letters, digits and embedded texts 64 samples chose a ridge within 0.3 points of what 1,024
+# samples chose, and a Gaussian took 256.
+_NUMBERS, _SCALE_NUMBERS = 5e7, 2.5e8
+_LEAST_RIDGE, _LEAST, _LEAST_SCALE = 64, 256, 128
 SHARPNESS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 EXPONENTS = (0.0, 0.5, 1.0)
 LAMBDAS = tuple(10 ** (i / 2 - 4) for i in range(11))
@@ -86,34 +88,42 @@ def solve_linear(
         prior: prior samples, which are added at each of ``prior_weights`` and never left out.
         prior_weights: candidates.
     """
-    limit = min(max(int(_LEFT_OUT_NUMBERS / (data.num_classes * data.dim)), _LEAST_LEFT_OUT), CAPACITY)
-    start = 1.0 if kind == "gaussian" else None
-    ridge = SOLVERS[kind] is RidgeSolver
+    ridge, start = SOLVERS[kind] is RidgeSolver, 1.0 if kind == "gaussian" else None
+    size = data.num_classes * data.dim
+    limit, scale_limit = (
+        min(max(int(numbers / size), least), CAPACITY)
+        for numbers, least in ((_NUMBERS, _LEAST_RIDGE if ridge else _LEAST), (_SCALE_NUMBERS, _LEAST_SCALE))
+    )
     least, best = torch.inf, None
     for factor in prior_weights if prior is not None else (0.0,):
         total = data if prior is None else data.copy().merge(prior.scaled(factor))
         solver = SOLVERS[kind](total)
         samples = left_out_samples(data, total.count, limit)
-        if not len(samples):  # no class has a second sample: the means stand in, for the scale alone
-            value = solver.default if regularization is None else regularization
-            weight, bias = solver.solution(value)
-            best = solver, value, factor, samples, total.mean @ weight.T + bias
+        if not len(samples):  # no class has a second sample
+            best = solver, solver.default if regularization is None else regularization, factor
             break
         values = solver.values if regularization is None else solver.values.new_tensor([regularization])
+        if len(values) == 1 and len(prior_weights) == 1:
+            best = solver, float(values), factor
+            break
         for value, logits in zip(values.tolist(), solver.left_out(samples, values), strict=True):
             if ridge:
                 error = squared_error(logits, samples.labels, samples.share)
             else:
                 error = left_out_scale(logits, samples.labels, samples.weights, start=start).loss
             if best is None or error < least:
-                least, best = error, (solver, value, factor, samples, logits)
+                least, best = error, (solver, value, factor)
     assert best is not None
-    solver, value, factor, samples, logits = best
-    labels, weights = samples.labels, samples.weights
-    if not len(samples):
-        labels, weights = torch.arange(len(logits), device=logits.device), logits.new_ones(len(logits))
-    scale, by_samples, _ = left_out_scale(logits, labels, weights, start=start)
+    solver, value, factor = best
     weight, bias = solver.solution(value)
+    samples = left_out_samples(data, solver.count, scale_limit)
+    labels, weights = samples.labels, samples.weights
+    if len(samples):
+        logits = next(solver.left_out(samples, weight.new_tensor([value])))
+    else:  # the class means stand in
+        logits, labels = solver.mean @ weight.T + bias, torch.arange(len(bias), device=bias.device)
+        weights = torch.ones_like(bias)
+    scale, by_samples, _ = left_out_scale(logits, labels, weights, start=start)
     chosen = {"regularization": value, **({} if prior is None else {"prior_weight": factor})}
     return Solution(features, weight, bias, scale, by_samples and len(samples) > 0, chosen)
 

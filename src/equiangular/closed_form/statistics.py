@@ -13,8 +13,7 @@ from torch import Tensor
 from equiangular._validate import check_features, check_int, check_labels
 from equiangular.closed_form.sketch import CAPACITY, Sketch, content_hashes
 
-BLOCK = 512  # rows in float64 at a time
-_PENDING = 2  # candidate rows that wait, as a multiple of what a sketch keeps
+BLOCK = 1024  # rows in float64 at a time
 
 
 @dataclass
@@ -130,22 +129,15 @@ class ClassStatistics:
         present = int(((self.count > 0) | (torch.bincount(y[order], minlength=self.num_classes) > 0)).sum())
         share, waiting, rows = max(1, CAPACITY // max(1, present)), [], 0
         for index in order.split(BLOCK):  # class by class: a block has few means
-            block, label, weight = x[index.to(x.device)].to(self.mean), y[index], w[index]
-            found = self.sketch.candidates(block.cpu().numpy(), label.numpy(), weight.numpy(), share)
+            raw = x[index.to(x.device)].to(self.mean)
+            found = self.sketch.candidates(raw.cpu().numpy(), y[index].numpy(), w[index].numpy(), share)
             self.sketch.thresholds = found.thresholds
             waiting.append(found)
-            block = self.mapped(block)
             rows += len(found.rows)
-            if rows > _PENDING * CAPACITY:
+            if rows > CAPACITY // 2:
                 self.sketch.add(waiting, share)
                 waiting, rows = [], 0
-            classes, inverse = label.to(block.device).unique_consecutive(return_inverse=True)
-            weight = weight.to(block.device)
-            count = torch.zeros(len(classes), dtype=torch.float64, device=block.device).index_add_(0, inverse, weight)
-            mean = block.new_zeros(len(classes), self.dim).index_add_(0, inverse, block * weight[:, None])
-            mean /= count[:, None]
-            block = (block - mean[inverse]).mul_(weight.sqrt()[:, None])
-            self._combine(classes, count, mean, block)
+            self._add_block(self.mapped(raw), y[index].to(raw.device), w[index].to(raw.device))
         if len(order):
             self.sketch.add(waiting, share)
         return self
@@ -159,7 +151,7 @@ class ClassStatistics:
         self._check_alike(other)
         classes = (other.count > 0).nonzero().flatten().to(self.mean.device)
         count, mean = (t.to(self.mean.device)[classes] for t in (other.count, other.mean))
-        self._combine(classes, count, mean)
+        self.scatter += _gram(self._move(classes, count, mean))
         self.scatter += other.scatter.to(self.scatter)
         self.sketch.add([other.sketch], max(1, CAPACITY // max(1, int((self.count > 0).sum()))))
         return self
@@ -196,7 +188,7 @@ class ClassStatistics:
         except ValueError as error:
             raise ValueError(f"{STRANGERS} ({error}.)") from None
         classes = (gone.count > 0).nonzero().flatten()
-        self._combine(classes, gone.count[classes], gone.mean[classes], sign=-1)
+        self.scatter -= _gram(self._move(classes, gone.count[classes], gone.mean[classes], sign=-1))
         self.scatter -= gone.scatter
         self.count[emptied], self.mean[emptied] = 0.0, 0.0
         if not self.count.any():
@@ -214,18 +206,32 @@ class ClassStatistics:
         other = self._fresh(self.num_classes)
         return other.merge(self)
 
-    def _combine(
-        self, classes: Tensor, count: Tensor, mean: Tensor, deviations: Tensor | None = None, sign: int = 1
-    ) -> None:
-        """Chan's update of the classes present; sign -1 takes out. The scatter of a batch is deviations^T times it."""
+    def _add_block(self, block: Tensor, labels: Tensor, weights: Tensor) -> None:
+        """Add rows (B, d) with ascending labels; the block is written over."""
+        classes, inverse = labels.unique_consecutive(return_inverse=True)
+        count = weights.new_zeros(len(classes)).index_add_(0, inverse, weights)
+        weighted = bool((weights != 1).any())
+        terms = block * weights[:, None] if weighted else block
+        mean = block.new_zeros(len(classes), self.dim).index_add_(0, inverse, terms).div_(count[:, None])
+        block -= mean[inverse]
+        if weighted:
+            block *= weights.sqrt()[:, None]
+        shift = self._move(classes, count, mean)
+        self.scatter += _gram(block)
+        self.scatter += _gram(shift)
+
+    def _move(self, classes: Tensor, count: Tensor, mean: Tensor, sign: int = 1) -> Tensor:
+        """Chan's update of counts and means of the classes present, sign -1 takes out.
+
+        Returns rows (C, d) whose Gram matrix the scatter gains, or loses, by it.
+        """
         old = self.count[classes]
         new = old + sign * count
         share = sign * count / torch.where(new > 1e-9 * count, new, torch.inf)
         shift = mean - self.mean[classes]
         self.count[classes] = new
         self.mean[classes] += share[:, None] * shift
-        rows = shift * (old * share).abs().sqrt()[:, None]
-        self.scatter.add_(_gram(rows if deviations is None else torch.cat([deviations, rows])), alpha=sign)
+        return shift * (old * share).abs().sqrt()[:, None]
 
     def _check(self, features: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         return check_samples(features, labels, weights, self.in_features, self.num_classes)
@@ -243,7 +249,10 @@ def check_samples(
     features: Tensor, labels: Tensor, weights: Tensor | None, dim: int, num_classes: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Features (N, dim) as they are, labels (N,) int64 and weights (N,) float64 on the CPU, checked."""
-    x = check_features(features, dim=dim).detach()
+    # One sum in the features' own precision tells almost always; where it overflows, all is looked at again.
+    finite = isinstance(features, Tensor) and features.is_floating_point() and bool(features.sum().isfinite())
+    x = check_features(features[:0] if finite else features, dim=dim)
+    x = features.detach()
     y = check_labels(labels, num_classes, batch=x.shape[0]).cpu()
     if weights is None:
         return x, y, torch.ones(len(y), dtype=torch.float64)

@@ -107,9 +107,9 @@ def load_dataset(
     if layout == "datasets":
         return load_hugging_face(str(path), split_seed=split_seed, size=size, memory=memory, raw=raw)
     raise ValueError(
-        f"no data set found in {str(path)!r}. Expected a .parquet, .npz, .npy or .safetensors file, a folder with "
-        "train.parquet, or an image folder CLASS/*.png or train/CLASS/*.png. A .csv becomes one by pandas: "
-        "pandas.read_csv(FILE).to_parquet(FILE)."
+        f"no data set found in {str(path)!r}. Expected an .npz or .parquet file, features as .safetensors or .npy, "
+        "a folder with train.parquet, or an image folder CLASS/*.png or train/CLASS/*.png. A .csv becomes one by "
+        "pandas: pandas.read_csv(FILE).to_parquet(FILE)."
     )
 
 

@@ -244,7 +244,9 @@ def standardisation(inputs: Any, *, shared: bool = False) -> tuple[Tensor, Tenso
     axes = (0, 2, 3) if len(shape) == 4 else (0,)
     wanted = max(1, min(shape[0], _STATISTICS_SIZE // int(np.prod(shape[1:]))))
     sample = as_float(inputs[torch.arange(wanted) * shape[0] // wanted])
-    mean, std = sample.mean(axes, keepdim=True), sample.std(axes, keepdim=True)
+    mean = sample.mean(axes, keepdim=True)
     if shared:
-        mean, std = torch.zeros_like(mean), sample.square().mean().sqrt().expand_as(std).clone()
+        mean, std = torch.zeros_like(mean), sample.square().mean().sqrt().expand_as(mean).clone()
+    else:
+        std = sample.std(axes, keepdim=True)
     return mean, torch.where(std > 0, std, torch.ones_like(std))

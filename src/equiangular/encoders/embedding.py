@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -14,13 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equiangular._extras import require
 from equiangular._validate import check_choice, check_int
-from equiangular.data import Dataset, EncodedImages, Texts, load_dataset
-from equiangular.data.images import decode_image, quiet
+from equiangular.data import Dataset, Texts, load_dataset
 from equiangular.data.split import input_digest
 from equiangular.encoders.base import Encoder, Modality, describe
 from equiangular.encoders.cache import ChunkStore
+from equiangular.encoders.inputs import read_ahead
 from equiangular.encoders.registry import as_encoder
 
 StoredDtype = Literal["float32", "float16"]
@@ -222,52 +219,12 @@ def _encode_rows(
     made = torch.empty(stop - start, encoder.dim)
     batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
     seen = start
-    for batch, values in zip(batches, _read_ahead(inputs, batches, where), strict=True):
+    for batch, values in zip(batches, read_ahead(inputs, batches, where), strict=True):
         made[torch.from_numpy(batch - start)] = encoder.encode(values)
         seen += len(batch)
         if progress is not None:
             progress(seen, len(inputs))
     return made
-
-
-def _read_ahead(inputs: Any, batches: Sequence[np.ndarray], where: str) -> Iterator[list[Any]]:
-    """Each batch as the encoder takes it; images of the next are decoded while the encoder is at this one."""
-    if isinstance(inputs, Texts):
-        for batch in batches:
-            yield [_checked_text(inputs[row], f"{where}: row {row}") for row in batch]
-        return
-    with quiet(), ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
-        ahead: list[list[Any]] = []
-        for batch in batches:
-            ahead.append([pool.submit(read_image, inputs, int(row), where) for row in batch])
-            if len(ahead) > 1:
-                yield [image.result() for image in ahead.pop(0)]
-        for images in ahead:
-            yield [image.result() for image in images]
-
-
-def _checked_text(text: str, label: str) -> str:
-    if not text.strip():
-        raise ValueError(f"{label} is an empty text, which has no meaning to encode. Drop the row or fill it in.")
-    return text
-
-
-def pil_image(pixels: np.ndarray) -> Any:
-    """(H, W, 3) uint8 as ``PIL.Image`` in RGB."""
-    return require("PIL.Image", extra="encoders", purpose="Reading images").fromarray(pixels)
-
-
-def read_image(inputs: EncodedImages | Tensor, row: int, where: str) -> Any:
-    """One image as ``PIL.Image`` in RGB, in the size that it has."""
-    image_module = require("PIL.Image", extra="encoders", purpose="Reading images")
-    if isinstance(inputs, EncodedImages):
-        position = int(inputs.index[row])
-        return pil_image(decode_image(inputs.sources[position], size=None, label=inputs._label(position)))
-    pixels = inputs[row].permute(1, 2, 0).numpy()
-    if pixels.shape[2] == 1:
-        return image_module.fromarray(pixels[..., 0]).convert("RGB")
-    as_rgb = import_module("equiangular.data.images")._as_rgb
-    return as_rgb(image_module, image_module.fromarray(np.ascontiguousarray(pixels)))
 
 
 def _stored(made: Tensor, dtype: StoredDtype, where: str) -> tuple[Tensor, dict[str, float]]:
@@ -277,7 +234,7 @@ def _stored(made: Tensor, dtype: StoredDtype, where: str) -> tuple[Tensor, dict[
     half = made.half()
     if not torch.isfinite(half).all():
         raise ValueError(
-            f"{where}: a feature of {float(made.abs().max()):.3g} is too large for float16 (65,504). Take dtype "
+            f"{where}: a feature of {float(made.abs().max()):.3g} is too large for float16 (65,504). Take --dtype "
             "float32."
         )
     length = made.norm(dim=1)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from equiangular._extras import require
 from equiangular._validate import did_you_mean
 from equiangular.encoders.base import Modality, checked_vectors, weights_revision
-from equiangular.encoders.texts import quietly
+from equiangular.encoders.repository import quietly
 from equiangular.models.external import HuggingFaceBackbone, without_classifier
 
 _LITE0_SIZE = 224

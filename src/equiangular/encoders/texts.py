@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,12 +15,8 @@ from torch import Tensor
 from equiangular._extras import require
 from equiangular._validate import check_choice
 from equiangular.encoders.base import Modality, checked_vectors, weights_revision
+from equiangular.encoders.repository import POOLINGS, Pooling, need_config, quietly, repository_json, stated_pooling
 
-Pooling = Literal["mean", "cls", "max"]
-POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
-# How sentence-transformers before version 5 wrote them into 1_Pooling/config.json.
-_FLAG = "pooling_mode_"
-_FLAGS = {"mean_tokens": "mean", "cls_token": "cls", "max_tokens": "max"}
 _PLAIN_MODULES = ("Transformer", "Pooling", "Normalize")
 
 
@@ -143,12 +137,13 @@ def hugging_face_texts(place: str, *, name: str) -> TransformerTexts:
     where, _, asked = place.partition("#")
     if asked:
         check_choice(asked, POOLINGS, "pooling after '#'")
-    modules = [entry["type"].rpartition(".")[2] for entry in _repository_json(library, where, "modules.json") or ()]
+    need_config(library, where)
+    modules = [entry["type"].rpartition(".")[2] for entry in repository_json(library, where, "modules.json") or ()]
     others = [module for module in modules if module not in _PLAIN_MODULES]
     if others and not asked:
         raise ValueError(f"{where!r} has a module {others[0]!r} after its transformer. Take it as --encoder st:{where}")
-    pooling = asked or _stated_pooling(_repository_json(library, where, "1_Pooling/config.json"), where)
-    limits = _repository_json(library, where, "sentence_bert_config.json") or {}
+    pooling = asked or stated_pooling(repository_json(library, where, "1_Pooling/config.json"), where)
+    limits = repository_json(library, where, "sentence_bert_config.json") or {}
     try:
         with quietly(library):
             tokenizer = library.AutoTokenizer.from_pretrained(where)
@@ -175,7 +170,8 @@ def sentence_transformer(place: str, *, name: str) -> SentenceTransformerTexts:
     """
     library = require("sentence_transformers", extra="encoders", purpose="An encoder of sentence-transformers")
     transformers = require("transformers", extra="encoders", purpose="An encoder of sentence-transformers")
-    if Path(place).is_dir() and not (Path(place) / "modules.json").exists():
+    if repository_json(transformers, place, "modules.json") is None:
+        need_config(transformers, place)
         raise ValueError(
             f"{place!r} has no modules.json, so it states no pooling: sentence-transformers would guess one. "
             f"Name it: --encoder hf-text:{place}#mean"
@@ -187,45 +183,6 @@ def sentence_transformer(place: str, *, name: str) -> SentenceTransformerTexts:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"sentence-transformers cannot load {place!r}: {reason}") from error
     return SentenceTransformerTexts(name, model)
-
-
-def _stated_pooling(config: dict[str, Any] | None, where: str) -> str:
-    """The pooling in a ``1_Pooling/config.json``, old keys or new."""
-    if config is None:
-        raise ValueError(
-            f"{where!r} states no pooling (it has no 1_Pooling/config.json). Name the one that it was trained with, "
-            f"as its model card says: hf-text:{where}#mean, #cls or #max."
-        )
-    stated = config.get("pooling_mode")
-    if stated is None:
-        stated = [key.removeprefix(_FLAG) for key, on in config.items() if key.startswith(_FLAG) and on]
-        stated = [_FLAGS.get(key, key) for key in stated]
-    modes = [stated] if isinstance(stated, str) else list(stated)
-    if len(modes) != 1 or modes[0] not in POOLINGS:
-        raise ValueError(
-            f"{where!r} states the pooling {', '.join(modes) or 'none'!r}. Take it as --encoder st:{where}"
-        )
-    return str(modes[0])
-
-
-def _repository_json(library: Any, where: str, file: str) -> Any:
-    """A JSON file of a folder or of a repository on the hub; None where it is not there."""
-    if Path(where).is_dir():
-        path = Path(where) / file
-        found = str(path) if path.exists() else None
-    else:
-        hub = require("transformers.utils", extra="encoders", purpose="A model of Hugging Face")
-        quiet = {key: False for key in ("_raise_exceptions_for_missing_entries", "_raise_exceptions_for_gated_repo")}
-        try:
-            with quietly(library):
-                found = hub.cached_file(where, file, _raise_exceptions_for_connection_errors=False, **quiet)
-        except (OSError, ValueError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise ValueError(f"{where!r} is no folder, and Hugging Face's hub does not give it: {reason}") from error
-    try:
-        return None if found is None else json.loads(Path(found).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cannot read {file} of {where!r}: {error}") from error
 
 
 def _length_limit(network: Any, tokenizer: Any) -> int | None:
@@ -243,19 +200,3 @@ def _tokenizer_digest(tokenizer: Any) -> str:
     if backend is not None:
         content = json.dumps({k: v for k, v in json.loads(content).items() if k not in ("padding", "truncation")})
     return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-
-@contextmanager
-def quietly(library: Any) -> Iterator[None]:
-    """Without transformers' bar over the weights, and without its warnings."""
-    logging = library.utils.logging
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a fork after use of it would print a warning
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

@@ -93,6 +93,8 @@ def attach(
 def find_head(model: nn.Module) -> Head:
     """The one head inside ``model``, wrapped (DistributedDataParallel, ``torch.compile``) or not.
 
+    Of the copies that PEFT makes for ``modules_to_save`` it is the one in use: that of the active adapter.
+
     Raises:
         ValueError: there is none, or there are several.
 
@@ -101,11 +103,26 @@ def find_head(model: nn.Module) -> Head:
         >>> find_head(attach(torch.nn.Sequential(torch.nn.Linear(16, 5)))).num_classes
         5
     """
-    found = {name: module for name, module in model.named_modules() if isinstance(module, Head)}
+    found = heads_in_use(model)
     if len(found) != 1:
         listed = f"several: {', '.join(found)}" if found else "none; put one in with attach(model)"
         raise ValueError(f"{type(model).__name__} must have exactly one head, it has {listed}.")
     return next(iter(found.values()))
+
+
+def heads_in_use(model: nn.Module) -> dict[str, Head]:
+    """The heads inside ``model`` by name, without the copies in PEFT's wrappers that the present pass does not use."""
+    found = {name: module for name, module in model.named_modules() if isinstance(module, Head)}
+    idle: set[nn.Module] = set()
+    for wrapper in model.modules() if len(found) > 1 else ():
+        copies = wrapper._modules.get("modules_to_save")
+        if isinstance(copies, nn.ModuleDict):
+            state: Any = wrapper
+            active = "" if state.disable_adapters else next(iter(state.active_adapters), "")
+            unused = [state.original_module] if active in copies else []
+            for module in unused + [copy for adapter, copy in copies.items() if adapter != active]:
+                idle.update(module.modules())
+    return {name: head for name, head in found.items() if head not in idle}
 
 
 def forward_with_features(model: nn.Module, *args: Any, **kwargs: Any) -> tuple[Any, Tensor]:

@@ -18,7 +18,7 @@ from equiangular.data.images import decode_image, quiet
 from equiangular.data.tables import LABEL, vocabulary_features
 from equiangular.data.vectors import VECTOR_NAMES, vector_column
 from equiangular.encoders import KnownEncoder
-from equiangular.encoders.embedding import pil_image
+from equiangular.encoders.inputs import pil_image
 from equiangular.training.model.info import ModelInfo
 
 

@@ -110,7 +110,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         X, y, weight = self._samples(X, y, sample_weight, reset=first)
         announced = np.unique(np.asarray(classes)) if classes is not None else y[:0]
         if classes is not None and len(np.setdiff1d(y, announced)) and first:
-            stranger = np.setdiff1d(y, announced)[0]
+            stranger = np.setdiff1d(y, announced).tolist()[0]
             raise ValueError(
                 f"y has the label {stranger!r}, which is not in classes. Announce it, or leave classes out."
             )
@@ -131,11 +131,15 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         _validation.check_is_fitted(other)
         if not hasattr(self, "closed_form_"):
             self._start(other.classes_[:0], other.n_features_in_)
+            names = getattr(other, "feature_names_in_", None)
+            if names is not None:
+                self.feature_names_in_ = names
         if other.n_features_in_ != self.n_features_in_:
             raise ValueError(
                 f"cannot merge a classifier of {other.n_features_in_} features into one of {self.n_features_in_}. "
                 "Both must be fitted on the same columns, or features of the same encoder."
             )
+        self.closed_form_.check_alike(other.closed_form_)
         self._grow(other.classes_)
         self.closed_form_.merge(other.closed_form_, torch.from_numpy(np.searchsorted(self.classes_, other.classes_)))
         return self
@@ -153,7 +157,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         X, y, weight = self._samples(X, y, sample_weight, reset=False)
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
-            raise ValueError(f"cannot remove samples of the class {unknown[0]!r}: it was never added.")
+            raise ValueError(f"cannot remove samples of the class {unknown.tolist()[0]!r}: it was never added.")
         codes = torch.from_numpy(np.searchsorted(self.classes_, y))
         self.closed_form_.remove(torch.from_numpy(X), codes, torch.from_numpy(weight))
         return self

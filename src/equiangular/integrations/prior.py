@@ -66,11 +66,12 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
             class shares than those of the held-out data.
         calibrate: ``"cv"`` or True fits scale and strength on five folds, an int on so many, False takes scale and
             strength 1, which is Bayes' rule and right for calibrated probabilities. ``"auto"`` calibrates where it is
-            needed: without ``predict_proba``, for ``"estimate"`` and for ``reject``, which need held-out scores.
+            needed: without ``predict_proba``, and for ``"estimate"``.
         reject: a share in (0, 1), or None: ``predict`` gives ``reject_label`` where the largest probability is so low
             that at most this share of samples distributed as X in ``fit`` is rejected, see
             :func:`equiangular.posthoc.rejection_threshold`. The promise holds for a frozen estimator and its held-out
-            data; with folds it is an approximation, since the final model has seen more data than those of the folds.
+            data, if nothing is calibrated on them beside it. With folds it is an approximation: the final model has
+            seen more data than those of the folds.
         reject_label: by default -1 for numbers and ``"unknown"`` for strings.
 
     Attributes:
@@ -113,16 +114,13 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
         self.calibrate, self.reject, self.reject_label = calibrate, reject, reject_label
 
     def fit(self, X: Any, y: Any, sample_weight: Any | None = None, **params: Any) -> PriorCorrectedClassifier:
-        """Fit the estimator and the calibration.
+        """Fit the estimator and the calibration; returns ``self``.
 
         Args:
             X: N samples, whatever the estimator takes: an array, a sparse matrix, a data frame, a list of texts.
             y: (N,) labels of any kind.
             sample_weight: (N,) weights of at least 0, passed on to the estimator. Calibration counts samples.
             params: passed on to the estimator's ``fit``, by metadata routing where that is enabled.
-
-        Returns:
-            self.
 
         Raises:
             ValueError: a parameter out of its range, labels that are no classes, or a prior that does not fit.
@@ -284,7 +282,7 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
             return FOLDS
         if isinstance(self.calibrate, str):
             check_choice(self.calibrate, ("auto", "cv"), "calibrate")
-            return FOLDS if blind or estimates or self.reject is not None else 0
+            return FOLDS if blind or estimates else 0
         if self.calibrate is not False:
             return check_int(self.calibrate, "calibrate", minimum=2, hint="It is a number of folds, a bool or 'cv'.")
         if blind:

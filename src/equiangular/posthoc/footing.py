@@ -34,11 +34,8 @@ def does_harm(before: Tensor, after: Tensor, labels: Tensor) -> str:
     variance taken from all samples (one sample has none). Where classes are absent from the held-out part nothing
     bounds the shift towards them, and a class of one sample can take nearly everything: accuracy fell from 80 % to
     6 %. Left out where D < -2 standard errors and more than half of the balanced accuracy is lost: what a correction
-    gives to absent classes, it may take from the present ones, but not most of it.
-
-    Args:
-        before, after: (N,) bool: right without and with the correction.
-        labels: (N,) int64.
+    gives to absent classes, it may take from the present ones, but not most of it. ``before`` and ``after``, (N,) bool,
+    say what is right without and with the correction; labels (N,) are int64.
 
     Example:
         >>> y = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])

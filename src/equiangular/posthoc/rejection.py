@@ -39,6 +39,7 @@ def rejection_threshold(scores: Tensor, rate: float) -> float:
             finite threshold keeps the promise.
 
     Example:
+        >>> import torch
         >>> rejection_threshold(torch.arange(1.0, 100.0), 0.05)  # of 1 to 99 the 96 to 99 are rejected
         95.0
 
