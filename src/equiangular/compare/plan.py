@@ -36,7 +36,8 @@ class Plan:
         data: the parts of the data and what was noticed about them.
         backbone: name of the backbone.
         heads: number of trainings of one run, which methods with a correction afterwards share.
-        seconds: an estimate of the time of one training.
+        seconds: an estimate of the time of one training; 0 where none is left to do.
+        done: trainings that the folder has already.
     """
 
     config: CompareConfig
@@ -44,6 +45,7 @@ class Plan:
     backbone: str
     heads: int
     seconds: float
+    done: int = 0
 
     @property
     def tuning(self) -> int:
@@ -55,6 +57,11 @@ class Plan:
     def trainings(self) -> int:
         """Trainings in all."""
         return self.heads * (self.tuning + self.config.seeds)
+
+    def _left(self) -> str:
+        left = self.trainings - self.done
+        about = f"about {duration(left * self.seconds)}"
+        return about if not self.done else "all done already" if not left else f"{self.done} done already, {about} left"
 
     def lines(self) -> list[str]:
         """The plan for a screen."""
@@ -74,7 +81,7 @@ class Plan:
             *(f"  {note}" for note in data.notes),
             f"  backbone {self.backbone}, {trial.epochs} epochs, batches of {trial.batch_size}, on "
             f"{self.config.hardware.accelerator}",
-            f"  {self.heads} trainings x {each} = {self.trainings}, about {duration(self.trainings * self.seconds)}",
+            f"  {self.heads} trainings x {each} = {self.trainings}, {self._left()}",
         ]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -23,7 +23,7 @@ from equiangular.models import make_backbone
 from equiangular.records import Comparison, TrialRecord, Tuned, to_json
 from equiangular.training.methods import Method, get_method
 from equiangular.training.run.folder import RunFolder
-from equiangular.training.run.store import TrialStore
+from equiangular.training.run.store import NotStoredError, TrialStore
 from equiangular.training.run.trial import backbone_of, load_data
 
 # (what is being done, trainings done, trainings planned)
@@ -43,7 +43,7 @@ class Comparing:
 
     def __init__(self, config: CompareConfig, output: str | Path) -> None:
         self.folder = prepare_folder(output)
-        self.results = self.folder / "results.json"
+        self.results, self.known = self.folder / "results.json", self.folder / "data.json"
         if RunFolder(self.folder).config.exists():
             raise ValueError(
                 f"{self.folder} has a run of equiangular train, whose results a comparison would overwrite. "
@@ -64,6 +64,7 @@ class Comparing:
         self.groups = list(groups.values())
         self.heads = {group[0].training_name: self.head_of(group[0]) for group in self.groups}
         self.validation_part = cache(self._validation_part)
+        self.met, self.read_only = 0, False  # trainings that were read or run; whether they may only be read
 
     def head_of(self, method: Method, **changes: Any) -> Head:
         """The head that a method builds by default here, or with other options."""
@@ -73,14 +74,29 @@ class Comparing:
     def plan(self) -> Plan:
         """What will be done and for how long; nothing is trained but a few steps, to time them."""
         data = describe_data(self.dataset, self.config, [group[0] for group in self.groups], self.content)
-        old = _digest_in(read_json(self.results)) if self.results.exists() else {}
+        old = next((_digest_in(read_json(path)) for path in (self.known, self.results) if path.exists()), {})
         if changed := [part for part, digest in self.content.items() if old.get(part, digest) != digest]:
             data.notes.append(
-                f"{', '.join(changed)} changed since the results in {self.folder} were made: every training is run "
-                "anew, nothing of the old data is mixed in"
+                f"{', '.join(changed)} changed since the trainings in {self.folder} were made: every one is run anew, "
+                "nothing of the old data is mixed in"
             )
-        seconds = estimate_seconds(self.config.trial_of(self.groups[0][0], 0, {}), self.dataset, self.config.hardware)
-        return Plan(self.config, data, self.backbone, len(self.groups), seconds)
+        plan = Plan(self.config, data, self.backbone, len(self.groups), 0.0, self.finished())
+        if plan.done == plan.trainings:
+            return plan
+        first = self.config.trial_of(self.groups[0][0], 0, {})
+        return replace(plan, seconds=estimate_seconds(first, self.dataset, self.config.hardware))
+
+    def finished(self) -> int:
+        """How many of the trainings of the plan are in the folder already: its steps, made without training."""
+        self.done, self.planned, self.progress = 0, 0, None
+        self.met, self.read_only = 0, True
+        for group in self.groups:
+            with contextlib.suppress(NotStoredError):  # the first one that is not there ends the group
+                settings = self.tune(group).settings
+                for seed in range(self.config.seeds):
+                    self.trained(group, seed, settings, self.dataset, self.content)
+        self.read_only = False
+        return self.met
 
     def run(self, plan: Plan, progress: Progress | None = None) -> Comparison:
         """Tune, run and answer; writes ``results.json``.
@@ -88,6 +104,7 @@ class Comparing:
         Finished trainings are kept; a killed comparison goes on from them, and a changed configuration or data set
         trains again exactly what it changes.
         """
+        write_json(self.known, {"data": to_json(plan.data)})  # at once: what trainings of a killed comparison were made on
         self.done, self.planned, self.progress = 0, plan.trainings, progress
         tuned = {group[0].training_name: self.tune(group) for group in self.groups}
         records: list[TrialRecord] = []
@@ -134,7 +151,10 @@ class Comparing:
         trial = self.config.trial_of(group[0], seed, head, **changes)
         with warnings.catch_warnings():  # features that cannot reach a frame: tuning tries that on purpose
             warnings.filterwarnings("ignore", "the features have no negative entry")
-            return self.store.records(trial, dataset, content, group, hardware=self.config.hardware, curve=curve)
+            options = {"hardware": self.config.hardware, "curve": curve, "read_only": self.read_only}
+            records = self.store.records(trial, dataset, content, group, **options)
+        self.met += 1
+        return records
 
     def tune(self, group: list[Method]) -> Tuned:
         """The settings that validation data of the training pool choose for a training.
@@ -146,7 +166,7 @@ class Comparing:
         if not trainings:
             known = {m.name: self.config.validation[m.name] for m in group if m.name in self.config.validation}
             return Tuned({}, known, 0, 0.0)
-        start, space = time.perf_counter(), self.space(group[0])
+        seconds, space = 0.0, self.space(group[0])
         scored: dict[Settings, float] = {}
         by_method: dict[Settings, dict[str, float]] = {}
         while len(scored) < trainings:
@@ -154,14 +174,16 @@ class Comparing:
             sums = {method.name: 0.0 for method in group}
             for seed in range(FIRST_SEED, FIRST_SEED + seeds):
                 self.tell(group, f"tuning {len(scored) + 1} of {trainings}")
-                for record in self.trained(group, seed, settings.options(), *self.validation_part(seed)):
+                records = self.trained(group, seed, settings.options(), *self.validation_part(seed))
+                seconds += 0.0 if math.isnan(records[0].seconds) else records[0].seconds
+                for record in records:
                     sums[record.method] += record.scores.get("balanced_accuracy", math.nan)
             by_method[settings] = {name: total / seeds for name, total in sums.items()}
             finished = [value for value in by_method[settings].values() if not math.isnan(value)]
             scored[settings] = max(finished, default=math.nan)
         # Where every setting diverged the runs do too, and the row says so: the other heads are still compared.
         best = choose(scored) if not all(map(math.isnan, scored.values())) else next(iter(scored))
-        return Tuned(best.options(), by_method[best], trainings * seeds, time.perf_counter() - start)
+        return Tuned(best.options(), by_method[best], trainings * seeds, seconds)
 
     def space(self, method: Method) -> Space:
         """Where the search for a training's settings starts: at what the method builds by default."""
