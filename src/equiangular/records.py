@@ -232,7 +232,7 @@ class DataSummary:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What tuning chose for one training: settings, their validation score by method, trainings it took."""
+    """What tuning chose for one training: settings, their validation score by method, the trainings and their seconds."""
 
     settings: dict[str, Any]
     validation: dict[str, float]

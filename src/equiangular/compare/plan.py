@@ -36,10 +36,12 @@ class Plan:
         data: the parts of the data and what was noticed about them.
         backbone: name of the backbone.
         heads: number of trainings of one run, which methods with a correction afterwards share.
-        seconds: an estimate of the time of one training.
-        fits: number of heads of one run that are fitted in one call; the like of ``heads``.
+        seconds: an estimate of the time of one training; 0 where none is left to do.
+        done: trainings that the folder has already.
         tuning: trainings that tune all heads.
-        fits_tuning: fits that do.
+        fits: number of heads of one run that are fitted in one call; the like of ``heads``.
+        fits_done: fits that the folder has already.
+        fits_tuning: fits that tune.
     """
 
     config: CompareConfig
@@ -47,14 +49,21 @@ class Plan:
     backbone: str
     heads: int
     seconds: float
-    fits: int = 0
+    done: int = 0
     tuning: int = 0
+    fits: int = 0
+    fits_done: int = 0
     fits_tuning: int = 0
 
     @property
     def trainings(self) -> int:
         """Trainings and fits in all."""
         return (self.heads + self.fits) * self.config.seeds + self.tuning + self.fits_tuning
+
+    def _left(self, trainings: int) -> str:
+        left = trainings - self.done
+        about = f"about {duration(left * self.seconds)}"
+        return about if not self.done else "all done already" if not left else f"{self.done} done already, {about} left"
 
     def lines(self) -> list[str]:
         """The plan for a screen."""
@@ -72,12 +81,13 @@ class Plan:
             work = [
                 f"backbone {self.backbone}, {trial.epochs} epochs, batches of {trial.batch_size}, on "
                 f"{self.config.hardware.accelerator}",
-                f"{self.heads} trainings x {each} = {number}, about {duration(number * self.seconds)}",
+                f"{self.heads} trainings x {each} = {number}, {self._left(number)}",
             ]
         if self.fits:
             tuned = f" + {self.fits_tuning} to tune and choose on validation data" if self.fits_tuning else ""
             number = self.fits * runs + self.fits_tuning
-            work.append(f"{self.fits} classifiers fitted in one call x {runs} runs{tuned} = {number} fits")
+            done = f", {self.fits_done} done already" if self.fits_done else ""
+            work.append(f"{self.fits} classifiers fitted in one call x {runs} runs{tuned} = {number} fits{done}")
         sizes = f"each with {counts[0]:,} training samples"
         if counts[large] > counts[small]:
             sizes = f"the largest is {names[large]!r} with {counts[large]:,} training samples, "

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -34,7 +34,7 @@ from equiangular.records import Comparison, TrialRecord, Tuned, to_json
 from equiangular.training.methods import FittedMethod, Method, get_method
 from equiangular.training.methods.fitted import KERNEL_SAMPLES, STRENGTH
 from equiangular.training.run.folder import RunFolder
-from equiangular.training.run.store import TrialStore
+from equiangular.training.run.store import NotStoredError, TrialStore
 from equiangular.training.run.trial import backbone_of, load_data, split_of
 
 # (what is being done, trainings done, trainings planned)
@@ -58,7 +58,7 @@ class Comparing:
         self, config: CompareConfig, output: str | Path, *, device: str = "auto", embedding: EmbedProgress | None = None
     ) -> None:
         self.folder = prepare_folder(output)
-        self.results = self.folder / "results.json"
+        self.results, self.known = self.folder / "results.json", self.folder / "data.json"
         if RunFolder(self.folder).config.exists():
             raise ValueError(
                 f"{self.folder} has a run of equiangular train, whose results a comparison would overwrite. "
@@ -88,6 +88,7 @@ class Comparing:
         self.groups = list(groups.values())
         self.heads = {group[0].training_name: self.head_of(group[0]) for group in self.groups}
         self.validation_part = cache(self._validation_part)
+        self.met, self.read_only = 0, False  # trainings that were read or run; whether they may only be read
 
     def head_of(self, method: Method, **changes: Any) -> Head:
         """The head that a method builds by default here, or with other options."""
@@ -97,21 +98,22 @@ class Comparing:
     def plan(self) -> Plan:
         """What will be done and for how long; nothing is trained but a few steps, to time them."""
         data = describe_data(self.dataset, self.config, [group[0] for group in self.groups], self.content)
-        old = _digest_in(read_json(self.results)) if self.results.exists() else {}
+        old = next((_digest_in(read_json(path)) for path in (self.known, self.results) if path.exists()), {})
         if changed := [part for part, digest in self.content.items() if old.get(part, digest) != digest]:
             data.notes.append(
-                f"{', '.join(changed)} changed since the results in {self.folder} were made: every training is run "
-                "anew, nothing of the old data is mixed in"
+                f"{', '.join(changed)} changed since the trainings in {self.folder} were made: every one is run anew, "
+                "nothing of the old data is mixed in"
             )
         data.notes.extend(self.remarks)
-        fitted, trained = [], []
-        for group in self.groups:
-            (fitted if isinstance(group[0], FittedMethod) else trained).append(group[0])
-        seconds = 0.0
-        if trained:
-            seconds = estimate_seconds(self.config.trial_of(trained[0], 0, {}), self.dataset, self.config.hardware)
-        tuning = (sum(math.prod(self.effort(method)) for method in methods) for methods in (trained, fitted))
-        return Plan(self.config, data, self.backbone, len(trained), seconds, len(fitted), *tuning)
+        fitted, trained = ([g for g in self.groups if isinstance(g[0], FittedMethod) == one] for one in (True, False))
+        tuning, fits_tuning = (sum(math.prod(self.effort(g[0])) for g in groups) for groups in (trained, fitted))
+        done, fits_done = (sum(map(self.finished, groups)) for groups in (trained, fitted))
+        counts = (len(trained), 0.0, done, tuning, len(fitted), fits_done, fits_tuning)
+        plan = Plan(self.config, data, self.backbone, *counts)
+        if done == len(trained) * self.config.seeds + tuning:
+            return plan
+        first = self.config.trial_of(trained[0][0], 0, {})
+        return replace(plan, seconds=estimate_seconds(first, self.dataset, self.config.hardware))
 
     def effort(self, method: Method) -> tuple[int, int]:
         """Settings to try for a method, and seeds of each.
@@ -124,12 +126,24 @@ class Comparing:
         settings, seeds = FITS[self.config.tune]
         return settings if method.kind is None else min(settings, self.config.tuning_chooses), seeds
 
+    def finished(self, group: list[Method]) -> int:
+        """How many of the trainings of a group are in the folder already: its steps, made without training."""
+        self.done, self.planned, self.progress = 0, 0, None
+        self.met, self.read_only = 0, True
+        with contextlib.suppress(NotStoredError):  # the first one that is not there ends the group
+            settings = self.tune(group).settings
+            for seed in range(self.config.seeds):
+                self.trained(group, seed, settings, self.dataset, self.content)
+        self.read_only = False
+        return self.met
+
     def run(self, plan: Plan, progress: Progress | None = None) -> Comparison:
         """Tune, run and answer; writes ``results.json``.
 
         Finished trainings are kept; a killed comparison goes on from them, and a changed configuration or data set
         trains again exactly what it changes.
         """
+        write_json(self.known, {"data": to_json(plan.data)})  # at once: what trainings of a killed comparison were made on
         self.done, self.planned, self.progress = 0, plan.trainings, progress
         tuned = {group[0].training_name: self.tune(group) for group in self.groups}
         records: list[TrialRecord] = []
@@ -176,7 +190,10 @@ class Comparing:
         trial = self.config.trial_of(group[0], seed, head, **changes)
         with warnings.catch_warnings():  # features that cannot reach a frame: tuning tries that on purpose
             warnings.filterwarnings("ignore", "the features have no negative entry")
-            return self.store.records(trial, dataset, content, group, hardware=self.config.hardware, curve=curve)
+            options = {"hardware": self.config.hardware, "curve": curve, "read_only": self.read_only}
+            records = self.store.records(trial, dataset, content, group, **options)
+        self.met += 1
+        return records
 
     def tune(self, group: list[Method]) -> Tuned:
         """The settings that validation data of the training pool choose for a training.
@@ -188,7 +205,7 @@ class Comparing:
         if not trainings:
             known = {m.name: self.config.validation[m.name] for m in group if m.name in self.config.validation}
             return Tuned({}, known, 0, 0.0)
-        start, space = time.perf_counter(), self.space(group[0])
+        seconds, space = 0.0, self.space(group[0])
         scored: dict[Settings, float] = {}
         by_method: dict[Settings, dict[str, float]] = {}
         while len(scored) < trainings:
@@ -196,14 +213,16 @@ class Comparing:
             sums = {method.name: 0.0 for method in group}
             for seed in range(FIRST_SEED, FIRST_SEED + seeds):
                 self.tell(group, f"tuning {len(scored) + 1} of {trainings}")
-                for record in self.trained(group, seed, settings.options(), *self.validation_part(seed)):
+                records = self.trained(group, seed, settings.options(), *self.validation_part(seed))
+                seconds += 0.0 if math.isnan(records[0].seconds) else records[0].seconds
+                for record in records:
                     sums[record.method] += record.scores.get("balanced_accuracy", math.nan)
             by_method[settings] = {name: total / seeds for name, total in sums.items()}
             finished = [value for value in by_method[settings].values() if not math.isnan(value)]
             scored[settings] = max(finished, default=math.nan)
         # Where every setting diverged the runs do too, and the row says so: the other heads are still compared.
         best = choose(scored) if not all(map(math.isnan, scored.values())) else next(iter(scored))
-        return Tuned(best.options(), by_method[best], trainings * seeds, time.perf_counter() - start)
+        return Tuned(best.options(), by_method[best], trainings * seeds, seconds)
 
     def space(self, method: Method) -> Space:
         """Where the search for a training's settings starts: at what the method builds by default."""

@@ -20,6 +20,10 @@ _ECE = ("ece", "ece_many", "ece_medium", "ece_few", "ece_uncalibrated")
 _SCORES = ("balanced_accuracy", "accuracy", "many", "medium", "few", *_ECE)
 
 
+class NotStoredError(LookupError):
+    """A training that was to be read and is not there."""
+
+
 class TrialStore:
     """A folder of finished trials, a small JSON file for each training; it is created.
 
@@ -39,11 +43,14 @@ class TrialStore:
         *,
         hardware: Hardware | None = None,
         curve: bool = False,
+        read_only: bool = False,
     ) -> list[TrialRecord]:
         """A record for each of the methods that share one training: read, or run and written.
 
-        Arguments are those of :func:`run_trial`, ``content`` that of :func:`equiangular.data.content_digest`; ``curve``
+        Other arguments are those of :func:`run_trial`, ``content`` that of :func:`equiangular.data.content_digest`; ``curve``
         records collapse over the epochs. A training that diverges gives records without scores that say so.
+
+        ``read_only`` raises a NotStoredError where the training is not stored.
 
         Raises:
             ValueError: a file that is damaged; the message says which one to delete.
@@ -55,15 +62,16 @@ class TrialStore:
             found = {record.method: record for record in self._read(path)}
             if all(method.name in found for method in methods):
                 return [found[method.name] for method in methods]
-        watcher = _Curve() if curve and not isinstance(methods[0], FittedMethod) else None
+        if read_only:
+            raise NotStoredError(path.name)
+        watcher = _Curve() if curve and not isinstance(methods[0], FittedMethod) else _Seen()
         try:
             run, outcomes = run_trial(trial, dataset, methods, hardware=hardware, watcher=watcher)
         except TrainingDivergedError as error:
-            kind: Any = "learned"  # nothing was built; the row takes the kind of the runs that ended
-            rest = (kind, fingerprint, trial.seed, trial.subset_seed)
+            rest = (watcher.run.training.shown.head.kind, fingerprint, trial.seed, trial.subset_seed)
             records = [TrialRecord(m.name, m.label, *rest, diverged=str(error)) for m in methods]
         else:
-            points = watcher.points if watcher else []
+            points = watcher.points
             records = [trial_record(run, o, m, fingerprint, points) for m, o in zip(methods, outcomes, strict=True)]
         write_json(path, {"records": [to_json(record) for record in records]})
         return self._read(path)
@@ -106,11 +114,18 @@ def trial_record(
     )
 
 
-class _Curve(Watcher):
-    """Collapse on the training data after about a dozen of the epochs, the first and the last among them."""
+class _Seen(Watcher):
+    """Knows the trial that it watched, which may end without a result."""
 
     def __init__(self) -> None:
         self.points: list[dict[str, float]] = []
+
+    def start(self, run: TrialRun) -> None:
+        self.run = run
+
+
+class _Curve(_Seen):
+    """Collapse on the training data after about a dozen of the epochs, the first and the last among them."""
 
     def start(self, run: TrialRun) -> None:
         self.run, epochs = run, run.trial.epochs
