@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 from tests.compare.conftest import COUNTS, blobs
 
 from equiangular._files import read_json
 from equiangular.compare import Comparing, answer, compare, configure
 from equiangular.compare import run as run_module
-from equiangular.compare.config import FEATURE_METHODS
+from equiangular.compare.config import FEATURE_METHODS, NAMED_METHODS
 from equiangular.compare.tuning import Settings, Space, next_settings
 from equiangular.records import Comparison, from_json, to_json
 from equiangular.report import abilities_table, comparison_page, comparison_table
@@ -197,3 +199,26 @@ def test_the_search_moves_inverse_regularisation_by_three_and_then_by_its_root()
         assert all(b > 1.2 * a for a, b in zip(low, high, strict=True))
         assert min(abs(np.log(value / 0.025)) for value in tried) < np.log(3) / 2
         assert len(tried) == 6
+
+
+@pytest.mark.usefixtures("narrow")
+def test_names_of_classes_take_part_where_they_have_vectors(tmp_path: Path) -> None:
+    """With one or two samples in a class, the class's centre as the vector of its name is worth a lot."""
+    (x, y), (test_x, test_y) = blobs((6, 6, 2, 1, 1), 0, spread=2.0), blobs((40,) * 5, 1, spread=2.0)
+    centres = np.random.default_rng(99).normal(size=(5, 6)) * 2  # those of blobs
+    arrays = {"train_features": x, "train_labels": y, "test_features": test_x, "test_labels": test_y}
+    tensors = {key: torch.from_numpy(value) for key, value in arrays.items()}
+    save_file({**tensors, "names_features": torch.from_numpy(centres).float()}, tmp_path / "named.safetensors")
+    save_file(tensors, tmp_path / "plain.safetensors")
+    config = configure(str(tmp_path / "named.safetensors"), seeds=2, tune="none")
+    found = compare(config, tmp_path / "out")
+    assert [row.method for row in found.rows] == [*NAMED_METHODS, *FEATURE_METHODS]
+    scores = {row.method: row.measures["balanced_accuracy"].mean for row in found.rows}
+    for name in ("class-means", "ridge", "kernel"):
+        assert scores[f"{name}-names"] > scores[name] + 5, scores
+        assert found.row(f"{name}-names").kind == "computed"
+    assert "vectors of class names" in found.data.digest
+    with pytest.raises(
+        ValueError, match=r"'ridge-names' takes the vectors of the class names, and these data have none"
+    ):
+        Comparing(configure(str(tmp_path / "plain.safetensors"), methods=("ridge-names", "logistic")), tmp_path / "no")

@@ -38,6 +38,8 @@ FEATURE_METHODS = (
     "logistic-pc",
     "logistic-balanced",
 )
+# Where the vectors of the class names are there too.
+NAMED_METHODS = ("class-means-names", "ridge-names", "kernel-names")
 # What of a trial a comparison decides itself, method by method and run by run.
 PER_RUN = ("method", "head", "seed", "subset_seed", "pretrained")
 _SAMPLES_SEEN = 160_000  # by a training whose epochs were not given: 40 epochs of 4,000 samples
@@ -99,7 +101,8 @@ class CompareConfig:
         given: the fields of ``trial`` that were asked for; of the others :func:`fit_to` makes what suits the data.
         methods: names of methods, see :data:`equiangular.training.METHODS`; empty: those of :data:`DEFAULT_METHODS`,
             with the best frame that fits where there are too many classes for an ETF; of an encoder's vectors those of
-            :data:`FEATURE_METHODS`, without the kernel where there are many samples.
+            :data:`FEATURE_METHODS`, and of :data:`NAMED_METHODS` where the class names have vectors, without the kernel
+            where there are many samples.
         seeds: number of paired runs of every method.
         subset_seed: see above.
         tune: ``"quick"`` (8 trainings for every head), ``"full"`` (24, with two seeds each) or ``"none"``; 5 and
@@ -222,11 +225,14 @@ def fit_to(config: CompareConfig, dataset: Dataset) -> CompareConfig:
         "width": float(-(-classes // 64)) if dataset.kind != "image" else 1.0,
     }
     trial = replace(config.trial, **{name: value for name, value in suits.items() if name not in config.given})
-    return replace(
-        config,
-        trial=trial,
-        methods=config.methods or (FEATURE_METHODS if dataset.kind == "vectors" else DEFAULT_METHODS),
-    )
+    return replace(config, trial=trial, methods=config.methods or default_methods(dataset))
+
+
+def default_methods(dataset: Dataset) -> tuple[str, ...]:
+    """The methods that are compared on these data unless others are asked for."""
+    if dataset.kind != "vectors":
+        return DEFAULT_METHODS
+    return FEATURE_METHODS if dataset.names_features is None else (*NAMED_METHODS, *FEATURE_METHODS)
 
 
 def without_etf(methods: tuple[str, ...]) -> tuple[str, ...]:

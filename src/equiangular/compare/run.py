@@ -33,6 +33,7 @@ from equiangular.models import make_backbone
 from equiangular.records import Comparison, TrialRecord, Tuned, to_json
 from equiangular.training.methods import FittedMethod, Method, get_method
 from equiangular.training.methods.fitted import KERNEL_SAMPLES, STRENGTH
+from equiangular.training.run.fitting import check_class_vectors
 from equiangular.training.run.folder import RunFolder
 from equiangular.training.run.store import NotStoredError, TrialStore
 from equiangular.training.run.trial import backbone_of, load_data, split_of
@@ -77,13 +78,15 @@ class Comparing:
         self.remarks: list[str] = []
         samples = len(split_of(self.config.trial_of(get_method(self.config.methods[0]), 0, {}), self.dataset).train_y)
         if not config.methods and "kernel" in self.config.methods and samples > KERNEL_SAMPLES:
-            self.config = replace(self.config, methods=tuple(m for m in self.config.methods if m != "kernel"))
+            rest = tuple(name for name in self.config.methods if not name.startswith("kernel"))
+            self.config = replace(self.config, methods=rest)
             self.remarks.append(
                 f"the kernel is left out with more than {KERNEL_SAMPLES:,} samples to train on, here {samples:,}: it "
                 "takes a matrix of all pairs of them; --methods has it all the same"
             )
         groups: dict[str, list[Method]] = {}
         for method in map(get_method, self.config.methods):
+            check_class_vectors(method, self.dataset.names_features)
             groups.setdefault(method.training_name, []).append(method)
         self.groups = list(groups.values())
         self.heads = {group[0].training_name: self.head_of(group[0]) for group in self.groups}
@@ -143,7 +146,9 @@ class Comparing:
         Finished trainings are kept; a killed comparison goes on from them, and a changed configuration or data set
         trains again exactly what it changes.
         """
-        write_json(self.known, {"data": to_json(plan.data)})  # at once: what trainings of a killed comparison were made on
+        write_json(
+            self.known, {"data": to_json(plan.data)}
+        )  # at once: what trainings of a killed comparison were made on
         self.done, self.planned, self.progress = 0, plan.trainings, progress
         tuned = {group[0].training_name: self.tune(group) for group in self.groups}
         records: list[TrialRecord] = []

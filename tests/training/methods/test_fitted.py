@@ -9,7 +9,7 @@ from equiangular.heads import LinearHead
 from equiangular.training.methods import METHODS, Context, FittedMethod, get_method
 from equiangular.training.methods.fitted import FITTED, fit_logistic, numbers_in
 
-CLOSED = [method for method in FITTED if method.kind is not None]
+CLOSED = [method for method in FITTED if method.kind is not None and not method.named]
 
 
 def samples(counts: tuple[int, ...], dim: int = 5, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -45,7 +45,8 @@ def test_every_method_is_classified() -> None:
     balanced = "recommended linear-la cosine-la random-la etf-la rotated-etf-la frame-la linear-arb etf-arb"
     balanced += " linear-cb-ce linear-cb-focal linear-crt linear-crt-las linear-tau-norm linear-wb cosine-ldam-drw"
     balanced += " means-la linear-vs recommended-vs"
-    balanced += " class-means gaussian ridge random-features kernel logistic-balanced"
+    computed = ("class-means", "gaussian", "ridge", "random-features", "kernel")
+    balanced += " logistic-balanced " + " ".join((*computed, *(f"{name}-names" for name in computed)))
     found = {name for name, method in METHODS.items() if method.balances}
     assert found == set(balanced.split())
     assert {name for name in METHODS if not METHODS[name].corrected} - found == set(plain.split())

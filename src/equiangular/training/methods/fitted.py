@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -34,10 +34,12 @@ class FittedMethod(Method):
             regression. ``head_options`` are the options of either: of the last ``strength``, its inverse regularisation
             (:data:`STRENGTH`), and ``balanced``.
         abilities: what it can do that would take others a new fit.
+        named: whether the vectors of the class names enter as samples of a weight that leave-one-out chooses.
     """
 
     kind: Kind | None = None
     abilities: tuple[Ability, ...] = ()
+    named: bool = False
 
     def build_head(self, in_features: int, num_classes: int, *, seed: int, class_means: Tensor | None = None) -> Head:
         """The head before it is fitted; see :meth:`Method.build_head`."""
@@ -50,12 +52,15 @@ class FittedMethod(Method):
         except TypeError as error:
             raise ValueError(f"method {self.name!r} does not have all of the options {options}: {error}") from error
 
-    def fit(self, head: Head, features: Tensor, labels: Tensor) -> int:
+    def fit(self, head: Head, features: Tensor, labels: Tensor, names: Tensor | None = None) -> int:
         """Fit the head that :meth:`build_head` gave, in place, to features (N, d) float32 and labels (N,) int64.
 
-        Returns how many numbers the fit keeps, or has at hand all along, beside the head.
+        ``names`` (K, d) are the vectors of the class names, for a method that is ``named``. Returns how many numbers
+        the fit keeps, or has at hand all along, beside the head.
         """
         if isinstance(head, ClosedFormHead):
+            if self.named:
+                head.set_prior(names)
             head.fit(features, labels)
             return numbers_in(head.closed_form.seen)
         strength, balanced = self._logistic_options(**self.head_options)
@@ -117,6 +122,12 @@ def _closed_form(kind: Kind, label: str, source: str, abilities: tuple[Ability, 
     return FittedMethod(kind, label, CLOSED_FORM, not_trained, source, balances=True, kind=kind, abilities=abilities)
 
 
+def with_names(method: FittedMethod) -> FittedMethod:
+    """The same classifier with the vectors of the class names among its samples."""
+    name, label = f"{method.name}-names", f"{method.label}, with names"
+    return replace(method, name=name, label=label, source=f"{method.source}; names: docs/compare.md", named=True)
+
+
 LOGISTIC = FittedMethod("logistic", "logistic regression", "linear", not_trained, "Cox 1958")
 BALANCED = FittedMethod(
     "logistic-balanced",
@@ -127,4 +138,5 @@ BALANCED = FittedMethod(
     head_options={"balanced": True},
     balances=True,
 )
-FITTED = (*(_closed_form(kind, *rest) for kind, rest in _CLOSED_FORMS.items()), LOGISTIC, BALANCED)
+_COMPUTED = tuple(_closed_form(kind, *rest) for kind, rest in _CLOSED_FORMS.items())
+FITTED = (*_COMPUTED, *map(with_names, _COMPUTED), LOGISTIC, BALANCED)

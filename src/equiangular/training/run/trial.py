@@ -111,7 +111,10 @@ class TrialRun:
         self.class_means = means_for(method, dataset.kind, self.split)
         task = self.new_task(pretrained=trial.pretrained if pretrained is None else pretrained)
         if isinstance(self.method, FittedMethod):
-            self.training: Training = Fitting(task, self.method, self.split, hardware=hardware, fabric=fabric)
+            names = dataset.names_features
+            self.training: Training = Fitting(
+                task, self.method, self.split, names=names, hardware=hardware, fabric=fabric
+            )
         else:
             self.training = self._loop(task, hardware, fabric)
         self.fabric = self.training.fabric
