@@ -219,6 +219,6 @@ def test_names_of_classes_take_part_where_they_have_vectors(tmp_path: Path) -> N
         assert found.row(f"{name}-names").kind == "computed"
     assert "vectors of class names" in found.data.digest
     with pytest.raises(
-        ValueError, match=r"'ridge-names' takes the vectors of the class names, and these data have none"
+        ValueError, match=r"'ridge-names' takes the vectors of the class names"
     ):
         Comparing(configure(str(tmp_path / "plain.safetensors"), methods=("ridge-names", "logistic")), tmp_path / "no")
