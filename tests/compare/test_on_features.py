@@ -82,6 +82,9 @@ def test_the_whole_of_it(vectors: Path, tmp_path: Path) -> None:
     assert "Collapse during training" not in page
     rows = abilities_table(found)
     assert list(rows.columns[-1].cells) == ["yes"] * 5 + ["-"] * 3
+    assert "= 24 fits, 24 done already" in "\n".join(
+        Comparing(configure(str(vectors), seeds=2), tmp_path / "out").plan().lines()
+    )
     again = compare(configure(str(vectors), seeds=2), tmp_path / "out")
     assert [replace(run, seconds=0.0) for run in again.runs] == [replace(run, seconds=0.0) for run in found.runs]
 
@@ -126,7 +129,7 @@ def test_beside_trained_heads(vectors: Path, tmp_path: Path) -> None:
     text = "\n".join(plan.lines())
     assert "backbone mlp, 2 epochs" in text
     assert "2 trainings x 2 runs, not tuned, = 4, about" in text
-    assert "1 classifiers fitted in one call x 2 runs = 2 fits" in text
+    assert "1 classifier fitted in one call x 2 runs = 2 fits" in text
     found = comparing.run(plan)
     assert [row.kind for row in found.rows] == ["computed", "learned", "fixed"]
     assert {(run.method, run.backbone) for run in found.runs} == set(
@@ -218,7 +221,5 @@ def test_names_of_classes_take_part_where_they_have_vectors(tmp_path: Path) -> N
         assert scores[f"{name}-names"] > scores[name] + 5, scores
         assert found.row(f"{name}-names").kind == "computed"
     assert "vectors of class names" in found.data.digest
-    with pytest.raises(
-        ValueError, match=r"'ridge-names' takes the vectors of the class names"
-    ):
+    with pytest.raises(ValueError, match=r"'ridge-names' takes the vectors of the class names"):
         Comparing(configure(str(tmp_path / "plain.safetensors"), methods=("ridge-names", "logistic")), tmp_path / "no")

@@ -87,7 +87,8 @@ class Plan:
             tuned = f" + {self.fits_tuning} to tune and choose on validation data" if self.fits_tuning else ""
             number = self.fits * runs + self.fits_tuning
             done = f", {self.fits_done} done already" if self.fits_done else ""
-            work.append(f"{self.fits} classifiers fitted in one call x {runs} runs{tuned} = {number} fits{done}")
+            many = "classifier" + "s" * (self.fits > 1)
+            work.append(f"{self.fits} {many} fitted in one call x {runs} runs{tuned} = {number} fits{done}")
         sizes = f"each with {counts[0]:,} training samples"
         if counts[large] > counts[small]:
             sizes = f"the largest is {names[large]!r} with {counts[large]:,} training samples, "
