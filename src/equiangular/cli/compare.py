@@ -68,6 +68,8 @@ def compare(
     from equiangular._validate import check_int
 
     prepare_folder(output)
+    errors = Console(stderr=True)
+    errors.print(f"reading {data} ...", highlight=False, markup=False)
     import torch
 
     torch.set_num_threads(check_int(threads, "threads", minimum=1))
@@ -78,7 +80,6 @@ def compare(
     config = configure(data, methods=names_of(methods), **own, **parse_texts(TrainConfig, fields))
     comparing = Comparing(config, output)
     plan = comparing.plan()
-    errors = Console(stderr=True)
     for line in plan.lines():
         errors.print(line, highlight=False, markup=False)
     with progress_bar("", quiet=quiet) as bar:

@@ -73,14 +73,14 @@ class Comparing:
 
     def plan(self) -> Plan:
         """What will be done and for how long; nothing is trained but a few steps, to time them."""
-        data = describe_data(self.dataset, self.config, [group[0] for group in self.groups], self.content)
+        data, blind = describe_data(self.dataset, self.config, [group[0] for group in self.groups], self.content)
         old = next((_digest_in(read_json(path)) for path in (self.known, self.results) if path.exists()), {})
         if changed := [part for part, digest in self.content.items() if old.get(part, digest) != digest]:
             data.notes.append(
                 f"{', '.join(changed)} changed since the trainings in {self.folder} were made: every one is run anew, "
                 "nothing of the old data is mixed in"
             )
-        plan = Plan(self.config, data, self.backbone, len(self.groups), 0.0, self.finished())
+        plan = Plan(self.config, data, self.backbone, len(self.groups), 0.0, self.finished(), blind)
         if plan.done == plan.trainings:
             return plan
         first = self.config.trial_of(self.groups[0][0], 0, {})
@@ -104,7 +104,9 @@ class Comparing:
         Finished trainings are kept; a killed comparison goes on from them, and a changed configuration or data set
         trains again exactly what it changes.
         """
-        write_json(self.known, {"data": to_json(plan.data)})  # at once: what trainings of a killed comparison were made on
+        write_json(
+            self.known, {"data": to_json(plan.data)}
+        )  # at once: what trainings of a killed comparison were made on
         self.done, self.planned, self.progress = 0, plan.trainings, progress
         tuned = {group[0].training_name: self.tune(group) for group in self.groups}
         records: list[TrialRecord] = []
@@ -120,7 +122,7 @@ class Comparing:
             data=plan.data,
             backbone=self.backbone,
             rows=rows,
-            answer=answer_of(rows, records, self.dataset.test_y, self.config, self.dataset.name),
+            answer=answer_of(rows, records, self.dataset.test_y, self.config, self.dataset.name, len(plan.blind)),
             runs=records,
             tuning={name: one for name, one in tuned.items() if one.trainings},
             notes=[f"{row.label}: {row.note}" for row in rows if row.note],
@@ -177,7 +179,7 @@ class Comparing:
                 records = self.trained(group, seed, settings.options(), *self.validation_part(seed))
                 seconds += 0.0 if math.isnan(records[0].seconds) else records[0].seconds
                 for record in records:
-                    sums[record.method] += record.scores.get("balanced_accuracy", math.nan)
+                    sums[record.method] += record.scores.get("among", math.nan)
             by_method[settings] = {name: total / seeds for name, total in sums.items()}
             finished = [value for value in by_method[settings].values() if not math.isnan(value)]
             scored[settings] = max(finished, default=math.nan)
