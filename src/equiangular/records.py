@@ -58,9 +58,10 @@ class TrialRecord:
         loss: mean training loss of the last epoch.
         scores: percent by name: ``balanced_accuracy``, ``accuracy``, ``many``, ``medium``, ``few``, ``ece`` of the
             calibrated probabilities, ``ece_uncalibrated``; ``nc1``, ``nc2_equinorm``, ``nc2_equiangular``, ``nc3`` of
-            the training features.
+            the training features; ``among``, balanced accuracy where the classes of the test part are the only answers.
         per_class: K accuracies in percent.
-        validation: balanced accuracy in percent on the held-out part; NaN where there is none.
+        validation: balanced accuracy in percent on the held-out part, its classes being the only answers and a prior
+            correction being fitted without the sample it judges; NaN where there is none.
         correction: scale and strength fitted on the held-out part; None where nothing was fitted.
         note: what was left out, and why.
         correct: which test samples were classified right, see :func:`pack`; empty in files of format 1.
@@ -232,7 +233,7 @@ class DataSummary:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What tuning chose for one training: settings, their validation score by method, the trainings and their seconds."""
+    """What tuning chose for one training: settings, their validation score by method, trainings and their seconds."""
 
     settings: dict[str, Any]
     validation: dict[str, float]

@@ -72,6 +72,8 @@ def compare(
     from equiangular._validate import check_int
 
     prepare_folder(output)
+    errors = Console(stderr=True)
+    errors.print(f"reading {data} ...", highlight=False, markup=False)
     import torch
 
     torch.set_num_threads(check_int(threads, "threads", minimum=1))
@@ -83,7 +85,6 @@ def compare(
     with EmbeddingBar(quiet=quiet) as embedding:
         comparing = Comparing(config, output, device=fields.get("accelerator") or "auto", embedding=embedding)
     plan = comparing.plan()
-    errors = Console(stderr=True)
     for line in plan.lines():
         errors.print(line, highlight=False, markup=False)
     with progress_bar("", quiet=quiet) as bar:

@@ -80,6 +80,7 @@ def answer(
     names: Mapping[str, str] | None = None,
     margin: float = 1.0,
     confidence: float = 0.95,
+    blind: int = 0,
 ) -> Answer:
     """Best fixed or computed against best learned head, both chosen on validation data; the other fixed heads beside.
 
@@ -95,6 +96,7 @@ def answer(
         names: what the sentence calls each head; its key where missing.
         margin: largest difference that does not matter, in points.
         confidence: level of the primary interval.
+        blind: number of classes that the validation scores have no sample of; said in the answer.
 
     Raises:
         ValueError: runs or test samples that are not the same for all heads, a margin or level out of range.
@@ -129,7 +131,7 @@ def answer(
         verdict=primary.verdict,
         word=primary.verdict.capitalize(),
         effect=effect_sentence(primary, missing, margin, data, words["fixed"]),
-        statistics=statistics_sentence(primary, margin, shown, choice),
+        statistics=statistics_sentence(primary, margin, shown, choice, blind),
         fixed=fixed,
         learned=learned,
         contrast=primary,

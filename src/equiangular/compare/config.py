@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from equiangular._checks import check_int, check_positive
+from equiangular._checks import check_choice, check_int, check_positive
 from equiangular.compare.tuning import FRACTION, check_effort
 from equiangular.data import Dataset
 from equiangular.training.config.options import Hardware, Trial
@@ -40,6 +40,7 @@ FEATURE_METHODS = (
 )
 # Where the vectors of the class names are there too.
 NAMED_METHODS = ("class-means-names", "ridge-names", "kernel-names")
+_OWN = ("seeds", "subset_seed", "tune", "margin")  # fields of its own that are asked for
 # What of a trial a comparison decides itself, method by method and run by run.
 PER_RUN = ("method", "head", "seed", "subset_seed", "pretrained")
 _SAMPLES_SEEN = 160_000  # by a training whose epochs were not given: 40 epochs of 4,000 samples
@@ -161,7 +162,7 @@ class CompareConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-plain values: the trial's fields beside those of the comparison."""
-        own = {name: getattr(self, name) for name in ("seeds", "subset_seed", "tune", "margin")}
+        own = {name: getattr(self, name) for name in _OWN}
         shared = {name: value for name, value in self.trial.as_dict().items() if name not in PER_RUN}
         return {**shared, **own, "methods": list(self.methods), "head": {k: dict(v) for k, v in self.head.items()}}
 
@@ -179,10 +180,11 @@ def configure(data: str, *, methods: tuple[str, ...] = (), **changes: Any) -> Co
         data: name of the data set or a path. A path is used as it is; a long-tail cut is made where ``imbalance`` asks
             for it.
         methods: names; by default those of the main job.
-        changes: fields of :class:`CompareConfig`, :class:`Trial` and ``Hardware``; None leaves the default.
+        changes: ``seeds``, ``subset_seed``, ``tune``, ``margin``, fields of :class:`Trial` and ``Hardware``; None
+            leaves the default.
 
     Raises:
-        ValueError: a value is out of range or a method unknown.
+        ValueError: a value is out of range, or a name or method unknown.
 
     Example:
         >>> configure("digits", epochs=3).trial.epochs, configure("digits").trial.imbalance
@@ -190,6 +192,8 @@ def configure(data: str, *, methods: tuple[str, ...] = (), **changes: Any) -> Co
         >>> configure("my.csv").trial.imbalance
         1.0
     """
+    for name in changes:
+        check_choice(name, _CHANGEABLE, "an option of a comparison")
     preset = PRESETS.get(data, Preset({}, {}, {}))
     given = {**preset.changes, **{name: value for name, value in changes.items() if value is not None}}
     of_hardware = {f.name: given.pop(f.name) for f in fields(Hardware) if f.name in given and f.name not in _TRIAL}
@@ -209,6 +213,7 @@ def configure(data: str, *, methods: tuple[str, ...] = (), **changes: Any) -> Co
 
 _TRIAL = tuple(f.name for f in fields(Trial) if f.name not in ("data", *PER_RUN))
 _DEFAULT = Trial().as_dict()
+_CHANGEABLE = tuple(dict.fromkeys((*_OWN, *_TRIAL, *(f.name for f in fields(Hardware)))))
 
 
 def fit_to(config: CompareConfig, dataset: Dataset) -> CompareConfig:

@@ -42,6 +42,7 @@ class Plan:
         fits: number of heads of one run that are fitted in one call; the like of ``heads``.
         fits_done: fits that the folder has already.
         fits_tuning: fits that tune.
+        blind: the classes without a sample among those that heads are chosen by.
     """
 
     config: CompareConfig
@@ -54,6 +55,7 @@ class Plan:
     fits: int = 0
     fits_done: int = 0
     fits_tuning: int = 0
+    blind: Sequence[int] = ()
 
     @property
     def trainings(self) -> int:
@@ -103,8 +105,8 @@ class Plan:
 
 def describe_data(
     dataset: Dataset, config: CompareConfig, methods: Sequence[Method], content: Mapping[str, str]
-) -> DataSummary:
-    """The parts of the data in the first run, with notes: a cut, classes too rare for validation or for a test."""
+) -> tuple[DataSummary, list[int]]:
+    """Parts of the data in the first run, notes on the cut and rare classes; and what :class:`Plan` calls blind."""
     trial = config.trial_of(methods[0], 0, {})
     split, names = split_of(trial, dataset), dataset.class_names
     samples = {
@@ -112,7 +114,11 @@ def describe_data(
         "held out of the training part to calibrate on": len(split.holdout_y),
         "to test on": len(split.test_y),
     }
-    return DataSummary(
+    unheld = torch.bincount(split.holdout_y, minlength=len(names)) == 0
+    blind = unheld.nonzero()[:, 0].tolist()
+    if config.tuning_chooses:
+        blind = without_validation(dataset, config.tuning_fraction) if config.tune != "none" else []
+    summary = DataSummary(
         name=dataset.name,
         classes=list(names),
         source=dataset.source,
@@ -123,6 +129,7 @@ def describe_data(
         digest=dict(content),
         notes=_notes(dataset, config, trial, split),
     )
+    return summary, blind
 
 
 def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) -> list[str]:
@@ -138,7 +145,7 @@ def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) 
         )
     if rare := [i for i, number in enumerate(held) if not number]:
         what = "too few samples to hold one out, no part in calibration"
-        what += "" if config.tuning_chooses else " or the choice of heads"
+        what += "" if config.tuning_chooses else "; heads are chosen by the other classes and among them"
         notes.append(f"{what}: {_listed(rare, names, split.class_counts)}")
     if config.tune != "none" and (rare := without_validation(dataset, config.tuning_fraction)):
         what = "too few samples to be validated on, no part in tuning"

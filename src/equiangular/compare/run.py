@@ -100,7 +100,7 @@ class Comparing:
 
     def plan(self) -> Plan:
         """What will be done and for how long; nothing is trained but a few steps, to time them."""
-        data = describe_data(self.dataset, self.config, [group[0] for group in self.groups], self.content)
+        data, blind = describe_data(self.dataset, self.config, [group[0] for group in self.groups], self.content)
         old = next((_digest_in(read_json(path)) for path in (self.known, self.results) if path.exists()), {})
         if changed := [part for part, digest in self.content.items() if old.get(part, digest) != digest]:
             data.notes.append(
@@ -112,7 +112,7 @@ class Comparing:
         tuning, fits_tuning = (sum(math.prod(self.effort(g[0])) for g in groups) for groups in (trained, fitted))
         done, fits_done = (sum(map(self.finished, groups)) for groups in (trained, fitted))
         counts = (len(trained), 0.0, done, tuning, len(fitted), fits_done, fits_tuning)
-        plan = Plan(self.config, data, self.backbone, *counts)
+        plan = Plan(self.config, data, self.backbone, *counts, blind)
         if done == len(trained) * self.config.seeds + tuning:
             return plan
         first = self.config.trial_of(trained[0][0], 0, {})
@@ -164,7 +164,7 @@ class Comparing:
             data=plan.data,
             backbone=self.backbone,
             rows=rows,
-            answer=answer_of(rows, records, self.dataset.test_y, self.config, self.dataset.name),
+            answer=answer_of(rows, records, self.dataset.test_y, self.config, self.dataset.name, len(plan.blind)),
             runs=records,
             tuning={name: one for name, one in tuned.items() if one.trainings},
             notes=[f"{row.label}: {row.note}" for row in rows if row.note],
@@ -221,7 +221,7 @@ class Comparing:
                 records = self.trained(group, seed, settings.options(), *self.validation_part(seed))
                 seconds += 0.0 if math.isnan(records[0].seconds) else records[0].seconds
                 for record in records:
-                    sums[record.method] += record.scores.get("balanced_accuracy", math.nan)
+                    sums[record.method] += record.scores.get("among", math.nan)
             by_method[settings] = {name: total / seeds for name, total in sums.items()}
             finished = [value for value in by_method[settings].values() if not math.isnan(value)]
             scored[settings] = max(finished, default=math.nan)

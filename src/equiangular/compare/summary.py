@@ -51,7 +51,12 @@ def _estimate(values: list[float]) -> Estimate:
 
 
 def answer_of(
-    rows: Sequence[Row], records: Sequence[TrialRecord], labels: Tensor, config: CompareConfig, data: str
+    rows: Sequence[Row],
+    records: Sequence[TrialRecord],
+    labels: Tensor,
+    config: CompareConfig,
+    data: str,
+    blind: int = 0,
 ) -> Answer:
     """The answer of a comparison; methods with a run that diverged take no part in it.
 
@@ -61,6 +66,7 @@ def answer_of(
         labels: (M,) int64: the classes of the test samples.
         config: the comparison.
         data: name of the data set.
+        blind: number of classes without a sample among those that heads are chosen by.
     """
     diverged = {record.method for record in records if record.diverged}
     kept = {row.method: row for row in rows if row.method not in diverged}
@@ -77,4 +83,5 @@ def answer_of(
         data=data if imbalance == 1 else f"{data} cut to imbalance {imbalance:g}",
         names={name: row.label for name, row in kept.items()},
         margin=config.margin,
+        blind=blind,
     )

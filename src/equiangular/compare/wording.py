@@ -52,8 +52,10 @@ def _settle(needed: Needed | None) -> str:
     return f"If the difference is as found, about {counts[0]} would settle it; more {other} alone would not"
 
 
-def statistics_sentence(contrast: Contrast, margin: float, names: Mapping[str, str], choice: Sequence[str]) -> str:
-    """Both means, runs, test samples, p-value and margin in brackets, and of which kinds the head was a choice."""
+def statistics_sentence(
+    contrast: Contrast, margin: float, names: Mapping[str, str], choice: Sequence[str], blind: int = 0
+) -> str:
+    """Both means, runs, test samples, p-value and margin in brackets; the kinds of which a head was chosen, and how."""
     decimals = _decimals(contrast, margin)
     pair = (contrast.fixed_mean, contrast.learned_mean)
     first, second = (round(mean, decimals) for mean in pair)
@@ -64,8 +66,11 @@ def statistics_sentence(contrast: Contrast, margin: float, names: Mapping[str, s
     if contrast.p_value is not None:
         parts.append(_p_text(contrast.p_value, 1 - contrast.confidence))
     parts.append(f"margin {_points(margin)}")
-    chosen = {0: "one head of either kind", 1: f"the {''.join(choice)} head chosen on validation data"}
-    return f"({heads}; {', '.join(parts)}; {chosen.get(len(choice), 'both heads chosen on validation data')}.)"
+    how = "chosen on validation data"
+    if blind:
+        how += f", which has no sample of {blind} class{'es' * (blind > 1)}"
+    chosen = {0: "one head of either kind", 1: f"the {''.join(choice)} head {how}"}
+    return f"({heads}; {', '.join(parts)}; {chosen.get(len(choice), f'both heads {how}')}.)"
 
 
 def _decimals(contrast: Contrast, margin: float) -> int:

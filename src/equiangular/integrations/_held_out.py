@@ -19,7 +19,7 @@ from equiangular.posthoc import (
     calibrate_scale,
     prior_corrected_logits,
 )  # fmt: skip
-from equiangular.posthoc.footing import all_right, crossed_logits, does_harm, too_little
+from equiangular.posthoc.footing import all_right, does_harm, too_little
 
 # What a probability of 0 is taken for, as a logarithm; scikit-learn's log_loss takes it for the same.
 SMALLEST = float(np.log(np.finfo(np.float64).eps))
@@ -119,10 +119,12 @@ def fit_strength(
         return Calibration(1.0, 0.0), reason
     kept = np.allclose(prior / prior.sum(), target / target.sum())
     if not kept:
-        exchange = {"target_prior": target, "expected_scale": 1.0 if logs else None}
-        reason = does_harm(right, crossed_logits(z, labels, prior, **exchange).argmax(1) == labels, labels)
+        expected = 1.0 if logs else None
+        scale, strength = calibrate_prior_correction(z, labels, prior, target_prior=target, expected_scale=expected)
+        after = prior_corrected_logits(z, prior, target_prior=target, scale=scale, strength=strength)
+        reason = does_harm(right, after.argmax(1) == labels, labels, z.shape[1])
         if not reason:
-            return calibrate_prior_correction(z, labels, prior, **exchange), ""
+            return Calibration(scale, strength), ""
     return Calibration(calibrate_scale(z, labels, _above_zero(counts), logit_prior=prior), 0.0), reason
 
 

@@ -37,7 +37,7 @@ def crossed_logits(
 ) -> Tensor:
     """Held-out logits, each corrected with a scale and a strength that were fitted without its sample.
 
-    A correction that is judged on the samples it was fitted on flatters itself. The samples, in the order of their
+    A correction that is scored on the samples it was fitted on flatters itself. The samples, in the order of their
     classes, are dealt to five folds; each fold is corrected by what the other four say, see
     :func:`equiangular.posthoc.calibrate_prior_correction` for the arguments. A fold whose others have one class alone
     stays as it is. Returns (N, K) in the dtype of ``logits``.
@@ -63,33 +63,41 @@ def crossed_logits(
     return after
 
 
-def does_harm(before: Tensor, after: Tensor, labels: Tensor) -> str:
-    """Why a correction is left out that worsens held-out samples; empty where it does not, or not beyond chance.
+def does_harm(before: Tensor, after: Tensor, labels: Tensor, num_classes: int) -> str:
+    """Why a correction is left out that worsens the held-out part it was fitted on; empty where it does not.
 
-    With d_i in {-1, 0, 1} the change of sample i and s_i its share of the balanced accuracy over the classes present,
-    D = sum_i s_i d_i. Were the correction neither good nor bad, the sign of every change would be a toss, and D would
-    have the standard error sqrt(sum_i s_i^2 d_i^2). Left out where D is below -2 of these: McNemar's test, each sample
-    weighted as the balanced accuracy weights it. So one sample of a rare class decides nothing.
+    Left out where both hold:
+
+    * The balanced accuracy over the C classes present falls from b to a beyond chance. With d_i in {-1, 0, 1} the
+      change of sample i and s_i its share, a - b = sum_i s_i d_i. Were the correction neither good nor bad, the sign of
+      each change would be a toss, of standard error sqrt(sum_i s_i^2 d_i^2). Below -2 of these is McNemar's test, each
+      sample weighted as the balanced accuracy weights it. One sample of a rare class decides nothing.
+    * a < (C/K) b. What the K - C absent classes get is not seen, and what they get the present ones lose. Even if the
+      absent ones were right as often as the present ones after the correction, and never before it, the balanced
+      accuracy over all K would fall. With all classes present any loss beyond chance will do.
+
+    The samples are those of the fit, which flatters the correction: what harms even these does harm.
 
     Args:
         before: (N,) bool: what is right without the correction.
-        after: (N,) bool: what is right with it, of :func:`crossed_logits`.
+        after: (N,) bool: what is right with it.
         labels: (N,) int64.
+        num_classes: K.
 
     Example:
         >>> y = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
-        >>> does_harm(torch.ones(8) > 0, torch.zeros(8) > 0, y)[:46], does_harm(y > 0, y < 1, y)
+        >>> does_harm(torch.ones(8) > 0, torch.zeros(8) > 0, y, 2)[:46], does_harm(y > 0, y < 1, y, 2)
         ('prior correction left out: on the held-out par', '')
 
     Source: McNemar, Note on the sampling error of the difference between correlated proportions or percentages,
     Psychometrika 12, 1947.
     """
     shares, change = balanced_shares(labels), after.double() - before.double()
-    was, difference = float(shares @ before.double()), float(shares @ change)
-    if difference < -2 * float((shares * change).norm()):
+    was, now = (float(shares @ right.double()) for right in (before, after))
+    if now - was < -2 * float((shares * change).norm()) and now < len(labels.unique()) / num_classes * was:
         return (
             f"prior correction left out: on the held-out part it lowers balanced accuracy from {100 * was:.1f} to "
-            f"{100 * (was + difference):.1f} %, more than chance would"
+            f"{100 * now:.1f} %, more than chance would"
         )
     return ""
 

@@ -78,7 +78,7 @@ class Hardware(Numerics):
             check_int(getattr(self, name), name, minimum=0)
 
 
-_FORMAT = 1  # of what a trial comes to: a new number makes every stored trial run again
+_FORMAT = 2  # of what a trial comes to: a new number makes every stored trial run again
 
 
 @dataclass(frozen=True)

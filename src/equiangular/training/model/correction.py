@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_choice, check_class_counts, check_labels
-from equiangular.posthoc import calibrate_prior_correction, calibrate_scale
+from equiangular.posthoc import calibrate_prior_correction, calibrate_scale, prior_corrected_logits
 from equiangular.posthoc.footing import crossed_logits, does_harm, too_little
 from equiangular.posthoc.prior import corrected, log_prior
 from equiangular.training.methods import Method, get_method
@@ -71,11 +71,12 @@ def fit_and_cross(
     if not method.corrected:
         return {"scale": own, "strength": 1.0}, logits
     if not (reason := too_little(labels, len(base))):
-        crossed = crossed_logits(logits, labels, base)
-        reason = does_harm(logits.argmax(1) == labels, crossed.argmax(1) == labels, labels)
+        fitted = calibrate_prior_correction(logits, labels, base)._asdict()
+        after = prior_corrected_logits(logits, base, **fitted)
+        reason = does_harm(logits.argmax(1) == labels, after.argmax(1) == labels, labels, len(base))
     if reason:
         return {"scale": own, "strength": 1.0, "own_scale": own, "declined": reason}, logits
-    return {**calibrate_prior_correction(logits, labels, base)._asdict(), "own_scale": own}, crossed
+    return {**fitted, "own_scale": own}, crossed_logits(logits, labels, base)
 
 
 def corrected_logits(

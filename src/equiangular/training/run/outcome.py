@@ -53,7 +53,8 @@ class Outcome:
     info: ModelInfo  # with scale and strength fitted on the held-out part where that was large enough
     scores: dict[str, Any]
     details: dict[str, Any]
-    validation: float | None  # see :func:`accuracy_among`, of the held-out part, if there is one
+    among: float  # see :func:`accuracy_among`, of the test part
+    validation: float | None  # the same of the held-out part, if there is one
     correct: Tensor  # (M,) bool: which test samples were classified right
     collapse: dict[str, float]  # NC1 to NC3 of the training features, in float64; none where no network was trained
     note: str = ""  # what was left out, and why
@@ -91,6 +92,7 @@ def conclude(task: Task, method: Method, split: Split, info: ModelInfo, outputs:
         info,
         {**scorer.compute(), "ece_uncalibrated": own.compute()["ece"]},
         scorer.details(),
+        accuracy_among(calibrated, split.test_y),
         validation,
         calibrated.argmax(1) == split.test_y,
         collapse,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from equiangular._files import prepare_folder, read_json, write_json
 from equiangular.data import Dataset
@@ -47,7 +46,7 @@ class TrialStore:
     ) -> list[TrialRecord]:
         """A record for each of the methods that share one training: read, or run and written.
 
-        Other arguments are those of :func:`run_trial`, ``content`` that of :func:`equiangular.data.content_digest`; ``curve``
+        Arguments are those of :func:`run_trial`, ``content`` that of :func:`equiangular.data.content_digest`; ``curve``
         records collapse over the epochs. A training that diverges gives records without scores that say so.
 
         ``read_only`` raises a NotStoredError where the training is not stored.
@@ -102,7 +101,7 @@ def trial_record(
         total_parameters=sum(p.numel() for p in task.parameters() if p.requires_grad),
         seconds=run.training.seconds,
         loss=run.training.losses[-1],
-        scores={**{name: scores[name] for name in _SCORES}, **outcome.collapse},
+        scores={**{name: scores[name] for name in _SCORES}, **outcome.collapse, "among": outcome.among},
         per_class=scores["per_class"],
         validation=float("nan") if outcome.validation is None else outcome.validation,
         correction=outcome.info.correction,
