@@ -64,7 +64,7 @@ def statistics_sentence(
     heads = ", ".join(f"{names[n]} {mean}" for n, mean in zip((contrast.fixed, contrast.learned), means, strict=True))
     parts = [f"{contrast.runs} paired run{'s' * (contrast.runs > 1)}, {contrast.samples:,} test samples"]
     if contrast.p_value is not None:
-        parts.append(_p_text(contrast.p_value, 1 - contrast.confidence))
+        parts.append(_p_text(contrast.p_value, round(1 - contrast.confidence, 12)))
     parts.append(f"margin {_points(margin)}")
     how = "chosen on validation data"
     if blind:
