@@ -2,7 +2,8 @@
 
 Shapes and dtypes are always checked. Values (label range, NaN) are checked where looking at them is free of side
 effects: on CPU tensors in eager mode. On an accelerator that look would stall the device, and inside
-``torch.compile`` or ``torch.export`` it would break the graph, so there it is left out.
+``torch.compile`` or ``torch.export`` it would break the graph, so there it is left out. Labels are the exception: an
+index out of range reads another class's row or none, so there the device itself is told to fail.
 """
 
 from __future__ import annotations
@@ -76,8 +77,13 @@ def check_features(features: Any, *, dim: int | None = None, name: str = "featur
     return features
 
 
-def check_labels(labels: Any, num_classes: int, *, name: str = "labels", batch: int | None = None) -> Tensor:
-    """Check a (B,) integer tensor of class indices in [0, num_classes) and return it as int64."""
+def check_labels(
+    labels: Any, num_classes: int, *, name: str = "labels", batch: int | None = None, ignore_index: int | None = None
+) -> Tensor:
+    """Check a (B,) integer tensor of class indices in [0, num_classes), or ``ignore_index``; return it as int64.
+
+    Where values cannot be looked at, a bad label fails when the device comes to it.
+    """
     if not isinstance(labels, Tensor):
         raise ValueError(f"{name} must be a torch.Tensor of shape (B,), got {type(labels).__name__}.")
     if labels.dtype == torch.bool or labels.is_floating_point() or labels.is_complex():
@@ -86,14 +92,21 @@ def check_labels(labels: Any, num_classes: int, *, name: str = "labels", batch: 
         raise ValueError(f"{name} must have shape (B,), got {tuple(labels.shape)}.")
     if batch is not None and labels.shape[0] != batch:
         raise ValueError(f"{name} has {labels.shape[0]} entries for {batch} samples; they must agree.")
-    if values_are_readable(labels) and labels.numel():
-        low, high = int(labels.min()), int(labels.max())
-        if low < 0 or high >= num_classes:
+    judged = labels if ignore_index is None else labels.masked_fill(labels == ignore_index, 0)
+    rule = f"{name} must lie in [0, {num_classes - 1}] for {num_classes} classes"
+    if values_are_readable(labels):
+        if labels.numel() and (int(judged.min()) < 0 or int(judged.max()) >= num_classes):
+            left_out = "" if ignore_index is None else f" A sample without a class has the label {ignore_index}."
             raise ValueError(
-                f"{name} must lie in [0, {num_classes - 1}] for {num_classes} classes, "
-                f"got values from {low} to {high}. Relabel the classes 0..K-1, or raise num_classes."
+                f"{rule}, got values from {int(judged.min())} to {int(judged.max())}. "
+                f"Relabel the classes 0..K-1, or raise num_classes.{left_out}"
             )
-    return labels.long()
+    elif have_values(labels) and labels.device.type == "cuda":
+        torch._assert_async(((judged >= 0) & (judged < num_classes)).all(), rule)
+    else:  # a negative index would be counted from the end; K is refused wherever a row is looked up
+        labels = torch.where(judged < 0, num_classes, labels)
+    wide: Tensor = labels.long()
+    return wide
 
 
 def check_class_counts(counts: Any, num_classes: int | None = None, *, name: str = "class_counts") -> Tensor:

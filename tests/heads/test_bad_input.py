@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from equiangular.heads import make_head
+from equiangular.heads import ETFHead, make_head
 
 from .conftest import D, K
 
@@ -57,3 +57,33 @@ def test_zero_features_are_kept_or_refused(kind: str) -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ValueError, match=r"head must be one of .*got 'eft'; did you mean 'etf'"):
         make_head("eft", D, K)
+
+
+@pytest.mark.parametrize("norm", ["batch", "batch-first"])
+def test_a_training_batch_of_one_is_told_what_to_do(norm: str) -> None:
+    head = ETFHead(8, 3, norm=norm)
+    for x in (torch.ones(1, 8), torch.ones(8), torch.ones(1, 1, 8)):
+        with pytest.raises(ValueError, match=r"single sample in training.*drop_last=True"):
+            head(x)
+    head(torch.randn(1, 2, 8))
+    head.norm.eval()
+    head(torch.ones(1, 8))
+
+
+def test_frozen_statistics_that_move_are_told_once() -> None:
+    head = ETFHead(8, 3, norm="batch").requires_grad_(False)
+    with pytest.warns(UserWarning, match=r"BatchNorm is frozen.*head\.norm\.eval"):
+        head(torch.randn(4, 8))
+    head(torch.randn(4, 8))
+    ETFHead(8, 3, norm="batch").requires_grad_(False).eval()(torch.randn(4, 8))
+
+
+@pytest.mark.parametrize("kind", ["recommended", "etf", "linear"])
+def test_a_simplex_of_a_million_classes_is_refused_at_once(kind: str) -> None:
+    options = {} if kind == "recommended" else {"projection": "linear"}
+    with pytest.raises(ValueError, match=r"8,000 GB in float64. Use ImplicitHead\(64, 1000000\)"):
+        make_head(kind, 64, 1_000_000, **options)
+    head = make_head("recommended", 64, 10)
+    with pytest.raises(ValueError, match="ImplicitHead"):
+        make_head("etf", 64, 10, projection="linear").reset(1_000_000)
+    assert head(torch.randn(2, 64)).shape == (2, 10)

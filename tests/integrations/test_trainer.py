@@ -242,3 +242,69 @@ def test_bad_input_to_loading(tmp_path: Path) -> None:
         file.write_text(json.dumps(config))
         with pytest.raises(ValueError, match=message):
             load_pretrained(ViTForImageClassification, tmp_path / "bad")
+
+
+def test_another_number_of_classes_is_told_with_the_way_that_works(tmp_path: Path) -> None:
+    tiny_vit(norm="batch").save_pretrained(tmp_path / "three")
+    names = {i: f"name {i}" for i in range(7)}
+    for asked in ({"num_labels": 7}, {"id2label": names, "label2id": {v: k for k, v in names.items()}}):
+        with pytest.raises(ValueError, match=r"other number of classes than 7.*find_head\(model\)\.reset\(7\)"):
+            load_pretrained(ViTForImageClassification, tmp_path / "three", **asked)
+    model = load_pretrained(ViTForImageClassification, tmp_path / "three", num_labels=K)
+    find_head(model).reset(7)  # what the message says
+    model.config.num_labels = 7
+    model.save_pretrained(tmp_path / "seven")
+    again = load_pretrained(ViTForImageClassification, tmp_path / "seven")
+    assert torch.equal(find_head(again).weight, find_head(model).weight)
+    assert again(pixel_values=torch.zeros(1, 3, 8, 8)).logits.shape == (1, 7)
+
+
+def test_label_smoothing_of_trainer_is_told(tmp_path: Path) -> None:
+    data = torch.utils.data.Subset(LongTail("pixel_values", COUNTS, seed=0), range(16))
+    model, options = tiny_vit(), arguments(tmp_path, max_steps=1, label_smoothing_factor=0.1)
+    trainer = Trainer(model, options, train_dataset=data, compute_loss_func=TrainerLoss(model))
+    with pytest.raises(
+        ValueError, match=r"label_smoothing_factor=0.1 has no effect.*label_smoothing=0.1 to TrainerLoss"
+    ):
+        trainer.train()
+
+
+@pytest.mark.parametrize("loss", ["ce", "la"])
+def test_label_smoothing_of_the_loss(loss: str) -> None:
+    model = attach(nn.Sequential(nn.Linear(4, K)), head="linear")
+    counts = COUNTS if loss == "la" else None
+    logits, labels = model(torch.randn(6, 4)), torch.arange(6) % K
+    shift = torch.tensor(COUNTS).float().log() if counts else torch.zeros(K)
+    expected = nn.functional.cross_entropy(logits + shift, labels, label_smoothing=0.3)
+    ours = TrainerLoss(model, loss, class_counts=counts, label_smoothing=0.3)
+    torch.testing.assert_close(ours({"logits": logits}, labels), expected)
+    with pytest.raises(ValueError, match="dot-regression has no other classes"):
+        TrainerLoss(attach(nn.Sequential(nn.Linear(4, K))), "dr", label_smoothing=0.3)
+
+
+@pytest.mark.parametrize("loss", ["ce", "la", "dr"])
+def test_ignored_labels_count_for_nothing(loss: str) -> None:
+    model = attach(nn.Sequential(nn.Linear(4, K)))
+    criterion = TrainerLoss(model, loss, class_counts=COUNTS if loss == "la" else None)
+    logits = model(torch.randn(6, 4))
+    labels = torch.tensor([0, -100, 2, 1, -100, 0])
+    known = labels != -100
+    expected = criterion({"logits": logits[known]}, labels[known])
+    torch.testing.assert_close(criterion({"logits": logits}, labels), expected)
+    torch.testing.assert_close(criterion({"logits": logits}, labels, torch.tensor(4)), expected)  # as Trainer counts
+    half = criterion({"logits": logits.bfloat16()}, labels)
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, criterion({"logits": logits.bfloat16().float()}, labels))
+
+
+def test_a_last_batch_of_one(tmp_path: Path) -> None:
+    data = torch.utils.data.Subset(LongTail("pixel_values", COUNTS, seed=0), range(17))
+    model = tiny_vit(norm="batch")
+    options = {"num_train_epochs": 1, "per_device_train_batch_size": 16}
+    trainer = Trainer(model, arguments(tmp_path, **options), train_dataset=data, compute_loss_func=TrainerLoss(model))
+    with pytest.raises(
+        ValueError, match=r"a single sample in training.*dataloader_drop_last=True of TrainingArguments"
+    ):
+        trainer.train()
+    options["dataloader_drop_last"] = True
+    Trainer(model, arguments(tmp_path, **options), train_dataset=data, compute_loss_func=TrainerLoss(model)).train()

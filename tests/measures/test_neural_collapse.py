@@ -173,7 +173,7 @@ def test_a_collection_with_other_metrics() -> None:
 
 
 def test_a_device_without_float64_gets_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("equiangular.measures.neural_collapse.accumulation_dtype", lambda device: torch.float32)
+    monkeypatch.setattr("equiangular.measures._metric.accumulation_dtype", lambda device: torch.float32)
     h, y, w = data()
     metric = NeuralCollapse(K, D, weight=w).to("cpu")
     metric.update(h, y)

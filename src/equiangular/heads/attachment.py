@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,7 +22,7 @@ def attach(
     model: nn.Module,
     num_classes: int | None = None,
     *,
-    head: str = "etf",
+    head: str | Head = "etf",
     path: str | None = None,
     example_input: Any | None = None,
     **head_options: Unpack[AnyHeadOptions],
@@ -44,7 +45,8 @@ def attach(
     Args:
         model: the classifier network.
         num_classes: K; by default the number of outputs of the old classifier.
-        head: ``"etf"``, ``"recommended"``, ``"linear"``, ``"cosine"`` or ``"random"``, see :func:`make_head`.
+        head: ``"etf"``, ``"recommended"``, ``"linear"``, ``"cosine"`` or ``"random"``, see :func:`make_head`; or a
+            head, such as a fitted :class:`ClosedFormHead`, which comes with its own classes and options.
         path: dotted name of the linear layer to replace, such as ``"head.fc"``, where it cannot be found.
         example_input: one input of the model (a tensor, a tuple of arguments or a mapping of keyword arguments). With
             it the model is run once, in evaluation mode, before and after, and the new output's shape is checked.
@@ -68,9 +70,13 @@ def attach(
         torch.Size([])
     """
     path, old = find_classifier(model, path=path, example_input=example_input)
-    classes = old.out_features if num_classes is None else num_classes
     options: AnyHeadOptions = {"device": old.weight.device, "dtype": old.weight.dtype, **head_options}
-    new = make_head(head, old.in_features, classes, **options).train(old.training)
+    if isinstance(head, Head):
+        new = _check_given(head, old, num_classes, head_options)
+    else:
+        classes = old.out_features if num_classes is None else num_classes
+        new = make_head(head, old.in_features, classes, **options)
+    new.train(old.training)
     put_module(model, path, new)
     if example_input is not None:
         try:
@@ -87,6 +93,8 @@ def attach(
 def find_head(model: nn.Module) -> Head:
     """The one head inside ``model``, wrapped (DistributedDataParallel, ``torch.compile``) or not.
 
+    Of the copies that PEFT makes for ``modules_to_save`` it is the one in use: that of the active adapter.
+
     Raises:
         ValueError: there is none, or there are several.
 
@@ -95,11 +103,26 @@ def find_head(model: nn.Module) -> Head:
         >>> find_head(attach(torch.nn.Sequential(torch.nn.Linear(16, 5)))).num_classes
         5
     """
-    found = {name: module for name, module in model.named_modules() if isinstance(module, Head)}
+    found = heads_in_use(model)
     if len(found) != 1:
         listed = f"several: {', '.join(found)}" if found else "none; put one in with attach(model)"
         raise ValueError(f"{type(model).__name__} must have exactly one head, it has {listed}.")
     return next(iter(found.values()))
+
+
+def heads_in_use(model: nn.Module) -> dict[str, Head]:
+    """The heads inside ``model`` by name, without the copies in PEFT's wrappers that the present pass does not use."""
+    found = {name: module for name, module in model.named_modules() if isinstance(module, Head)}
+    idle: set[nn.Module] = set()
+    for wrapper in model.modules() if len(found) > 1 else ():
+        copies = wrapper._modules.get("modules_to_save")
+        if isinstance(copies, nn.ModuleDict):
+            state: Any = wrapper
+            active = "" if state.disable_adapters else next(iter(state.active_adapters), "")
+            unused = [state.original_module] if active in copies else []
+            for module in unused + [copy for adapter, copy in copies.items() if adapter != active]:
+                idle.update(module.modules())
+    return {name: head for name, head in found.items() if head not in idle}
 
 
 def forward_with_features(model: nn.Module, *args: Any, **kwargs: Any) -> tuple[Any, Tensor]:
@@ -136,6 +159,18 @@ def put_module(model: nn.Module, path: str, module: nn.Module) -> None:
     """Put ``module`` where ``path`` names a submodule of ``model``."""
     parent, _, name = path.rpartition(".")
     setattr(model.get_submodule(parent), name, module)
+
+
+def _check_given(head: Head, old: nn.Linear, num_classes: int | None, options: Mapping[str, Any]) -> Head:
+    """A head that the caller made, on the device and in the dtype of the layer that it replaces."""
+    if head.in_features != old.in_features or options or num_classes not in (None, head.num_classes):
+        given = ", ".join([*options, *(["num_classes"] if num_classes not in (None, head.num_classes) else [])])
+        raise ValueError(
+            f"the head takes {head.in_features} features and gives {head.num_classes} classes, the layer it is to "
+            f"replace takes {old.in_features}{f', and {given} cannot be set on a head that is made' if given else ''}. "
+            "Make a head of that width, on the features in front of that layer, and give no other options."
+        )
+    return head.to(old.weight)
 
 
 def _check_output(output: Any, head: Head) -> None:

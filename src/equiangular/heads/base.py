@@ -1,36 +1,43 @@
 """What all heads share: features in, one pipeline, logits out."""
 
+import copy
+import warnings
 from abc import ABC, abstractmethod
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Proxy
 from torch.jit import is_tracing  # type: ignore[attr-defined]  # torch's stubs leave it out
 from torch.nn import functional as F
 
 from equiangular._random import make_generator
+from equiangular._rebuilt import RebuiltModule
 from equiangular._validate import (
     check_choice,
     check_features,
     check_int,
-    check_labels,
     check_num_classes,
     check_positive,
+    have_values,
 )
 from equiangular.heads.functional import (
     DEFAULT_PROBABILITY,
     PROJECTIONS,
     Projection,
+    class_rows,
     make_projection,
+    rows_or_zero,
     scale_for_probability,
     unit_normalize,
 )
 from equiangular.heads.options import NORMS, SCALE_NAMES, ZERO_NORMS, Norm, ScaleName, ZeroNorm
 
 Kind = Literal["fixed", "mapped", "learned"]
+LARGEST_SIMPLEX = 2**32  # numbers in a matrix of class vectors that is made unasked: 34 GB while it is built
 
 
-class Head(nn.Module, ABC):
+class Head(RebuiltModule, ABC):
     """A classifier head: h = normalise(dropout(norm(projection(x)))), logits = scale h W^T (+ bias).
 
     Args:
@@ -97,6 +104,7 @@ class Head(nn.Module, ABC):
         self.seed = int(seed)
         self._dim_option = dim
         self._frozen: frozenset[str] = frozenset()
+        self._norm_checked = False
         if isinstance(drop_rate, bool) or not isinstance(drop_rate, (int, float)) or not 0 <= drop_rate < 1:
             raise ValueError(f"drop_rate must be a number in [0, 1), got {drop_rate!r}.")
         if dtype is not None and not dtype.is_floating_point:
@@ -106,6 +114,7 @@ class Head(nn.Module, ABC):
         like = torch.empty(0, device=device, dtype=dtype)
         self._build_trunk(like)
         self._build_classifier(like)
+        self._on_meta = like.is_meta
 
     @abstractmethod
     def _initial_vectors(self, num_classes: int, like: Tensor) -> Tensor:
@@ -125,6 +134,11 @@ class Head(nn.Module, ABC):
         Raises:
             ValueError: wrong width or dtype, or NaN values (looked for in eager mode on the CPU only).
         """
+        if isinstance(x, Proxy):  # a symbolic trace sees the head as one node: its checks need values
+            options = {"pre_logits": True} if pre_logits else {}
+            tracer: Any = x.tracer
+            node: Tensor = tracer.create_proxy("call_module", tracer.path_of_module(self), (x,), options)
+            return node
         h = self._features(x)
         return h if pre_logits else self.logits_from_features(h)
 
@@ -143,14 +157,21 @@ class Head(nn.Module, ABC):
     def targets(self, labels: Tensor) -> Tensor:
         """The class vectors of labels (B,) int64: (B, dim), all that dot-regression needs.
 
+        A sample without a class has the label -100, as in PyTorch's losses: its row is zero. Out of the mean of a loss
+        it stays by the loss's own ``target`` of -100.
+
         Raises:
-            ValueError: labels that are no integers in [0, K).
+            ValueError: labels that are no integers in [0, K) and not -100. On an accelerator and in compiled code it is
+                the device that fails.
         """
         if self.weight is None:
             raise ValueError("a head with num_classes=0 has no targets; give it classes with reset(num_classes).")
-        return self.class_vectors()[check_labels(labels, self.num_classes)]
+        vectors = self.class_vectors()
+        return rows_or_zero(labels, self.num_classes, lambda ids: class_rows(vectors, ids)).to(vectors.dtype)
 
     def _features(self, x: Tensor) -> Tensor:
+        if self._lost:
+            raise ValueError(f"the head was built on the meta device and has no values: {self._lost}")
         tracing = is_tracing()  # sizes are tensors there
         if not isinstance(x, Tensor) or x.ndim == 0 or (not tracing and x.shape[-1] != self.in_features):
             received = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
@@ -159,6 +180,8 @@ class Head(nn.Module, ABC):
                 "Pool or flatten the backbone's output, or build the head with in_features of that width."
             )
         h = check_features(x.reshape(-1, self.in_features) if x.ndim != 2 else x)
+        if self.norm_kind != "none" and self.norm.training and not tracing:
+            self._check_norm(h)
         h = self.projection(self.norm(h)) if self.norm_kind == "batch-first" else self.norm(self.projection(h))
         h = self.dropout(h)
         if self.normalize:
@@ -167,6 +190,24 @@ class Head(nn.Module, ABC):
             h = unit_normalize(h)
         tapped: Tensor = self.feature_tap(h if x.ndim == 2 else h.reshape(*x.shape[:-1], self.dim))
         return tapped
+
+    def _check_norm(self, x: Tensor) -> None:
+        """What goes wrong with BatchNorm in training, told in the head's words."""
+        if x.shape[0] == 1:
+            raise ValueError(
+                f"norm={self.norm_kind!r} normalises over the samples of a batch, and this one has a single sample in "
+                "training. Leave out a last batch of one (drop_last=True of a DataLoader, dataloader_drop_last=True of "
+                "TrainingArguments), take another batch size, or build the head with norm='none'."
+            )
+        if not self._norm_checked and have_values(x):
+            self._norm_checked = True
+            if not any(p.requires_grad for p in self.norm.parameters()):
+                warnings.warn(
+                    "the head's BatchNorm is frozen, but in training mode its running statistics go on changing. "
+                    "Adapter files of PEFT have them only if the classifier is among modules_to_save. To leave them as "
+                    "they are call head.norm.eval().",
+                    stacklevel=2,
+                )
 
     @property
     def scale(self) -> Tensor:
@@ -228,6 +269,12 @@ class Head(nn.Module, ABC):
             self.projection = nn.Identity()
         else:
             default = self.num_classes - 1 if self.num_classes else self.in_features
+            if self._dim_option is None and default * self.num_classes > LARGEST_SIMPLEX:
+                raise ValueError(
+                    f"a simplex of K={self.num_classes} classes has K (K - 1) numbers, {8e-9 * default**2:,.0f} GB in "
+                    f"float64. Use ImplicitHead({self.in_features}, {self.num_classes}), which computes class vectors "
+                    "when they are needed, or fewer dimensions: projection=None, or dim= with basis='spread'."
+                )
             self.dim = default if self._dim_option is None else check_int(self._dim_option, "dim", minimum=1)
             generator = make_generator((self.seed + 1) % 2**63)
             self.projection = make_projection(
@@ -236,7 +283,26 @@ class Head(nn.Module, ABC):
         width = self.in_features if self.norm_kind == "batch-first" else self.dim
         none = self.norm_kind == "none"
         self.norm = nn.Identity() if none else nn.BatchNorm1d(width, device=like.device, dtype=like.dtype)
+        module: Any
+        for module in (*self.projection.modules(), self.norm):
+            module._is_hf_initialized = True  # transformers would draw a Linear anew, from the global generator
         self.train(self.training)
+
+    def _made_tensors(self) -> dict[str, Tensor]:
+        twin = copy.copy(self)
+        for name in ("_parameters", "_buffers", "_modules"):
+            setattr(twin, name, dict(getattr(self, name)))
+        twin._build_again(torch.empty(0, dtype=self.scale.dtype))
+        return twin._named_tensors()
+
+    def _build_again(self, like: Tensor) -> None:
+        self._build_trunk(like)
+        self._build_classifier(like)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        if f"{prefix}weight" in state_dict or f"{prefix}frame" in state_dict:
+            self._lost = None
 
     def _build_classifier(self, like: Tensor) -> None:
         """Class vectors, bias and scale."""

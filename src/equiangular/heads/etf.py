@@ -71,10 +71,12 @@ class ETFHead(Head):
             prototypes = load_frame(prototypes)
         self._prototypes = prototypes.detach() if isinstance(prototypes, Tensor) else prototypes
         super().__init__(in_features, num_classes, **options)
-        self._prototypes = None
+        self._prototypes = self._prototypes if self._on_meta else None  # to be filled in later
 
     def _initial_vectors(self, num_classes: int, like: Tensor) -> Tensor:
         if self._prototypes is not None:
+            if self._prototypes.is_meta and not like.is_meta:
+                raise ValueError("the prototypes were on the meta device themselves. Load a checkpoint of the head.")
             return _check_prototypes(self._prototypes, num_classes, self.dim).clone().to(like)
         if self.basis == "given":
             raise ValueError(
@@ -91,6 +93,11 @@ class ETFHead(Head):
         return simplex_etf(
             num_classes, self.dim, basis=self.basis, seed=self.seed, device=like.device, dtype=like.dtype
         )
+
+    def _made_tensors(self) -> dict[str, Tensor]:
+        made = super()._made_tensors()
+        self._prototypes = None
+        return made
 
     def _features(self, x: Tensor) -> Tensor:
         h = super()._features(x)

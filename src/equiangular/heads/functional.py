@@ -1,11 +1,12 @@
 """Functions of features and logits without a head: normalisation, scale, some of the classes; the learned map."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import is_gradtrackingtensor
 from torch.nn.utils import skip_init
 
 from equiangular._autocast import autocast_is_on
@@ -18,12 +19,13 @@ def unit_normalize(x: Tensor, eps: float | None = None) -> Tensor:
     A vector whose norm is not above ``eps`` has no direction: the result is zero there and so, exactly, is the
     gradient. (Dividing by max(||x||, eps) instead would multiply the gradient at zero by 1 / eps.) The norm is
     accumulated in float32 for float16 and bfloat16; under autocast the result stays in float32. Returns (..., d) in the
-    dtype of ``x``.
+    dtype of ``x``. Any finite norm is one, also where its square overflows.
 
     Args:
         x: (..., d) floating point.
         eps: the norm up to which a vector counts as zero; by default 1e-12, or the smallest normal number of the
-            dtype (6e-5 for float16) if that is larger, so that the gradient fits into the dtype.
+            dtype (6e-5 for float16) if that is larger. The gradient is that of the result divided by the norm: in
+            float16 it is infinite, which a gradient scaler notices, where it exceeds 65,504.
 
     Example:
         >>> unit_normalize(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
@@ -32,11 +34,33 @@ def unit_normalize(x: Tensor, eps: float | None = None) -> Tensor:
     """
     limit = max(1e-12, torch.finfo(x.dtype).tiny) if eps is None else eps
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    largest = wide.detach().abs().amax(-1, keepdim=True)
+    # Powers of two, so that nothing is rounded. Between the bounds float32 holds squares and cubes of the norm.
+    wide = wide * torch.where(largest > 2.0**32, torch.where(largest > 2.0**80, 2.0**-104, 2.0**-56), 1.0)
     square = wide.square().sum(-1, keepdim=True)
     has_direction = square > limit**2
     inverse = torch.where(has_direction, torch.where(has_direction, square, 1.0).rsqrt(), 0.0)
     result = wide * inverse
     return result if autocast_is_on(x) else result.to(x.dtype)
+
+
+def class_rows(table: Tensor, labels: Tensor) -> Tensor:
+    """``table[labels]`` with a gradient that is summed over the samples of a class in float32 at least.
+
+    A sum of ones in bfloat16 stops at 256. Returns (..., d), in float32 for a table in half precision that learns.
+    """
+    learns = table.requires_grad or (not torch.compiler.is_compiling() and is_gradtrackingtensor(table))
+    return (table.to(torch.promote_types(table.dtype, torch.float32)) if learns else table)[labels]
+
+
+IGNORE_INDEX = -100  # the label of a sample without a class, as in PyTorch's losses
+
+
+def rows_or_zero(labels: Tensor, num_classes: int, look_up: Callable[[Tensor], Tensor]) -> Tensor:
+    """The rows (B, d) of checked labels (B,), with a zero row for :data:`IGNORE_INDEX`."""
+    labels = check_labels(labels, num_classes, ignore_index=IGNORE_INDEX)
+    ignored = labels == IGNORE_INDEX
+    return look_up(labels.masked_fill(ignored, 0)).masked_fill(ignored[:, None], 0)
 
 
 # The probability that the default scale makes reachable.

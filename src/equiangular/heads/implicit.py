@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from equiangular._validate import check_choice, check_int, check_labels
+from equiangular._validate import check_choice, check_int
 from equiangular.frames.implicit import CONSTRUCTIONS, implicit_rows
 from equiangular.frames.quadratic_code import quadratic_code
 from equiangular.heads.base import Head
+from equiangular.heads.functional import rows_or_zero
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -91,12 +92,12 @@ class ImplicitHead(Head):
         return self.rows(torch.arange(self.num_classes))
 
     def targets(self, labels: Tensor) -> Tensor:
-        """The class vectors of labels (B,) int64: (B, dim).
+        """The class vectors of labels (B,) int64: (B, dim); zero for -100, see :meth:`Head.targets`.
 
         Raises:
-            ValueError: labels that are no integers in [0, K).
+            ValueError: labels that are no integers in [0, K) and not -100.
         """
-        return self.rows(check_labels(labels, self.num_classes))
+        return rows_or_zero(labels, self.num_classes, self._known_rows)
 
     def logits_from_features(self, h: Tensor) -> Tensor:
         """Logits (..., K) of features h (..., dim): B x K numbers, the class vectors computed in chunks."""
@@ -107,6 +108,12 @@ class ImplicitHead(Head):
         for ids in torch.arange(self.num_classes, device=h.device).split(self.chunk_size):
             parts.append(checkpoint(self._cosines, h, ids, use_reentrant=False) if again else self._cosines(h, ids))
         return torch.cat(parts, -1) * self.scale
+
+    def _known_rows(self, class_ids: Tensor) -> Tensor:
+        if torch.compiler.is_compiling():  # no table is looked up that would refuse a class beyond the last
+            rule = f"labels must lie in [0, {self.num_classes - 1}] for {self.num_classes} classes"
+            torch._assert_async((class_ids < self.num_classes).all(), rule)
+        return self.rows(class_ids)
 
     def _cosines(self, h: Tensor, class_ids: Tensor) -> Tensor:
         return F.linear(h, self.rows(class_ids))
@@ -122,8 +129,10 @@ class ImplicitHead(Head):
 
     def _set_vectors(self, vectors: Tensor) -> None:
         self.register_buffer("weight", None)
-        values = [self.seed, self.num_classes, self.dim, CONSTRUCTIONS.index(self.construction)]
-        self.register_buffer("recipe", torch.tensor(values, device=vectors.device))
+        self.register_buffer("recipe", torch.tensor(self._recipe(), device=vectors.device))
+
+    def _recipe(self) -> list[int]:
+        return [self.seed, self.num_classes, self.dim, CONSTRUCTIONS.index(self.construction)]
 
     def _build_classifier(self, like: Tensor) -> None:
         self.register_buffer("recipe", None)
@@ -133,7 +142,7 @@ class ImplicitHead(Head):
         """Take over the seed of a checkpoint; refuse one of another size or construction."""
         given = state_dict.get(f"{prefix}recipe")
         if given is not None and self.recipe is not None:
-            own, other = self.recipe.tolist(), given.tolist()
+            own, other = self._recipe(), given.tolist()
             if other[1:] == own[1:]:
                 self.seed = other[0]
             else:

@@ -175,7 +175,7 @@ class IncrementalETFHead(ETFHead):
         """The class vectors of labels (B,) int64: (B, dim), all that dot-regression needs.
 
         Raises:
-            ValueError: labels that are no integers in [0, K), a class that has not been added among them.
+            ValueError: labels that are no integers in [0, K) and not -100, a class that has not been added among them.
         """
         if self.num_classes and isinstance(labels, Tensor) and values_are_readable(labels) and labels.numel():
             highest = int(labels.max())
@@ -248,6 +248,12 @@ class IncrementalETFHead(ETFHead):
             for name in ("frame", "classes_so_far"):
                 self._buffers.pop(name, None)
         super()._build_classifier(like)
+
+    def _build_again(self, like: Tensor) -> None:
+        count = self.num_classes
+        self.num_classes = self.capacity
+        super()._build_again(like)
+        self._set_count(count)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)

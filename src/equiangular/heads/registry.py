@@ -68,7 +68,8 @@ def recommended_head(
             ``scale=0.5`` for a few hundred samples.
 
     Raises:
-        ValueError: an argument out of its range, or class means that no frame can follow.
+        ValueError: an argument out of its range, class means that no frame can follow, or a simplex of so many classes
+            that it fits into no memory: :class:`ImplicitHead` is for these.
 
     Example:
         >>> import torch

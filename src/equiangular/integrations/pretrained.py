@@ -33,7 +33,8 @@ def load_pretrained(model_class: Any, name_or_path: str | Path, **options: Any) 
         that were saved, bit for bit. What it saves can be loaded here again.
 
     Raises:
-        ValueError: an Auto class, a configuration without a head, or weights that do not fit the head.
+        ValueError: an Auto class, a configuration without a head, or weights that do not fit the head, which has the
+            classes it was saved with.
 
     Example::
 
@@ -49,11 +50,23 @@ def load_pretrained(model_class: Any, name_or_path: str | Path, **options: Any) 
     try:
         model, report = _with_head(model_class).from_pretrained(name_or_path, output_loading_info=True, **options)
     except RuntimeError as error:
-        raise ValueError(f"the weights in {str(name_or_path)!r} do not fit the model and its head: {error}") from error
+        raise ValueError(f"{_misfit(name_or_path, options)} {error}") from error
     wrong = {kind: sorted(map(str, keys)) for kind, keys in report.items() if keys and "keys" in kind}
     if wrong:
-        raise ValueError(f"the weights in {str(name_or_path)!r} do not fit the model and its head: {wrong}.")
+        raise ValueError(f"{_misfit(name_or_path, options)} {wrong}.")
     return model
+
+
+def _misfit(name_or_path: str | Path, options: dict[str, Any]) -> str:
+    asked = {name: options[name] for name in ("num_labels", "id2label") if name in options}
+    if not asked:
+        return f"the weights in {str(name_or_path)!r} do not fit the model and its head:"
+    classes = asked.get("num_labels", len(asked.get("id2label") or ()))
+    return (
+        f"the head in {str(name_or_path)!r} was saved with another number of classes than {classes}. Load it without "
+        f"{' and '.join(asked)}; then find_head(model).reset({classes}) and model.config.num_labels = {classes} give "
+        "the model new ones. In detail:"
+    )
 
 
 def _with_head(model_class: Any) -> Any:

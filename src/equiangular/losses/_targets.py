@@ -3,16 +3,19 @@
 A target is (B,) class indices, a (B, K) matrix of class probabilities, or a mixup triple ``(target_a, target_b, lam)``.
 All three become shares of classes: sample i belongs to class ``labels[i, j]`` with share ``share[i, j]``. Hard targets
 have m = 1 share a sample and mixup triples m = 2, so that nothing of size B x K is made for them; only a soft target,
-which is B x K itself, has m = K.
+which is B x K itself, has m = K. The label ``ignore_index`` leaves a share out, of sums and of means.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, Union, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from equiangular._autocast import without_autocast
+from equiangular._rebuilt import RebuiltModule
 from equiangular._validate import check_choice, check_features, check_labels, check_positive, values_are_readable
+from equiangular.heads.functional import IGNORE_INDEX, class_rows
 
 Target = Union[Tensor, tuple[Tensor, Tensor, Union[float, Tensor]]]  # noqa: UP007 - evaluated at run time on 3.10
 
@@ -25,6 +28,9 @@ class ClassShares(NamedTuple):
 
     share: Tensor  # (B, m) floating point; a row sums to 1
     labels: Tensor | None  # (B, m) int64, or None for a soft target, whose column j is class j
+    ignored: Tensor | None = (
+        None  # (B, m) bool, shares of 0 whose label was ignore_index and is 0; None if there are none
+    )
 
     def gather(self, per_class: Tensor) -> Tensor:
         """The entries of a (K,) vector that belong to the shares: (B, m), or (1, K) for a soft target."""
@@ -39,7 +45,28 @@ class ClassShares(NamedTuple):
         if self.labels is None:
             with without_autocast(features):
                 return features @ weight.to(features.dtype).T
-        return (features[:, None, :] * weight[self.labels]).sum(-1)
+        return (features[:, None, :] * class_rows(weight, self.labels)).sum(-1)
+
+    def counted(self) -> Tensor:
+        """How much of each sample is not ignored, (B,): 1, or the sum of the shares that are left."""
+        if self.ignored is None:
+            return self.share.new_ones(self.share.shape[0])
+        return torch.where(self.ignored.any(1), self.share.sum(1), 1.0)
+
+    def weigh(self, losses: Tensor, importance: Tensor | None = None) -> Tensor:
+        """The samples' losses (B,) from those of their shares (B, m); what is ignored counts 0, infinite or not."""
+        if self.ignored is not None:
+            losses = losses.masked_fill(self.ignored, 0.0)
+        return ((self.share if importance is None else importance) * losses).sum(1)
+
+    def reduce(self, losses: Tensor, reduction: Reduction) -> Tensor:
+        """Mean over what is not ignored, sum or nothing over the samples' losses (B,)."""
+        check_choice(reduction, REDUCTIONS, "reduction")
+        if reduction == "none":
+            return losses
+        if reduction == "sum":
+            return losses.sum()
+        return losses.mean() if self.ignored is None else losses.sum() / self.counted().sum()
 
     def class_totals(self) -> tuple[Tensor, Tensor]:
         """Sum of the shares of each share's class, shaped like :meth:`gather`, and the number of classes present.
@@ -58,20 +85,29 @@ class ClassShares(NamedTuple):
         return totals.view_as(self.share), (per_run > 0).sum()
 
 
-def parse_target(target: Any, num_classes: int, batch: int, *, like: Tensor) -> ClassShares:
+def parse_target(target: Any, num_classes: int, batch: int, ignore_index: int, *, like: Tensor) -> ClassShares:
     """Check a target and return it as :class:`ClassShares`."""
+    if isinstance(ignore_index, bool) or not isinstance(ignore_index, int):
+        raise ValueError(f"ignore_index must be an integer, such as {IGNORE_INDEX}, got {ignore_index!r}.")
     if isinstance(target, (tuple, list)):
-        return _parse_mixup(target, num_classes, batch, like)
+        return _parse_mixup(target, num_classes, batch, ignore_index, like)
     if isinstance(target, Tensor) and target.ndim == 2:
         return _parse_soft(target, num_classes, batch, like)
     if isinstance(target, Tensor) and target.ndim == 1:
-        labels = check_labels(target, num_classes, name="target", batch=batch)[:, None]
-        return ClassShares(torch.ones_like(labels, dtype=like.dtype), labels)
+        labels = check_labels(target, num_classes, name="target", batch=batch, ignore_index=ignore_index)[:, None]
+        return _without_ignored(torch.ones_like(labels, dtype=like.dtype), labels, ignore_index)
     received = f"shape {tuple(target.shape)}" if isinstance(target, Tensor) else type(target).__name__
     raise ValueError(
         "target must be class indices (B,), class probabilities (B, K) or a mixup triple (target_a, target_b, lam), "
         f"got {received}."
     )
+
+
+def _without_ignored(share: Tensor, labels: Tensor, ignore_index: int) -> ClassShares:
+    ignored = labels == ignore_index
+    if values_are_readable(ignored) and not bool(ignored.any()):
+        return ClassShares(share, labels)
+    return ClassShares(share.masked_fill(ignored, 0.0), labels.masked_fill(ignored, 0), ignored)
 
 
 def _parse_soft(target: Tensor, num_classes: int, batch: int, like: Tensor) -> ClassShares:
@@ -94,21 +130,22 @@ def _parse_soft(target: Tensor, num_classes: int, batch: int, like: Tensor) -> C
     return ClassShares(target.to(like.dtype), None)
 
 
-def _parse_mixup(target: Any, num_classes: int, batch: int, like: Tensor) -> ClassShares:
+def _parse_mixup(target: Any, num_classes: int, batch: int, ignore_index: int, like: Tensor) -> ClassShares:
     if len(target) != 3:
         raise ValueError(
             f"a mixup target must be (target_a, target_b, lam), got {len(target)} entries. "
             "Pass class indices as a tensor of shape (B,)."
         )
-    a = check_labels(target[0], num_classes, name="target_a", batch=batch)
-    b = check_labels(target[1], num_classes, name="target_b", batch=batch)
+    options: dict[str, Any] = {"batch": batch, "ignore_index": ignore_index}
+    a = check_labels(target[0], num_classes, name="target_a", **options)
+    b = check_labels(target[1], num_classes, name="target_b", **options)
     lam = _as_tensor(target[2], "lam").to(like)
     if lam.ndim > 1 or (lam.ndim == 1 and lam.shape[0] != batch):
         raise ValueError(f"lam must be a number or have shape (B,) = ({batch},), got {tuple(lam.shape)}.")
     if values_are_readable(lam) and not bool(((lam >= 0) & (lam <= 1)).all()):
         raise ValueError(f"lam must lie in [0, 1], got values from {float(lam.min()):.4g} to {float(lam.max()):.4g}.")
     lam = lam.expand(batch)
-    return ClassShares(torch.stack([lam, 1 - lam], dim=1), torch.stack([a, b], dim=1))
+    return _without_ignored(torch.stack([lam, 1 - lam], dim=1), torch.stack([a, b], dim=1), ignore_index)
 
 
 def check_table(features: Any, weight: Any) -> tuple[Tensor, Tensor]:
@@ -159,27 +196,39 @@ def _as_tensor(values: Any, name: str) -> Tensor:
         raise ValueError(f"{name} must hold numbers, got {values!r}.") from error
 
 
-def reduce_losses(losses: Tensor, reduction: Reduction) -> Tensor:
-    """Mean, sum or nothing over losses (B,)."""
-    check_choice(reduction, REDUCTIONS, "reduction")
-    if reduction == "none":
-        return losses
-    return losses.mean() if reduction == "mean" else losses.sum()
-
-
-class LossModule(nn.Module):
+class LossModule(RebuiltModule):
     """A loss as a module: ``shown`` names the options that ``repr`` shows."""
 
     shown: tuple[str, ...] = ("reduction",)
 
-    def __init__(self, reduction: Reduction) -> None:
+    def __init__(self, reduction: Reduction, ignore_index: int) -> None:
         super().__init__()
         self.reduction = check_choice(reduction, REDUCTIONS, "reduction")
+        self.ignore_index = ignore_index
+        self._made: dict[str, Tensor] = {}
 
-    def keep_per_class(self, name: str, vector: Tensor) -> None:
-        """Keep a (K,) vector as a buffer that follows ``.to()`` and is not in the state_dict."""
+    @property
+    def reducing(self) -> dict[str, Any]:
+        """What every loss function takes of these options."""
+        return {"reduction": self.reduction, "ignore_index": self.ignore_index}
+
+    def keep_per_class(self, name: str, make: Callable[[], Tensor]) -> None:
+        """Keep the (K,) vector that ``make`` gives as a buffer that follows ``.to()`` and is not in the state_dict."""
+        like = torch.empty(0)  # of the default dtype and device, the meta device among them
+        with torch.device("cpu"):
+            self._made[name] = vector = make()
         self.num_classes = len(vector)
-        self.register_buffer(name, vector.to(torch.get_default_dtype()), persistent=False)
+        self.register_buffer(name, vector.to(like), persistent=False)
+        self._on_meta = like.is_meta
+
+    def keep_class_weight(self, class_weight: Any | None) -> None:
+        """Keep weights of classes that were given, or None, likewise."""
+        self.register_buffer("class_weight", None, persistent=False)
+        if class_weight is not None:
+            self.keep_per_class("class_weight", lambda: check_per_class(class_weight, None, "class_weight"))
+
+    def _made_tensors(self) -> dict[str, Tensor]:
+        return self._made
 
     def extra_repr(self) -> str:
         """The options, for ``repr``."""

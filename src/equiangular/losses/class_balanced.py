@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_choice, check_class_counts, check_features, check_non_negative
-from equiangular.losses._targets import LossModule, Reduction, Target, check_per_class, parse_target, reduce_losses
+from equiangular.heads.functional import IGNORE_INDEX
+from equiangular.losses._targets import LossModule, Reduction, Target, check_per_class, parse_target
 
 Average = Literal["classes", "samples"]
 AVERAGES: tuple[Average, ...] = get_args(Average)
@@ -20,6 +21,7 @@ def focal_loss(
     gamma: float = 2.0,
     class_weight: Any | None = None,
     reduction: Reduction = "mean",
+    ignore_index: int = IGNORE_INDEX,
 ) -> Tensor:
     """Focal loss L = -a_y (1 - p_y)^gamma log p_y with p = softmax(logits).
 
@@ -35,6 +37,7 @@ def focal_loss(
         class_weight: (K,) non-negative weights a of the classes, or None for 1.
         reduction: ``"mean"`` divides the sum by B, not by the sum of the weights, so that the loss of a batch is the
             mean of the losses of its parts, on however many processes; ``"sum"``; or ``"none"`` (B,).
+        ignore_index: label of samples that count for nothing, neither in the sum nor in the mean.
 
     Returns:
         A scalar, or (B,) for ``reduction="none"``; float32 for half-precision input. Its gradient is finite for every
@@ -53,7 +56,7 @@ def focal_loss(
     gamma = check_gamma(gamma)
     check_features(logits, name="logits")
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    shares = parse_target(target, logits.shape[1], logits.shape[0], like=logits)
+    shares = parse_target(target, logits.shape[1], logits.shape[0], ignore_index, like=logits)
     log_p = logits.log_softmax(1)
     log_p = shares.pick(log_p)
     losses = -log_p
@@ -64,7 +67,7 @@ def focal_loss(
     if class_weight is not None:
         per_class = check_per_class(class_weight, logits.shape[1], "class_weight", like=logits)
         importance = importance * shares.gather(per_class)
-    return reduce_losses((importance * losses).sum(1), reduction)
+    return shares.reduce(shares.weigh(losses, importance), reduction)
 
 
 def check_gamma(gamma: Any) -> float:
@@ -82,15 +85,21 @@ class FocalLoss(LossModule):
 
     shown = ("gamma", "reduction")
 
-    def __init__(self, *, gamma: float = 2.0, class_weight: Any | None = None, reduction: Reduction = "mean") -> None:
-        super().__init__(reduction)
+    def __init__(
+        self,
+        *,
+        gamma: float = 2.0,
+        class_weight: Any | None = None,
+        reduction: Reduction = "mean",
+        ignore_index: int = IGNORE_INDEX,
+    ) -> None:
+        super().__init__(reduction, ignore_index)
         self.gamma = check_gamma(gamma)
-        vector = None if class_weight is None else check_per_class(class_weight, None, "class_weight")
-        self.register_buffer("class_weight", vector, persistent=False)
+        self.keep_class_weight(class_weight)
 
     def forward(self, logits: Tensor, target: Target) -> Tensor:
         """The loss of logits (B, K)."""
-        return focal_loss(logits, target, gamma=self.gamma, class_weight=self.class_weight, reduction=self.reduction)
+        return focal_loss(logits, target, gamma=self.gamma, class_weight=self.class_weight, **self.reducing)
 
 
 def effective_number(class_counts: Any, *, beta: float = 0.9999) -> Tensor:
@@ -158,6 +167,7 @@ def class_balanced_loss(
     beta: float = 0.9999,
     gamma: float = 0.0,
     reduction: Reduction = "mean",
+    ignore_index: int = IGNORE_INDEX,
 ) -> Tensor:
     """Class-balanced cross-entropy, or with ``gamma`` above 0 class-balanced focal loss.
 
@@ -172,6 +182,7 @@ def class_balanced_loss(
         beta: in [0, 1); the source tries 0.9, 0.99, 0.999 and 0.9999.
         gamma: the focusing parameter, at least 0.
         reduction: ``"mean"`` (the sum over B), ``"sum"`` or ``"none"``.
+        ignore_index: label of samples that count for nothing, neither in the sum nor in the mean.
 
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN logits, an empty class, unknown options.
@@ -186,7 +197,7 @@ def class_balanced_loss(
     check_features(logits, name="logits")
     counts = check_class_counts(class_counts, logits.shape[1])
     weight = class_balanced_weights(counts, beta=beta)
-    return focal_loss(logits, target, gamma=gamma, class_weight=weight, reduction=reduction)
+    return focal_loss(logits, target, gamma=gamma, class_weight=weight, reduction=reduction, ignore_index=ignore_index)
 
 
 def _check_beta(beta: Any) -> float:
@@ -208,12 +219,18 @@ class ClassBalancedLoss(LossModule):
     weight: Tensor
 
     def __init__(
-        self, class_counts: Any, *, beta: float = 0.9999, gamma: float = 0.0, reduction: Reduction = "mean"
+        self,
+        class_counts: Any,
+        *,
+        beta: float = 0.9999,
+        gamma: float = 0.0,
+        reduction: Reduction = "mean",
+        ignore_index: int = IGNORE_INDEX,
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction, ignore_index)
         self.beta, self.gamma = _check_beta(beta), check_gamma(gamma)
-        self.keep_per_class("weight", class_balanced_weights(class_counts, beta=self.beta))
+        self.keep_per_class("weight", lambda: class_balanced_weights(class_counts, beta=self.beta))
 
     def forward(self, logits: Tensor, target: Target) -> Tensor:
         """The loss of logits (B, K)."""
-        return focal_loss(logits, target, gamma=self.gamma, class_weight=self.weight, reduction=self.reduction)
+        return focal_loss(logits, target, gamma=self.gamma, class_weight=self.weight, **self.reducing)

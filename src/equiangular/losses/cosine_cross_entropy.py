@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 
 from equiangular._autocast import without_autocast
 from equiangular._validate import check_int, check_positive
-from equiangular.heads.functional import unit_normalize
+from equiangular.heads.functional import IGNORE_INDEX, class_rows, unit_normalize
 from equiangular.losses._targets import (
     ClassShares,
     LossModule,
@@ -18,7 +18,6 @@ from equiangular.losses._targets import (
     check_scale,
     check_table,
     parse_target,
-    reduce_losses,
 )
 from equiangular.losses.cross_entropy import check_smoothing
 
@@ -97,6 +96,7 @@ def cosine_cross_entropy(
     bias: Tensor | None = None,
     label_smoothing: float = 0.0,
     reduction: Reduction = "mean",
+    ignore_index: int = IGNORE_INDEX,
     chunk_size: int | None = None,
 ) -> Tensor:
     """Cross-entropy of the logits z_k = scale cos(h, w_k) + b_k.
@@ -118,6 +118,7 @@ def cosine_cross_entropy(
         bias: (K,) or None; the log prior here gives logit-adjusted training on cosines.
         label_smoothing: eps in [0, 1]: the target becomes (1 - eps) t + eps / K.
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` (B,); the result is float32 for half-precision input.
+        ignore_index: label of samples that count for nothing, neither in the sum nor in the mean.
         chunk_size: classes per block; None takes all classes at once.
 
     Raises:
@@ -139,13 +140,15 @@ def cosine_cross_entropy(
         received = tuple(bias.shape) if isinstance(bias, Tensor) else type(bias).__name__
         raise ValueError(f"bias must have shape (K,) = ({num_classes},), got {received}.")
     size = num_classes if chunk_size is None else check_int(chunk_size, "chunk_size", minimum=1)
-    shares = parse_target(target, num_classes, features.shape[0], like=features)
+    shares = parse_target(target, num_classes, features.shape[0], ignore_index, like=features)
     with without_autocast(features):
         scaled = scale * unit_normalize(features)
-        losses = _log_sum_exp(scaled, weight, bias, size) - (1 - eps) * _expected_logit(scaled, weight, bias, shares)
+        counted = 1.0 if shares.ignored is None else shares.counted()
+        losses = counted * _log_sum_exp(scaled, weight, bias, size)
+        losses = losses - (1 - eps) * _expected_logit(scaled, weight, bias, shares)
         if eps:
-            losses = losses - eps * _mean_logit(scaled, weight, bias, size)
-    return reduce_losses(losses, reduction)
+            losses = losses - eps * (counted * _mean_logit(scaled, weight, bias, size))
+    return shares.reduce(losses, reduction)
 
 
 def _log_sum_exp(scaled: Tensor, weight: Tensor, bias: Tensor | None, size: int) -> Tensor:
@@ -163,8 +166,8 @@ def _expected_logit(scaled: Tensor, weight: Tensor, bias: Tensor | None, shares:
         rows = shares.share @ unit_normalize(weight.to(scaled.dtype))
         expected = (scaled * rows).sum(1)
         return expected if bias is None else expected + shares.share @ bias.to(scaled.dtype)
-    logits = (scaled[:, None, :] * unit_normalize(weight[shares.labels].to(scaled.dtype))).sum(-1)
-    return (shares.share * (logits if bias is None else logits + bias[shares.labels])).sum(1)
+    logits = (scaled[:, None, :] * unit_normalize(class_rows(weight, shares.labels).to(scaled.dtype))).sum(-1)
+    return (shares.share * (logits if bias is None else logits + class_rows(bias, shares.labels))).sum(1)
 
 
 def _mean_logit(scaled: Tensor, weight: Tensor, bias: Tensor | None, size: int) -> Tensor:
@@ -191,9 +194,10 @@ class CosineCrossEntropyLoss(LossModule):
         scale: float,
         label_smoothing: float = 0.0,
         reduction: Reduction = "mean",
+        ignore_index: int = IGNORE_INDEX,
         chunk_size: int | None = None,
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction, ignore_index)
         self.scale = check_positive(scale, "scale")
         self.label_smoothing = check_smoothing(label_smoothing)
         self.chunk_size = None if chunk_size is None else check_int(chunk_size, "chunk_size", minimum=1)
@@ -201,5 +205,5 @@ class CosineCrossEntropyLoss(LossModule):
     def forward(self, features: Tensor, target: Target, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """The loss of features (B, d) against class vectors (K, d)."""
         options: dict[str, Any] = {"scale": self.scale, "label_smoothing": self.label_smoothing, "bias": bias}
-        options |= {"reduction": self.reduction, "chunk_size": self.chunk_size}
+        options |= {**self.reducing, "chunk_size": self.chunk_size}
         return cosine_cross_entropy(features, target, weight, **options)

@@ -6,11 +6,17 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_class_counts, check_features, check_non_negative
-from equiangular.losses._targets import LossModule, Reduction, Target, parse_target, reduce_losses
+from equiangular.heads.functional import IGNORE_INDEX
+from equiangular.losses._targets import LossModule, Reduction, Target, parse_target
 
 
 def soft_target_cross_entropy(
-    logits: Tensor, target: Target, *, label_smoothing: float = 0.0, reduction: Reduction = "mean"
+    logits: Tensor,
+    target: Target,
+    *,
+    label_smoothing: float = 0.0,
+    reduction: Reduction = "mean",
+    ignore_index: int = IGNORE_INDEX,
 ) -> Tensor:
     """Cross-entropy L = -sum_c t_c log softmax(z)_c with hard, soft or mixup targets t.
 
@@ -21,6 +27,7 @@ def soft_target_cross_entropy(
         target: (B,) integers, (B, K) probabilities or a mixup triple ``(target_a, target_b, lam)``.
         label_smoothing: eps in [0, 1]: the target becomes (1 - eps) t + eps / K.
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` (B,); the result is float32 for half-precision input.
+        ignore_index: label of samples that count for nothing, neither in the sum nor in the mean.
 
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN logits, unknown options.
@@ -32,12 +39,13 @@ def soft_target_cross_entropy(
     eps = check_smoothing(label_smoothing)
     check_features(logits, name="logits")
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    shares = parse_target(target, logits.shape[1], logits.shape[0], like=logits)
+    shares = parse_target(target, logits.shape[1], logits.shape[0], ignore_index, like=logits)
     log_p = logits.log_softmax(1)
-    losses = -(shares.share * shares.pick(log_p)).sum(1)
+    losses = -shares.weigh(shares.pick(log_p))
     if eps:
-        losses = (1 - eps) * losses - eps * log_p.mean(1)
-    return reduce_losses(losses, reduction)
+        counted = 1.0 if shares.ignored is None else shares.counted()
+        losses = (1 - eps) * losses - eps * (counted * log_p.mean(1))
+    return shares.reduce(losses, reduction)
 
 
 def check_smoothing(label_smoothing: Any) -> float:
@@ -59,6 +67,7 @@ def logit_adjusted_cross_entropy(
     tau: float = 1.0,
     label_smoothing: float = 0.0,
     reduction: Reduction = "mean",
+    ignore_index: int = IGNORE_INDEX,
 ) -> Tensor:
     """Cross-entropy on logits plus the log prior of the training classes.
 
@@ -72,6 +81,7 @@ def logit_adjusted_cross_entropy(
         tau: strength of the adjustment; 0 is plain cross-entropy.
         label_smoothing: eps in [0, 1]: the target becomes (1 - eps) t + eps / K.
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` (B,); the result is float32 for half-precision input.
+        ignore_index: label of samples that count for nothing, neither in the sum nor in the mean.
 
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN logits, an empty class, unknown options.
@@ -86,7 +96,7 @@ def logit_adjusted_cross_entropy(
     """
     check_features(logits, name="logits")
     adjustment = log_prior(class_counts, logits.shape[1], tau)
-    return adjusted_loss(logits, target, adjustment, label_smoothing, reduction)
+    return adjusted_loss(logits, target, adjustment, label_smoothing, reduction, ignore_index)
 
 
 def log_prior(class_counts: Any, num_classes: int | None, tau: float) -> Tensor:
@@ -96,11 +106,17 @@ def log_prior(class_counts: Any, num_classes: int | None, tau: float) -> Tensor:
     return tau * (counts / counts.sum()).log()
 
 
-def adjusted_loss(logits: Tensor, target: Target, adjustment: Tensor, smoothing: float, reduction: Reduction) -> Tensor:
+def adjusted_loss(
+    logits: Tensor, target: Target, adjustment: Tensor, smoothing: float, reduction: Reduction, ignore_index: int
+) -> Tensor:
     """Cross-entropy on logits + adjustment (K,), in float32 at least."""
     dtype = torch.promote_types(logits.dtype, torch.float32)
     return soft_target_cross_entropy(
-        logits.to(dtype) + adjustment.to(logits.device, dtype), target, label_smoothing=smoothing, reduction=reduction
+        logits.to(dtype) + adjustment.to(logits.device, dtype),
+        target,
+        label_smoothing=smoothing,
+        reduction=reduction,
+        ignore_index=ignore_index,
     )
 
 
@@ -119,16 +135,22 @@ class LogitAdjustedCrossEntropyLoss(LossModule):
     adjustment: Tensor
 
     def __init__(
-        self, class_counts: Any, *, tau: float = 1.0, label_smoothing: float = 0.0, reduction: Reduction = "mean"
+        self,
+        class_counts: Any,
+        *,
+        tau: float = 1.0,
+        label_smoothing: float = 0.0,
+        reduction: Reduction = "mean",
+        ignore_index: int = IGNORE_INDEX,
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction, ignore_index)
         self.tau, self.label_smoothing = tau, check_smoothing(label_smoothing)
-        self.keep_per_class("adjustment", log_prior(class_counts, None, tau))
+        self.keep_per_class("adjustment", lambda: log_prior(class_counts, None, tau))
 
     def forward(self, logits: Tensor, target: Target) -> Tensor:
         """The loss of logits (B, K)."""
         check_features(logits, dim=self.num_classes, name="logits")
-        return adjusted_loss(logits, target, self.adjustment, self.label_smoothing, self.reduction)
+        return adjusted_loss(logits, target, self.adjustment, self.label_smoothing, self.reduction, self.ignore_index)
 
 
 def vector_scaling_loss(
@@ -140,6 +162,7 @@ def vector_scaling_loss(
     tau: float = 1.0,
     label_smoothing: float = 0.0,
     reduction: Reduction = "mean",
+    ignore_index: int = IGNORE_INDEX,
 ) -> Tensor:
     """Cross-entropy on logits with a factor and a summand for each class.
 
@@ -158,6 +181,7 @@ def vector_scaling_loss(
         tau: strength of the adjustment, at least 0.
         label_smoothing: eps in [0, 1]: the target becomes (1 - eps) t + eps / K.
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` (B,); the result is float32 for half-precision input.
+        ignore_index: label of samples that count for nothing, neither in the sum nor in the mean.
 
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN logits, an empty class, unknown options.
@@ -172,7 +196,7 @@ def vector_scaling_loss(
     """
     check_features(logits, name="logits")
     factors, adjustment = _factors_and_adjustment(class_counts, logits.shape[1], gamma, tau)
-    return _scaled(logits, target, factors, adjustment, label_smoothing, reduction)
+    return _scaled(logits, target, factors, adjustment, label_smoothing, reduction, ignore_index)
 
 
 def _factors_and_adjustment(
@@ -184,10 +208,16 @@ def _factors_and_adjustment(
 
 
 def _scaled(
-    logits: Tensor, target: Target, factors: Tensor, adjustment: Tensor, smoothing: float, reduction: Reduction
+    logits: Tensor,
+    target: Target,
+    factors: Tensor,
+    adjustment: Tensor,
+    smoothing: float,
+    reduction: Reduction,
+    ignore_index: int,
 ) -> Tensor:
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return adjusted_loss(logits * factors.to(logits), target, adjustment, smoothing, reduction)
+    return adjusted_loss(logits * factors.to(logits), target, adjustment, smoothing, reduction, ignore_index)
 
 
 class VectorScalingLoss(LossModule):
@@ -212,14 +242,16 @@ class VectorScalingLoss(LossModule):
         tau: float = 1.0,
         label_smoothing: float = 0.0,
         reduction: Reduction = "mean",
+        ignore_index: int = IGNORE_INDEX,
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction, ignore_index)
         self.gamma, self.tau, self.label_smoothing = gamma, tau, check_smoothing(label_smoothing)
-        factors, adjustment = _factors_and_adjustment(class_counts, None, gamma, tau)
-        self.keep_per_class("factors", factors)
-        self.keep_per_class("adjustment", adjustment)
+        self.keep_per_class("factors", lambda: _factors_and_adjustment(class_counts, None, gamma, tau)[0])
+        self.keep_per_class("adjustment", lambda: log_prior(class_counts, None, tau))
 
     def forward(self, logits: Tensor, target: Target) -> Tensor:
         """The loss of logits (B, K)."""
         check_features(logits, dim=self.num_classes, name="logits")
-        return _scaled(logits, target, self.factors, self.adjustment, self.label_smoothing, self.reduction)
+        return _scaled(
+            logits, target, self.factors, self.adjustment, self.label_smoothing, self.reduction, self.ignore_index
+        )

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_choice, check_positive, values_are_readable
+from equiangular.heads.functional import IGNORE_INDEX
 from equiangular.losses._targets import (
     ClassShares,
     LossModule,
@@ -14,7 +15,6 @@ from equiangular.losses._targets import (
     check_per_class,
     check_table,
     parse_target,
-    reduce_losses,
 )
 
 Balance = Literal["none", "batch"]
@@ -27,6 +27,7 @@ def dot_regression_loss(
     weight: Tensor,
     *,
     reduction: Reduction = "mean",
+    ignore_index: int = IGNORE_INDEX,
     class_weight: Any | None = None,
     balance: Balance = "none",
     batch_counts: Any | None = None,
@@ -54,6 +55,7 @@ def dot_regression_loss(
         target: (B,) integers, (B, K) probabilities or a mixup triple ``(target_a, target_b, lam)``.
         weight: (K, d) class vectors of norm sqrt(E_W), any table. It gets a gradient only if it requires one.
         reduction: ``"mean"`` (weighted by ``class_weight`` where given), ``"sum"`` or ``"none"`` (B,).
+        ignore_index: label of samples that count for nothing, neither in the sum nor in the mean.
         class_weight: (K,) non-negative weights of the classes.
         balance: ``"none"`` or ``"batch"``.
         batch_counts: (K,) class counts of the whole batch when this call sees a part of it (one rank of a distributed
@@ -78,13 +80,13 @@ def dot_regression_loss(
         raise ValueError(f"batch_counts is used with balance='batch' only, got balance={balance!r}.")
     norm = (check_positive(e_w, "e_w") * check_positive(e_h, "e_h")) ** 0.5
     features, weight = check_table(features, weight)
-    shares = parse_target(target, weight.shape[0], features.shape[0], like=features)
+    shares = parse_target(target, weight.shape[0], features.shape[0], ignore_index, like=features)
     losses = (shares.dots(features, weight) - norm) ** 2 / (2 * norm)
     if class_weight is None and balance == "none":
-        return reduce_losses((shares.share * losses).sum(1), reduction)
+        return shares.reduce(shares.weigh(losses), reduction)
     importance, total = _importance(shares, class_weight, balance, batch_counts, weight.shape[0])
-    losses = (importance * losses).sum(1)
-    return losses.sum() / total if reduction == "mean" else reduce_losses(losses, reduction)
+    losses = shares.weigh(losses, importance)
+    return losses.sum() / total if reduction == "mean" else shares.reduce(losses, reduction)
 
 
 def _importance(
@@ -92,6 +94,7 @@ def _importance(
 ) -> tuple[Tensor, Tensor]:
     """The weight of every share, (B, m), and what the mean divides by."""
     share = shares.share
+    batch = share.shape[0] if shares.ignored is None else shares.counted().sum()
     if class_weight is None:
         weights = torch.ones_like(share)
     else:
@@ -102,19 +105,19 @@ def _importance(
         return importance, importance.sum()
     if batch_counts is None:
         totals, present = shares.class_totals()
-        importance = share * weights * (share.shape[0] / present) / torch.where(totals > 0, totals, 1)
+        importance = share * weights * (batch / present.clamp(min=1)) / torch.where(totals > 0, totals, 1)
         return importance, importance.sum()
     counts = check_per_class(batch_counts, num_classes, "batch_counts", like=share)
     totals = shares.gather(counts)
     if values_are_readable(totals) and not bool(((totals > 0) | (share == 0)).all()):
         raise ValueError("batch_counts is 0 for a class of this batch. Sum the counts of all parts, this one included.")
-    present = (counts > 0).sum()
+    present = (counts > 0).sum().clamp(min=1)
     importance = share * weights * (counts.sum() / present) / torch.where(totals > 0, totals, 1)
     mean_weight = 1.0 if class_weight is None else (per_class * (counts > 0)).sum() / present
-    return importance, share.shape[0] * torch.as_tensor(mean_weight).to(share)
+    return importance, batch * torch.as_tensor(mean_weight).to(share)
 
 
-def batch_class_counts(target: Target, num_classes: int) -> Tensor:
+def batch_class_counts(target: Target, num_classes: int, *, ignore_index: int = IGNORE_INDEX) -> Tensor:
     """Samples of every class in a batch, (K,) float32; a mixup or soft target counts by share.
 
     For ``balance="batch"`` in a distributed run, sum it over the ranks and pass it as ``batch_counts``::
@@ -126,6 +129,7 @@ def batch_class_counts(target: Target, num_classes: int) -> Tensor:
     Args:
         target: (B,) integers, (B, K) probabilities or a mixup triple ``(target_a, target_b, lam)``.
         num_classes: K.
+        ignore_index: label of the samples that are not counted.
 
     Raises:
         ValueError: the target is none of these, or has labels outside [0, K).
@@ -137,7 +141,7 @@ def batch_class_counts(target: Target, num_classes: int) -> Tensor:
     first = target[0] if isinstance(target, (tuple, list)) and target else target
     rows = first.shape[0] if isinstance(first, Tensor) and first.ndim else 0
     device = first.device if isinstance(first, Tensor) else None
-    shares = parse_target(target, num_classes, rows, like=torch.empty(0, device=device))
+    shares = parse_target(target, num_classes, rows, ignore_index, like=torch.empty(0, device=device))
     if shares.labels is None:
         return shares.share.sum(0)
     return torch.zeros(num_classes, device=device).index_add(0, shares.labels.flatten(), shares.share.flatten())
@@ -158,21 +162,21 @@ class DotRegressionLoss(LossModule):
         self,
         *,
         reduction: Reduction = "mean",
+        ignore_index: int = IGNORE_INDEX,
         class_weight: Any | None = None,
         balance: Balance = "none",
         e_w: float = 1.0,
         e_h: float = 1.0,
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction, ignore_index)
         self.balance = check_choice(balance, BALANCES, "balance")
         self.e_w, self.e_h = check_positive(e_w, "e_w"), check_positive(e_h, "e_h")
-        vector = None if class_weight is None else check_per_class(class_weight, None, "class_weight")
-        self.register_buffer("class_weight", vector, persistent=False)
+        self.keep_class_weight(class_weight)
 
     def forward(self, features: Tensor, target: Target, weight: Tensor, batch_counts: Any | None = None) -> Tensor:
         """The loss of features (B, d) against class vectors (K, d)."""
         options: dict[str, Any] = {"class_weight": self.class_weight, "batch_counts": batch_counts}
-        options |= {"reduction": self.reduction, "balance": self.balance, "e_w": self.e_w, "e_h": self.e_h}
+        options |= {**self.reducing, "balance": self.balance, "e_w": self.e_w, "e_h": self.e_h}
         return dot_regression_loss(features, target, weight, **options)
 
 
@@ -182,6 +186,7 @@ def dot_loss(
     weight: Tensor,
     *,
     reduction: Reduction = "mean",
+    ignore_index: int = IGNORE_INDEX,
     e_w: float = 1.0,
     e_h: float = 1.0,
 ) -> Tensor:
@@ -196,6 +201,7 @@ def dot_loss(
         target: (B,) integers, (B, K) probabilities or a mixup triple ``(target_a, target_b, lam)``.
         weight: (K, d) class vectors of norm sqrt(E_W).
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` (B,); the result is float32 for half-precision input.
+        ignore_index: label of samples that count for nothing, neither in the sum nor in the mean.
         e_w: E_W, the squared norm of the class vectors.
         e_h: E_H, the squared norm of the features.
 
@@ -210,8 +216,8 @@ def dot_loss(
     """
     norm = (check_positive(e_w, "e_w") * check_positive(e_h, "e_h")) ** 0.5
     features, weight = check_table(features, weight)
-    shares = parse_target(target, weight.shape[0], features.shape[0], like=features)
-    return reduce_losses((shares.share * (norm - shares.dots(features, weight))).sum(1), reduction)
+    shares = parse_target(target, weight.shape[0], features.shape[0], ignore_index, like=features)
+    return shares.reduce(shares.weigh(norm - shares.dots(features, weight)), reduction)
 
 
 class DotLoss(LossModule):
@@ -224,10 +230,12 @@ class DotLoss(LossModule):
 
     shown = ("reduction", "e_w", "e_h")
 
-    def __init__(self, *, reduction: Reduction = "mean", e_w: float = 1.0, e_h: float = 1.0) -> None:
-        super().__init__(reduction)
+    def __init__(
+        self, *, reduction: Reduction = "mean", ignore_index: int = IGNORE_INDEX, e_w: float = 1.0, e_h: float = 1.0
+    ) -> None:
+        super().__init__(reduction, ignore_index)
         self.e_w, self.e_h = check_positive(e_w, "e_w"), check_positive(e_h, "e_h")
 
     def forward(self, features: Tensor, target: Target, weight: Tensor) -> Tensor:
         """The loss of features (B, d) against class vectors (K, d)."""
-        return dot_loss(features, target, weight, reduction=self.reduction, e_w=self.e_w, e_h=self.e_h)
+        return dot_loss(features, target, weight, e_w=self.e_w, e_h=self.e_h, **self.reducing)

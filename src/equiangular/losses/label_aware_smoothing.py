@@ -7,15 +7,8 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_class_counts, check_features, check_num_classes, values_are_readable
-from equiangular.losses._targets import (
-    ClassShares,
-    LossModule,
-    Reduction,
-    Target,
-    check_per_class,
-    parse_target,
-    reduce_losses,
-)
+from equiangular.heads.functional import IGNORE_INDEX
+from equiangular.losses._targets import ClassShares, LossModule, Reduction, Target, check_per_class, parse_target
 
 
 def label_aware_smoothing_factors(class_counts: Any, *, smooth_head: float = 0.3, smooth_tail: float = 0.0) -> Tensor:
@@ -63,6 +56,7 @@ def label_aware_smoothing_loss(
     smooth_head: float = 0.3,
     smooth_tail: float = 0.0,
     reduction: Reduction = "mean",
+    ignore_index: int = IGNORE_INDEX,
 ) -> Tensor:
     """Cross-entropy against labels smoothed by their class's own factor.
 
@@ -77,6 +71,7 @@ def label_aware_smoothing_loss(
         smooth_head: smoothing of the largest class.
         smooth_tail: smoothing of the smallest class.
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` (B,); the result is float32 for half-precision input.
+        ignore_index: label of samples that count for nothing, neither in the sum nor in the mean.
 
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN logits, an empty class, unknown options.
@@ -92,19 +87,19 @@ def label_aware_smoothing_loss(
     check_features(logits, name="logits")
     check_class_counts(class_counts, logits.shape[1])
     smoothing = label_aware_smoothing_factors(class_counts, smooth_head=smooth_head, smooth_tail=smooth_tail)
-    return _smoothed(logits, target, smoothing, reduction)
+    return _smoothed(logits, target, smoothing, reduction, ignore_index)
 
 
-def _smoothed(logits: Tensor, target: Target, smoothing: Tensor, reduction: Reduction) -> Tensor:
+def _smoothed(logits: Tensor, target: Target, smoothing: Tensor, reduction: Reduction, ignore_index: int) -> Tensor:
     num_classes = check_num_classes(logits.shape[1])
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    shares = parse_target(target, num_classes, logits.shape[0], like=logits)
+    shares = parse_target(target, num_classes, logits.shape[0], ignore_index, like=logits)
     eps = shares.gather(check_per_class(smoothing, num_classes, "smoothing", like=logits))
     log_p = logits.log_softmax(1)
     own = shares.pick(log_p)
     others = log_p.sum(1, keepdim=True) - own
     losses = -(1 - eps) * own - eps / (num_classes - 1) * others
-    return reduce_losses((shares.share * losses).sum(1), reduction)
+    return shares.reduce(shares.weigh(losses), reduction)
 
 
 class LabelAwareSmoothingLoss(LossModule):
@@ -119,20 +114,31 @@ class LabelAwareSmoothingLoss(LossModule):
     smoothing: Tensor
 
     def __init__(
-        self, class_counts: Any, *, smooth_head: float = 0.3, smooth_tail: float = 0.0, reduction: Reduction = "mean"
+        self,
+        class_counts: Any,
+        *,
+        smooth_head: float = 0.3,
+        smooth_tail: float = 0.0,
+        reduction: Reduction = "mean",
+        ignore_index: int = IGNORE_INDEX,
     ) -> None:
-        super().__init__(reduction)
-        smoothing = label_aware_smoothing_factors(class_counts, smooth_head=smooth_head, smooth_tail=smooth_tail)
-        self.keep_per_class("smoothing", smoothing)
+        super().__init__(reduction, ignore_index)
+        options = {"smooth_head": smooth_head, "smooth_tail": smooth_tail}
+        self.keep_per_class("smoothing", lambda: label_aware_smoothing_factors(class_counts, **options))
 
     def forward(self, logits: Tensor, target: Target) -> Tensor:
         """The loss of logits (B, K)."""
         check_features(logits, dim=self.num_classes, name="logits")
-        return _smoothed(logits, target, self.smoothing, self.reduction)
+        return _smoothed(logits, target, self.smoothing, self.reduction, self.ignore_index)
 
 
 def arb_loss(
-    logits: Tensor, target: Target, class_counts: Any | None = None, *, reduction: Reduction = "mean"
+    logits: Tensor,
+    target: Target,
+    class_counts: Any | None = None,
+    *,
+    reduction: Reduction = "mean",
+    ignore_index: int = IGNORE_INDEX,
 ) -> Tensor:
     """Attraction-repulsion-balanced loss.
 
@@ -154,6 +160,7 @@ def arb_loss(
             batch. Where a batch is spread over processes, sum :func:`batch_class_counts` over them and pass the sum:
             the loss of the whole batch is then the mean over all its samples.
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` (B,); the result is float32 for half-precision input.
+        ignore_index: label of samples that count for nothing, neither in the sum nor in the mean.
 
     Raises:
         ValueError: wrong shapes or dtypes, labels out of range, NaN logits, a count of 0 for a class of the batch,
@@ -170,7 +177,7 @@ def arb_loss(
     check_features(logits, name="logits")
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     num_classes = logits.shape[1]
-    shares = parse_target(target, num_classes, logits.shape[0], like=logits)
+    shares = parse_target(target, num_classes, logits.shape[0], ignore_index, like=logits)
     if class_counts is None:
         class_counts = _batch_counts(shares, num_classes)
     counts = check_per_class(class_counts, num_classes, "class_counts", like=logits)
@@ -188,7 +195,7 @@ def arb_loss(
     own = shares.pick(logits)
     own = own + torch.where(own_counts > 0, own_counts, 1).log()
     losses = weighted.logsumexp(1, keepdim=True) - own
-    return reduce_losses((shares.share * losses).sum(1), reduction)
+    return shares.reduce(shares.weigh(losses), reduction)
 
 
 def _batch_counts(shares: ClassShares, num_classes: int) -> Tensor:
@@ -206,9 +213,9 @@ class ARBLoss(LossModule):
         2.0
     """
 
-    def __init__(self, *, reduction: Reduction = "mean") -> None:
-        super().__init__(reduction)
+    def __init__(self, *, reduction: Reduction = "mean", ignore_index: int = IGNORE_INDEX) -> None:
+        super().__init__(reduction, ignore_index)
 
     def forward(self, logits: Tensor, target: Target, class_counts: Any | None = None) -> Tensor:
         """The loss of logits (B, K)."""
-        return arb_loss(logits, target, class_counts, reduction=self.reduction)
+        return arb_loss(logits, target, class_counts, **self.reducing)

@@ -15,15 +15,8 @@ from equiangular._validate import (
     check_positive,
     values_are_readable,
 )
-from equiangular.losses._targets import (
-    LossModule,
-    Reduction,
-    Target,
-    check_per_class,
-    check_scale,
-    parse_target,
-    reduce_losses,
-)
+from equiangular.heads.functional import IGNORE_INDEX
+from equiangular.losses._targets import LossModule, Reduction, Target, check_per_class, check_scale, parse_target
 from equiangular.losses.class_balanced import class_balanced_weights
 
 
@@ -59,6 +52,7 @@ def ldam_loss(
     scale: float | Tensor = 30.0,
     class_weight: Any | None = None,
     reduction: Reduction = "mean",
+    ignore_index: int = IGNORE_INDEX,
 ) -> Tensor:
     """Label-distribution-aware margin loss on the cosines of a normalised head.
 
@@ -75,6 +69,7 @@ def ldam_loss(
         scale: s, above 0; a number, or a 0-dim tensor such as ``head.scale``.
         class_weight: (K,) non-negative weights of the classes, such as those of :func:`deferred_class_weights`.
         reduction: ``"mean"`` (the sum over B, whatever the weights), ``"sum"`` or ``"none"``.
+        ignore_index: label of samples that count for nothing, neither in the sum nor in the mean.
 
     Raises:
         ValueError: values outside [-1, 1], wrong shapes or dtypes, labels out of range, NaN, an empty class, unknown
@@ -89,11 +84,17 @@ def ldam_loss(
     in the code released with it.
     """
     margins = ldam_margins(class_counts, max_margin=max_margin)
-    return _margin_loss(cosines, target, margins, scale, class_weight, reduction)
+    return _margin_loss(cosines, target, margins, scale, class_weight, reduction, ignore_index)
 
 
 def _margin_loss(
-    cosines: Tensor, target: Target, margins: Tensor, scale: float | Tensor, class_weight: Any, reduction: Reduction
+    cosines: Tensor,
+    target: Target,
+    margins: Tensor,
+    scale: float | Tensor,
+    class_weight: Any,
+    reduction: Reduction,
+    ignore_index: int,
 ) -> Tensor:
     check_features(cosines, dim=margins.shape[0], name="cosines")
     check_num_classes(cosines.shape[1])
@@ -101,7 +102,7 @@ def _margin_loss(
     scale = check_scale(scale)
     cosines = cosines.to(torch.promote_types(cosines.dtype, torch.float32))
     margins = margins.to(cosines)
-    shares = parse_target(target, cosines.shape[1], cosines.shape[0], like=cosines)
+    shares = parse_target(target, cosines.shape[1], cosines.shape[0], ignore_index, like=cosines)
     own, others = scale * (cosines - margins), _log_sum_exp_of_others(scale * cosines)
     if shares.labels is not None:
         own, others = own.gather(1, shares.labels), others.gather(1, shares.labels)
@@ -109,7 +110,7 @@ def _margin_loss(
     if class_weight is not None:
         per_class = check_per_class(class_weight, cosines.shape[1], "class_weight", like=cosines)
         importance = importance * shares.gather(per_class)
-    return reduce_losses((importance * nn.functional.softplus(others - own)).sum(1), reduction)
+    return shares.reduce(shares.weigh(nn.functional.softplus(others - own), importance), reduction)
 
 
 def _log_sum_exp_of_others(logits: Tensor) -> Tensor:
@@ -182,12 +183,18 @@ class LDAMLoss(LossModule):
     margins: Tensor
 
     def __init__(
-        self, class_counts: Any, *, max_margin: float = 0.5, scale: float = 30.0, reduction: Reduction = "mean"
+        self,
+        class_counts: Any,
+        *,
+        max_margin: float = 0.5,
+        scale: float = 30.0,
+        reduction: Reduction = "mean",
+        ignore_index: int = IGNORE_INDEX,
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction, ignore_index)
         self.scale = check_positive(scale, "scale")
-        self.keep_per_class("margins", ldam_margins(class_counts, max_margin=max_margin))
+        self.keep_per_class("margins", lambda: ldam_margins(class_counts, max_margin=max_margin))
 
     def forward(self, cosines: Tensor, target: Target, class_weight: Any | None = None) -> Tensor:
         """The loss of cosines (B, K)."""
-        return _margin_loss(cosines, target, self.margins, self.scale, class_weight, self.reduction)
+        return _margin_loss(cosines, target, self.margins, self.scale, class_weight, self.reduction, self.ignore_index)

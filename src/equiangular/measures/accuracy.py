@@ -103,6 +103,19 @@ def group_accuracy(values: Tensor, groups: Mapping[str, Any]) -> dict[str, Tenso
     return result
 
 
+def decided_classes(logits: Tensor, *, name: str = "logits") -> Tensor:
+    """The class of the largest logit (B, K), (B,) int64; NaN, which would be the largest, is refused."""
+    lost = logits.isnan().any()
+    if values_are_readable(logits) and bool(lost):
+        row = int(logits.isnan().any(1).nonzero()[0])
+        raise ValueError(
+            f"{name} has NaN values, first in row {row}: no class is the largest. Look for a diverged model."
+        )
+    if logits.device.type == "cuda":
+        torch._assert_async(~lost, f"{name} has NaN values")
+    return logits.argmax(1)
+
+
 def _checked(predicted: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor, int]:
     """Predictions and labels (N,) in [0, K), as many of both, and K."""
     classes = check_num_classes(num_classes)

@@ -4,34 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from equiangular._extras import require
 from equiangular._validate import check_choice, check_features, check_int, check_labels
 from equiangular.longtail import class_groups
-from equiangular.measures.collapse.moments import (
-    GLOBAL_MEANS,
-    ClassMoments,
-    GlobalMean,
-    accumulation_dtype,
-    fold,
-    seen_classes,
-    unpack,
-)
+from equiangular.measures._metric import SumMetric
+from equiangular.measures.accuracy import decided_classes
+from equiangular.measures.collapse.moments import GLOBAL_MEANS, ClassMoments, GlobalMean, fold, seen_classes, unpack
 from equiangular.measures.collapse.nc3 import nearest_mean, ood_orthogonality
 from equiangular.measures.collapse.summary import collapse_measures, group_slots
 from equiangular.measures.collapse_plot import plot_collapse
 
-if TYPE_CHECKING:
-    from torchmetrics import Metric
-else:
-    Metric = require("torchmetrics", extra="measures", purpose="NeuralCollapse").Metric
 
-
-class NeuralCollapse(Metric):
+class NeuralCollapse(SumMetric):
     """Measures of neural collapse, updated batch by batch.
 
     One pass, numerically safe near collapse (Chan's update, float64 where the device has it), O(K d + d^2) memory.
@@ -68,9 +56,8 @@ class NeuralCollapse(Metric):
         (True, True)
     """
 
-    is_differentiable = False
     higher_is_better = None
-    full_state_update = False
+    needed_alike = "num_classes, dim, groups, covariance and reference_means"
     packed: Tensor
     agreed: Tensor
     decided: Tensor
@@ -111,6 +98,7 @@ class NeuralCollapse(Metric):
         self.add_state("packed", torch.zeros(size, dtype=torch.float64), dist_reduce_fx=partial(fold, *self._shape))
         for name, length in (("agreed", num_classes), ("decided", num_classes), ("ood_sum", dim), ("ood_count", 1)):
             self.add_state(name, torch.zeros(length, dtype=torch.float64), dist_reduce_fx="sum")
+        self.configure(slot, reference_means)
 
     @property
     def moments(self) -> ClassMoments:
@@ -142,7 +130,7 @@ class NeuralCollapse(Metric):
             known, seen = self.reference_means, self.moments.seen
             means = self.moments.mean if known is None else known.to(self.packed)
             nearest = nearest_mean(features.to(self.packed), means, seen if known is None else None)
-            same = (nearest == logits.argmax(1).to(nearest.device)).to(self.agreed)
+            same = (nearest == decided_classes(logits).to(nearest.device)).to(self.agreed)
             labels = labels.long().to(self.agreed.device)
             self.agreed.index_add_(0, labels, same)
             self.decided.index_add_(0, labels, torch.ones_like(same))
@@ -189,21 +177,6 @@ class NeuralCollapse(Metric):
         groups = {f"/{name}": index for name, index in (self.groups or {}).items()}
         return {"": torch.arange(self.num_classes), **groups}
 
-    def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
-        """Add the state of another metric with the same K, d, groups and covariance; the order does not matter.
-
-        Raises:
-            ValueError: a metric of another size.
-        """
-        theirs: Any = incoming_state["packed"] if isinstance(incoming_state, dict) else incoming_state.packed
-        if theirs.shape != self.packed.shape:
-            raise ValueError(
-                f"cannot merge a state of {theirs.numel()} numbers into one of {self.packed.numel()}: both metrics "
-                "need the same num_classes, dim, groups and covariance."
-            )
-        super().merge_state(incoming_state)
-        self._computed = None  # torchmetrics would go on giving the values from before
-
     def plot(self, val: Any = None, ax: Any = None, *, keys: Sequence[str] | None = None) -> tuple[Any, Any]:
         """Plot one result of :meth:`compute`, by default the present one, or a sequence of them as curves.
 
@@ -215,13 +188,6 @@ class NeuralCollapse(Metric):
             keys: names of the measures; by default all that are 0 at collapse.
         """
         return plot_collapse(self.compute() if val is None else val, ax, keys=keys)
-
-    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
-        """Move or convert the states; to float32 first where the device to go to has no float64."""
-        target = fn(torch.zeros(0)).device
-        if accumulation_dtype(target) != torch.float64 and not self._dtype_convert:
-            self.set_dtype(torch.float32)
-        return super()._apply(fn, *args, **kwargs)
 
 
 def _groups(

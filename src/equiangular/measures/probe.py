@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from equiangular.heads import Head
+from equiangular.heads.attachment import heads_in_use
 from equiangular.heads.locate import find_classifier, output_tensor
 from equiangular.measures.neural_collapse import NeuralCollapse
 
@@ -235,5 +236,5 @@ def _find(model: nn.Module, classifier: str | nn.Module | None) -> nn.Module:
         return classifier
     if isinstance(classifier, str):
         return model.get_submodule(layer_names(model, model, [classifier])[0])
-    heads = [module for module in model.modules() if isinstance(module, Head)]
+    heads = list(heads_in_use(model).values())
     return heads[0] if len(heads) == 1 else find_classifier(model)[1]

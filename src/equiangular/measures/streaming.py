@@ -6,31 +6,27 @@ Imported on first use of one of the classes; :mod:`equiangular.measures` itself 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from equiangular._extras import require
 from equiangular._validate import check_class_counts, check_int, check_labels
 from equiangular.longtail import class_groups
+from equiangular.measures._metric import SumMetric
 from equiangular.measures.accuracy import (
     balanced_accuracy,
     calibration_bins,
     class_rates,
     confidence_and_correct,
     confusion_matrix,
+    decided_classes,
     ece_from_bins,
     group_accuracy,
 )
 
-if TYPE_CHECKING:
-    from torchmetrics import Metric
-else:
-    Metric = require("torchmetrics", extra="measures", purpose="A streaming metric").Metric
 
-
-class ShotAccuracy(Metric):
+class ShotAccuracy(SumMetric):
     """Accuracy, balanced accuracy and many/medium/few accuracy, over batches and processes.
 
     States: correct and total per class, O(K); on request the confusion matrix, O(K^2).
@@ -50,9 +46,8 @@ class ShotAccuracy(Metric):
         {'accuracy': 0.67, 'balanced_accuracy': 0.67, 'many': 1.0, 'medium': 1.0, 'few': 0.0}
     """
 
-    is_differentiable = False
     higher_is_better = True
-    full_state_update = False
+    needed_alike = "number of classes and confusion"
     correct: Tensor
     total: Tensor
     matrix: Tensor
@@ -74,7 +69,7 @@ class ShotAccuracy(Metric):
         """Add (B, K) logits or probabilities, or (B,) integer predicted classes, and the (B,) integer classes."""
         if preds.ndim == 2 and preds.shape[1] != self.num_classes:
             raise ValueError(f"preds must have {self.num_classes} columns, got shape {tuple(preds.shape)}.")
-        predicted = preds.argmax(1) if preds.ndim == 2 else preds
+        predicted = decided_classes(preds, name="preds") if preds.ndim == 2 else preds
         target = check_labels(target, self.num_classes, name="target")
         predicted = check_labels(predicted, self.num_classes, name="preds", batch=target.shape[0])
         self.total += torch.bincount(target, minlength=self.num_classes)
@@ -100,7 +95,7 @@ class ShotAccuracy(Metric):
         return class_rates(self.correct, self.total)
 
 
-class CalibrationError(Metric):
+class CalibrationError(SumMetric):
     """Expected calibration error, overall and, on request, for groups of classes. O(bins) states, whatever N.
 
     The error of a group is that of the samples whose *true* class belongs to it: whether few-shot classes are predicted
@@ -122,9 +117,8 @@ class CalibrationError(Metric):
         {'ece': 0.45, 'ece_many': 0.2, 'ece_few': 0.7}
     """
 
-    is_differentiable = False
     higher_is_better = False
-    full_state_update = False
+    needed_alike = "n_bins, groups and num_classes"
     total: Tensor
     confidence: Tensor
     correct: Tensor
@@ -157,6 +151,8 @@ class CalibrationError(Metric):
         self.add_state("total", torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("confidence", torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("correct", torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
+        if groups:
+            self.configure(of_class)
 
     def update(self, probabilities: Tensor, target: Tensor) -> None:
         """Add (B, K) class probabilities and (B,) integer classes.

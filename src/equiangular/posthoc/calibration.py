@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from equiangular._rebuilt import RebuiltModule
 from equiangular._validate import check_features, check_labels, check_num_classes, check_positive
 from equiangular.posthoc.prior import corrected, log_prior, prior_shift
 
@@ -95,7 +96,7 @@ def calibrate_prior_correction(
     if expected_scale is not None:
         start = math.log(check_positive(expected_scale, "expected_scale"))
     else:
-        start = _starting_log_scale(z)
+        start = starting_log_scale(z)
     return _fit(z, y, shift.cpu()[present], omega / omega.sum(), start)
 
 
@@ -120,7 +121,7 @@ def _fit(z: Tensor, y: Tensor, shift: Tensor, omega: Tensor, start: float) -> Ca
     return Calibration(math.exp(log_scale), strength)
 
 
-def _starting_log_scale(z: Tensor) -> float:
+def starting_log_scale(z: Tensor) -> float:
     """The log scale at which the median sample's top class, against the mean of the others, has START_PROBABILITY."""
     num_classes = z.shape[1]
     gap = float((z.max(1).values - z.mean(1)).median()) * num_classes / (num_classes - 1)
@@ -193,7 +194,7 @@ def calibrate_scale(logits: Tensor, labels: Tensor, class_counts: Any, *, logit_
     return math.exp(log_scale)
 
 
-class PriorCorrection(nn.Module):
+class PriorCorrection(RebuiltModule):
     """Module form of :func:`prior_corrected_logits`, with scale and strength fitted on held-out training data.
 
     Everything it has learned is in persistent buffers. Before :meth:`fit` it returns its input.
@@ -226,11 +227,14 @@ class PriorCorrection(nn.Module):
         super().__init__()
         self.num_classes = check_num_classes(num_classes)
         like = torch.empty(0, device=device, dtype=dtype)
-        uniform = log_prior(None, self.num_classes, "target_prior").to(like)
-        self.register_buffer("scale", like.new_ones(()))
-        self.register_buffer("strength", like.new_ones(()))
-        self.register_buffer("log_train_prior", uniform)
-        self.register_buffer("log_target_prior", uniform.clone())
+        for name, value in self._made_tensors().items():
+            self.register_buffer(name, value.to(like, copy=True))
+        self._on_meta = like.is_meta
+
+    def _made_tensors(self) -> dict[str, Tensor]:
+        uniform = log_prior(None, self.num_classes, "target_prior")
+        one = torch.ones(())
+        return {"scale": one, "strength": one, "log_train_prior": uniform, "log_target_prior": uniform}
 
     @torch.no_grad()
     def fit(

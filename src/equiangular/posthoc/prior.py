@@ -128,6 +128,7 @@ def choose_tau(features: Tensor, labels: Tensor, weight: Tensor, *, taus: Iterab
     Source: Kang et al., ICLR 2020: tau is chosen on a validation set, which is balanced there.
     """
     check_features(weight, name="weight")
+    weight = weight.to(torch.promote_types(weight.dtype, torch.float32))  # a bfloat16 score has three digits
     features = check_features(features, dim=weight.shape[1]).to(weight.dtype)
     labels = check_labels(labels, weight.shape[0], batch=features.shape[0])
     candidates = sorted({_check_tau(tau) for tau in taus})

@@ -1,0 +1,46 @@
+"""A head in a symbolic trace of torch.fx is one node, whatever tracer is used."""
+
+import pytest
+import torch
+from torch import fx, nn
+
+from equiangular import attach, find_head
+from equiangular.heads import HEADS
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.fc = nn.Linear(6, 8), nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(torch.relu(self.layer(x)))
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_traced_and_run(kind: str) -> None:
+    model = attach(Net(), head=kind, **({} if kind in ("linear", "cosine") else {"norm": "batch"}))
+    traced = fx.symbolic_trace(model)
+    nodes = [node for node in traced.graph.nodes if node.op == "call_module"]
+    assert [node.target for node in nodes] == ["layer", "fc"]
+    x = torch.randn(7, 6)
+    for mode in (False, True):
+        model.train(mode)
+        traced.train(mode)
+        torch.testing.assert_close(traced(x), model(x))
+    assert find_head(traced) is model.fc
+
+
+def test_features_in_a_trace() -> None:
+    head = find_head(attach(Net()))
+
+    class Features(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = head
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(x, pre_logits=True)
+
+    x = torch.randn(7, 8)
+    torch.testing.assert_close(fx.symbolic_trace(Features())(x), head(x, pre_logits=True))
