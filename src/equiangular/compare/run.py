@@ -91,6 +91,7 @@ class Comparing:
         self.groups = list(groups.values())
         self.heads = {group[0].training_name: self.head_of(group[0]) for group in self.groups}
         self.validation_part = cache(self._validation_part)
+        self.progress: Progress | None = None
         self.met, self.read_only = 0, False  # trainings that were read or run; whether they may only be read
 
     def head_of(self, method: Method, **changes: Any) -> Head:
@@ -131,7 +132,7 @@ class Comparing:
 
     def finished(self, group: list[Method]) -> int:
         """How many of the trainings of a group are in the folder already: its steps, made without training."""
-        self.done, self.planned, self.progress = 0, 0, None
+        self.done, self.planned = 0, 0
         self.met, self.read_only = 0, True
         with contextlib.suppress(NotStoredError):  # the first one that is not there ends the group
             settings = self.tune(group).settings
@@ -195,8 +196,9 @@ class Comparing:
         trial = self.config.trial_of(group[0], seed, head, **changes)
         with warnings.catch_warnings():  # features that cannot reach a frame: tuning tries that on purpose
             warnings.filterwarnings("ignore", "the features have no negative entry")
-            options = {"hardware": self.config.hardware, "curve": curve, "read_only": self.read_only}
-            records = self.store.records(trial, dataset, content, group, **options)
+            records = self.store.records(
+                trial, dataset, content, group, hardware=self.config.hardware, curve=curve, read_only=self.read_only
+            )
         self.met += 1
         return records
 

@@ -32,9 +32,7 @@ def too_little(labels: Tensor, num_classes: int) -> str:
     )
 
 
-def crossed_logits(
-    logits: Tensor, labels: Tensor, prior: Any, *, target_prior: Any | None = None, expected_scale: float | None = None
-) -> Tensor:
+def crossed_logits(logits: Tensor, labels: Tensor, prior: Any) -> Tensor:
     """Held-out logits, each corrected with a scale and a strength that were fitted without its sample.
 
     A correction that is scored on the samples it was fitted on flatters itself. The samples, in the order of their
@@ -55,11 +53,8 @@ def crossed_logits(
     for index in fold.unique():
         own, others = fold == index, fold != index
         if len(labels[others].unique()) > 1:
-            options = {"target_prior": target_prior}
-            fitted = calibrate_prior_correction(
-                logits[others], labels[others], prior, **options, expected_scale=expected_scale
-            )
-            after[own] = prior_corrected_logits(logits[own], prior, **options, **fitted._asdict())
+            fitted = calibrate_prior_correction(logits[others], labels[others], prior)
+            after[own] = prior_corrected_logits(logits[own], prior, **fitted._asdict())
     return after
 
 
