@@ -80,8 +80,10 @@ def test_options_of_the_head_arrive(vectors: Path) -> None:
         for c in (1e-3, 1.0)
     )
     assert weak < 0.5 * strong
-    with pytest.raises(ValueError, match=r"'ridge' does not have all of the options .*norm"):
+    with pytest.raises(ValueError, match=r"'ridge' has no option 'norm' of the head; it has regularization"):
         run_trial(Trial(data="v", method="ridge", head={"norm": "batch"}), dataset)
+    with pytest.raises(ValueError, match="strength must be"):
+        run_trial(Trial(data="v", method="logistic", head={"strength": -1.0}), dataset)
 
 
 def test_a_model_that_does_not_fit_its_description(vectors: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
+from equiangular._validate import check_positive
 from equiangular.closed_form import ClosedFormHead, Kind
 from equiangular.closed_form.head import CLOSED_FORM
 from equiangular.heads import Head, LinearHead
@@ -17,6 +18,7 @@ from equiangular.training.methods.base import Context, Method
 
 Ability = Literal["one pass", "merge", "new classes", "remove"]
 KERNEL_SAMPLES = 1000  # more are compared where the kernel is asked for: N x N numbers, and N^3 steps
+_CLOSED_FORM_OPTIONS, _LOGISTIC_OPTIONS = ("regularization", "prior_weight", "width"), ("strength", "balanced")
 STRENGTH = 0.1  # of logistic regression on features of root mean square 1; about 40 at unit norm and d = 384
 
 
@@ -44,13 +46,15 @@ class FittedMethod(Method):
     def build_head(self, in_features: int, num_classes: int, *, seed: int, class_means: Tensor | None = None) -> Head:
         """The head before it is fitted; see :meth:`Method.build_head`."""
         options: Any = dict(self.head_options)
-        try:
-            if self.kind is not None:
-                return ClosedFormHead(in_features, num_classes, kind=self.kind, seed=seed, **options)
-            self._logistic_options(**options)
-            return LinearHead(in_features, num_classes, seed=seed)
-        except TypeError as error:
-            raise ValueError(f"method {self.name!r} does not have all of the options {options}: {error}") from error
+        known = _LOGISTIC_OPTIONS if self.kind is None else _CLOSED_FORM_OPTIONS
+        if unknown := [name for name in options if name not in known]:
+            raise ValueError(
+                f"method {self.name!r} has no option {unknown[0]!r} of the head; it has {', '.join(known)}."
+            )
+        if self.kind is not None:
+            return ClosedFormHead(in_features, num_classes, kind=self.kind, seed=seed, **options)
+        check_positive(options.get("strength", STRENGTH), "strength")
+        return LinearHead(in_features, num_classes, seed=seed)
 
     def fit(self, head: Head, features: Tensor, labels: Tensor, names: Tensor | None = None) -> int:
         """Fit the head that :meth:`build_head` gave, in place, to features (N, d) float32 and labels (N,) int64.
@@ -63,13 +67,9 @@ class FittedMethod(Method):
                 head.set_prior(names)
             head.fit(features, labels)
             return numbers_in(head.closed_form.seen)
-        strength, balanced = self._logistic_options(**self.head_options)
-        fit_logistic(cast("LinearHead", head), features, labels, strength=strength, balanced=balanced)
+        options: Any = self.head_options
+        fit_logistic(cast("LinearHead", head), features, labels, **options)
         return features.numel() + labels.numel()
-
-    @staticmethod
-    def _logistic_options(strength: float = STRENGTH, balanced: bool = False) -> tuple[float, bool]:
-        return strength, balanced
 
 
 def numbers_in(record: Any) -> int:
