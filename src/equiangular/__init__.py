@@ -14,10 +14,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from equiangular import (
-        compare as compare, data as data, export as export, frames as frames, heads as heads, inference as inference,
-        integrations as integrations, longtail as longtail, losses as losses, measures as measures, models as models,
-        posthoc as posthoc, theory as theory, training as training,
+        closed_form as closed_form, compare as compare, data as data, encoders as encoders, export as export,
+        frames as frames, heads as heads, inference as inference, integrations as integrations, longtail as longtail,
+        losses as losses, measures as measures, models as models, posthoc as posthoc, theory as theory,
+        training as training,
     )  # fmt: skip
+    from equiangular.closed_form import ClosedFormHead as ClosedFormHead
+    from equiangular.encoders import embed as embed
     from equiangular.frames import (
         assert_simplex_etf as assert_simplex_etf, best_frame as best_frame, class_mean_frame as class_mean_frame,
         explain_frame as explain_frame, frame_report as frame_report, is_simplex_etf as is_simplex_etf,
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
         make_head as make_head, nearest_prototypes as nearest_prototypes, recommended_head as recommended_head,
         restrict_logits as restrict_logits, scale_for_probability as scale_for_probability,
     )  # fmt: skip
+    from equiangular.integrations.closed_form import ClosedFormClassifier as ClosedFormClassifier
     from equiangular.integrations.prior import PriorCorrectedClassifier as PriorCorrectedClassifier
     from equiangular.integrations.sklearn import ETFClassifier as ETFClassifier
     from equiangular.longtail import (
@@ -62,6 +66,8 @@ else:
         __name__,
         {
             "equiangular": "__version__",
+            ".closed_form": "ClosedFormHead",
+            ".encoders": "embed",
             ".frames": (
                 "assert_simplex_etf class_mean_frame explain_frame frame_report is_simplex_etf load_frame "
                 "nearest_simplex_etf save_frame simplex_equiangular_tight_frame simplex_etf simplex_logits "
@@ -72,6 +78,7 @@ else:
                 "RotatedETFHead align_head attach find_head forward_with_features make_head nearest_prototypes "
                 "recommended_head restrict_logits scale_for_probability"
             ),
+            ".integrations.closed_form": "ClosedFormClassifier",
             ".integrations.prior": "PriorCorrectedClassifier",
             ".integrations.sklearn": "ETFClassifier",
             ".longtail": "SubsetManifest long_tail_counts long_tail_indices",
@@ -90,7 +97,7 @@ else:
         },
         renamed={".frames": "best_frame", ".heads": "best_head"},  # they warn when called
         subpackages=(
-            "compare data export frames heads inference integrations longtail losses measures models posthoc theory "
-            "training"
+            "closed_form compare data encoders export frames heads inference integrations longtail losses measures "
+            "models posthoc theory training"
         ),
     )

@@ -10,6 +10,8 @@ import pytest
     ("module", "library", "extra"),
     [
         ("sklearn", "sklearn.base", "sklearn"),
+        ("closed_form", "sklearn.base", "sklearn"),
+        ("dask", "dask", "dask"),
         ("hub", "huggingface_hub", "hub"),
         ("pretrained", "transformers", "transformers"),
     ],

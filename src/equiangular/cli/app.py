@@ -11,19 +11,22 @@ import typer
 from equiangular import __version__
 from equiangular.cli._fields import screen
 from equiangular.cli.compare import compare
+from equiangular.cli.embed import embed
 from equiangular.cli.export import evaluate, export, predict
 from equiangular.cli.frame import frame
 from equiangular.cli.measure import measure
 from equiangular.cli.theory import theory
 from equiangular.cli.train import resume, train
 
-KINDS = ("methods", "recipes", "data", "backbones")
+KINDS = ("methods", "recipes", "data", "encoders", "backbones")
 
 
 def catalogue(
-    kind: Annotated[str, typer.Argument(metavar="WHAT", help="methods, recipes, data or backbones.")] = "methods",
+    kind: Annotated[
+        str, typer.Argument(metavar="WHAT", help="methods, recipes, data, encoders or backbones.")
+    ] = "methods",
 ) -> None:
-    """List the methods, recipes, data sets or backbones that can be named."""
+    """List the methods, recipes, data sets, encoders or backbones that can be named."""
     from rich.table import Table
 
     from equiangular._checks import check_choice
@@ -48,9 +51,16 @@ def catalogue(
         rows = [(name, "") for name in dataset_names()]
         rows += [
             ("PATH", ".npz, .parquet, a folder with train.parquet, an image folder train/CLASS/*.png"),
+            ("FEATURES", ".safetensors of equiangular embed, .npz, .parquet with lists, .npy with labels.npy"),
             ("hf:NAME", "a data set of the Hugging Face hub"),
             ("torchvision:NAME", "a data set of torchvision, such as torchvision:CIFAR10"),
         ]
+    elif kind == "encoders":
+        from equiangular.encoders.registry import ENCODERS, LIBRARIES
+
+        headings = ("encoder", "takes", "what it is")
+        rows = [(name, encodes, what) for name, (encodes, what, _) in ENCODERS.items()]
+        rows += [(f"{prefix}:NAME", encodes, what) for prefix, (encodes, what, _) in LIBRARIES.items()]
     else:
         from equiangular.models.registry import BACKBONES
 
@@ -93,6 +103,6 @@ def one_line_paragraphs(command: Callable) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in inspect.getdoc(command).split("\n\n"))
 
 
-for _command in (compare, train, resume, evaluate, predict, export, frame, measure, theory):
+for _command in (compare, embed, train, resume, evaluate, predict, export, frame, measure, theory):
     app.command(help=one_line_paragraphs(_command))(_command)
 app.command("list", help=one_line_paragraphs(catalogue))(catalogue)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from equiangular.cli._embedding import EmbeddingBar
 from equiangular.cli._fields import Folder, Quiet, names_of, options_of, parse_texts, progress_bar, screen
 from equiangular.cli.train import PANELS
 from equiangular.training.config.options import Hardware, TrainConfig, Trial
@@ -76,7 +77,8 @@ def compare(
 
     own = {"seeds": seeds, "subset_seed": subset_seed, "tune": tune, "margin": margin}
     config = configure(data, methods=names_of(methods), **own, **parse_texts(TrainConfig, fields))
-    comparing = Comparing(config, output)
+    with EmbeddingBar(quiet=quiet) as embedding:
+        comparing = Comparing(config, output, device=fields.get("accelerator") or "auto", embedding=embedding)
     plan = comparing.plan()
     errors = Console(stderr=True)
     for line in plan.lines():

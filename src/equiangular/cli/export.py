@@ -35,6 +35,7 @@ def evaluate(
     Writes evaluation.json into the output folder, and where matplotlib is installed confusion.png, reliability.png and
     report.html.
     """
+    from equiangular._device import choose_device
     from equiangular._files import prepare_folder, write_json
     from equiangular._provenance import provenance
     from equiangular._validate import check_int
@@ -42,7 +43,6 @@ def evaluate(
     from equiangular.report import evaluation as report
     from equiangular.report.figure import save_figure
     from equiangular.training import Classifier, load_model
-    from equiangular.training.engine.prediction import choose_device
 
     check_int(batch_size, "batch_size", minimum=1)
     device = choose_device(accelerator)
@@ -100,8 +100,10 @@ def predict(
 
     Inputs that cannot be read have a row that says why; the rest goes on, and the exit code is 3 in the end.
     """
+    from equiangular._device import choose_device
     from equiangular._files import check_output
     from equiangular._validate import check_int
+    from equiangular.encoders import KnownEncoder
     from equiangular.inference import (
         list_inputs,
         predict_files,
@@ -113,7 +115,6 @@ def predict(
     from equiangular.inference.predictions import SUFFIXES, WRITTEN, Counted, csv_lines
     from equiangular.posthoc.rejection import check_rate
     from equiangular.training import Classifier, load_model
-    from equiangular.training.engine.prediction import choose_device
 
     for name, value in (("top-k", top_k), ("batch-size", batch_size)):
         check_int(value, name, minimum=1)
@@ -123,7 +124,8 @@ def predict(
         check_output(output, SUFFIXES, WRITTEN)
     task, info = load_model(run)
     classifier = Classifier(task, info, prior=read_prior(prior, info.class_names)).to(choose_device(accelerator))
-    files = list_inputs(inputs, info.kind)
+    files = list_inputs(inputs, info.reads)
+    encoder = KnownEncoder(info.encoder or {}, device=accelerator) if info.reads != info.kind else None
     top_k = min(top_k, info.num_classes)
     threshold = None
     if reject is not None:
@@ -132,7 +134,7 @@ def predict(
         seen = bar.add_task("predicting", total=None)
 
         def batches():
-            for batch in read_inputs(files, info, batch_size=batch_size):
+            for batch in read_inputs(files, info, batch_size=batch_size, encoder=encoder):
                 yield batch
                 bar.advance(seen, len(batch.names) + len(batch.failures))
 

@@ -123,8 +123,8 @@ def _measure_files(name: str, files: list[Path], options: dict[str, Any]) -> dic
 
 
 def _measure_run(path: Path, accelerator: str, options: dict[str, Any]) -> dict[str, Any]:
+    from equiangular._device import choose_device
     from equiangular.report.collapse import as_series
-    from equiangular.training.engine.prediction import choose_device
     from equiangular.training.run.collapse import collapse_curve, measure_run, run_of
 
     device = choose_device(accelerator)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from equiangular.cli._embedding import EmbeddingBar
 from equiangular.cli._fields import Quiet, options_of, parse_texts, progress_bar
 from equiangular.training.config.budget import Budget
 from equiangular.training.config.options import DataOptions, Hardware, TrainConfig
@@ -34,8 +35,8 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     finished = RunFolder(output).results.exists()
     bar = ProgressBar(config.epochs, quiet=quiet)
     try:
-        with bar:
-            results = train(config, output, progress=bar)
+        with bar, EmbeddingBar(quiet=quiet, bar=bar.bar) as embedding:
+            results = train(config, output, progress=bar, embedding=embedding)
     except Stopped as stopped:
         if bar.first_process:
             print(f"equiangular: {stopped}", file=sys.stderr)

@@ -18,6 +18,7 @@ from equiangular.compare.plan import Plan, describe_data, estimate_seconds
 from equiangular.compare.summary import answer_of, rows_of
 from equiangular.compare.tuning import EFFORTS, FIRST_SEED, Settings, Space, choose, next_settings, validation_dataset
 from equiangular.data import Dataset, content_digest
+from equiangular.encoders.embedding import Progress as EmbedProgress
 from equiangular.heads import Head
 from equiangular.models import make_backbone
 from equiangular.records import Comparison, TrialRecord, Tuned, to_json
@@ -36,12 +37,16 @@ class Comparing:
     Args:
         config: the comparison.
         output: folder for the results; finished trials are kept in its ``trials``.
+        device: what an encoder computes features on.
+        embedding: called while it does, with the inputs done and their number.
 
     Raises:
         ValueError: bad configuration, unknown data, unwritable folder, or a head that does not fit.
     """
 
-    def __init__(self, config: CompareConfig, output: str | Path) -> None:
+    def __init__(
+        self, config: CompareConfig, output: str | Path, *, device: str = "auto", embedding: EmbedProgress | None = None
+    ) -> None:
         self.folder = prepare_folder(output)
         self.results = self.folder / "results.json"
         if RunFolder(self.folder).config.exists():
@@ -50,7 +55,7 @@ class Comparing:
                 "Give the comparison another folder with --output."
             )
         self.store = TrialStore(self.folder / "trials")
-        self.dataset = load_data(config.trial)
+        self.dataset = load_data(config.trial, device=device, progress=embedding)
         self.content = content_digest(self.dataset)
         self.config = fit_to(config, self.dataset)
         trial, shape = self.config.trial, self.dataset.input_shape

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from equiangular._validate import check_choice, did_you_mean
 from equiangular.data.encoded import EncodedImages
+from equiangular.data.texts import Texts
 from equiangular.longtail.cut import draw_by_class, holdout_counts, holdout_indices
 
-KINDS = ("image", "table", "text")
+KINDS = ("image", "table", "text", "vectors")
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,17 +23,20 @@ class Dataset:
 
     Attributes:
         name: short name.
-        train_x: images (N, C, H, W) uint8, as a tensor or still encoded, or feature rows (N, d) float32 for tables and
-            texts.
+        train_x: images (N, C, H, W) uint8, as a tensor or still encoded, or rows (N, d) float32 for tables, texts and
+            vectors. Texts that an encoder is to read are :class:`equiangular.data.Texts`.
         train_y: (N,) int64 class indices.
         test_x: like ``train_x``, (M, ...).
         test_y: (M,) int64 class indices.
         class_names: K names; the index is the label.
-        kind: ``"image"``, ``"table"`` or ``"text"`` (texts come as features, such as TF-IDF).
+        kind: ``"image"``, ``"table"``, ``"text"`` (texts come as features, such as TF-IDF) or ``"vectors"``
+            (an encoder's features: one scale for all columns, so that angles stay what they are).
         source: where the data comes from, and how the test part was chosen.
         licence: as far as the source states one.
         columns: of a table: d names of its columns, in order, where the source names them.
         vocabulary: of texts: what made features of them, see :func:`equiangular.data.tables.fit_vocabulary`.
+        encoder: of vectors: the encoder that made them, see :func:`equiangular.encoders.describe`, where it is known.
+        names_features: of vectors: (K, d) float32, the encoder's vectors of the class names, where it reads texts.
 
     Raises:
         ValueError: a shape or dtype that does not fit, a label out of range, or a class without training samples.
@@ -45,9 +49,9 @@ class Dataset:
     """
 
     name: str
-    train_x: Tensor | EncodedImages
+    train_x: Tensor | EncodedImages | Texts
     train_y: Tensor
-    test_x: Tensor | EncodedImages
+    test_x: Tensor | EncodedImages | Texts
     test_y: Tensor
     class_names: tuple[str, ...]
     kind: str
@@ -55,6 +59,8 @@ class Dataset:
     licence: str = "not stated"
     columns: tuple[str, ...] | None = None
     vocabulary: dict[str, Any] | None = None
+    encoder: dict[str, Any] | None = None
+    names_features: Tensor | None = None
 
     def __post_init__(self) -> None:
         check_choice(self.kind, KINDS, "kind")
@@ -66,6 +72,12 @@ class Dataset:
             raise ValueError(
                 f"data set {self.name!r}: training inputs have shape {tuple(self.train_x.shape[1:])}, test inputs "
                 f"{tuple(self.test_x.shape[1:])}; they must agree."
+            )
+        names = self.names_features
+        if names is not None and tuple(names.shape) != (self.num_classes, *self.input_shape):
+            expected = (self.num_classes, *self.input_shape)
+            raise ValueError(
+                f"data set {self.name!r}: names_features must have shape {expected}, got {tuple(names.shape)}."
             )
         missing = np.flatnonzero(self.train_counts == 0)
         if len(missing):
@@ -89,10 +101,12 @@ class Dataset:
         """(K,) int64: training samples per class."""
         return np.bincount(self.train_y.numpy(), minlength=self.num_classes)
 
-    def _check_part(self, part: str, x: Tensor | EncodedImages, y: Tensor) -> None:
+    def _check_part(self, part: str, x: Tensor | EncodedImages | Texts, y: Tensor) -> None:
         where = f"data set {self.name!r}, {part} part"
         rank, dtype = (4, torch.uint8) if self.kind == "image" else (2, torch.float32)
-        array = isinstance(x, (Tensor, EncodedImages))
+        if self.kind == "text" and isinstance(x, Texts):
+            rank, dtype = x.ndim, x.dtype
+        array = isinstance(x, (Tensor, EncodedImages, Texts))
         if not array or x.ndim != rank or x.dtype != dtype:
             got = f"{x.dtype} of shape {tuple(x.shape)}" if array else type(x).__name__
             form = "(N, C, H, W)" if rank == 4 else "(N, d)"
@@ -102,7 +116,7 @@ class Dataset:
             raise ValueError(f"{where}: labels must be torch.int64 of shape ({x.shape[0]},), got {got}.")
         if not len(y):
             raise ValueError(f"{where} is empty.")
-        if rank == 2 and not torch.isfinite(x).all():
+        if isinstance(x, Tensor) and rank == 2 and not torch.isfinite(x).all():
             row, column = (int(i) for i in (~torch.isfinite(x)).nonzero()[0])
             value = x[row, column].item()
             raise ValueError(f"{where}: row {row}, column {column} is {value}. Drop the row or fill the value in.")

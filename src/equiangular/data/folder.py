@@ -17,6 +17,7 @@ from equiangular._validate import did_you_mean
 from equiangular.data.base import Dataset, own_test_split, relabel
 from equiangular.data.encoded import ImageSource, image_inputs
 from equiangular.data.tables import LABEL, Part, from_tables
+from equiangular.data.vectors import has_vectors, vector_dataset
 from equiangular.longtail.labels import label_array
 
 
@@ -80,7 +81,8 @@ def load_npz(path: str | Path, *, split_seed: int = 0) -> Dataset:
     """Read a data set from an .npz file.
 
     The file holds ``train_x`` and ``train_y``, or ``x`` and ``y``; and, if it likes, ``test_x``, ``test_y`` and
-    ``class_names``, in the forms of :func:`from_arrays`. Pickled objects are refused.
+    ``class_names``, in the forms of :func:`from_arrays`. Or it holds an encoder's features, see
+    :func:`equiangular.data.vectors.vector_dataset`. Pickled objects are refused.
 
     Raises:
         ValueError: the file cannot be read, or an array is missing.
@@ -93,8 +95,13 @@ def load_npz(path: str | Path, *, split_seed: int = 0) -> Dataset:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise ValueError(f"cannot read {str(file)!r} as .npz arrays: {error}.") from error
     train = [arrays.get(f"train_{key}", arrays.get(key)) for key in ("x", "y")]
+    if train[0] is None and has_vectors(arrays):
+        return vector_dataset(arrays, {}, name=file.stem, where=str(file), split_seed=split_seed)
     if train[0] is None or train[1] is None:
-        raise ValueError(f"{str(file)!r} needs arrays train_x and train_y (or x and y), got {', '.join(arrays)}.")
+        raise ValueError(
+            f"{str(file)!r} needs arrays train_x and train_y (or x and y), got {', '.join(arrays)}. Features of "
+            "an encoder are called features, their labels labels."
+        )
     names = arrays["class_names"].tolist() if "class_names" in arrays else None
     parts = (*train, arrays.get("test_x"), arrays.get("test_y"))
     return from_arrays(*parts, name=file.stem, class_names=names, source=str(file), split_seed=split_seed)
@@ -193,7 +200,9 @@ def _list(folder: Path, present: list[str], names: list[str] | None = None) -> t
     return files, np.array(labels, dtype=np.int64)
 
 
-def load_parquet(path: str | Path, *, split_seed: int = 0, size: int | None = None, memory: Memory = "auto") -> Dataset:
+def load_parquet(
+    path: str | Path, *, split_seed: int = 0, size: int | None = None, memory: Memory = "auto", raw: bool = False
+) -> Dataset:
     """Read ``train.parquet`` and ``test.parquet`` of a folder, or a single file.
 
     The column ``label`` holds class indices, with names in the metadata that ``datasets`` writes (without names, or as
@@ -203,12 +212,13 @@ def load_parquet(path: str | Path, *, split_seed: int = 0, size: int | None = No
       cached, see :func:`equiangular.data.images.cached_images`, or streamed.
     - ``text``: strings -> TF-IDF features, the vocabulary from the training pool alone, see
       :func:`equiangular.data.tables.vocabulary_features`.
+    - lists of numbers, of one length: an encoder's vectors -> float32 (N, d).
     - numbers only: a table -> float32 (N, d), columns in the order of the training file.
 
     Without a test file a seeded fifth of every class is taken for testing. A ``validation.parquet`` is not read:
     validation data is taken from the training part.
 
-    ``split_seed``, ``size`` and ``memory`` are those of :func:`equiangular.data.load_dataset`.
+    ``split_seed``, ``size``, ``memory`` and ``raw`` are those of :func:`equiangular.data.load_dataset`.
 
     Raises:
         ValueError: a file that cannot be read, a missing column, a corrupt image (with its row), a label out of range.
@@ -217,7 +227,7 @@ def load_parquet(path: str | Path, *, split_seed: int = 0, size: int | None = No
     files = [given] if given.is_file() else [given / "train.parquet", given / "test.parquet"]
     parts = [_read(file) for file in files if file.exists()]
     name, source = given.stem if given.is_file() else given.name, f"{given.name} (parquet)"
-    return from_tables(parts, name=name, source=source, split_seed=split_seed, size=size, memory=memory)
+    return from_tables(parts, name=name, source=source, split_seed=split_seed, size=size, memory=memory, raw=raw)
 
 
 def _read(file: Path) -> Part:

@@ -15,6 +15,7 @@ from equiangular._validate import check_choice, check_int, did_you_mean
 from equiangular.data.base import Dataset, balanced_test_split
 from equiangular.data.folder import from_arrays
 from equiangular.data.tables import IMAGE, LABEL, TEXT, Part, from_tables
+from equiangular.data.vectors import VECTOR_NAMES
 
 # Name: test samples per class, what it is.
 SKLEARN_SETS = {
@@ -143,18 +144,27 @@ _TRAIN = "train"
 _TEST = ("test", "validation", "valid", "val", "dev")
 
 
-def load_hugging_face(text: str, *, split_seed: int = 0, size: int | None = None, memory: Memory = "auto") -> Dataset:
-    """Read a data set through ``datasets.load_dataset``: from the hub (downloaded once), or a local folder.
+def is_saved_to_disk(folder: Path) -> bool:
+    """Whether a folder is one that ``datasets`` wrote with ``save_to_disk``."""
+    return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
+
+
+def load_hugging_face(
+    text: str, *, split_seed: int = 0, size: int | None = None, memory: Memory = "auto", raw: bool = False
+) -> Dataset:
+    """Read a data set through ``datasets``: from the hub (downloaded once), or a local folder.
 
     The split ``train`` is the training pool; the test part is ``test`` if it has labels, else ``validation``; without
     either a seeded fifth of every class is taken. The columns are found by their types: the labels are the column
     ``label`` (or ``labels``), else the only one of class labels; images are the first column of images, else texts the
-    column ``text``, else the only one of strings; else all columns of numbers are a table.
+    column ``text``, else the only one of strings; else a column of lists of numbers is one of vectors, else all columns
+    of numbers are a table. A column of lists called ``features``, ``embeddings``, ``embedding`` or ``X`` comes first,
+    but with ``raw``.
 
     Args:
         text: ``NAME``, ``NAME:CONFIGURATION``, each with ``#COLUMN`` where several columns could be the labels, such as
             ``uoft-cs/cifar100#fine_label``.
-        split_seed, size, memory: see :func:`equiangular.data.load_dataset`.
+        split_seed, size, memory, raw: see :func:`equiangular.data.load_dataset`.
 
     Raises:
         ValueError: nothing of that name, no connection, or columns that cannot be told.
@@ -164,7 +174,11 @@ def load_hugging_face(text: str, *, split_seed: int = 0, size: int | None = None
     place, _, column = text.partition("#")
     name, _, configuration = (place, "", "") if Path(place).exists() else place.partition(":")
     try:
-        splits = library.load_dataset(name, configuration or None)
+        if is_saved_to_disk(Path(name)):
+            splits = library.load_from_disk(name)
+            splits = splits if hasattr(splits, "keys") else {_TRAIN: splits}
+        else:
+            splits = library.load_dataset(name, configuration or None)
     except (OSError, ValueError, RuntimeError, library.exceptions.DatasetsError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"Hugging Face's datasets cannot load {place!r}: {reason}") from error
@@ -173,11 +187,12 @@ def load_hugging_face(text: str, *, split_seed: int = 0, size: int | None = None
     train = splits[_TRAIN]
     label = _label_column(train.features, column, place)
     test = next((key for key in _TEST if key in splits and _is_labelled(splits[key], label)), None)
-    columns = _columns(train.features, label)
+    columns = _columns(train.features, label, raw=raw)
     used = [_TRAIN] if test is None else [_TRAIN, test]
     parts = [_part(splits[key], f"{place}, split {key}", columns) for key in used]
     source = f"Hugging Face datasets, {place}" + ("" if test is None else f"; test: its split {test}")
-    return from_tables(parts, name=Path(name).name, source=source, split_seed=split_seed, size=size, memory=memory)
+    own = {"name": Path(name).name, "source": source}
+    return from_tables(parts, **own, split_seed=split_seed, size=size, memory=memory, raw=raw)
 
 
 def _label_column(features: Any, asked: str, place: str) -> str:
@@ -204,15 +219,22 @@ def _is_labelled(split: Any, label: str) -> bool:
     return any(value != -1 for value in table.column(0).to_pylist())
 
 
-def _columns(features: Any, label: str) -> dict[str, str]:
+def _columns(features: Any, label: str, *, raw: bool) -> dict[str, str]:
     """Which columns to take, and the names that :func:`from_tables` knows them by."""
     others = {name: feature for name, feature in features.items() if name != label}
+    # A list has the kind of its values as its "feature".
+    lists = [n for n, f in others.items() if getattr(getattr(f, "feature", None), "dtype", "")[:5] == "float"]
+    usual = [name for name in VECTOR_NAMES if name in lists]
+    if usual and not raw:
+        return {usual[0]: usual[0], label: LABEL}
     images = [name for name, feature in others.items() if type(feature).__name__ == "Image"]
     strings = [name for name, feature in others.items() if getattr(feature, "dtype", "") in ("string", "large_string")]
     if images:
         return {images[0]: IMAGE, label: LABEL}
     if TEXT in strings or len(strings) == 1:
         return {TEXT if TEXT in strings else strings[0]: TEXT, label: LABEL}
+    if len(lists) == 1:
+        return {lists[0]: VECTOR_NAMES[0], label: LABEL}
     numbers = [name for name, feature in others.items() if getattr(feature, "dtype", "string")[:3] in _NUMBERS]
     return {**{name: name for name in numbers}, label: LABEL}
 

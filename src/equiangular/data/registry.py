@@ -8,9 +8,11 @@ from equiangular._files import user_folder
 from equiangular._validate import check_choice, check_int, did_you_mean
 from equiangular.data.base import Dataset
 from equiangular.data.folder import is_image_folder, load_folder, load_npz, load_parquet
-from equiangular.data.libraries import SKLEARN_SETS, load_hugging_face, load_sklearn, load_torchvision
+from equiangular.data.libraries import SKLEARN_SETS, is_saved_to_disk, load_hugging_face, load_sklearn, load_torchvision
+from equiangular.data.vectors import load_npy, load_safetensors
 
 ROOT_VARIABLE = "EQUIANGULAR_DATA"
+_ARRAY_FILES = {"npz": load_npz, "safetensors": load_safetensors, "npy": load_npy}
 
 
 def dataset_names(root: str | Path | None = None) -> list[str]:
@@ -32,6 +34,7 @@ def load_dataset(
     split_seed: int = 0,
     size: int | None = None,
     memory: Memory = "auto",
+    raw: bool = False,
 ) -> Dataset:
     """Load a data set by name or from a path.
 
@@ -41,8 +44,11 @@ def load_dataset(
     one of
 
     - an ``.npz`` file, see :func:`equiangular.data.folder.load_npz`;
-    - a ``.parquet`` file, or a folder with ``train.parquet`` and, if there is one, ``test.parquet``: images, tables or
-      texts in the layout of Hugging Face ``datasets``, see :func:`equiangular.data.folder.load_parquet`;
+    - features of an encoder in a ``.safetensors`` or ``.npy`` file, see
+      :func:`equiangular.data.vectors.load_safetensors` and :func:`equiangular.data.vectors.load_npy`;
+    - a ``.parquet`` file, or a folder with ``train.parquet`` and, if there is one, ``test.parquet``: images, tables,
+      texts or vectors in the layout of Hugging Face ``datasets``, see :func:`equiangular.data.folder.load_parquet`;
+    - a folder that ``datasets`` wrote with ``save_to_disk``;
     - an image folder ``CLASS/*.png``, or ``train/CLASS/*.png`` and, if there is one, ``test/CLASS/*.png``, see
       :func:`equiangular.data.folder.load_folder`.
 
@@ -55,6 +61,8 @@ def load_dataset(
         memory: where images are kept. ``"memory"`` decodes all of them at once into bytes of pixels, the fastest to
             train on; ``"stream"`` keeps them encoded (a folder's as files) and decodes batches as they are needed;
             ``"auto"`` streams if the pixels would take more than 4 GiB.
+        raw: for an encoder: texts as they are, see :class:`equiangular.data.Texts`, and images still encoded, in the
+            sizes that they have.
 
     Raises:
         ValueError: unknown name (the closest one is suggested), or data that cannot be read.
@@ -68,11 +76,13 @@ def load_dataset(
     check_choice(memory, MEMORIES, "memory")
     if size is not None:
         check_int(size, "size", minimum=1)
+    if raw:
+        size, memory = None, "stream"
     name = str(name_or_path)
     if name in SKLEARN_SETS:
         return load_sklearn(name, split_seed=split_seed)
     if name.startswith("hf:"):
-        return load_hugging_face(name[3:], split_seed=split_seed, size=size, memory=memory)
+        return load_hugging_face(name[3:], split_seed=split_seed, size=size, memory=memory, raw=raw)
     if name.startswith("torchvision:"):
         place = (_root(root) or user_folder()) / "torchvision"
         return load_torchvision(name[12:], root=place, split_seed=split_seed, size=size, memory=memory)
@@ -88,24 +98,30 @@ def load_dataset(
             f"Names: {', '.join(names)}.{hint}"
         )
     layout = _layout(path)
-    if layout == "npz":
-        return load_npz(path, split_seed=split_seed)
-    if layout is not None:
-        load = load_parquet if layout == "parquet" else load_folder
-        return load(path, split_seed=split_seed, size=size, memory=memory)
+    if layout in _ARRAY_FILES:
+        return _ARRAY_FILES[layout](path, split_seed=split_seed)
+    if layout == "parquet":
+        return load_parquet(path, split_seed=split_seed, size=size, memory=memory, raw=raw)
+    if layout == "folder":
+        return load_folder(path, split_seed=split_seed, size=size, memory=memory)
+    if layout == "datasets":
+        return load_hugging_face(str(path), split_seed=split_seed, size=size, memory=memory, raw=raw)
     raise ValueError(
-        f"no data set found in {str(path)!r}. Expected an .npz or .parquet file, a folder with train.parquet, or an "
-        "image folder CLASS/*.png or train/CLASS/*.png. A .csv becomes one by pandas: "
-        "pandas.read_csv(FILE).to_parquet(FILE)."
+        f"no data set found in {str(path)!r}. Expected an .npz or .parquet file, features as .safetensors or .npy, "
+        "a folder with train.parquet, or an image folder CLASS/*.png or train/CLASS/*.png. A .csv becomes one by "
+        "pandas: pandas.read_csv(FILE).to_parquet(FILE)."
     )
 
 
 def _layout(path: Path) -> str | None:
     """How the data at ``path`` is laid out, by its names alone."""
     if path.is_file():
-        return {".npz": "npz", ".parquet": "parquet"}.get(path.suffix.lower())
+        kind = path.suffix.lower().removeprefix(".")
+        return kind if kind in ("parquet", *_ARRAY_FILES) else None
     if (path / "train.parquet").exists():
         return "parquet"
+    if is_saved_to_disk(path):
+        return "datasets"
     try:
         return "folder" if is_image_folder(path) else None
     except OSError:  # a folder that may not be read

@@ -16,6 +16,7 @@ from equiangular._validate import check_int
 from equiangular.data.base import Dataset
 from equiangular.data.encoded import EncodedImages
 from equiangular.data.images import read_source
+from equiangular.data.texts import Texts
 from equiangular.longtail import SubsetManifest, holdout_indices, long_tail_indices
 
 
@@ -61,8 +62,8 @@ def stream_batches(
         yield batch
 
 
-def select(inputs: Tensor | EncodedImages, index: Tensor) -> Tensor | EncodedImages:
-    """The inputs at these positions: a tensor is copied, encoded images stay encoded.
+def select(inputs: Tensor | EncodedImages | Texts, index: Tensor) -> Tensor | EncodedImages | Texts:
+    """The inputs at these positions: a tensor is copied, encoded images stay encoded, texts are texts.
 
     Example:
         >>> select(torch.arange(5), torch.tensor([3, 1])).tolist()
@@ -108,14 +109,22 @@ def content_digest(dataset: Dataset) -> dict[str, str]:
         True
     """
     parts = {"training": (dataset.train_x, dataset.train_y), "test": (dataset.test_x, dataset.test_y)}
-    digests = {f"{p} {w}": _digest(v) for p, xy in parts.items() for w, v in zip(("inputs", "labels"), xy, strict=True)}
+    digests = {
+        f"{p} {w}": input_digest(v) for p, xy in parts.items() for w, v in zip(("inputs", "labels"), xy, strict=True)
+    }
     names = hashlib.sha256("\0".join([dataset.kind, *dataset.class_names]).encode())
     return {**digests, "class names": names.hexdigest()}
 
 
-def _digest(values: Tensor | EncodedImages) -> str:
+def input_digest(values: Tensor | EncodedImages | Texts) -> str:
+    """A hexadecimal digest of the inputs of one part."""
     hasher = hashlib.sha256(f"{values.dtype} {tuple(values.shape)}".encode())
-    if isinstance(values, EncodedImages):
+    if isinstance(values, Texts):
+        for text in values.values:
+            content = text.encode()
+            hasher.update(len(content).to_bytes(8, "little"))
+            hasher.update(content)
+    elif isinstance(values, EncodedImages):
         hasher.update(str(values.size).encode())
         for row in values.index:
             content = read_source(values.sources[int(row)]) or b""
@@ -182,6 +191,11 @@ def make_split(
     Raises:
         ValueError: a bad argument, or a class too small.
     """
+    if isinstance(dataset.train_x, Texts):
+        raise ValueError(
+            f"the texts of {dataset.name!r} are as they were read (raw=True), and a network takes numbers. "
+            "Embed them: equiangular.embed(dataset)."
+        )
     pool_y = np.asarray(dataset.train_y)
     if imbalance == 1:
         subset = np.arange(len(pool_y))
@@ -199,7 +213,16 @@ def make_split(
     train_y, holdout_y = (labels[torch.from_numpy(part)] for part in (kept, held))
     counts = np.bincount(pool_y[subset][kept], minlength=dataset.num_classes)
     test = dataset.test_x, torch.as_tensor(dataset.test_y).long()
-    return Split(train_x, train_y, holdout_x, holdout_y, *test, counts, manifest, *standardisation(train_x))
+    return Split(
+        train_x,
+        train_y,
+        holdout_x,
+        holdout_y,
+        *test,
+        counts,
+        manifest,
+        *standardisation(train_x, shared=dataset.kind == "vectors"),
+    )
 
 
 def as_float(inputs: Tensor) -> Tensor:
@@ -207,11 +230,23 @@ def as_float(inputs: Tensor) -> Tensor:
     return inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs.float()
 
 
-def standardisation(inputs: Any) -> tuple[Tensor, Tensor]:
-    """Mean and deviation over the samples: per channel for images (N, C, H, W), per column for tables (N, d)."""
+def standardisation(inputs: Any, *, shared: bool = False) -> tuple[Tensor, Tensor]:
+    """Mean and deviation over the samples: per channel for images (N, C, H, W), per column for tables (N, d).
+
+    ``shared``, for vectors of an encoder (N, d): mean 0 and, for all columns, the root mean square of all values. The
+    encoder has standardised already; one scale keeps the angles between its vectors.
+
+    Example:
+        >>> standardisation(torch.tensor([[3.0, 4.0]]), shared=True)[1] ** 2
+        tensor([[12.5000, 12.5000]])
+    """
     shape = tuple(inputs.shape)
     axes = (0, 2, 3) if len(shape) == 4 else (0,)
     wanted = max(1, min(shape[0], _STATISTICS_SIZE // int(np.prod(shape[1:]))))
     sample = as_float(inputs[torch.arange(wanted) * shape[0] // wanted])
-    mean, std = sample.mean(axes, keepdim=True), sample.std(axes, keepdim=True)
+    mean = sample.mean(axes, keepdim=True)
+    if shared:
+        mean, std = torch.zeros_like(mean), sample.square().mean().sqrt().expand_as(mean).clone()
+    else:
+        std = sample.std(axes, keepdim=True)
     return mean, torch.where(std > 0, std, torch.ones_like(std))

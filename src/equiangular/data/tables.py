@@ -15,6 +15,8 @@ from equiangular._extras import require
 from equiangular._validate import check_int
 from equiangular.data.base import Dataset, own_test_split, relabel
 from equiangular.data.encoded import ArrowImages, EncodedImages, ImageSource, image_inputs
+from equiangular.data.texts import Texts
+from equiangular.data.vectors import VECTOR_NAMES, is_vector_type, vector_column
 
 MAX_FEATURES = 4096
 
@@ -88,11 +90,20 @@ class Part:
 
 
 def from_tables(
-    parts: Sequence[Part], *, name: str, source: str, split_seed: int, size: int | None, memory: Memory
+    parts: Sequence[Part],
+    *,
+    name: str,
+    source: str,
+    split_seed: int,
+    size: int | None,
+    memory: Memory,
+    raw: bool = False,
 ) -> Dataset:
     """Make a data set of a training table and, if there is one, a test table.
 
-    A column ``image`` makes it a set of images, else a column ``text`` one of texts, else all columns are numbers.
+    A column ``image`` makes it a set of images, else a column ``text`` one of texts (TF-IDF features; with ``raw`` the
+    texts), else a column of lists of numbers one of vectors, else all columns are numbers. A column of lists that is
+    called ``features``, ``embeddings``, ``embedding`` or ``X`` comes first, but with ``raw``.
     """
     train = parts[0]
     columns = [column for column in train.table.column_names if column != LABEL]
@@ -107,17 +118,26 @@ def from_tables(
         source += note
     else:
         rows = [np.arange(len(part.labels)) for part in parts]
-    kind = "image" if IMAGE in columns else "text" if TEXT in columns else "table"
+    vectors = _vector_column(train.table, columns)
+    kind = "image" if IMAGE in columns else "text" if TEXT in columns else "vectors" if vectors else "table"
+    if vectors in VECTOR_NAMES and not raw:
+        kind = "vectors"
     pairs = list(zip(parts, rows, strict=True))
-    inputs: Sequence[Tensor | EncodedImages]
+    inputs: Sequence[Tensor | EncodedImages | Texts]
     vocabulary = None
     if kind == "image":
         groups = {id(p): ImageSource(ArrowImages(p.table.column(IMAGE)), p.where) for p in parts}
         inputs = image_inputs([(groups[id(p)], chosen) for p, chosen in pairs], size=size, memory=memory)
     elif kind == "text":
         texts = [_texts(part, chosen) for part, chosen in pairs]
-        vocabulary = fit_vocabulary(texts[0])
-        inputs = [torch.from_numpy(vocabulary_features(part, vocabulary)) for part in texts]
+        if raw:
+            inputs = [Texts(part) for part in texts]
+        else:
+            vocabulary = fit_vocabulary(texts[0])
+            inputs = [torch.from_numpy(vocabulary_features(part, vocabulary)) for part in texts]
+    elif kind == "vectors":
+        full = {id(p): vector_column(p.table.column(vectors), f"{p.where!r}: column {vectors!r}") for p in parts}
+        inputs = [full[id(p)][torch.from_numpy(chosen)] for p, chosen in pairs]
     else:
         inputs = [torch.from_numpy(_numbers(part, columns)[chosen]) for part, chosen in pairs]
     train_y, test_y = (torch.from_numpy(y) for y in labels)
@@ -135,6 +155,13 @@ def _labels(parts: Sequence[Part]) -> tuple[list[np.ndarray], tuple[str, ...]]:
     first, names = relabel(train.labels, stated[0] if stated else None, where=train.where)
     others = [relabel(p.labels if stated else p.labels.astype(str), names, where=p.where)[0] for p in parts[1:]]
     return [first, *others], names
+
+
+def _vector_column(table: Any, columns: list[str]) -> str | None:
+    """The column of lists of numbers: the one with a usual name, or the only one."""
+    found = [name for name in columns if is_vector_type(table.schema.field(name).type)]
+    usual = [name for name in VECTOR_NAMES if name in found]
+    return usual[0] if usual else found[0] if len(found) == 1 else None
 
 
 def _texts(part: Part, rows: np.ndarray) -> list[str]:

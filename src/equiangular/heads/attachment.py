@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,7 +22,7 @@ def attach(
     model: nn.Module,
     num_classes: int | None = None,
     *,
-    head: str = "etf",
+    head: str | Head = "etf",
     path: str | None = None,
     example_input: Any | None = None,
     **head_options: Unpack[AnyHeadOptions],
@@ -44,7 +45,8 @@ def attach(
     Args:
         model: the classifier network.
         num_classes: K; by default the number of outputs of the old classifier.
-        head: ``"etf"``, ``"recommended"``, ``"linear"``, ``"cosine"`` or ``"random"``, see :func:`make_head`.
+        head: ``"etf"``, ``"recommended"``, ``"linear"``, ``"cosine"`` or ``"random"``, see :func:`make_head`; or a
+            head, such as a fitted :class:`ClosedFormHead`, which comes with its own classes and options.
         path: dotted name of the linear layer to replace, such as ``"head.fc"``, where it cannot be found.
         example_input: one input of the model (a tensor, a tuple of arguments or a mapping of keyword arguments). With
             it the model is run once, in evaluation mode, before and after, and the new output's shape is checked.
@@ -68,9 +70,13 @@ def attach(
         torch.Size([])
     """
     path, old = find_classifier(model, path=path, example_input=example_input)
-    classes = old.out_features if num_classes is None else num_classes
     options: AnyHeadOptions = {"device": old.weight.device, "dtype": old.weight.dtype, **head_options}
-    new = make_head(head, old.in_features, classes, **options).train(old.training)
+    if isinstance(head, Head):
+        new = _check_given(head, old, num_classes, head_options)
+    else:
+        classes = old.out_features if num_classes is None else num_classes
+        new = make_head(head, old.in_features, classes, **options)
+    new.train(old.training)
     put_module(model, path, new)
     if example_input is not None:
         try:
@@ -153,6 +159,18 @@ def put_module(model: nn.Module, path: str, module: nn.Module) -> None:
     """Put ``module`` where ``path`` names a submodule of ``model``."""
     parent, _, name = path.rpartition(".")
     setattr(model.get_submodule(parent), name, module)
+
+
+def _check_given(head: Head, old: nn.Linear, num_classes: int | None, options: Mapping[str, Any]) -> Head:
+    """A head that the caller made, on the device and in the dtype of the layer that it replaces."""
+    if head.in_features != old.in_features or options or num_classes not in (None, head.num_classes):
+        given = ", ".join([*options, *(["num_classes"] if num_classes not in (None, head.num_classes) else [])])
+        raise ValueError(
+            f"the head takes {head.in_features} features and gives {head.num_classes} classes, the layer it is to "
+            f"replace takes {old.in_features}{f', and {given} cannot be set on a head that is made' if given else ''}. "
+            "Make a head of that width, on the features in front of that layer, and give no other options."
+        )
+    return head.to(old.weight)
 
 
 def _check_output(output: Any, head: Head) -> None:

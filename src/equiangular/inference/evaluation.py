@@ -12,6 +12,9 @@ from equiangular._extras import require
 from equiangular._validate import did_you_mean
 from equiangular.data import Dataset, load_dataset
 from equiangular.data.registry import ROOT_VARIABLE
+from equiangular.encoders import KnownEncoder
+from equiangular.encoders.base import same_encoder
+from equiangular.encoders.embedding import embed_inputs, modality_of
 from equiangular.inference.predictions import list_inputs, read_inputs
 from equiangular.training.methods import get_method
 from equiangular.training.model.classifier import Classifier
@@ -103,7 +106,8 @@ def evaluate(
     """
     info, device = classifier.info, classifier.shift.device
     scorer, raw = (Scorer(list(info.class_counts), info.thresholds, info.class_names) for _ in range(2))
-    batches, source = labelled_batches(info, data, batch_size)
+    encoder = KnownEncoder(info.encoder, device=device) if info.encoder and info.kind == "vectors" else None
+    batches, source = labelled_batches(info, data, batch_size, encoder)
     shift = classifier.shift.cpu()
     for x, y in batches:
         logits = classifier.raw_logits(x.to(device)).cpu()
@@ -128,14 +132,14 @@ def evaluate(
 
 
 def labelled_batches(
-    info: ModelInfo, data: str | Path | None, batch_size: int
+    info: ModelInfo, data: str | Path | None, batch_size: int, encoder: KnownEncoder | None = None
 ) -> tuple[Iterator[tuple[Tensor, Tensor]], str]:
     """Batches of inputs and labels to evaluate on, and what they come from."""
     if data is None:
         if not info.data:
             raise ValueError("the model does not say what data it was trained on. Name some with --data.")
         try:
-            return _dataset_batches(load_dataset(**info.data), info, batch_size)
+            return _dataset_batches(_load(info, **info.data), info, batch_size, encoder)
         except (OSError, ValueError) as error:
             what = "the data that the model was trained on cannot be read"
             raise ValueError(f"{what}: {error} Or name others with --data.") from error
@@ -144,17 +148,35 @@ def labelled_batches(
     if not path.exists() and root and (Path(root).expanduser() / path).exists():
         path = Path(root).expanduser() / path
     if not path.exists():
-        if info.kind == "text":
+        if info.kind == "text" and not encoder:
             raise ValueError(f"{str(data)!r} does not exist. Texts are evaluated from a file that has them.")
         own = {key: value for key, value in info.data.items() if key not in ("name_or_path", "memory")}
-        return _dataset_batches(load_dataset(str(data), **own), info, batch_size)
+        return _dataset_batches(_load(info, str(data), **own), info, batch_size, encoder)
+    if path.suffix in (".safetensors", ".npy"):
+        return _dataset_batches(_load(info, path), info, batch_size, encoder)
     inner = next((path / n for n in ("test", "test.parquet", "val", "validation") if (path / n).exists()), path)
-    files = list_inputs([inner], info.kind)
-    return _file_batches(files, info, batch_size), str(inner)
+    files = list_inputs([inner], info.reads)
+    return _file_batches(files, info, batch_size, encoder), str(inner)
 
 
-def _dataset_batches(dataset: Dataset, info: ModelInfo, batch_size: int) -> tuple[Iterator[tuple[Tensor, Tensor]], str]:
-    if dataset.input_shape != info.input_shape:
+def _load(info: ModelInfo, name_or_path: str | Path, **options: Any) -> Dataset:
+    """The data set; for a model of vectors as an encoder takes it."""
+    return load_dataset(name_or_path, **options, raw=info.kind == "vectors")
+
+
+def _dataset_batches(
+    dataset: Dataset, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None
+) -> tuple[Iterator[tuple[Tensor, Tensor]], str]:
+    inputs = dataset.test_x
+    if info.kind == "vectors" and dataset.kind != "vectors" and encoder is not None:
+        modality_of(dataset)
+        inputs = embed_inputs(inputs, encoder.encoder, where=f"data set {dataset.name!r}, test part")
+    elif dataset.encoder and info.encoder and (why := same_encoder(info.encoder, dataset.encoder)):
+        raise ValueError(
+            f"the features of {dataset.name!r} come from another encoder than those that the model was trained "
+            f"on: {why}."
+        )
+    elif dataset.input_shape != info.input_shape:
         raise ValueError(
             f"data set {dataset.name!r} has inputs of shape {dataset.input_shape}, the model takes {info.input_shape}."
         )
@@ -162,13 +184,15 @@ def _dataset_batches(dataset: Dataset, info: ModelInfo, batch_size: int) -> tupl
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         for part in torch.arange(len(dataset.test_y)).split(batch_size):
-            yield dataset.test_x[part], index[dataset.test_y[part]]
+            yield inputs[part], index[dataset.test_y[part]]
 
     return batches(), f"test part of {dataset.name}"
 
 
-def _file_batches(files: list[Path], info: ModelInfo, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    for batch in read_inputs(files, info, batch_size=batch_size):
+def _file_batches(
+    files: list[Path], info: ModelInfo, batch_size: int, encoder: KnownEncoder | None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    for batch in read_inputs(files, info, batch_size=batch_size, encoder=encoder):
         if batch.failures:
             raise ValueError(f"{batch.failures[0][1].rstrip('.')}. An evaluation leaves nothing out.")
         if batch.labels is None:

@@ -14,13 +14,14 @@ import torch
 from equiangular._files import check_output, write_atomically
 from equiangular._validate import check_int
 from equiangular.data.folder import SUFFIXES as IMAGE_SUFFIXES
+from equiangular.encoders import KnownEncoder
 from equiangular.inference.rejection import probabilities_and_doubt
-from equiangular.inference.tables import InputBatch, decoded_batch, read_table, text_features, unreadable
+from equiangular.inference.tables import InputBatch, decoded_batch, read_table, text_batch, unreadable
 from equiangular.training.model.classifier import Classifier
 from equiangular.training.model.info import ModelInfo
 
 # What each kind of model reads beside tables of rows.
-FILE_SUFFIXES = {"image": IMAGE_SUFFIXES, "table": (), "text": (".txt",)}
+FILE_SUFFIXES = {"image": IMAGE_SUFFIXES, "table": (), "text": (".txt",), "vectors": ()}
 TABLE_SUFFIXES = (".npz", ".parquet", ".csv")
 
 
@@ -29,7 +30,7 @@ def list_inputs(paths: Sequence[str | Path], kind: str) -> list[Path]:
 
     Args:
         paths: files and folders. Hidden files and folders are left out.
-        kind: ``"image"``, ``"table"`` or ``"text"``.
+        kind: what the model reads, see :attr:`equiangular.training.ModelInfo.reads`.
 
     Raises:
         ValueError: a path that does not exist, a file of another kind, or nothing found.
@@ -58,7 +59,9 @@ def list_inputs(paths: Sequence[str | Path], kind: str) -> list[Path]:
     return files
 
 
-def read_inputs(files: Iterable[Path], info: ModelInfo, *, batch_size: int = 256) -> Iterator[InputBatch]:
+def read_inputs(
+    files: Iterable[Path], info: ModelInfo, *, batch_size: int = 256, encoder: KnownEncoder | None = None
+) -> Iterator[InputBatch]:
     """Read files in batches, in their order; memory is O(batch), save for ``.npz`` files, which are read whole.
 
     Args:
@@ -66,37 +69,40 @@ def read_inputs(files: Iterable[Path], info: ModelInfo, *, batch_size: int = 256
         info: the model's description, which says what its inputs are. Images of another size are padded to a square
             and resized as those of the training were.
         batch_size: inputs in a batch at most.
+        encoder: of a model of vectors: what makes them of texts or images; by default the one that ``info`` names.
 
     Raises:
         ImportError: Pillow or pyarrow is missing.
     """
     check_int(batch_size, "batch_size", minimum=1)
+    if encoder is None and info.reads != info.kind:
+        encoder = KnownEncoder(info.encoder or {})
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for tables, group in groupby(files, lambda file: file.suffix.lower() in TABLE_SUFFIXES):
-            if tables or info.kind == "text":
+            if tables or info.reads == "text":
                 read = read_table if tables else _text_batches
                 for file in group:
-                    yield from read(file, info, batch_size)
+                    yield from read(file, info, batch_size, encoder)
             else:
-                yield from _image_batches(list(group), info, batch_size, pool)
+                yield from _image_batches(list(group), info, batch_size, pool, encoder)
 
 
 def _image_batches(
-    files: list[Path], info: ModelInfo, batch_size: int, pool: ThreadPoolExecutor
+    files: list[Path], info: ModelInfo, batch_size: int, pool: ThreadPoolExecutor, encoder: KnownEncoder | None
 ) -> Iterator[InputBatch]:
     for start in range(0, len(files), batch_size):
         part = files[start : start + batch_size]
-        yield decoded_batch(part, [str(f) for f in part], [f.parent.name for f in part], info, pool)
+        yield decoded_batch(part, [str(f) for f in part], [f.parent.name for f in part], info, pool, encoder)
 
 
-def _text_batches(file: Path, info: ModelInfo, batch_size: int) -> Iterator[InputBatch]:
+def _text_batches(file: Path, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None) -> Iterator[InputBatch]:
     """One text a line."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
         for start in range(0, len(lines), batch_size):
             part = lines[start : start + batch_size]
             names = [f"{file}:{start + i + 1}" for i in range(len(part))]
-            yield InputBatch(names, text_features(part, info))
+            yield text_batch(names, part, None, info, encoder)
     except (OSError, ValueError) as error:
         yield unreadable(file, info, error)
 

@@ -16,6 +16,9 @@ from equiangular._files import check_npz
 from equiangular.data.folder import _as_inputs, stated_class_names
 from equiangular.data.images import decode_image, quiet
 from equiangular.data.tables import LABEL, vocabulary_features
+from equiangular.data.vectors import VECTOR_NAMES, vector_column
+from equiangular.encoders import KnownEncoder
+from equiangular.encoders.inputs import pil_image
 from equiangular.training.model.info import ModelInfo
 
 
@@ -42,11 +45,14 @@ def decoded_batch(
     labels: list[str] | None,
     info: ModelInfo,
     pool: ThreadPoolExecutor | None = None,
+    encoder: KnownEncoder | None = None,
 ) -> InputBatch:
-    """Decode encoded images to a batch; the ones that cannot be are its failures."""
+    """Decode encoded images to a batch, of vectors if there is an encoder; those that cannot be are its failures."""
 
-    def decode(position: int) -> Tensor | str:
+    def decode(position: int) -> Any:
         try:
+            if encoder is not None:
+                return pil_image(decode_image(sources[position], size=None, label=names[position]))
             return decode_for(sources[position], info, names[position])
         except ValueError as error:
             return str(error)
@@ -54,10 +60,14 @@ def decoded_batch(
     positions = range(len(sources))
     with quiet():
         images = list(map(decode, positions) if pool is None else pool.map(decode, positions))
-    good, bad = ([i for i in positions if isinstance(images[i], Tensor) == kind] for kind in (True, False))
+    bad, good = ([i for i in positions if isinstance(images[i], str) == kind] for kind in (True, False))
+    chosen = [images[i] for i in good]
+    inputs = torch.empty(0, *info.input_shape, dtype=torch.float32 if encoder else torch.uint8)
+    if good:
+        inputs = torch.stack(chosen) if encoder is None else encoder.encode(chosen)
     return InputBatch(
         [names[i] for i in good],
-        torch.stack([images[i] for i in good]) if good else torch.empty(0, *info.input_shape, dtype=torch.uint8),
+        inputs,
         None if labels is None else [labels[i] for i in good],
         [(names[i], images[i]) for i in bad],
     )
@@ -85,17 +95,19 @@ def unreadable(file: Path, info: ModelInfo, error: Exception) -> InputBatch:
     return InputBatch([], torch.empty(0, *info.input_shape), None, [(str(file), f"cannot read {file}: {error}")])
 
 
-INPUT_KEYS = ("x", "test_x", "features", "images")
-LABEL_KEYS = ("y", "test_y", "labels")
+INPUT_KEYS = ("x", "test_x", "images", *VECTOR_NAMES, *(f"test_{name}" for name in VECTOR_NAMES))
+LABEL_KEYS = ("y", "test_y", "labels", "test_labels")
 
 
-def read_table(file: Path, info: ModelInfo, batch_size: int) -> Iterator[InputBatch]:
+def read_table(
+    file: Path, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None = None
+) -> Iterator[InputBatch]:
     """Batches of a file's rows; a file that does not fit the model is one failure."""
     try:
         if file.suffix.lower() == ".npz":
             yield from _npz_batches(file, info, batch_size)
         else:
-            yield from _column_batches(file, info, batch_size)
+            yield from _column_batches(file, info, batch_size, encoder)
     except ImportError:
         raise
     except (OSError, ValueError, zipfile.BadZipFile) as error:  # pyarrow's errors are ValueErrors
@@ -120,21 +132,27 @@ def _npz_batches(file: Path, info: ModelInfo, batch_size: int) -> Iterator[Input
         yield _finite(file, start, inputs[start:stop], own)
 
 
-def _column_batches(file: Path, info: ModelInfo, batch_size: int) -> Iterator[InputBatch]:
+def _column_batches(file: Path, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None) -> Iterator[InputBatch]:
     start = 0
     for batch, names in _record_batches(file, batch_size):
         columns = batch.schema.names
         labels = _label_names(batch.column(LABEL).to_pylist(), names) if LABEL in columns else None
         rows = [f"{file}:{start + i}" for i in range(batch.num_rows)]
-        if info.kind == "image":
+        vectors = next((n for n in VECTOR_NAMES if n in columns), None) if info.kind == "vectors" else None
+        if vectors is not None:
+            inputs = vector_column(batch.column(vectors), f"column {vectors!r}")
+            if inputs.shape[1] != info.input_shape[0]:
+                raise ValueError(f"its vectors have {inputs.shape[1]} numbers, the model takes {info.input_shape[0]}.")
+            yield _finite(file, start, inputs, labels)
+        elif info.reads == "image":
             _need(columns, "image")
             values = batch.column("image").to_pylist()
             blobs = [value.get("bytes") if isinstance(value, dict) else value for value in values]
-            yield decoded_batch(blobs, rows, labels, info)
-        elif info.kind == "text":
+            yield decoded_batch(blobs, rows, labels, info, encoder=encoder)
+        elif info.reads == "text":
             _need(columns, "text")
             texts = [text or "" for text in batch.column("text").to_pylist()]
-            yield InputBatch(rows, text_features(texts, info), labels)
+            yield text_batch(rows, texts, labels, info, encoder)
         else:
             yield _finite(file, start, _numbers(batch, info), labels)
         start += batch.num_rows
@@ -171,6 +189,22 @@ def _numbers(batch: Any, info: ModelInfo) -> Tensor:
             raise ValueError(f"column {name!r} holds {batch.schema.field(name).type}, not numbers.")
         arrays.append(values.astype(np.float32))
     return torch.from_numpy(np.stack(arrays, axis=1))
+
+
+def text_batch(
+    names: list[str], texts: list[str], labels: list[str] | None, info: ModelInfo, encoder: KnownEncoder | None
+) -> InputBatch:
+    """Texts as the model takes them; for an encoder those without a word are failures."""
+    if encoder is None:
+        return InputBatch(names, text_features(texts, info), labels)
+    good = [i for i, text in enumerate(texts) if text.strip()]
+    empty = [name for name, text in zip(names, texts, strict=True) if not text.strip()]
+    return InputBatch(
+        [names[i] for i in good],
+        encoder.encode([texts[i] for i in good]) if good else torch.empty(0, *info.input_shape),
+        None if labels is None else [labels[i] for i in good],
+        [(name, "an empty text. Fill it in or drop the row.") for name in empty],
+    )
 
 
 def text_features(texts: list[str], info: ModelInfo) -> Tensor:

@@ -33,13 +33,13 @@ def torchvision_backbone(name: str, input_shape: tuple[int, ...], *, pretrained:
     except (ValueError, OSError) as error:
         raise ValueError(f"torchvision cannot make {name!r}: {error}. Its list_models() lists the names.") from error
     try:
-        model = _without_classifier(model)
+        model = without_classifier(model)
     except ValueError as error:
         raise ValueError(f"no linear classifier in torchvision's {name!r}; choose a classification model.") from error
     return with_num_features(model, f"torchvision:{name}", input_shape)
 
 
-def _without_classifier(model: nn.Module) -> nn.Module:
+def without_classifier(model: nn.Module) -> nn.Module:
     """The model with its classifier replaced by the identity, in place."""
     path, _ = find_classifier(model)
     parent, _, last = path.rpartition(".")
@@ -66,7 +66,7 @@ class HuggingFaceBackbone(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model = _without_classifier(model)
+        self.model = without_classifier(model)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W) to features (B, num_features)."""

@@ -96,7 +96,7 @@ def calibrate_prior_correction(
     if expected_scale is not None:
         start = math.log(check_positive(expected_scale, "expected_scale"))
     else:
-        start = _starting_log_scale(z)
+        start = starting_log_scale(z)
     return _fit(z, y, shift.cpu()[present], omega / omega.sum(), start)
 
 
@@ -121,7 +121,7 @@ def _fit(z: Tensor, y: Tensor, shift: Tensor, omega: Tensor, start: float) -> Ca
     return Calibration(math.exp(log_scale), strength)
 
 
-def _starting_log_scale(z: Tensor) -> float:
+def starting_log_scale(z: Tensor) -> float:
     """The log scale at which the median sample's top class, against the mean of the others, has START_PROBABILITY."""
     num_classes = z.shape[1]
     gap = float((z.max(1).values - z.mean(1)).median()) * num_classes / (num_classes - 1)

@@ -176,7 +176,7 @@ def test_other_data_are_refused(stopped: Path, monkeypatch: pytest.MonkeyPatch) 
     from equiangular.training.run import train
 
     load = train.load_data
-    monkeypatch.setattr(train, "load_data", lambda options: load(replace(options, split_seed=1)))
+    monkeypatch.setattr(train, "load_data", lambda options, **how: load(replace(options, split_seed=1), **how))
     with pytest.raises(ValueError, match=r"the data have changed since .* the training inputs, training labels"):
         resume(stopped)
 

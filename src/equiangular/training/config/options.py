@@ -87,6 +87,9 @@ class DataOptions:
 
     Attributes:
         data: name of a data set or a path, see :func:`equiangular.data.load_dataset`.
+        encoder: work on the features of a pretrained encoder, made once and cached: auto, minilm (texts),
+            efficientnet-lite0 (images), st:NAME, hf-text:NAME, timm:NAME, torchvision:NAME or hf-image:NAME,
+            see :func:`equiangular.encoders.load_encoder`.
         root: folder of named data sets; by default the environment variable EQUIANGULAR_DATA.
         size: pad images to a square and resize them to this height and width, in pixels.
         memory: ``"auto"``, ``"memory"`` or ``"stream"``: whether images are decoded once or at every use.
@@ -101,6 +104,7 @@ class DataOptions:
     """
 
     data: str = "digits"
+    encoder: str | None = None
     root: str | None = None
     size: int | None = None
     memory: Memory = "auto"
@@ -171,7 +175,7 @@ class Trial(Numerics, Budget, DataOptions):
 
     def decisive(self) -> dict[str, Any]:
         """The values that a result depends on: all but where the data lie, where it runs, what is written meanwhile."""
-        free = {"root", "memory"}
+        free = {"root", "memory"} | ({"encoder"} if self.encoder is None else set())
         known = {f.name for f in fields(Trial)} - free
         return {name: value for name, value in self.as_dict().items() if name in known}
 

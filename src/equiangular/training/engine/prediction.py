@@ -8,29 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from equiangular._validate import check_choice
 from equiangular.data.split import as_float, stream_batches
 from equiangular.training.config.draws import even_parts
 from equiangular.training.model.task import Task
-
-
-def choose_device(accelerator: str) -> torch.device:
-    """``"auto"``: a GPU if there is one, else the CPU.
-
-    Raises:
-        ValueError: an unknown name (the closest one is suggested), or a device that this machine does not have.
-
-    Example:
-        >>> choose_device("cpu")
-        device(type='cpu')
-    """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if check_choice(accelerator, ("auto", *there), "accelerator") == "auto":
-        return torch.device(next(name for name, present in there.items() if present))
-    if not there[accelerator]:
-        raise ValueError(f"this machine has no {accelerator!r} that PyTorch can use; take accelerator 'auto'.")
-    return torch.device(accelerator)
-
 
 Prepare = Callable[[Tensor], Tensor]
 

@@ -81,7 +81,7 @@ class Method:
     trained_as: str = ""
     balances: bool = False
     similarity: float | None = None
-    similar_for: tuple[str, ...] = ("image", "table", "text")
+    similar_for: tuple[str, ...] = ("image", "table", "text", "vectors")
     scaled: bool = True
 
     @property

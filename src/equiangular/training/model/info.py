@@ -24,7 +24,7 @@ class ModelInfo:
         class_counts: K training samples per class, all above 0.
         mean: what is subtracted from the inputs: C numbers for images scaled to [0, 1], d for tables and texts.
         std: what the difference is divided by, of the same length.
-        kind: ``"image"``, ``"table"`` or ``"text"``.
+        kind: ``"image"``, ``"table"``, ``"text"`` or ``"vectors"``.
         width: width of the backbone.
         size: images were padded to a square and resized to this height and width; None: they came in this size.
         seed: training seed.
@@ -33,6 +33,7 @@ class ModelInfo:
             where there was no validation part to calibrate on.
         vocabulary: of texts: what turns them into features, see :func:`equiangular.data.tables.fit_vocabulary`.
         columns: of tables: d names of the columns, in order, where the source has names.
+        encoder: of vectors: what makes them of texts or images, see :func:`equiangular.encoders.describe`.
         data: how the data was loaded: keyword arguments of :func:`equiangular.data.load_dataset`.
         balance: how far the sampler balanced the classes: class c was drawn with probability proportional to
             n_c^(1 - balance).
@@ -63,6 +64,7 @@ class ModelInfo:
     correction: dict[str, Any] | None = None
     vocabulary: dict[str, Any] | None = None
     columns: tuple[str, ...] | None = None
+    encoder: dict[str, Any] | None = None
     data: dict[str, Any] = field(default_factory=dict)
     balance: float = 0.0
     thresholds: tuple[int, int] = (20, 100)
@@ -74,7 +76,7 @@ class ModelInfo:
             if value is not None:
                 value = value.tolist() if hasattr(value, "tolist") else value
                 object.__setattr__(self, name, tuple(value))
-        check_choice(self.kind, ("image", "table", "text"), "kind")
+        check_choice(self.kind, ("image", "table", "text", "vectors"), "kind")
         if len(self.class_names) < 2:
             raise ValueError(f"a model needs at least two class names, got {len(self.class_names)}.")
         check_class_counts(list(self.class_counts), len(self.class_names))
@@ -84,6 +86,11 @@ class ModelInfo:
                     f"{name} has {len(getattr(self, name))} entries for inputs of shape {self.input_shape}; it needs "
                     f"{self.input_shape[0]}, one for each {'channel' if self.kind == 'image' else 'column'}."
                 )
+
+    @property
+    def reads(self) -> str:
+        """What it reads: of vectors what their encoder takes, else ``kind``."""
+        return str((self.encoder or {}).get("modality", self.kind)) if self.kind == "vectors" else self.kind
 
     @property
     def num_classes(self) -> int:

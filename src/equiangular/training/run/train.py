@@ -12,6 +12,7 @@ from typing import Any
 from equiangular._files import prepare_folder, read_json, write_json
 from equiangular._provenance import provenance
 from equiangular.data import content_digest
+from equiangular.encoders.embedding import Progress as EmbedProgress
 from equiangular.training.config.options import TrainConfig
 from equiangular.training.engine.fabric import make_fabric
 from equiangular.training.engine.loop import Training
@@ -30,7 +31,9 @@ from equiangular.training.run.trial import TrialRun, Watcher, load_data, run_tri
 Progress = Callable[[Training, "dict[str, Any] | None"], None]
 
 
-def train(config: TrainConfig, output: str | Path, *, progress: Progress | None = None) -> dict[str, Any]:
+def train(
+    config: TrainConfig, output: str | Path, *, progress: Progress | None = None, embedding: EmbedProgress | None = None
+) -> dict[str, Any]:
     """Train one method on one data set and measure it, or go on with a run that was interrupted.
 
     Writes into the folder: ``config.yaml``, ``provenance.json``, ``manifest.json`` (which samples were trained on),
@@ -43,6 +46,7 @@ def train(config: TrainConfig, output: str | Path, *, progress: Progress | None 
         config: what to do.
         output: the folder of the run.
         progress: called after every step and epoch.
+        embedding: called while an encoder computes features, with the inputs done and their number.
 
     Raises:
         ValueError: bad configuration, data or folder; a folder that has another run, or a run on other data; a
@@ -62,7 +66,7 @@ def train(config: TrainConfig, output: str | Path, *, progress: Progress | None 
     fabric = make_fabric(config)
     try:
         with fabric.rank_zero_first():
-            dataset = load_data(config)
+            dataset = load_data(config, device=config.accelerator, progress=embedding)
     except ValueError:
         if finished:  # the data are gone; what was measured on them is not
             return folder.read_results()

@@ -14,6 +14,8 @@ from torch import Tensor
 from equiangular._validate import NonFiniteError
 from equiangular.data import Dataset, load_dataset
 from equiangular.data.split import Split, as_float, make_split, stream_batches
+from equiangular.encoders import embed
+from equiangular.encoders.embedding import Progress as EmbedProgress
 from equiangular.measures.collapse import ClassMoments
 from equiangular.training.config.budget import sampler_alpha
 from equiangular.training.config.options import DataOptions, Hardware, Trial
@@ -25,6 +27,8 @@ from equiangular.training.model.task import Task, build_task, default_backbone
 from equiangular.training.run.outcome import Outcome, Outputs, conclude
 
 _BATCH = 1024
+# What a model's description takes from the data.
+_FROM_DATA = ("input_shape", "class_names", "kind", "vocabulary", "columns", "encoder")
 
 
 def class_means(inputs: Any, labels: Tensor, num_classes: int, prepare: Callable[[Tensor], Tensor]) -> Tensor:
@@ -153,7 +157,7 @@ class TrialRun:
             mean=tuple(split.mean.flatten().tolist()),
             std=tuple(split.std.flatten().tolist()),
             balance=sampler_alpha(trial.sampler),
-            **{name: getattr(data, name) for name in ("input_shape", "class_names", "kind", "vocabulary", "columns")},
+            **{name: getattr(data, name) for name in _FROM_DATA},
             **{name: getattr(trial, name) for name in ("width", "size", "seed", "thresholds")},
             data={"name_or_path": trial.data, "root": trial.root, "split_seed": trial.split_seed, "size": trial.size},
             epoch=self.training.epoch,
@@ -166,11 +170,12 @@ class TrialRun:
         return [conclude(task, m, self.split, replace(info, method=m.name), outputs) for m in own]
 
 
-def load_data(options: DataOptions) -> Dataset:
-    """The data that a trial, or a comparison, names."""
-    return load_dataset(
-        options.data, root=options.root, split_seed=options.split_seed, size=options.size, memory=options.memory
-    )
+def load_data(options: DataOptions, *, device: str = "auto", progress: EmbedProgress | None = None) -> Dataset:
+    """The data that a trial, or a comparison, names; with an encoder its features, computed on ``device`` or cached."""
+    name, root, seed = options.data, options.root, options.split_seed
+    if options.encoder is not None:
+        return embed(name, options.encoder, root=root, split_seed=seed, device=device, progress=progress)
+    return load_dataset(name, root=root, split_seed=seed, size=options.size, memory=options.memory)
 
 
 def backbone_of(trial: Trial, dataset: Dataset) -> str:

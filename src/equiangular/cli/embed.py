@@ -1,0 +1,92 @@
+"""``equiangular embed DATA``: texts or images through a pretrained encoder, once, into a file that is data itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from equiangular.cli._embedding import EmbeddingBar
+from equiangular.cli._fields import Quiet
+
+
+def embed(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Data set of texts or images: a name, or a path.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="File to write; it ends in .safetensors.")
+    ],
+    encoder: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="minilm (texts), efficientnet-lite0 (images), st:NAME, hf-text:NAME, timm:NAME, torchvision:NAME or "
+            "hf-image:NAME; a folder can stand for NAME. auto: one of the first two.",
+        ),
+    ] = "auto",
+    batch_size: Annotated[int, typer.Option(help="Inputs at a time.")] = 64,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="What features are kept in: float32, or float16, half the size.")
+    ] = "float32",
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for features as they are made. Default: embeddings in $EQUIANGULAR_CACHE, or in "
+            "~/.cache/equiangular.",
+        ),
+    ] = None,
+    root: Annotated[
+        str | None, typer.Option(help="Folder of named data sets; default: the variable EQUIANGULAR_DATA.")
+    ] = None,
+    split_seed: Annotated[int, typer.Option(help="Seed of the test part, where the data have none.")] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves it to PyTorch.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Compute the features of a data set with a pretrained encoder.
+
+    The file has the features of the training and the test part, labels, class names and what the encoder was; every
+    command takes it as DATA. A killed run goes on where it stopped when the same command is given again.
+    """
+    import torch
+
+    from equiangular._files import check_output
+    from equiangular._validate import check_choice, check_int
+    from equiangular.data import write_vectors
+    from equiangular.data.vectors import WRITTEN
+    from equiangular.encoders import EmbedReport, embed
+    from equiangular.encoders.embedding import STORED_DTYPES
+
+    check_output(output, *WRITTEN)
+    if check_int(threads, "threads", minimum=0):
+        torch.set_num_threads(threads)
+    report = EmbedReport()
+    with EmbeddingBar(quiet=quiet) as bar:
+        made = embed(
+            data,
+            encoder,
+            root=root,
+            split_seed=split_seed,
+            batch_size=batch_size,
+            device=device,
+            dtype=check_choice(dtype, STORED_DTYPES, "dtype"),
+            cache=cache,
+            progress=bar,
+            report=report,
+        )
+    file = write_vectors(made, output, dtype=torch.float16 if dtype == "float16" else torch.float32)
+    for note in report.notes:
+        typer.echo(f"equiangular: {note}", err=True)
+    new = report.inputs - report.from_cache
+    speed = f" in {report.seconds:.1f} s, {new / report.seconds:.0f}/s" if new else ""
+    described = made.encoder or {}
+    lines = [
+        f"{made.name}: {len(made.train_y):,} to train on, {len(made.test_y):,} to test on, {made.num_classes} classes",
+        f"encoder {described['name']} (weights {described['revision']}): {made.input_shape[0]} numbers each, {dtype}",
+        f"{new:,} encoded{speed}; {report.from_cache:,} taken from the cache",
+    ]
+    if dtype == "float16":
+        lines.append(f"float16 moves no vector by more than {report.error:.2g} of its length")
+    lines += [f"wrote {file}, {file.stat().st_size / 1e6:.1f} MB", f"next: equiangular compare {file}"]
+    typer.echo("\n".join(lines))

@@ -1,0 +1,207 @@
+"""A closed-form classifier without a module around it: what it has seen, how to add and remove, and its solution."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from equiangular._validate import check_choice, check_class_counts, check_int, check_positive
+from equiangular.closed_form.features import RandomFeatures
+from equiangular.closed_form.kernel import KeptSamples
+from equiangular.closed_form.solution import Solution, solve_kernel, solve_linear
+from equiangular.closed_form.statistics import ClassStatistics
+
+Kind = Literal["class-means", "gaussian", "ridge", "random-features", "kernel"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+LINEAR_KINDS: tuple[Kind, ...] = ("class-means", "gaussian", "ridge")
+PRIOR_WEIGHTS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+class ClosedForm:
+    """Counts, means and a scatter (or, for a kernel, the samples), and the classifier they give in closed form.
+
+    Args:
+        in_features: d, width of the features.
+        num_classes: K >= 0 classes to begin with; :meth:`grow` appends others.
+        kind: which classifier. ``"class-means"``: the nearest class mean by direction (:class:`MeansSolver`);
+            ``"gaussian"``: Gaussians of one covariance (:class:`GaussianSolver`); ``"ridge"``: ridge regression onto a
+            simplex ETF (:class:`RidgeSolver`); ``"random-features"``: the same on fixed random ReLU features;
+            ``"kernel"``: the same with the kernel exp(b (cos - 1)), which keeps its samples, up to about 20,000.
+        regularization: ``"loo"`` for leave-one-out, or the number: lambda (ridge, kernel) or rho (Gaussian).
+        prior_weight: weight of each prior sample (:meth:`set_prior`), or ``"loo"`` for leave-one-out.
+        width: number of random features.
+        seed: seed of the random features.
+
+    Raises:
+        ValueError: an argument out of its range.
+
+    Example:
+        >>> x, y = torch.tensor([[0.0, 1.0], [0.1, 0.9], [1.0, 0.0], [0.8, 0.1]]), torch.tensor([0, 0, 1, 1])
+        >>> model = ClosedForm(2, 2, kind="ridge")
+        >>> model.update(x, y).solve().logits(x).argmax(1)
+        tensor([0, 0, 1, 1])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int = 0,
+        *,
+        kind: Kind = "gaussian",
+        regularization: float | Literal["loo"] = "loo",
+        prior_weight: float | Literal["loo"] = "loo",
+        width: int = 2000,
+        seed: int = 0,
+    ) -> None:
+        self.kind = check_choice(kind, KINDS, "kind")
+        self.regularization = _number_or_loo(regularization, "regularization")
+        if self.kind == "gaussian" and self.regularization != "loo" and float(self.regularization) > 1:
+            raise ValueError(f"regularization of a Gaussian is a shrinkage in (0, 1], got {regularization!r}.")
+        self.prior_weight = _number_or_loo(prior_weight, "prior_weight")
+        self.width, self.seed = check_int(width, "width", minimum=1), check_int(seed, "seed", minimum=0)
+        self.in_features = check_int(in_features, "in_features", minimum=1)
+        self.features: nn.Module = nn.Identity()
+        if self.kind == "random-features":
+            self.features = RandomFeatures(self.in_features, self.width, seed=self.seed)
+        self.prior: ClassStatistics | KeptSamples | None = None
+        self.seen = self.nothing(check_int(num_classes, "num_classes", minimum=0))
+        self._solution: Solution | None = None
+
+    def nothing(self, num_classes: int) -> ClassStatistics | KeptSamples:
+        """What a classifier of this kind holds before its first sample."""
+        if self.kind == "kernel":
+            return KeptSamples.empty(num_classes, self.in_features)
+        mapped = self.features if self.kind == "random-features" else None
+        return ClassStatistics.empty(num_classes, self.in_features, transform=mapped)
+
+    @property
+    def num_classes(self) -> int:
+        """K, classes with samples or without."""
+        return self.seen.num_classes
+
+    @property
+    def class_counts(self) -> Tensor:
+        """(K,) float64, sum of the weights of each class, without prior samples."""
+        return self.seen.count
+
+    def grow(self, num_classes: int) -> ClosedForm:
+        """Append classes without samples until there are ``num_classes``; returns itself."""
+        self.seen.grow(check_int(num_classes, "num_classes", minimum=self.num_classes))
+        if self.prior is not None:
+            self.prior.grow(num_classes)
+        return self._changed()
+
+    def spread(self, places: Tensor, num_classes: int) -> ClosedForm:
+        """Make room for classes in between: class k becomes class ``places[k]`` of ``num_classes``; returns itself."""
+        self.seen = self.seen.reorder(places, num_classes)
+        if self.prior is not None:
+            self.prior = self.prior.reorder(places, num_classes)
+        return self._changed()
+
+    def update(self, features: Tensor, labels: Tensor, weights: Tensor | None = None) -> ClosedForm:
+        """Add samples: features (N, d), labels (N,) in [0, K), weights (N,) of at least 0; returns itself."""
+        self.seen.update(features, labels, weights)
+        return self._changed()
+
+    def remove(self, features: Tensor, labels: Tensor, weights: Tensor | None = None) -> ClosedForm:
+        """Take samples out again; returns itself. See :meth:`ClassStatistics.remove`."""
+        self.seen.remove(features, labels, weights)
+        return self._changed()
+
+    def check_alike(self, other: ClosedForm) -> None:
+        """Raise if another classifier cannot be merged into this one.
+
+        Raises:
+            ValueError: another kind or width, or other random features.
+        """
+        mine, theirs = ([m.kind, m.in_features, *m._random()] for m in (self, other))
+        if mine != theirs:
+            raise ValueError(
+                f"cannot merge a classifier of kind {other.kind!r} and width {other.in_features} into one of kind "
+                f"{self.kind!r} and width {self.in_features}: {theirs} differs from {mine}. Kind, width of the "
+                "features and random features must agree."
+            )
+
+    def merge(self, other: ClosedForm, index: Tensor | None = None) -> ClosedForm:
+        """Add all that another classifier of the same kind has seen; returns itself.
+
+        Args:
+            other: its prior samples are not taken over.
+            index: (K',) int64, the class here of each of the other's; its own number by default.
+
+        Raises:
+            ValueError: another kind, width, number of classes or other random features.
+        """
+        self.check_alike(other)
+        seen = other.seen if index is None else other.seen.reorder(index, self.num_classes)
+        self.seen.merge(seen)  # type: ignore[arg-type]  # of one kind, as checked
+        return self._changed()
+
+    def set_prior(self, vectors: Tensor | None, labels: Tensor | None = None) -> ClosedForm:
+        """Give classes prior samples, such as the embeddings of their names; returns itself.
+
+        They enter as samples of one weight, are never left out, and count for no frequency. With
+        ``prior_weight="loo"`` their weight is the one of :data:`PRIOR_WEIGHTS` whose left-out error is least.
+
+        Args:
+            vectors: (P, d) floating point, or None for none.
+            labels: (P,) integers in [0, K); 0 to P - 1 by default.
+        """
+        self.prior = None
+        if vectors is not None:
+            labels = torch.arange(len(vectors)) if labels is None else labels
+            self.prior = self.nothing(self.num_classes).update(vectors, labels)
+        return self._changed()
+
+    def solve(self) -> Solution:
+        """The classifier of all that was seen; computed once until something changes.
+
+        Raises:
+            ValueError: no samples.
+        """
+        if self._solution is None:
+            total = self.seen.count + (0 if self.prior is None else self.prior.count)
+            active = (total > 0).nonzero().flatten()
+            if not len(active):
+                raise ValueError("there is nothing to solve: no class has a sample. Fit it first.")
+            data, prior = self.seen, self.prior
+            if len(active) < self.num_classes:
+                data, prior = data.restrict(active), None if prior is None else prior.restrict(active)
+            factors = PRIOR_WEIGHTS if self.prior_weight == "loo" else (float(self.prior_weight),)
+            number = None if self.regularization == "loo" else float(self.regularization)
+            options: Any = {"regularization": number, "prior": prior, "prior_weights": factors}
+            if isinstance(data, KeptSamples):
+                found = solve_kernel(data, **options)
+            else:
+                found = solve_linear(self.kind, data, self.features, **options)
+            self._solution = found.among(active, self.num_classes)
+        return self._solution
+
+    def log_prior(self, target_prior: Tensor | Literal["uniform", "train"] | None) -> Tensor:
+        """(K,) float64 to add to logits that stand for equally frequent classes.
+
+        Args:
+            target_prior: ``"uniform"`` or None; ``"train"``, the frequencies seen, where a class without samples
+                counts as one sample; or (K,) positive weights.
+        """
+        if target_prior is None or isinstance(target_prior, str):
+            check_choice(target_prior or "uniform", ("uniform", "train"), "target_prior")
+            if target_prior != "train":
+                return torch.zeros(self.num_classes, dtype=torch.float64)
+            counts = torch.where(self.class_counts > 0, self.class_counts, 1.0)
+        else:
+            counts = check_class_counts(target_prior, self.num_classes, name="target_prior")
+        return (counts / counts.mean()).log()
+
+    def _random(self) -> tuple[int, ...]:
+        return (self.width, self.seed) if self.kind == "random-features" else ()
+
+    def _changed(self) -> ClosedForm:
+        self._solution = None
+        return self
+
+
+def _number_or_loo(value: float | Literal["loo"], name: str) -> float | Literal["loo"]:
+    return "loo" if isinstance(value, str) and value == "loo" else check_positive(value, name, hint="Or pass 'loo'.")

@@ -1,0 +1,224 @@
+"""Features that an encoder made, in files: safetensors of our own, and the npz, npy and parquet files of others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from equiangular._extras import require
+from equiangular._files import check_output, write_atomically
+from equiangular.data.base import Dataset, own_test_split, relabel
+
+VECTOR_NAMES = ("features", "embeddings", "embedding", "X")
+_LABEL_NAMES = ("labels", "label", "y", "targets")
+WRITTEN = (".safetensors",), "vectors are written"  # for check_output
+_LABEL_FILES = ("labels.npy", "label.npy", "y.npy", "targets.npy")
+
+
+def has_vectors(arrays: Mapping[str, Any]) -> bool:
+    """Whether there is an array of features by one of its usual names.
+
+    Example:
+        >>> has_vectors({"train_embeddings": 0}), has_vectors({"x": 0})
+        (True, False)
+    """
+    return any(_find(arrays, prefix, VECTOR_NAMES)[1] for prefix in ("train_", ""))
+
+
+def vector_dataset(
+    arrays: Mapping[str, Any], metadata: Mapping[str, str], *, name: str, where: str, split_seed: int = 0
+) -> Dataset:
+    """A data set of an encoder's features.
+
+    Args:
+        arrays: ``features`` (or ``embeddings``, ``embedding``, ``X``) (N, d) floating point, and ``labels`` (or
+            ``label``, ``y``, ``targets``) (N,), each with ``train_`` before it or without; ``test_`` ones if there are;
+            ``class_names`` (K,) and ``names_features`` (K, d) if there are.
+        metadata: ``class_names`` and ``encoder`` as JSON, if they are known.
+        name: short name.
+        where: the file, for messages.
+        split_seed: of the test part, where the file has none.
+
+    Raises:
+        ValueError: no labels, shapes that do not fit, values that are NaN or infinite.
+
+    Example:
+        >>> arrays = {"X": np.eye(4).repeat(5, 0), "y": np.arange(4).repeat(5)}
+        >>> data = vector_dataset(arrays, {}, name="demo", where="demo.npz")
+        >>> data.kind, tuple(data.train_x.shape), data.num_classes
+        ('vectors', (16, 4), 4)
+    """
+    prefix = "train_" if _find(arrays, "train_", VECTOR_NAMES)[1] else ""
+    names = json.loads(metadata["class_names"]) if metadata.get("class_names") else None
+    if names is None and "class_names" in arrays:
+        names = np.asarray(arrays["class_names"]).tolist()
+    stated = None if names is None else tuple(str(n) for n in names)
+    x, y = _part(arrays, prefix, where)
+    labels, class_names = relabel(y, stated, where=where)
+    source = where
+    if not _find(arrays, "test_", VECTOR_NAMES)[1]:
+        train, test, note = own_test_split(labels, split_seed)
+        source += note
+        parts = x[torch.from_numpy(train)], labels[train], x[torch.from_numpy(test)], labels[test]
+    else:
+        test_x, test_y = _part(arrays, "test_", where)
+        test_y = test_y if stated else test_y.astype(str)
+        held, _ = relabel(test_y, class_names, where=f"{where}, test part")
+        parts = x, labels, test_x, held
+    of_names = arrays.get("names_features")
+    return Dataset(
+        name,
+        parts[0],
+        torch.from_numpy(parts[1]),
+        parts[2],
+        torch.from_numpy(parts[3]),
+        class_names,
+        "vectors",
+        metadata.get("source") or source,
+        encoder=json.loads(metadata["encoder"]) if metadata.get("encoder") else None,
+        names_features=None if of_names is None else _as_vectors(of_names, f"{where}: names_features"),
+    )
+
+
+def load_safetensors(path: str | Path, *, split_seed: int = 0) -> Dataset:
+    """Read what ``equiangular embed`` writes, or any ``.safetensors`` file with ``features`` and ``labels``.
+
+    Raises:
+        ValueError: the file cannot be read, or holds something else, such as the weights of a model.
+    """
+    file = Path(path)
+    safetensors = require("safetensors", extra="train", purpose="Reading a .safetensors file")
+    try:
+        with safetensors.safe_open(str(file), framework="pt") as archive:
+            metadata = archive.metadata() or {}
+            arrays = {key: archive.get_tensor(key) for key in archive.keys()}  # noqa: SIM118 -- no mapping
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ValueError(
+            f"{str(file)!r} is not a readable .safetensors file ({error}). Embed the data again."
+        ) from error
+    if not has_vectors(arrays):
+        shown = ", ".join(list(arrays)[:4])
+        raise ValueError(
+            f"{str(file)!r} holds no features: it needs train_features and train_labels (or features and labels), got "
+            f"{shown or 'nothing'}."
+        )
+    return vector_dataset(
+        arrays, metadata, name=metadata.get("name") or file.stem, where=str(file), split_seed=split_seed
+    )
+
+
+def load_npy(path: str | Path, *, split_seed: int = 0) -> Dataset:
+    """Read features (N, d) of a ``.npy`` file and their labels (N,) from a file beside it.
+
+    The labels of ``NAME.npy`` are in ``NAME_labels.npy``, or in ``labels.npy`` or ``y.npy``; in
+    place of ``.npy`` also ``.txt`` with a label in each line.
+
+    Raises:
+        ValueError: a file that cannot be read, or no labels.
+    """
+    file = Path(path)
+    stems = [f"{file.stem}_labels.npy", *_LABEL_FILES]
+    beside = [file.with_name(name).with_suffix(suffix) for name in stems for suffix in (".npy", ".txt")]
+    labels = next((other for other in beside if other.exists() and other != file), None)
+    if labels is None:
+        raise ValueError(
+            f"found no labels of {str(file)!r}: they belong into {stems[0]} or labels.npy beside it, or into a .txt "
+            "file of that name with a label in each line."
+        )
+    arrays = {}
+    for key, source in (("features", file), ("labels", labels)):
+        try:
+            if source.suffix == ".txt":
+                arrays[key] = np.array(source.read_text(encoding="utf-8").splitlines())
+            else:
+                arrays[key] = np.load(source, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise ValueError(f"cannot read {str(source)!r}: {error}.") from error
+    return vector_dataset(arrays, {}, name=file.stem, where=str(file), split_seed=split_seed)
+
+
+def write_vectors(dataset: Dataset, path: str | Path, *, dtype: torch.dtype = torch.float32) -> Path:
+    """Write a data set of vectors as one ``.safetensors`` file that every command takes as DATA.
+
+    It holds ``train_features`` (N, d), ``train_labels`` (N,) int64, ``test_features``, ``test_labels`` and, where there
+    are, ``names_features`` (K, d); and as metadata ``class_names`` and ``encoder`` in JSON, ``name`` and ``source``.
+
+    Raises:
+        ValueError: data of another kind, another suffix, or a file that cannot be written.
+    """
+    target = check_output(path, *WRITTEN)
+    if dataset.kind != "vectors":
+        raise ValueError(f"{dataset.name!r} is of kind {dataset.kind!r}, not 'vectors'. Embed it first.")
+    torch_format = require("safetensors.torch", extra="train", purpose="Writing a .safetensors file")
+    tensors = {"train_labels": dataset.train_y, "test_labels": dataset.test_y}
+    features = {"train_features": dataset.train_x, "test_features": dataset.test_x}
+    features |= {} if dataset.names_features is None else {"names_features": dataset.names_features}
+    tensors |= {key: value.to(dtype) for key, value in features.items() if isinstance(value, Tensor)}
+    metadata = {"class_names": json.dumps(dataset.class_names), "name": dataset.name, "source": dataset.source}
+    metadata |= {} if dataset.encoder is None else {"encoder": json.dumps(dataset.encoder)}
+    # Copies: the format wants tensors that share no memory, and the parts may be slices of one.
+    content = torch_format.save({k: v.contiguous().clone() for k, v in tensors.items()}, metadata=metadata)
+    try:
+        return write_atomically(target, lambda p: p.write_bytes(content))
+    except OSError as error:
+        raise ValueError(f"cannot write {str(target)!r}: {error.strerror or error}.") from error
+
+
+def is_vector_type(kind: Any) -> bool:
+    """Whether an Arrow type is a list, or a list of fixed size, of floating-point numbers."""
+    types = require("pyarrow.types", extra="data", purpose="Reading tables")
+    lists = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    return bool(lists and types.is_floating(kind.value_type))
+
+
+def vector_column(column: Any, where: str) -> Tensor:
+    """An Arrow column of lists of one length as (N, d) float32."""
+    values = column.combine_chunks() if hasattr(column, "combine_chunks") else column  # a batch has no chunks
+    if values.null_count:
+        row = values.is_null().to_pylist().index(True)
+        raise ValueError(f"{where}: row {row} is empty. Fill it or drop the row.")
+    lengths = (
+        np.asarray(values.value_lengths()) if hasattr(values, "value_lengths") else np.array([values.type.list_size])
+    )
+    wrong = np.flatnonzero(lengths != lengths[:1])
+    if len(wrong):
+        row = int(wrong[0])
+        raise ValueError(f"{where}: row {row} has {lengths[row]} numbers, the first {lengths[0]}; all need as many.")
+    flat = values.flatten().to_numpy(zero_copy_only=False)
+    return _as_vectors(flat.reshape(len(values), -1), where)
+
+
+def _part(arrays: Mapping[str, Any], prefix: str, where: str) -> tuple[Tensor, np.ndarray]:
+    features, name = _find(arrays, prefix, VECTOR_NAMES)
+    labels, label_name = _find(arrays, prefix, _LABEL_NAMES)
+    if labels is None:
+        wanted = " or ".join(f"{prefix}{n}" for n in _LABEL_NAMES[:3])
+        raise ValueError(f"{where}: no labels beside {name!r}; add {wanted}. It has {', '.join(arrays)}.")
+    x = _as_vectors(features, f"{where}: {name}")
+    y = labels.numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    if y.shape != (len(x),) or y.dtype.kind not in "iuUS":
+        raise ValueError(
+            f"{where}: {label_name} must hold {len(x)} integers or strings, one for each row of {name}, got {y.dtype} "
+            f"of shape {y.shape}."
+        )
+    return x, y
+
+
+def _as_vectors(values: Any, where: str) -> Tensor:
+    """(N, d) float32 of floating-point values in any precision."""
+    value = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
+    if value.ndim != 2 or not value.is_floating_point():
+        raise ValueError(
+            f"{where} must be floating-point numbers (N, d), got {value.dtype} of shape {tuple(value.shape)}."
+        )
+    return value.float()
+
+
+def _find(arrays: Mapping[str, Any], prefix: str, names: tuple[str, ...]) -> tuple[Any, str]:
+    return next(((arrays[prefix + n], prefix + n) for n in names if prefix + n in arrays), (None, ""))

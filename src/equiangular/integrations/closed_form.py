@@ -1,0 +1,299 @@
+"""Closed-form classifiers as a scikit-learn estimator. Needs the extra ``[sklearn]``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from equiangular._extras import require
+from equiangular._validate import check_choice, check_class_counts
+from equiangular.closed_form import KINDS, ClosedForm, Kind, load_closed_form, save_closed_form
+
+_base = require("sklearn.base", extra="sklearn", purpose="ClosedFormClassifier")
+_multiclass = require("sklearn.utils.multiclass", extra="sklearn", purpose="ClosedFormClassifier")
+_validation = require("sklearn.utils.validation", extra="sklearn", purpose="ClosedFormClassifier")
+
+FLOATS = (np.float64, np.float32, np.float16)
+_PARAMETERS = ("kind", "target_prior", "regularization", "prior_weight", "width", "random_state")
+
+
+class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type: ignore[name-defined,misc]  # untyped
+    """A classifier on features, such as embeddings, that is computed in one pass and never trained.
+
+    It takes samples in any order and number of calls, classes at any time, the sums of other machines, and forgets
+    samples: what is left equals a fit without them, to rounding. Classes count alike, however many samples they have;
+    the prior comes in at prediction. Regularisation and the scale of the probabilities are chosen by leave-one-out, in
+    closed form, on a sample of about a thousand samples that does not depend on their order.
+
+    Args:
+        kind: ``"class-means"``, ``"gaussian"``, ``"ridge"``, ``"random-features"`` or ``"kernel"``, see
+            :class:`equiangular.closed_form.ClosedForm`. The kernel keeps its samples and suits up to about 20,000.
+        target_prior: class frequencies to predict for: ``"uniform"``; ``"train"``, those seen; positive weights in the
+            order of ``classes_``; or a mapping from class to weight. It may be changed after fitting.
+        regularization: ``"loo"`` for leave-one-out, or the number (ridge, kernel: lambda; Gaussian: rho in (0, 1]).
+        prior_weight: weight of each sample of :meth:`set_class_prior`, or ``"loo"`` for leave-one-out.
+        width: number of random features.
+        random_state: seed of the random features.
+
+    Attributes:
+        classes_: (K,) labels seen or announced, sorted.
+        class_count_: (K,) sum of the sample weights of each class.
+        closed_form_: the classifier itself, a :class:`equiangular.closed_form.ClosedForm`.
+        n_features_in_: number of columns.
+        feature_names_in_: their names, if they had names that are all strings.
+
+    A class that was announced and has no sample has probability 0. A weight of 2 is the same as the sample twice.
+
+    Example:
+        >>> from sklearn.datasets import load_iris
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = ClosedFormClassifier(kind="ridge").partial_fit(X[:100], y[:100]).partial_fit(X[100:], y[100:])
+        >>> bool((model.predict(X) == ClosedFormClassifier(kind="ridge").fit(X, y).predict(X)).all())
+        True
+    """
+
+    def __init__(
+        self,
+        kind: Kind = "gaussian",
+        *,
+        target_prior: Any = "uniform",
+        regularization: Any = "loo",
+        prior_weight: Any = "loo",
+        width: int = 2000,
+        random_state: int = 0,
+    ) -> None:
+        self.kind, self.target_prior, self.regularization = kind, target_prior, regularization
+        self.prior_weight, self.width, self.random_state = prior_weight, width, random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any | None = None) -> ClosedFormClassifier:
+        """Forget everything seen and fit samples X (N, d) with labels y (N,) and weights (N,) of at least 0.
+
+        Returns:
+            self.
+
+        Raises:
+            ValueError: a parameter out of its range, bad data, or only one class.
+        """
+        X, y, weight = self._samples(X, y, sample_weight, reset=True)
+        classes = np.unique(y[weight > 0])
+        if len(classes) < 2:
+            raise ValueError(
+                f"ClosedFormClassifier needs samples of at least 2 classes (with a weight above 0), got {len(classes)} "
+                "class. Check y and sample_weight, or begin with partial_fit."
+            )
+        self._begin(classes)
+        kept = weight > 0
+        return self._add(X[kept], y[kept], weight[kept])
+
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any | None = None, sample_weight: Any | None = None
+    ) -> ClosedFormClassifier:
+        """Add samples, also of classes that were not there before.
+
+        Args:
+            X: (N, d).
+            y: (N,) labels.
+            classes: labels to announce; need not be given, and need not be all.
+            sample_weight: (N,) of at least 0.
+
+        Returns:
+            self.
+
+        Raises:
+            ValueError: a parameter out of its range, or bad data.
+        """
+        first = not hasattr(self, "closed_form_")
+        X, y, weight = self._samples(X, y, sample_weight, reset=first)
+        announced = np.unique(np.asarray(classes)) if classes is not None else y[:0]
+        if classes is not None and len(np.setdiff1d(y, announced)) and first:
+            stranger = np.setdiff1d(y, announced).tolist()[0]
+            raise ValueError(
+                f"y has the label {stranger!r}, which is not in classes. Announce it, or leave classes out."
+            )
+        if first:
+            self._begin(np.unique(y[:0]))
+        self._grow(np.unique(np.concatenate([announced, y])) if len(announced) else np.unique(y))
+        return self._add(X, y, weight)
+
+    def merge(self, other: ClosedFormClassifier) -> ClosedFormClassifier:
+        """Add all that another classifier has seen, in place; classes are matched by their labels.
+
+        Returns:
+            self.
+
+        Raises:
+            ValueError: another kind, number of columns or random features.
+        """
+        _validation.check_is_fitted(other)
+        if not hasattr(self, "closed_form_"):
+            self._start(other.classes_[:0], other.n_features_in_)
+            names = getattr(other, "feature_names_in_", None)
+            if names is not None:
+                self.feature_names_in_ = names
+        if other.n_features_in_ != self.n_features_in_:
+            raise ValueError(
+                f"cannot merge a classifier of {other.n_features_in_} features into one of {self.n_features_in_}. "
+                "Both must be fitted on the same columns, or features of the same encoder."
+            )
+        self.closed_form_.check_alike(other.closed_form_)
+        self._grow(other.classes_)
+        self.closed_form_.merge(other.closed_form_, torch.from_numpy(np.searchsorted(self.classes_, other.classes_)))
+        return self
+
+    def remove(self, X: Any, y: Any, sample_weight: Any | None = None) -> ClosedFormClassifier:
+        """Take samples out again, in place, with the labels and weights they were added with.
+
+        Returns:
+            self.
+
+        Raises:
+            ValueError: samples that were never added, where sums can tell. Nothing is changed then.
+        """
+        _validation.check_is_fitted(self)
+        X, y, weight = self._samples(X, y, sample_weight, reset=False)
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(f"cannot remove samples of the class {unknown.tolist()[0]!r}: it was never added.")
+        codes = torch.from_numpy(np.searchsorted(self.classes_, y))
+        self.closed_form_.remove(torch.from_numpy(X), codes, torch.from_numpy(weight))
+        return self
+
+    def set_class_prior(self, vectors: Any, classes: Any) -> ClosedFormClassifier:
+        """Give classes prior samples, such as the embeddings of their names, before or after fitting data.
+
+        A class of which there is nothing else is then predicted too.
+
+        Args:
+            vectors: (P, d).
+            classes: (P,) label of each.
+
+        Returns:
+            self.
+        """
+        first = not hasattr(self, "closed_form_")
+        X, y, _ = self._samples(vectors, classes, None, reset=first)
+        if first:
+            self._begin(np.unique(y))
+        self._grow(np.unique(y))
+        self.closed_form_.set_prior(torch.from_numpy(X), torch.from_numpy(np.searchsorted(self.classes_, y)))
+        return self
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Logits (N, K); for two classes their difference (N,), above 0 for ``classes_[1]``."""
+        logits = self._logits(X)
+        return (logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits).numpy()
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Class probabilities (N, K) in the order of ``classes_``: the softmax of the logits."""
+        return self._logits(X).softmax(1).numpy()
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The likeliest class of every row, (N,)."""
+        best = self._logits(X).argmax(1).numpy()
+        found: np.ndarray = self.classes_[best]
+        return found
+
+    @property
+    def class_count_(self) -> np.ndarray:
+        """(K,) sum of the sample weights of each class."""
+        return self.closed_form_.class_counts.numpy()
+
+    def save(self, path: str | Path) -> Path:
+        """Write the classifier and all it has seen to a safetensors file; labels must be numbers or strings.
+
+        Raises:
+            ValueError: labels of another kind, or a file that cannot be written.
+        """
+        _validation.check_is_fitted(self)
+        if self.classes_.dtype.kind not in "iufbUO" or not all(
+            isinstance(c, (str, int, float)) for c in self._labels()
+        ):
+            raise ValueError(f"labels of type {self.classes_.dtype} cannot be stored. Use numbers or strings.")
+        kept = {name: getattr(self, name) for name in ("target_prior", "random_state")}
+        if isinstance(kept["target_prior"], Mapping):
+            kept["target_prior"] = list(self._target_prior().tolist())
+        elif not isinstance(kept["target_prior"], str):
+            kept["target_prior"] = np.asarray(self.target_prior).tolist()
+        names = list(getattr(self, "feature_names_in_", []))
+        kept |= {"classes": self._labels(), "dtype": self.classes_.dtype.str, "feature_names": names}
+        return save_closed_form(path, self.closed_form_, metadata=kept)
+
+    @classmethod
+    def load(cls, path: str | Path) -> ClosedFormClassifier:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            ValueError: the file is missing, damaged, or of another kind.
+        """
+        model, kept = load_closed_form(path)
+        if "classes" not in kept:
+            raise ValueError(f"{str(path)!r} holds no labels: a head wrote it. Read it with ClosedFormHead.load.")
+        same = {name: getattr(model, name) for name in ("kind", "regularization", "prior_weight", "width")}
+        self = cls(target_prior=kept["target_prior"], random_state=kept["random_state"], **same)
+        self.classes_ = np.array(kept["classes"], dtype=kept["dtype"])
+        self.closed_form_, self.n_features_in_ = model, model.in_features
+        if kept["feature_names"]:
+            self.feature_names_in_ = np.array(kept["feature_names"], dtype=object)
+        return self
+
+    def _labels(self) -> list[Any]:
+        labels: list[Any] = self.classes_.tolist()
+        return labels
+
+    def _samples(self, X: Any, y: Any, sample_weight: Any | None, *, reset: bool) -> tuple[Any, Any, Any]:
+        X, y = _validation.validate_data(self, X, y, dtype=FLOATS, order="C", reset=reset, ensure_min_samples=1)
+        _multiclass.check_classification_targets(y)
+        weight = _validation._check_sample_weight(sample_weight, X, dtype=np.float64, copy=True)
+        if weight.min() < 0:
+            raise ValueError(f"sample_weight must not be negative, got {weight.min()}.")
+        return X, y, weight
+
+    def _begin(self, classes: np.ndarray) -> None:
+        self._start(classes, self.n_features_in_)
+
+    def _start(self, classes: np.ndarray, features: int) -> None:
+        check_choice(self.kind, KINDS, "kind")
+        self.classes_, self.n_features_in_ = classes, features
+        self.closed_form_ = ClosedForm(
+            features, len(classes), kind=self.kind, regularization=self.regularization,
+            prior_weight=self.prior_weight, width=self.width, seed=self.random_state,
+        )  # fmt: skip
+        self._target_prior()
+
+    def _grow(self, classes: np.ndarray) -> None:
+        """Make room for new labels; the classes stay sorted."""
+        known = self.classes_
+        together = np.union1d(known, classes) if len(known) else np.unique(classes)
+        if len(together) == len(known):
+            return
+        model = self.closed_form_
+        places = torch.from_numpy(np.searchsorted(together, known)) if len(known) else torch.zeros(0, dtype=torch.long)
+        model.spread(places, len(together))
+        self.classes_ = together
+
+    def _add(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> ClosedFormClassifier:
+        codes = torch.from_numpy(np.searchsorted(self.classes_, y))
+        self.closed_form_.update(torch.from_numpy(X), codes, torch.from_numpy(weight))
+        return self
+
+    def _logits(self, X: Any) -> torch.Tensor:
+        _validation.check_is_fitted(self)
+        X = _validation.validate_data(self, X, dtype=FLOATS, order="C", reset=False)
+        prior = self.closed_form_.log_prior(self._target_prior())
+        return self.closed_form_.solve().logits(torch.from_numpy(X), prior)
+
+    def _target_prior(self) -> Any:
+        """``target_prior`` as a name or (K,) weights."""
+        if isinstance(self.target_prior, str):
+            return check_choice(self.target_prior, ("uniform", "train"), "target_prior")
+        if isinstance(self.target_prior, Mapping):
+            missing = [c for c in self.classes_.tolist() if c not in self.target_prior]
+            if missing:
+                raise ValueError(f"target_prior has no weight for the class {missing[0]!r}. Give one for every class.")
+            weights = [self.target_prior[c] for c in self.classes_.tolist()]
+            return check_class_counts(weights, name="target_prior") if weights else "uniform"
+        return torch.as_tensor(np.asarray(self.target_prior, dtype=np.float64))

@@ -1,0 +1,216 @@
+"""Every kind: one answer whatever the way the samples came, any prior, and probabilities with something behind them."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize_scalar
+from sklearn.datasets import load_digits
+
+from equiangular.closed_form import KINDS, ClosedForm, load_closed_form, save_closed_form
+from equiangular.closed_form.calibrate import left_out_scale
+
+K, D = 10, 64
+
+
+def digits(n: int = 250):
+    x, y = load_digits(return_X_y=True)
+    return torch.from_numpy(x[:n] / 16), torch.from_numpy(y[:n])
+
+
+def make(kind: str, num_classes: int = K, **options) -> ClosedForm:
+    return ClosedForm(D, num_classes, kind=kind, width=80, **options)
+
+
+def test_every_kind_learns_digits() -> None:
+    """Accuracy on digits of the next pages, so that a kind that is broken is seen."""
+    x, y = digits(1797)
+    for kind in KINDS:
+        model = make(kind).update(x[:600], y[:600])
+        accuracy = float((model.solve().logits(x[600:]).argmax(1) == y[600:]).double().mean())
+        assert accuracy > {"class-means": 0.84, "kernel": 0.94}.get(kind, 0.86), kind
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ten_clients_with_disjoint_classes_make_the_pooled_classifier(kind: str) -> None:
+    x, y = digits()
+    pooled = make(kind).update(x, y).solve().logits(x)
+    clients = [make(kind).update(x[y == k], y[y == k]) for k in torch.randperm(K).tolist()]
+    server = make(kind)
+    for client in clients:
+        server.merge(client)
+    torch.testing.assert_close(server.solve().logits(x), pooled, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_order_history_and_new_classes_make_no_difference(kind: str) -> None:
+    x, y = digits()
+    pooled = make(kind).update(x, y).solve().logits(x)
+    other = make(kind, 0)
+    for k in range(K):
+        other.grow(k + 1).update(x[y == k].flip(0), y[y == k])
+        other.solve()
+    gone = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))[:120]
+    other.remove(x[gone], y[gone]).update(x[gone], y[gone])
+    torch.testing.assert_close(other.solve().logits(x), pooled, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_removed_samples_leave_nothing(kind: str) -> None:
+    x, y = digits()
+    never = make(kind).update(x[:200], y[:200]).solve()
+    removed = make(kind).update(x, y).remove(x[200:], y[200:]).solve()
+    torch.testing.assert_close(removed.logits(x), never.logits(x), rtol=1e-8, atol=1e-8)
+    assert removed.chosen == pytest.approx(never.chosen)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_class_without_samples_is_never_predicted_and_changes_nothing(kind: str) -> None:
+    x, y = digits()
+    some = y < 7
+    few = ClosedForm(D, 7, kind=kind, width=80).update(x[some], y[some]).solve()
+    more = make(kind).update(x[some], y[some]).solve()
+    torch.testing.assert_close(more.logits(x)[:, :7], few.logits(x))
+    assert (more.logits(x).softmax(1)[:, 7:] == 0).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_prior_sample_brings_a_class_without_data(kind: str) -> None:
+    x, y = digits(1797)
+    means = torch.stack([x[y == k].mean(0) for k in range(K)])
+    seen = (y[:100] != 9).nonzero().flatten()
+    model = make(kind).set_prior(means).update(x[seen], y[seen])
+    nine = y[600:] == 9
+    found = model.solve().logits(x[600:]).argmax(1)[nine] == 9
+    assert found.double().mean() > 0.5
+    assert model.solve().chosen["prior_weight"] > 0
+    fixed = make(kind, prior_weight=3.0).set_prior(means).update(x[seen], y[seen])
+    assert fixed.solve().chosen["prior_weight"] == 3.0
+    assert make(kind).set_prior(means).solve().logits(means).argmax(1).tolist() == list(range(K))
+    assert torch.equal(model.class_counts, torch.bincount(y[seen], minlength=K).double())
+
+
+@pytest.mark.parametrize("kind", ["class-means", "gaussian", "ridge"])
+def test_prior_samples_of_a_weight_are_samples_of_that_weight(kind: str) -> None:
+    x, y = digits(100)
+    prior = make(kind, regularization=0.5, prior_weight=2.0).set_prior(x[:5], y[:5]).update(x, y).solve()
+    weight = torch.cat([torch.ones(100), torch.full((5,), 2.0)])
+    added = make(kind, regularization=0.5).update(torch.cat([x, x[:5]]), torch.cat([y, y[:5]]), weight).solve()
+    torch.testing.assert_close(prior.weight, added.weight)
+    torch.testing.assert_close(prior.bias, added.bias)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_probabilities_are_calibrated_under_the_target_prior(kind: str) -> None:
+    x, y = digits(1797)
+    size = torch.tensor([60, 50, 40, 30, 25, 20, 15, 12, 10, 8])
+    index = torch.cat([(y[:1000] == k).nonzero().flatten()[: size[k]] for k in range(K)])
+    model = make(kind).update(x[index], y[index])
+    solution, (x, y) = model.solve(), (x[1000:], y[1000:])
+    assert solution.calibrated
+    losses = {
+        factor: float(torch.nn.functional.cross_entropy(factor * solution.logits(x), y)) for factor in (0.25, 1.0, 4.0)
+    }
+    assert losses[1.0] == min(losses.values())
+    shifted = solution.logits(x, model.log_prior("train"))
+    ratio = (shifted - solution.logits(x)).softmax(1)[0]
+    torch.testing.assert_close(ratio, size / size.sum().double())
+    torch.testing.assert_close(model.log_prior(size * 3.0), model.log_prior("train"))
+
+
+def test_the_scale_is_the_minimum() -> None:
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(50, 4, generator=generator, dtype=torch.float64)
+    y = torch.where(torch.rand(50, generator=generator) < 0.7, z.argmax(1), torch.arange(50) % 4)
+    w = torch.rand(50, generator=generator, dtype=torch.float64) + 0.5
+    size = torch.zeros(4, dtype=torch.float64).index_add_(0, y, w)
+
+    def objective(t: float) -> float:
+        losses = torch.nn.functional.cross_entropy(np.exp(t) * z + size.log(), y, reduction="none")
+        return float((w * losses).sum()) + t**2 / (2 * 0.5**2)
+
+    expected = minimize_scalar(objective, bounds=(-5, 5), method="bounded", options={"xatol": 1e-10}).x
+    scale, by_samples, loss = left_out_scale(z, y, w, start=1.0)
+    assert by_samples
+    assert np.log(scale) == pytest.approx(expected, abs=1e-6)
+    assert loss == pytest.approx((objective(np.log(scale)) - 2 * np.log(scale) ** 2) / float(w.sum()))
+
+
+def test_the_scale_is_left_alone_where_no_sample_is_classified_wrong() -> None:
+    """The likelihood has no optimum there: a line search ends wherever it began."""
+    z = torch.eye(3, dtype=torch.float64).repeat(4, 1)
+    y = torch.arange(3).repeat(4)
+    for factor in (1.0, 100.0):
+        scale, by_samples, _ = left_out_scale(factor * z, y, torch.ones(12).double())
+        assert not by_samples
+        top = float((scale * factor * z[0]).softmax(0)[0])
+        assert top == pytest.approx(0.95)
+    assert left_out_scale(z, y, torch.ones(12).double(), start=1.0)[:2] == (1.0, False)
+    assert not make("ridge").update(*digits(10)).solve().calibrated  # one sample a class, nothing to leave out
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_gives_the_same_classifier_and_goes_on(kind: str, tmp_path) -> None:
+    x, y = digits(200)
+    model = make(kind).set_prior(x[-3:], y[-3:]).update(x[:150], y[:150])
+    path = save_closed_form(tmp_path / "m.safetensors", model, metadata={"names": ["a", "b"]})
+    other, kept = load_closed_form(path)
+    assert kept == {"names": ["a", "b"]}
+    assert torch.equal(other.solve().logits(x), model.solve().logits(x))
+    for m in (model, other):
+        m.update(x[150:], y[150:]).remove(x[:20], y[:20])
+    assert torch.equal(other.solve().logits(x), model.solve().logits(x))
+
+
+def test_a_file_of_another_kind_is_told(tmp_path) -> None:
+    from safetensors.torch import save_file
+
+    path = tmp_path / "m.safetensors"
+    with pytest.raises(ValueError, match="does not exist"):
+        load_closed_form(path)
+    path.write_bytes(b"not a file of tensors")
+    with pytest.raises(ValueError, match="no readable closed-form classifier"):
+        load_closed_form(path)
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match="no readable closed-form classifier"):
+        load_closed_form(path)
+    plain = {"format": "equiangular-closed-form-1", "in_features": 2, "num_classes": 2, "kind": "ridge", "metadata": {}}
+    plain |= {"regularization": "loo", "prior_weight": "loo", "width": 5, "seed": 0}
+    save_file({"count": torch.zeros(2)}, path, metadata={"closed_form": json.dumps(plain)})
+    with pytest.raises(ValueError, match="it has no"):
+        load_closed_form(path)
+    with pytest.raises(ValueError, match="cannot write"):
+        save_closed_form(tmp_path / "none" / "m.safetensors", make("ridge"))
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda: make("ridg"), "did you mean 'ridge'"),
+        (
+            lambda: make("ridge", regularization=0),
+            "regularization must be a finite number above 0, got 0. Or pass 'loo'",
+        ),
+        (lambda: make("gaussian", regularization=2.0), r"a shrinkage in \(0, 1\]"),
+        (lambda: make("ridge").solve(), "no class has a sample. Fit it first"),
+        (lambda: make("ridge").merge(make("gaussian")), "of kind 'gaussian' and width 64 into one of kind 'ridge'"),
+        (lambda: make("random-features").merge(make("random-features", seed=1)), "random features must agree"),
+        (lambda: make("kernel").merge(make("kernel", 3)), "cannot merge samples of 3 classes"),
+        (lambda: make("kernel").update(*digits(9)).remove(*digits(12)), "3 of them are unknown"),
+        (lambda: make("kernel").update(*digits(9)).remove(*digits(9), torch.full((9,), 2.0)), "less weight"),
+        (lambda: make("ridge").update(*digits(9)).log_prior("uniformly"), "did you mean 'uniform'"),
+        (lambda: make("ridge").log_prior(torch.zeros(K)), "target_prior must be finite and above 0"),
+        (lambda: make("ridge").set_prior(torch.full((2, D), torch.nan)), "NaN"),
+    ],
+)
+def test_errors_teach(act, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        act()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_global_generators_are_left_alone(kind: str) -> None:
+    before = torch.get_rng_state()
+    make(kind).update(*digits(60)).solve()
+    assert torch.equal(torch.get_rng_state(), before)

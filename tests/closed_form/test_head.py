@@ -1,0 +1,137 @@
+"""The head: fitted instead of trained, and a head like the others after that."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from equiangular import ClosedFormHead, LinearHead, attach, find_head, forward_with_features
+from equiangular.closed_form import KINDS, LINEAR_KINDS
+
+K, D = 4, 6
+
+
+def samples(n: int = 120):
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(n) % K
+    return 2 * torch.randn(K, D, generator=generator)[y] + torch.randn(n, D, generator=generator), y
+
+
+def fitted(kind: str, **options) -> ClosedFormHead:
+    return ClosedFormHead(D, kind=kind, width=30, **options).fit(*samples())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_gives_the_logits_of_what_it_has_seen(kind: str) -> None:
+    (x, y), head = samples(), fitted(kind, dtype=torch.float64)
+    torch.testing.assert_close(head(x.double()), head.closed_form.solve().logits(x))
+    assert (head(x.double()).argmax(1) == y).double().mean() > 0.75
+    assert head.num_classes == K
+    assert head.kind == "fixed"
+    assert head.head_parameters() == 0
+    h, logits = head.features_and_logits(x.double())
+    assert h.shape == (len(x), head.dim)
+    torch.testing.assert_close(head.logits_from_features(h), logits)
+    assert head(x[0].double()).shape == (K,)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_state_is_enough_to_predict(kind: str, tmp_path) -> None:
+    (x, _), head = samples(), fitted(kind)
+    other = ClosedFormHead(D, 2, kind=kind, width=30)
+    other.load_state_dict(head.state_dict())
+    assert other.num_classes == K
+    for same in (other, copy.deepcopy(head), pickle.loads(pickle.dumps(head))):
+        assert torch.equal(same(x), head(x))
+    read = ClosedFormHead.load(head.save(tmp_path / "head.safetensors"))
+    assert torch.equal(read(x), head(x))
+    read.partial_fit(torch.randn(3, D), torch.full((3,), K))
+    assert read(x).shape == (len(x), K + 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_is_exported(kind: str) -> None:
+    (x, _), head = samples(), fitted(kind).eval()
+    program = torch.export.export(head, (x,), dynamic_shapes={"x": {0: torch.export.Dim("batch", min=1)}})
+    torch.testing.assert_close(program.module()(x[:7]), head(x[:7]), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", LINEAR_KINDS)
+def test_the_linear_kinds_become_a_linear_head(kind: str) -> None:
+    (x, _), head = samples(), fitted(kind, target_prior="train")
+    linear = head.linear_head()
+    assert isinstance(linear, LinearHead)
+    assert linear.kind == "learned"
+    torch.testing.assert_close(linear(x), head(x), rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="not linear in its features; one of these is: class-means"):
+        fitted("kernel").linear_head()
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_it_takes_the_place_of_a_classifier(linear: bool) -> None:
+    backbone = nn.Sequential(nn.Linear(5, D), nn.ReLU(), nn.Linear(D, 9)).double()
+    x, y = torch.randn(80, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64), torch.arange(80) % K
+    head = ClosedFormHead(D, kind="ridge").fit(backbone[:2](x), y)
+    made = head.linear_head() if linear else head
+    model = attach(backbone, head=made)
+    assert find_head(model) is made
+    logits, features = forward_with_features(model, x)
+    torch.testing.assert_close(features, backbone[:2](x))
+    torch.testing.assert_close(logits, head.double()(features), rtol=1e-4, atol=1e-5)
+
+
+def test_a_head_that_does_not_fit_is_told() -> None:
+    model = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3))
+    with pytest.raises(
+        ValueError, match="the head takes 6 features and gives 4 classes, the layer it is to replace takes 8"
+    ):
+        attach(model, head=fitted("ridge"))
+    with pytest.raises(ValueError, match="norm cannot be set on a head that is made"):
+        attach(model, head=ClosedFormHead(8, 3), norm="batch")
+    assert isinstance(model[2], nn.Linear)
+
+
+def test_samples_come_go_and_are_merged() -> None:
+    x, y = samples()
+    whole = fitted("gaussian")(x)
+    halves = [ClosedFormHead(D, kind="gaussian").partial_fit(x[i::2], y[i::2]) for i in (0, 1)]
+    torch.testing.assert_close(halves[0].merge(halves[1])(x), whole)
+    head = ClosedFormHead(D, K, kind="gaussian").partial_fit(x, y).partial_fit(x + 1, y)
+    torch.testing.assert_close(head.remove(x + 1, y)(x), whole, rtol=1e-4, atol=1e-4)
+    assert head.chosen["regularization"] > 0
+    few = ClosedFormHead(D, kind="gaussian").partial_fit(x[y < 2], y[y < 2])
+    many = ClosedFormHead(D, kind="gaussian").partial_fit(x[y >= 2], y[y >= 2])
+    torch.testing.assert_close(many.merge(few)(x), whole)
+
+
+def test_another_prior_moves_the_bias_alone() -> None:
+    x, _ = samples()
+    head = fitted("ridge", dtype=torch.float64)
+    logits, weight = head(x.double()), head.weight.clone()
+    moved = head.set_target_prior(torch.tensor([1.0, 2.0, 3.0, 4.0]))(x.double())
+    torch.testing.assert_close((moved - logits).softmax(1)[0], torch.tensor([0.1, 0.2, 0.3, 0.4]).double())
+    assert torch.equal(head.weight, weight)
+    with pytest.raises(ValueError, match="target_prior has 3 entries for 4 classes"):
+        head.set_target_prior(torch.ones(3))
+
+
+def test_a_class_without_samples_is_told() -> None:
+    x, y = samples()
+    with pytest.raises(ValueError, match=r"class 4 has no samples \(1 such classes of 5\)"):
+        ClosedFormHead(D, 5).fit(x, y)
+    head = ClosedFormHead(D, 5).partial_fit(x, y)
+    assert (head(x).softmax(1)[:, 4] == 0).all()
+    with pytest.raises(ValueError, match="a class has no samples, so no linear layer"):
+        head.linear_head()
+    assert ClosedFormHead(D, 5).set_prior(x[:5]).fit(x, y)(x).isfinite().all()
+
+
+def test_reset_forgets() -> None:
+    head = fitted("kernel")
+    head.reset(3)
+    assert head.weight.shape == (3, D)
+    assert not head.closed_form.class_counts.any()
+    x, y = samples()
+    assert head.fit(x[y < 3], y[y < 3])(x).shape == (len(x), 3)

@@ -1,0 +1,189 @@
+"""ClosedFormClassifier: scikit-learn's own checks, the verbs, and the traps that other classifiers set."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.covariance import ledoit_wolf_shrinkage
+from sklearn.datasets import load_digits, load_iris, load_wine
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import equiangular
+from equiangular.closed_form import KINDS
+from equiangular.integrations.closed_form import ClosedFormClassifier
+
+# In a process of its own: the check of array API input needs SCIPY_ARRAY_API before SciPy is imported.
+CHECKS = """
+import json, sys, warnings
+warnings.simplefilter("error")
+from sklearn.utils.estimator_checks import check_estimator
+from equiangular import ClosedFormClassifier
+results = check_estimator(ClosedFormClassifier(**json.loads(sys.argv[1])), on_skip=None, on_fail=None)
+print(json.dumps([[r["check_name"], r["status"], str(r["exception"])[:500]] for r in results]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_check_of_scikit_learn_passes(kind: str) -> None:
+    environment = {**os.environ, "SCIPY_ARRAY_API": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", CHECKS, json.dumps({"kind": kind, "width": 50})]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout.splitlines()[-1])
+    assert len(results) > 50
+    assert [r for r in results if r[1] != "passed"] == []  # none failed, skipped or expected to fail
+
+
+def named_digits(n: int = 250):
+    X, y = load_digits(return_X_y=True)
+    names = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
+    return X[:n] / 16, names[y[:n]]
+
+
+def test_the_public_name() -> None:
+    assert equiangular.ClosedFormClassifier is ClosedFormClassifier
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_shards_classes_and_removals_give_one_answer(kind: str) -> None:
+    X, y = named_digits()
+    pooled = ClosedFormClassifier(kind, width=60).fit(X, y)
+    merged = ClosedFormClassifier(kind, width=60)
+    for name in np.random.default_rng(0).permutation(np.unique(y)):  # clients with one class each
+        merged.merge(ClosedFormClassifier(kind, width=60).partial_fit(X[y == name], y[y == name]))
+    one_by_one = ClosedFormClassifier(kind, width=60)
+    for name in np.unique(y)[::-1]:
+        one_by_one.partial_fit(X[y == name], y[y == name])
+    one_by_one.remove(X[::2], y[::2]).partial_fit(X[::2], y[::2])
+    for other in (merged, one_by_one):
+        assert other.classes_.tolist() == pooled.classes_.tolist()
+        np.testing.assert_allclose(other.decision_function(X), pooled.decision_function(X), rtol=1e-8, atol=1e-8)
+        assert other.class_count_.tolist() == pooled.class_count_.tolist()
+
+
+def test_classes_may_be_announced() -> None:
+    X, y = named_digits()
+    some = y != "nine"
+    model = ClosedFormClassifier("ridge").partial_fit(X[some], y[some], classes=np.unique(y))
+    assert model.classes_.tolist() == np.unique(y).tolist()
+    assert (model.predict_proba(X)[:, model.classes_ == "nine"] == 0).all()
+    with pytest.raises(ValueError, match="the label 'eight', which is not in classes"):
+        ClosedFormClassifier().partial_fit(X, y, classes=["one", "two"])
+    names = model.set_class_prior(X[y == "nine"].mean(0, keepdims=True), ["nine"])
+    assert (names.predict(X[y == "nine"]) == "nine").mean() > 0.5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_prior_at_prediction(kind: str) -> None:
+    X, y = named_digits()
+    model = ClosedFormClassifier(kind, width=60).fit(X, y)
+    uniform = model.predict_proba(X)
+    weights = {name: 1.0 + 3 * (name == "nine") for name in model.classes_}
+    model.target_prior = weights
+    expected = uniform * [weights[name] for name in model.classes_]
+    np.testing.assert_allclose(model.predict_proba(X), expected / expected.sum(1, keepdims=True), rtol=1e-7, atol=1e-12)
+    model.target_prior = "train"
+    expected = uniform * model.class_count_
+    np.testing.assert_allclose(model.predict_proba(X), expected / expected.sum(1, keepdims=True), rtol=1e-7, atol=1e-12)
+    model.target_prior = {"one": 1.0}
+    with pytest.raises(ValueError, match="target_prior has no weight for the class 'eight'"):
+        model.predict(X)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_predictions_agree_with_each_other(kind: str) -> None:
+    """Where NearestCentroid.predict differs from the argmax of its predict_proba for 49 of these 178 wines."""
+    X, y = load_wine(return_X_y=True)
+    model = ClosedFormClassifier(kind, width=60).fit(X, y)
+    decision, probability = model.decision_function(X), model.predict_proba(X)
+    assert (model.predict(X) == model.classes_[decision.argmax(1)]).all()
+    assert (model.predict(X) == model.classes_[probability.argmax(1)]).all()
+    two = ClosedFormClassifier(kind, width=60).fit(X[:130], y[:130])
+    odds = two.decision_function(X)
+    np.testing.assert_allclose(two.predict_proba(X)[:, 1], 1 / (1 + np.exp(-odds)), rtol=1e-9, atol=1e-300)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_is_stored_cloned_and_pickled(kind: str, tmp_path) -> None:
+    X, y = named_digits()
+    frame = pd.DataFrame(X, columns=[f"pixel{i}" for i in range(64)])
+    model = ClosedFormClassifier(kind, width=60, target_prior="train").fit(frame, y)
+    read = ClosedFormClassifier.load(model.save(tmp_path / "model.safetensors"))
+    for other in (read, pickle.loads(pickle.dumps(model))):
+        assert (other.predict_proba(frame) == model.predict_proba(frame)).all()
+        assert other.get_params() == model.get_params()
+        assert other.partial_fit(frame, y).class_count_.sum() == 2 * len(y)
+    assert not hasattr(clone(model), "classes_")
+
+
+def test_it_serves_in_pipelines_and_searches() -> None:
+    X, y = load_iris(return_X_y=True)
+    pipeline = make_pipeline(StandardScaler(), ClosedFormClassifier())
+    search = GridSearchCV(pipeline, {"closedformclassifier__kind": ["class-means", "gaussian"]}, cv=3).fit(X, y)
+    assert search.best_params_ == {"closedformclassifier__kind": "gaussian"}
+    assert search.best_score_ > 0.95
+
+
+def test_shrinkage_of_two_samples_a_class_is_pooled() -> None:
+    """The lemma of Ledoit and Wolf on each class about its own mean gives 0 for two samples, as in scikit-learn 1.9."""
+    rng = np.random.default_rng(0)
+    k, d = 20, 60
+    means = rng.normal(size=(k, d))
+    spread = rng.normal(size=(d, d)) / d**0.5 + np.eye(d)
+    y, y_test = np.repeat(np.arange(k), 2), np.repeat(np.arange(k), 50)
+    X, X_test = (2 * means[labels] + 3 * rng.normal(size=(len(labels), d)) @ spread for labels in (y, y_test))
+    ours = ClosedFormClassifier("gaussian").fit(X, y)
+    theirs = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(X, y)
+    deviation = X - np.repeat(X.reshape(k, 2, d).mean(1), 2, axis=0)
+    pooled = ledoit_wolf_shrinkage(deviation, assume_centered=True)
+    around = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=pooled).fit(X, y)
+    assert ours.closed_form_.solve().chosen["regularization"] > 0.2
+    assert ours.score(X_test, y_test) > theirs.score(X_test, y_test) + 0.1
+    assert ours.score(X_test, y_test) > around.score(X_test, y_test) - 0.03
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_noise_is_not_taken_for_signal(kind: str) -> None:
+    """RidgeClassifierCV(scoring="accuracy") of two classes gives noise an accuracy of 1; a grid search gives a half."""
+    rng = np.random.default_rng(1)
+    X, y = rng.normal(size=(100, 30)), np.arange(100) % 2
+    grid = GridSearchCV(RidgeClassifier(), {"alpha": [0.1, 10.0]}, cv=5).fit(X, y)
+    assert grid.best_score_ < 0.65
+    X_test, y_test = rng.normal(size=(500, 30)), np.arange(500) % 2
+    model = ClosedFormClassifier(kind, width=60).fit(X, y)
+    assert log_loss(y_test, model.predict_proba(X_test)) < np.log(2) + 0.1
+    assert cross_val_score(model, X, y, cv=3).mean() < 0.65
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda m, X, y: m.fit(np.where(X == 0, np.nan, X), y), "NaN"),
+        (lambda m, X, y: m.fit(X, y == "none"), "at least 2 classes"),
+        (lambda m, X, y: m.fit(X, y, -np.ones(len(y))), "sample_weight must not be negative"),
+        (lambda m, X, y: m.set_params(kind="knn").fit(X, y), "kind must be one of"),
+        (
+            lambda m, X, y: m.fit(X, y).partial_fit(X[:, :9], y),
+            "X has 9 features, but ClosedFormClassifier is expecting 64",
+        ),
+        (lambda m, X, y: m.fit(X, y).remove(X[:2], ["ten", "one"]), "the class 'ten': it was never added"),
+        (lambda m, X, y: m.fit(X, y).remove(X[:2] + 1, y[:2]), "samples that were never added"),
+        (lambda m, X, y: m.fit(X, y).merge(ClosedFormClassifier().fit(X[:, :9], y)), "of 9 features into one of 64"),
+        (lambda m, X, y: m.fit(X, y).merge(ClosedFormClassifier("kernel").fit(X, y)), "of kind 'kernel'"),
+    ],
+)
+def test_errors_teach(act, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        act(ClosedFormClassifier(), *named_digits(100))
