@@ -74,6 +74,7 @@ class Head(RebuiltModule, ABC):
     dim: int
     projection: nn.Module
     norm: nn.Module
+    _norm_checked = False
     _map_parameters: tuple[str, ...] = ("projection.",)  # beginnings of the names of a learned map's parameters
 
     def __init__(
@@ -104,7 +105,6 @@ class Head(RebuiltModule, ABC):
         self.seed = int(seed)
         self._dim_option = dim
         self._frozen: frozenset[str] = frozenset()
-        self._norm_checked = False
         if isinstance(drop_rate, bool) or not isinstance(drop_rate, (int, float)) or not 0 <= drop_rate < 1:
             raise ValueError(f"drop_rate must be a number in [0, 1), got {drop_rate!r}.")
         if dtype is not None and not dtype.is_floating_point:
