@@ -13,6 +13,7 @@ from tests.compare.conftest import COUNTS
 from equiangular._files import read_json
 from equiangular.compare import Comparing, compare, configure
 from equiangular.compare.config import DEFAULT_METHODS, PRESETS, without_etf
+from equiangular.compare.summary import rows_of
 from equiangular.compare.tuning import FIRST_SEED
 from equiangular.data import load_dataset
 from equiangular.measures import paired_comparison
@@ -289,6 +290,17 @@ def test_a_correction_that_worsens_the_held_out_part_is_left_out_and_the_row_say
     assert "lowers balanced accuracy from 68.3 to 55.0 %, more than chance would" in corrected.note
     assert torch.equal(plain.correct, corrected.correct)
     assert plain.validation == corrected.validation
+
+
+def test_a_note_of_some_runs_says_of_how_many(table: Path, tmp_path: Path) -> None:
+    """Each run had a note of its own, with its own numbers, and none said which runs it was about."""
+    config = configure(str(table), methods=("etf-ce-pc", "linear-la"), seeds=2, epochs=1, tune="none")
+    runs = compare(config, tmp_path).runs
+    two = [run for run in runs if run.method == "etf-ce-pc"]
+    some = "in {} of 2 runs, at first: {}".format
+    for notes, text in ((("a", "a"), "a"), (("a", "b"), some(2, "a")), (("", "b"), some(1, "b"))):
+        noted = [replace(run, note=note) for run, note in zip(two, notes, strict=True)]
+        assert rows_of(noted, ("etf-ce-pc",), {})[0].note == text
 
 
 def test_classes_without_test_samples_are_named(tmp_path: Path) -> None:

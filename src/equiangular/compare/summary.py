@@ -29,7 +29,10 @@ def rows_of(records: Sequence[TrialRecord], methods: Sequence[str], validation: 
         own = sorted((r for r in records if r.method == name), key=lambda r: r.seed)
         measures = {key: _estimate([_value(r, key) for r in own]) for key, _, _ in COLUMNS}
         finished = next((r for r in own if not r.diverged), own[0])
-        notes = dict.fromkeys(r.note for r in own if r.note)
+        notes: dict[str, None] = {}
+        if noted := [r.note for r in own if r.note]:
+            same = len(set(noted)) == 1 and len(noted) == len(own)
+            notes[noted[0] if same else f"in {len(noted)} of {len(own)} runs, at first: {noted[0]}"] = None
         diverged = sum(bool(r.diverged) for r in own)
         if diverged:
             notes[f"{diverged} of {len(own)} runs diverged: {next(r.diverged for r in own if r.diverged)}"] = None
