@@ -36,7 +36,7 @@ class ClosedFormHead(Head):
             :class:`ClosedForm`.
         target_prior: class frequencies to predict for: ``"uniform"``, ``"train"``, or (K,) positive weights.
         regularization: ``"loo"`` for leave-one-out, or a number.
-        prior_weight: weight of each sample given by :meth:`set_prior`, or ``"loo"``.
+        prior_weight: weight of each sample given by :meth:`set_prior`, or ``"moments"``, see :class:`ClosedForm`.
         width: number of random features.
         seed: seed of the random features.
         device: device of the buffers.
@@ -69,7 +69,7 @@ class ClosedFormHead(Head):
         kind: Kind = "gaussian",
         target_prior: TargetPrior = "uniform",
         regularization: float | Literal["loo"] = "loo",
-        prior_weight: float | Literal["loo"] = "loo",
+        prior_weight: float | Literal["moments"] = "moments",
         width: int = 2000,
         seed: int = 0,
         device: torch.device | str | None = None,
