@@ -16,10 +16,12 @@ from equiangular._codec import plain, read
 from equiangular._codec import unpack as unpack
 
 FORMAT = 2
-Kind = Literal["fixed", "mapped", "learned"]
+Kind = Literal["fixed", "mapped", "learned", "computed"]
 Verdict = Literal["better", "worse", "level", "cannot tell"]
 T = TypeVar("T")
 
+# What a classifier on features may do that would take another a new fit.
+ABILITIES = ("one pass", "merge", "new classes", "remove")
 # Columns of the table of a comparison: key of a measure, heading, unit.
 COLUMNS = (
     ("balanced_accuracy", "balanced", "%"),
@@ -66,6 +68,7 @@ class TrialRecord:
         curve: measures of collapse over epochs, where they were recorded.
         weights_sha256: hash of the trained weights.
         diverged: why there are no scores, where there are none.
+        numbers_kept: of a classifier that was fitted in one call: numbers that its fit keeps, or has at hand all along.
     """
 
     method: str
@@ -90,6 +93,7 @@ class TrialRecord:
     curve: list[dict[str, float]] = field(default_factory=list)
     weights_sha256: str = ""
     diverged: str = ""
+    numbers_kept: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Row:
-    """One method of a comparison: ``measures`` by the keys of :data:`COLUMNS`, ``validation`` in percent."""
+    """One method of a comparison: ``measures`` by the keys of :data:`COLUMNS`, ``validation`` in percent.
+
+    ``numbers_kept`` of the first run, and ``abilities``, are those of a classifier that is fitted in one call.
+    """
 
     method: str
     label: str
@@ -113,6 +120,8 @@ class Row:
     measures: dict[str, Estimate]
     validation: float = math.nan
     note: str = ""
+    numbers_kept: int = 0
+    abilities: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

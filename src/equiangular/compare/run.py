@@ -16,16 +16,27 @@ from equiangular._provenance import provenance
 from equiangular.compare.config import CompareConfig, fit_to, without_etf
 from equiangular.compare.plan import Plan, describe_data, estimate_seconds
 from equiangular.compare.summary import answer_of, rows_of
-from equiangular.compare.tuning import EFFORTS, FIRST_SEED, Settings, Space, choose, next_settings, validation_dataset
+from equiangular.compare.tuning import (
+    EFFORTS,
+    FIRST_SEED,
+    FITS,
+    Settings,
+    Space,
+    choose,
+    next_settings,
+    validation_dataset,
+)
 from equiangular.data import Dataset, content_digest
 from equiangular.encoders.embedding import Progress as EmbedProgress
 from equiangular.heads import Head
 from equiangular.models import make_backbone
 from equiangular.records import Comparison, TrialRecord, Tuned, to_json
-from equiangular.training.methods import Method, get_method
+from equiangular.training.methods import FittedMethod, Method, get_method
+from equiangular.training.methods.fitted import KERNEL_SAMPLES, STRENGTH
+from equiangular.training.run.fitting import check_class_vectors
 from equiangular.training.run.folder import RunFolder
 from equiangular.training.run.store import NotStoredError, TrialStore
-from equiangular.training.run.trial import backbone_of, load_data
+from equiangular.training.run.trial import backbone_of, load_data, split_of
 
 # (what is being done, trainings done, trainings planned)
 Progress = Callable[[str, int, int], None]
@@ -59,12 +70,23 @@ class Comparing:
         self.content = content_digest(self.dataset)
         self.config = fit_to(config, self.dataset)
         trial, shape = self.config.trial, self.dataset.input_shape
-        self.backbone = backbone_of(trial, self.dataset)
+        trained = [name for name in self.config.methods if not isinstance(get_method(name), FittedMethod)]
+        self.backbone = backbone_of(trial, self.dataset, get_method((trained or self.config.methods)[0]))
         self.dim = make_backbone(self.backbone, shape, width=trial.width, seed=0).num_features
         if not config.methods and self.dataset.num_classes > self.dim + 1:
             self.config = replace(self.config, methods=without_etf(self.config.methods))
+        self.remarks: list[str] = []
+        samples = len(split_of(self.config.trial_of(get_method(self.config.methods[0]), 0, {}), self.dataset).train_y)
+        if not config.methods and "kernel" in self.config.methods and samples > KERNEL_SAMPLES:
+            rest = tuple(name for name in self.config.methods if not name.startswith("kernel"))
+            self.config = replace(self.config, methods=rest)
+            self.remarks.append(
+                f"the kernel is left out with more than {KERNEL_SAMPLES:,} samples to train on, here {samples:,}: it "
+                "takes a matrix of all pairs of them; --methods has it all the same"
+            )
         groups: dict[str, list[Method]] = {}
         for method in map(get_method, self.config.methods):
+            check_class_vectors(method, self.dataset.names_features)
             groups.setdefault(method.training_name, []).append(method)
         self.groups = list(groups.values())
         self.heads = {group[0].training_name: self.head_of(group[0]) for group in self.groups}
@@ -86,21 +108,36 @@ class Comparing:
                 f"{', '.join(changed)} changed since the trainings in {self.folder} were made: every one is run anew, "
                 "nothing of the old data is mixed in"
             )
-        plan = Plan(self.config, data, self.backbone, len(self.groups), 0.0, self.finished(), blind)
-        if plan.done == plan.trainings:
+        data.notes.extend(self.remarks)
+        fitted, trained = ([g for g in self.groups if isinstance(g[0], FittedMethod) == one] for one in (True, False))
+        tuning, fits_tuning = (sum(math.prod(self.effort(g[0])) for g in groups) for groups in (trained, fitted))
+        done, fits_done = (sum(map(self.finished, groups)) for groups in (trained, fitted))
+        counts = (len(trained), 0.0, done, tuning, len(fitted), fits_done, fits_tuning)
+        plan = Plan(self.config, data, self.backbone, *counts, blind)
+        if done == len(trained) * self.config.seeds + tuning:
             return plan
-        first = self.config.trial_of(self.groups[0][0], 0, {})
+        first = self.config.trial_of(trained[0][0], 0, {})
         return replace(plan, seconds=estimate_seconds(first, self.dataset, self.config.hardware))
 
-    def finished(self) -> int:
-        """How many of the trainings of the plan are in the folder already: its steps, made without training."""
+    def effort(self, method: Method) -> tuple[int, int]:
+        """Settings to try for a method, and seeds of each.
+
+        A classifier in closed form chooses by leave-one-out itself: one fit, where a score on validation data is wanted
+        of it to choose heads by.
+        """
+        if not isinstance(method, FittedMethod):
+            return EFFORTS[self.config.tune]
+        settings, seeds = FITS[self.config.tune]
+        return settings if method.kind is None else min(settings, self.config.tuning_chooses), seeds
+
+    def finished(self, group: list[Method]) -> int:
+        """How many of the trainings of a group are in the folder already: its steps, made without training."""
         self.done, self.planned = 0, 0
         self.met, self.read_only = 0, True
-        for group in self.groups:
-            with contextlib.suppress(NotStoredError):  # the first one that is not there ends the group
-                settings = self.tune(group).settings
-                for seed in range(self.config.seeds):
-                    self.trained(group, seed, settings, self.dataset, self.content)
+        with contextlib.suppress(NotStoredError):  # the first one that is not there ends the group
+            settings = self.tune(group).settings
+            for seed in range(self.config.seeds):
+                self.trained(group, seed, settings, self.dataset, self.content)
         self.read_only = False
         return self.met
 
@@ -170,7 +207,7 @@ class Comparing:
         The test part never gets here, see :func:`equiangular.compare.tuning.validation_dataset`. Of methods that share
         the training the better one counts.
         """
-        trainings, seeds = EFFORTS[self.config.tune]
+        trainings, seeds = self.effort(group[0])
         if not trainings:
             known = {m.name: self.config.validation[m.name] for m in group if m.name in self.config.validation}
             return Tuned({}, known, 0, 0.0)
@@ -195,6 +232,8 @@ class Comparing:
 
     def space(self, method: Method) -> Space:
         """Where the search for a training's settings starts: at what the method builds by default."""
+        if isinstance(method, FittedMethod):
+            return Space(Settings(strength=STRENGTH if method.kind is None else None), scales=False)
         head, rate = self.heads[method.training_name], self.config.trial.learning_rate
         norms = ("none", head.norm_kind if head.norm_kind != "none" else "batch")
         if not method.scaled:

@@ -36,8 +36,9 @@ def rows_of(records: Sequence[TrialRecord], methods: Sequence[str], validation: 
         diverged = sum(bool(r.diverged) for r in own)
         if diverged:
             notes[f"{diverged} of {len(own)} runs diverged: {next(r.diverged for r in own if r.diverged)}"] = None
-        source, score = get_method(name).source, validation.get(name, float("nan"))
-        rows.append(Row(name, finished.label, finished.kind, source, len(own), measures, score, "; ".join(notes)))
+        method, score = get_method(name), validation.get(name, float("nan"))
+        of_row = (name, finished.label, finished.kind, method.source, len(own), measures, score, "; ".join(notes))
+        rows.append(Row(*of_row, finished.numbers_kept, list(getattr(method, "abilities", ()))))
     return rows
 
 

@@ -15,7 +15,7 @@ from equiangular.measures.collapse import ClassMoments, collapse_measures
 from equiangular.posthoc.prior import balanced_shares
 from equiangular.training.config.draws import even_parts
 from equiangular.training.engine.prediction import backbone_features
-from equiangular.training.methods import Method, StoredFeatures, TwoStageMethod
+from equiangular.training.methods import FittedMethod, Method, StoredFeatures, TwoStageMethod
 from equiangular.training.model.correction import corrected_logits, fit_and_cross
 from equiangular.training.model.info import ModelInfo
 from equiangular.training.model.task import Task
@@ -56,7 +56,7 @@ class Outcome:
     among: float  # see :func:`accuracy_among`, of the test part
     validation: float | None  # the same of the held-out part, if there is one
     correct: Tensor  # (M,) bool: which test samples were classified right
-    collapse: dict[str, float]  # NC1 to NC3 of the training features, in float64
+    collapse: dict[str, float]  # NC1 to NC3 of the training features, in float64; none where no network was trained
     note: str = ""  # what was left out, and why
 
 
@@ -81,9 +81,11 @@ def conclude(task: Task, method: Method, split: Split, info: ModelInfo, outputs:
     logits = head_logits(head, outputs.test)
     calibrated = corrected_logits(logits, info, method=method)
     scorer = score_together(calibrated, split.test_y, info, fabric=fabric)
-    with torch.no_grad():
-        met = head(stored.features, pre_logits=True)  # the features that the class vectors meet
-        collapse = collapse_numbers(met, stored.labels, head.class_vectors())
+    collapse: dict[str, float] = {}
+    if not isinstance(method, FittedMethod):  # whose features no method has a part in
+        with torch.no_grad():
+            met = head(stored.features, pre_logits=True)  # the features that the class vectors meet
+            collapse = collapse_numbers(met, stored.labels, head.class_vectors())
     own = score_together(logits, split.test_y, info, fabric=fabric)
     return Outcome(
         Task(task.backbone, head, method),

@@ -11,7 +11,7 @@ from equiangular.records import TrialRecord, from_json, pack, to_json
 from equiangular.training.config.options import Hardware, Trial
 from equiangular.training.engine.loop import Training
 from equiangular.training.engine.prediction import predict
-from equiangular.training.methods import Method, TrainingDivergedError
+from equiangular.training.methods import FittedMethod, Method, TrainingDivergedError
 from equiangular.training.run.outcome import Outcome, collapse_numbers, weights_sha256
 from equiangular.training.run.trial import TrialRun, Watcher, run_trial
 
@@ -63,7 +63,7 @@ class TrialStore:
                 return [found[method.name] for method in methods]
         if read_only:
             raise NotStoredError(path.name)
-        watcher = _Curve() if curve else _Seen()
+        watcher = _Curve() if curve and not isinstance(methods[0], FittedMethod) else _Seen()
         try:
             run, outcomes = run_trial(trial, dataset, methods, hardware=hardware, watcher=watcher)
         except TrainingDivergedError as error:
@@ -109,6 +109,7 @@ def trial_record(
         correct=pack(outcome.correct.tolist()),
         curve=curve,
         weights_sha256=weights_sha256(task),
+        numbers_kept=getattr(run.training, "numbers_kept", 0),
     )
 
 
