@@ -100,6 +100,7 @@ def test_errors_teach_and_show_no_traceback(
     capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EQUIANGULAR_DATA", raising=False)  # a message may say what is there
     code, out, err = run(capsys, *arguments)
     assert code == 2
     assert message in err

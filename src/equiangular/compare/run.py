@@ -147,9 +147,8 @@ class Comparing:
         Finished trainings are kept; a killed comparison goes on from them, and a changed configuration or data set
         trains again exactly what it changes.
         """
-        write_json(
-            self.known, {"data": to_json(plan.data)}
-        )  # at once: what trainings of a killed comparison were made on
+        # At once: a comparison that is killed leaves what its trainings were made on.
+        write_json(self.known, {"data": to_json(plan.data)})
         self.done, self.planned, self.progress = 0, plan.trainings, progress
         tuned = {group[0].training_name: self.tune(group) for group in self.groups}
         records: list[TrialRecord] = []
