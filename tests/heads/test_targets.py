@@ -61,3 +61,18 @@ def test_targets_of_a_learned_head_in_half_precision() -> None:
     assert rows.dtype == torch.bfloat16
     rows.sum().backward()
     torch.testing.assert_close(head.weight.grad.float(), torch.full((K, D), 8192 / K), rtol=0.01, atol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # from inside torch's own compiler
+@pytest.mark.parametrize("construction", ["random", "quadratic"])
+def test_vectors_that_are_computed_are_the_same_in_machine_code(construction: str) -> None:
+    """The compiler takes int64 sums for free of overflow: what it knows of the labels may not reach the generator."""
+    head = make_head("implicit", D, 4, construction=construction)
+    labels = torch.tensor([0, 1, 2, 3, -100, 1])
+    torch._dynamo.reset()
+    compiled = torch.compile(head.targets, fullgraph=True)
+    assert torch.equal(compiled(labels), head.targets(labels))
+    for bad in (-1, 4):
+        with pytest.raises(RuntimeError, match=r"labels must lie in \[0, 3\] for 4 classes"):
+            compiled(labels.masked_fill(labels == 2, bad))

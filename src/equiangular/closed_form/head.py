@@ -14,8 +14,10 @@ from equiangular.closed_form.classifier import LINEAR_KINDS, ClosedForm, Kind
 from equiangular.closed_form.features import KernelFeatures
 from equiangular.closed_form.files import load_closed_form, save_closed_form
 from equiangular.heads.base import Head
+from equiangular.heads.base import Kind as HeadKind
 from equiangular.heads.linear import LinearHead
 
+CLOSED_FORM = "closed-form"  # in the description of a stored head
 TargetPrior = Tensor | Literal["uniform", "train"] | None
 
 
@@ -217,6 +219,29 @@ class ClosedFormHead(Head):
         head.closed_form, head.target_prior = model, prior
         return head._changed()
 
+    def describe(self) -> dict[str, Any]:
+        """Kind and options, JSON-plain: :meth:`described` makes it again from its state, ready to predict."""
+        self._refresh()
+        kept = {name: self._options[name] for name in ("kind", "width", "seed")}
+        return {"kind": CLOSED_FORM, "options": kept}
+
+    @classmethod
+    def described(
+        cls, description: dict[str, Any], in_features: int, num_classes: int, state: dict[str, Tensor]
+    ) -> ClosedFormHead:
+        """The head of a description with its ``state_dict``. It predicts; what it has seen is not in there.
+
+        Raises:
+            ValueError: a description that is incomplete, or a state that does not fit it.
+        """
+        try:
+            head = cls(in_features, num_classes, **description["options"])
+            head.load_state_dict(state)
+        except (KeyError, TypeError, RuntimeError) as error:
+            why = " ".join(str(error).split())
+            raise ValueError(f"a head of kind {CLOSED_FORM!r} cannot be made of {description!r}: {why}") from error
+        return head
+
     def reset(self, num_classes: int) -> None:
         """Forget everything and take ``num_classes`` classes; with 0 the head returns its features until fitted."""
         self._given_classes = check_int(num_classes, "num_classes", minimum=0)
@@ -231,6 +256,11 @@ class ClosedFormHead(Head):
         scale = round(float(self.fixed_scale), 4)
         shown = f"in_features={self.in_features}, num_classes={self.num_classes}, dim={self.dim}"
         return f"{shown}, kind={self.closed_form.kind!r}, scale={scale}"
+
+    @property
+    def kind(self) -> HeadKind:
+        """``"computed"``: a formula makes the class vectors of training samples, and no gradient reaches them."""
+        return "computed"
 
     def class_vectors(self) -> Tensor:
         """W, (K, dim), of all that was seen."""

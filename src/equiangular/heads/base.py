@@ -33,7 +33,7 @@ from equiangular.heads.functional import (
 )
 from equiangular.heads.options import NORMS, SCALE_NAMES, ZERO_NORMS, Norm, ScaleName, ZeroNorm
 
-Kind = Literal["fixed", "mapped", "learned"]
+Kind = Literal["fixed", "mapped", "learned", "computed"]
 LARGEST_SIMPLEX = 2**32  # numbers in a matrix of class vectors that is made unasked: 34 GB while it is built
 
 
@@ -75,6 +75,8 @@ class Head(RebuiltModule, ABC):
     dim: int
     projection: nn.Module
     norm: nn.Module
+    _norm_checked = False
+    _frozen_told = False
     _map_parameters: tuple[str, ...] = ("projection.",)  # beginnings of the names of a learned map's parameters
 
     def __init__(
@@ -105,7 +107,6 @@ class Head(RebuiltModule, ABC):
         self.seed = int(seed)
         self._dim_option = dim
         self._frozen: frozenset[str] = frozenset()
-        self._norm_checked = self._frozen_told = False
         if isinstance(drop_rate, bool) or not isinstance(drop_rate, (int, float)) or not 0 <= drop_rate < 1:
             raise ValueError(f"drop_rate must be a number in [0, 1), got {drop_rate!r}.")
         if dtype is not None and not dtype.is_floating_point:
@@ -236,6 +237,7 @@ class Head(RebuiltModule, ABC):
         - ``"learned"``: class vectors, or a bias.
         - ``"mapped"``: fixed vectors behind a learned map: a projection, or a rotation of the frame.
         - ``"fixed"``: neither. BatchNorm and a learned scale do not change that.
+        - ``"computed"``: class vectors that a formula makes of training samples, see :class:`ClosedFormHead`.
 
         Frozen parameters count as fixed. A parameter of a subclass that is none of the above counts as class vectors.
         """

@@ -56,9 +56,11 @@ def class_rows(table: Tensor, labels: Tensor) -> Tensor:
 IGNORE_INDEX = -100  # the label of a sample without a class, as in PyTorch's losses
 
 
-def rows_or_zero(labels: Tensor, num_classes: int, look_up: Callable[[Tensor], Tensor]) -> Tensor:
+def rows_or_zero(
+    labels: Tensor, num_classes: int, look_up: Callable[[Tensor], Tensor], *, in_table: bool = True
+) -> Tensor:
     """The rows (B, d) of checked labels (B,), with a zero row for :data:`IGNORE_INDEX`."""
-    labels = check_labels(labels, num_classes, ignore_index=IGNORE_INDEX)
+    labels = check_labels(labels, num_classes, ignore_index=IGNORE_INDEX, in_table=in_table)
     ignored = labels == IGNORE_INDEX
     return look_up(labels.masked_fill(ignored, 0)).masked_fill(ignored[:, None], 0)
 
