@@ -15,10 +15,11 @@ the whole test part of:
   training samples of this draw, fitted to all of them.
 
 C of the logistic regression, scale and learning rate of the cosine head are those of the best balanced accuracy on a
-fifth of the training samples of the first draw; with one sample a class there is nothing to hold out, and they are
-C = 100, scale 16 and learning rate 0.01. Of a tail the held-out fifth has no class of one sample, and may choose a C that
-gives these up, so logistic regression stands there with C = 100, too. Networks train for 100 epochs, at most 1,000 steps. Means with 95 % CI over
-the draws, and differences to the better of logistic regression and cosine head in the mean, paired.
+fifth of the training samples of the first draw; with one sample a class there is nothing to hold out, and they are C =
+100, scale 16 and learning rate 0.01. Of a tail the held-out fifth has no class of one sample, and may choose a C that
+gives these up, so logistic regression stands there with C = 100, too. Networks train for 100 epochs, at most 1,000
+steps. Means with 95 % CI over the draws, and differences to the better of logistic regression and cosine head in the
+mean, paired.
 """
 
 from __future__ import annotations
