@@ -202,6 +202,20 @@ def one_draw(
     return {**found, "rule": found[chosen]}, seconds, chosen
 
 
+def table(results: dict[str, Any]) -> str:
+    """Markdown: rows in the order of the first cell, a column for each cell; balanced accuracy ± CI, difference."""
+    cells = sorted(results["cells"], key=lambda name: (name.split()[0], CUTS.index(name.split()[1])))
+    lines = ["| | " + " | ".join(cells) + " |", "|---|" + "---|" * len(cells)]
+    for method in results["cells"][cells[0]]["rows"]:
+        told = []
+        for cell in cells:
+            row = results["cells"][cell]["rows"].get(method)
+            over = None if row is None else row["over_best_learned"][0]
+            told.append("" if row is None else "{:.1f} ± {:.1f} ({:+.1f})".format(*row["mean_ci"], over))
+        lines.append(f"| {method} | " + " | ".join(told) + " |")
+    return "\n".join(lines)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command_parser("questions named", __doc__)
     parser.add_argument("folder", type=Path)
@@ -241,6 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for method, row in rows.items():
             (mean, half), (over, half_over) = row["mean_ci"], row["over_best_learned"]
             print(f"  {method:28s} {mean:5.1f} ± {half:3.1f}   {over:+5.1f} ± {half_over:3.1f}", flush=True)
+    print(table(results))
 
 
 if __name__ == "__main__":

@@ -59,8 +59,8 @@ def recommended_head(
 
     It wants a backbone that is trained with it: BatchNorm cannot turn the features of a frozen encoder, which the first
     training step says. Before these take ``projection="linear"``; or ``class_means`` of the very features with
-    ``projection="residual"``: then the means are the fixed vectors where they lie, not turned, at scale 16, behind a map
-    that starts as the identity; or :class:`equiangular.NamedHead`, which does the same with the names of the classes.
+    ``projection="residual"``: the means are the fixed vectors then where they lie, not turned, at scale 16, behind a
+    map that starts as the identity; or :class:`equiangular.NamedHead`, which does the same with the classes' names.
 
     With :func:`equiangular.losses.logit_adjusted_cross_entropy` on its logits this is the recipe of docs/answer.md,
     which says where it is better than learned classifiers, level and worse. What it costs: BatchNorm's 2 d numbers;
