@@ -51,6 +51,7 @@ CUTS = ("1", "5", "20", "50:1", "100:1")
 CLOSED = ("class-means", "gaussian", "ridge", "kernel")
 RIVALS = ("logistic regression", "cosine head")
 RULE = ("names fixed, residual map", "names learned on", "kernel + names")
+SHOWN = (*RULE, "gaussian + names", "class-means + names", "rule", "kernel", "logistic regression + names")
 BATCH, EPOCHS, STEPS = 64, 100, 1000
 Fitted = Callable[[np.ndarray], np.ndarray]  # features (N, d) to logits (N, K) for equally frequent classes
 
@@ -203,16 +204,14 @@ def one_draw(
 
 
 def table(results: dict[str, Any]) -> str:
-    """Markdown: rows in the order of the first cell, a column for each cell; balanced accuracy ± CI, difference."""
-    cells = sorted(results["cells"], key=lambda name: (name.split()[0], CUTS.index(name.split()[1])))
-    lines = ["| | " + " | ".join(cells) + " |", "|---|" + "---|" * len(cells)]
-    for method in results["cells"][cells[0]]["rows"]:
-        told = []
-        for cell in cells:
-            row = results["cells"][cell]["rows"].get(method)
-            over = None if row is None else row["over_best_learned"][0]
-            told.append("" if row is None else "{:.1f} ± {:.1f} ({:+.1f})".format(*row["mean_ci"], over))
-        lines.append(f"| {method} | " + " | ".join(told) + " |")
+    """Markdown, a row for each cell: the better learned rival, ± CI, and what others are over it, ± CI."""
+    lines = ["| | samples | best learned | " + " | ".join(SHOWN) + " |", "|---|---|---|" + "---|" * len(SHOWN)]
+    for cell in sorted(results["cells"], key=lambda name: (name.split()[0], CUTS.index(name.split()[1]))):
+        kept = results["cells"][cell]
+        over = {method: "{:+.1f} ± {:.1f}".format(*row["over_best_learned"]) for method, row in kept["rows"].items()}
+        told = [over.get(method, "") for method in SHOWN]
+        mean, half = kept["rows"][kept["best_learned"]]["mean_ci"]
+        lines.append(f"| {cell} | {kept['samples']} | {mean:.1f} ± {half:.1f} | " + " | ".join(told) + " |")
     return "\n".join(lines)
 
 
