@@ -98,7 +98,8 @@ def recommended_head(
             raise ValueError(f"class_means has {len(class_means)} rows for {num_classes} classes; they must agree.")
         if options.get("projection") == "residual":
             unit = unit_normalize(check_features(class_means, dim=in_features, name="class_means", allow_zero=False))
-            return ETFHead(in_features, num_classes, **{"scale": NAMED_SCALE, "prototypes": unit, **options})
+            in_place: dict[str, Any] = {"scale": NAMED_SCALE, "prototypes": unit, **options}
+            return ETFHead(in_features, num_classes, **in_place)
         vectors = class_mean_frame(class_means, options.get("dim") or in_features, seed=options.get("seed", 0))
         return ETFHead(in_features, num_classes, **{**SIMILAR, "prototypes": vectors, **options})
     default = "linear" if needs_projection(in_features, num_classes) else None
