@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from equiangular.closed_form.calibrate import left_out_scale
+from equiangular.closed_form.calibrate import left_out_calibration
 from equiangular.closed_form.features import KernelFeatures
 from equiangular.closed_form.kernel import KeptSamples, KernelFit, cosines_of, joined
 from equiangular.closed_form.sketch import CAPACITY
@@ -25,7 +25,7 @@ SOLVERS: dict[str, type[Solver]] = {
 _NUMBERS, _SCALE_NUMBERS = 5e7, 2.5e8
 _LEAST_RIDGE, _LEAST, _LEAST_SCALE = 64, 256, 128
 SHARPNESS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-EXPONENTS = (0.0, 0.5, 1.0)
+EXPONENTS = (0.5, 1.0)
 LAMBDAS = tuple(10 ** (i / 2 - 4) for i in range(11))
 SEARCHED = 1000  # samples on which a kernel's sharpness, exponent and lambda are chosen
 
@@ -39,7 +39,8 @@ class Solution:
         weight: W, (K, h) float64; zero for a class without samples.
         bias: b, (K,) float64; -inf for a class without samples.
         scale: above 0.
-        calibrated: whether left-out samples decided on the scale. Without one that is classified wrong they cannot.
+        calibrated: whether left-out samples decided on scale and strength. Without one that is classified wrong they
+            cannot.
         chosen: the values used, by name: what leave-one-out chose, or what was given.
     """
 
@@ -110,7 +111,7 @@ def solve_linear(
             if ridge:
                 error = squared_error(logits, samples.labels, samples.share)
             else:
-                error = left_out_scale(logits, samples.labels, samples.weights, start=start).loss
+                error = left_out_calibration(logits, samples.labels, samples.weights, total.count, start=start).loss
             if best is None or error < least:
                 least, best = error, (solver, value, factor)
     assert best is not None
@@ -123,9 +124,10 @@ def solve_linear(
     else:  # the class means stand in
         logits, labels = solver.mean @ weight.T + bias, torch.arange(len(bias), device=bias.device)
         weights = torch.ones_like(bias)
-    scale, by_samples, _ = left_out_scale(logits, labels, weights, start=start)
-    chosen = {"regularization": value, **({} if prior is None else {"prior_weight": factor})}
-    return Solution(features, weight, bias, scale, by_samples and len(samples) > 0, chosen)
+    found = left_out_calibration(logits, labels, weights, solver.count, start=start)
+    bias = bias + found.bias(solver.count)
+    chosen = {"regularization": value, "strength": found.strength, **({} if prior is None else {"prior_weight": factor})}
+    return Solution(features, weight, bias, found.scale, found.by_samples and len(samples) > 0, chosen)
 
 
 def solve_kernel(
@@ -157,11 +159,12 @@ def solve_kernel(
             labels, weights = part.labels[kept], part.weights[kept]
             fit = KernelFit.prepare(cosines, samples, size, b, a)
             for value, logits in zip(lambdas, fit.path(lambdas), strict=True):
-                loss = left_out_scale(logits[kept], labels, weights).loss
+                loss = left_out_calibration(logits[kept], labels, weights, samples.count).loss
                 if loss < least:
                     least, chosen = loss, (b, a, factor, value)
 
-    search(SHARPNESS, EXPONENTS, (middle,))
+    level = bool((part.count == part.count[0]).all()) and prior is None  # then no exponent changes anything
+    search(SHARPNESS, EXPONENTS[:1] if level else EXPONENTS, (middle,))
     if prior is not None and len(prior_weights) > 1:
         search(chosen[:1], chosen[1:2], [factor for factor in prior_weights if factor != middle])
     b, a, factor, value = chosen
@@ -173,11 +176,11 @@ def solve_kernel(
     if not len(labels):  # no class has a second sample
         logits, labels, weights = fit.targets, samples.labels, samples.weights
         kept = torch.ones_like(labels, dtype=torch.bool)
-    scale, by_samples, _ = left_out_scale(logits[kept], labels, weights)
-    names = {"regularization": value, "sharpness": b, "exponent": a}
+    found = left_out_calibration(logits[kept], labels, weights, samples.count)
+    names = {"regularization": value, "strength": found.strength, "sharpness": b, "exponent": a}
     names |= {} if prior is None else {"prior_weight": factor}
-    bias = torch.zeros(samples.num_classes, dtype=torch.float64)
-    return Solution(KernelFeatures(samples.rows, b), dual.T.contiguous(), bias, scale, by_samples, names)
+    bias = found.bias(samples.count)
+    return Solution(KernelFeatures(samples.rows, b), dual.T.contiguous(), bias, found.scale, found.by_samples, names)
 
 
 def squared_error(logits: Tensor, labels: Tensor, share: Tensor) -> float:
