@@ -85,7 +85,7 @@ def left_out_calibration(
             tt += by_scale
         determinant = tt * ss - ts * ts
         step = (ss * first - ts * second) / determinant, (tt * second - ts * first) / determinant
-        if max(abs(step[0]), abs(step[1])) < 1e-12:
+        if max(abs(step[0]), abs(step[1])) < 1e-9:
             break
         length = min(1.0, _LARGEST_STEP / abs(step[0])) if step[0] else 1.0
         slope = first * step[0] + second * step[1]

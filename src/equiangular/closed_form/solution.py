@@ -126,7 +126,11 @@ def solve_linear(
         weights = torch.ones_like(bias)
     found = left_out_calibration(logits, labels, weights, solver.count, start=start)
     bias = bias + found.bias(solver.count)
-    chosen = {"regularization": value, "strength": found.strength, **({} if prior is None else {"prior_weight": factor})}
+    chosen = {
+        "regularization": value,
+        "strength": found.strength,
+        **({} if prior is None else {"prior_weight": factor}),
+    }
     return Solution(features, weight, bias, found.scale, found.by_samples and len(samples) > 0, chosen)
 
 
