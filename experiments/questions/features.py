@@ -3,8 +3,8 @@
     EQUIANGULAR_DATA=DIR python -m experiments questions features [--sets NAME ...] [--cuts CUT ...] [--draws N]
         [--most N] [--minutes M] [--output FILE] [--table]
 
-The features are those of MiniLM for texts, of EfficientNet-Lite0 for images, and the standardised columns of tables; one
-number scales an encoder's features to unit mean square length. The images are a part of their sets, as SETS says.
+The features are those of MiniLM for texts, of EfficientNet-Lite0 for images, and the standardised columns of tables;
+one number scales an encoder's features to unit mean square length. The images are a part of their sets, see SETS.
 
 A cut is ``5 each`` or ``10 each`` (a class that has fewer gives all), or an imbalance, ``1:1`` to ``100:1``, of
 exponential profile and of at most ``--most`` samples. The largest class of a cut is the largest of the set; where the
@@ -156,7 +156,10 @@ class Search(NamedTuple):
 
 
 def search(x: np.ndarray, y: np.ndarray, weights: str | None, seed: int) -> Search:
-    """Logistic regression at every C of the grid, each begun where the last one ended."""
+    """Logistic regression at every C of the grid.
+
+    None begins where another ended: at scikit-learn's tolerance such a fit stops at once, where the first one was.
+    """
     began = time.perf_counter()
     values = [value / float((x**2).sum(1).mean()) for value in GRID]
     folds = fold_numbers(y, 5 if len(y) < 600 else 3, seed)
@@ -165,18 +168,17 @@ def search(x: np.ndarray, y: np.ndarray, weights: str | None, seed: int) -> Sear
     log_prior = np.zeros(logs.shape[1:])
     for fold in range(folds.max() + 1):
         out = folds == fold
-        model = logistic(1.0, weights, warm_start=True)
         log_prior[out] = np.log(np.bincount(y[~out]))
         for number, value in enumerate(values):
-            scores = model.set_params(C=value).fit(x[~out], y[~out]).decision_function(x[out])
+            scores = logistic(value, weights).fit(x[~out], y[~out]).decision_function(x[out])
             logs[number, out] = log_softmax(scores.astype("f8"), axis=1)
     return Search(values, y[kept], logs[:, kept], log_prior[kept], time.perf_counter() - began)
 
 
-def logistic(value: float, weights: str | None = None, **options: Any) -> Any:
+def logistic(value: float, weights: str | None = None) -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=value, class_weight=weights, max_iter=1000, tol=1e-5, **options)
+    return LogisticRegression(C=value, class_weight=weights, max_iter=1000)
 
 
 def learned(x: np.ndarray, y: np.ndarray, seed: int) -> dict[str, Callable[[], tuple[Any, dict[str, Any], float]]]:

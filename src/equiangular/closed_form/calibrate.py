@@ -28,18 +28,23 @@ _STEPS, _LARGEST_STEP = 100, 3.0
 
 
 def left_out_calibration(
-    logits: Tensor, labels: Tensor, weights: Tensor, counts: Tensor, *, start: float | None = None
+    logits: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    counts: Tensor,
+    *,
+    start: float | None = None,
+    near: Calibrated | None = None,
 ) -> Calibrated:
     """Scale s and strength t of left-out logits.
 
     Minimises sum_i w_i CE(s z_i - t log n + log m, y_i) + (log s - log s_0)^2 / (2 0.5^2) + t^2 / (2 0.5^2), with n_k
     the size of class k and m_k the summed weights of its left-out samples.
 
-    s z - t log n are the logits for equally frequent classes; the shift by log m brings them to the frequencies of these
-    samples, so every sample counts alike. The strength is there because shrinkage is hard on small classes: the scores
-    of a sample whose class has few others are low, also where every class has the same weight, and they are so by the
-    more, the fewer there are. The last two terms are weak priors. Where no sample is classified wrong, the likelihood
-    has no optimum: it is s_0 and 0 then.
+    s z - t log n are the logits for equally frequent classes; the shift by log m brings them to the frequencies of
+    these samples, so every sample counts alike. The strength is there because shrinkage is hard on small classes: the
+    scores of a sample whose class has few others are low, also where every class has the same weight. The last two
+    terms are weak priors. Where no sample is classified wrong, the likelihood has no optimum: it is s_0 and 0 then.
 
     Args:
         logits: (M, K) float64.
@@ -47,6 +52,7 @@ def left_out_calibration(
         weights: (M,) float64, above 0.
         counts: (K,) float64, above 0: n.
         start: s_0; by default that at which the median sample's top class has probability 0.95.
+        near: where to begin: what was found for a similar classifier.
 
     Sources: Guo et al., "On calibration of modern neural networks", ICML 2017, section 4.2 (scale); Menon et al.,
     "Long-tail learning via logit adjustment", ICLR 2021, section 4.1 (strength).
@@ -69,9 +75,9 @@ def left_out_calibration(
         penalty = ((log_scale - origin) / LOG_SCALE_STD) ** 2 + (strength / STRENGTH_STD) ** 2
         return loss + penalty / 2, loss / float(weights.sum()), log_p
 
-    t, strength = origin, 0.0
-    value, loss, log_p = objective(t, strength)
     wrong = bool((logits.argmax(1) != labels).any())
+    t, strength = (math.log(near.scale), near.strength) if wrong and near is not None else (origin, 0.0)
+    value, loss, log_p = objective(t, strength)
     for _ in range(_STEPS if wrong else 0):  # Newton's method with halved steps
         s, p = math.exp(t), log_p.exp()
         mean_z, mean_size = (p * z).sum(1), p @ size

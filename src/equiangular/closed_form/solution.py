@@ -143,10 +143,10 @@ def solve_kernel(
 ) -> Solution:
     """Kernel ridge regression onto a simplex, of classes that all have a sample or a prior one.
 
-    Sharpness b and exponent a (with the prior samples at weight 1), lambda, and then the weight of the prior samples
-    are those of the least left-out loss at the best scale, over a grid, on at most :data:`SEARCHED` samples: one
-    eigendecomposition for each (a, b). All samples are then solved for by one Cholesky factorisation. Arguments as in
-    :func:`solve_linear`.
+    Sharpness b, then exponent a (both with the prior samples at weight 1), lambda with each of them, and then the
+    weight of the prior samples are those of the least left-out loss at the best scale and strength, on at most
+    :data:`SEARCHED` samples: one eigendecomposition for each. All samples are then solved for by one Cholesky
+    factorisation. Arguments as in :func:`solve_linear`.
     """
     part = data.first(SEARCHED)
     size = len(part.labels)
@@ -162,13 +162,15 @@ def solve_kernel(
             kept = _not_alone(samples, size)
             labels, weights = part.labels[kept], part.weights[kept]
             fit = KernelFit.prepare(cosines, samples, size, b, a)
+            found = None
             for value, logits in zip(lambdas, fit.path(lambdas), strict=True):
-                loss = left_out_calibration(logits[kept], labels, weights, samples.count).loss
-                if loss < least:
-                    least, chosen = loss, (b, a, factor, value)
+                found = left_out_calibration(logits[kept], labels, weights, samples.count, near=found)
+                if found.loss < least:
+                    least, chosen = found.loss, (b, a, factor, value)
 
-    level = bool((part.count == part.count[0]).all()) and prior is None  # then no exponent changes anything
-    search(SHARPNESS, EXPONENTS[:1] if level else EXPONENTS, (middle,))
+    search(SHARPNESS, EXPONENTS[:1], (middle,))
+    if prior is not None or bool((part.count != part.count[0]).any()):  # else no exponent changes anything
+        search(chosen[:1], EXPONENTS[1:], (middle,))
     if prior is not None and len(prior_weights) > 1:
         search(chosen[:1], chosen[1:2], [factor for factor in prior_weights if factor != middle])
     b, a, factor, value = chosen
