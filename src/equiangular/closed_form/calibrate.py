@@ -91,19 +91,19 @@ def left_out_calibration(
             tt += by_scale
         determinant = tt * ss - ts * ts
         step = (ss * first - ts * second) / determinant, (tt * second - ts * first) / determinant
-        if max(abs(step[0]), abs(step[1])) < 1e-9:
-            break
-        length = min(1.0, _LARGEST_STEP / abs(step[0])) if step[0] else 1.0
-        slope = first * step[0] + second * step[1]
+        far = max(abs(step[0]), abs(step[1]))
+        length = min(1.0, _LARGEST_STEP / far) if far else 1.0
+        decrease = 1e-4 * (first * step[0] + second * step[1])
         while True:
-            new = objective(t - length * step[0], strength - length * step[1])
-            if new[0] <= value - 1e-4 * length * slope or length < 1e-9:
+            point = t - length * step[0], strength - length * step[1]
+            new = objective(*point)
+            # Of the last steps, whose decrease is lost in rounding, each is better than the one before.
+            if new[0] <= value - length * decrease or far < 1e-4:
                 break
             length /= 2
-        if new[0] >= value:  # as far as rounding lets it
+        (t, strength), (value, loss, log_p) = point, new
+        if far < 1e-9:
             break
-        t, strength = t - length * step[0], strength - length * step[1]
-        value, loss, log_p = new
     return Calibrated(math.exp(t), strength, wrong, loss)
 
 
