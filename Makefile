@@ -23,9 +23,9 @@ $(VENV)/.dev: pyproject.toml constraints.txt
 demo: $(VENV)/.demo  ## do you need a learnable classifier? Answered on real handwritten digits
 	$(BIN)/equiangular compare digits --output runs/demo
 
-# timm and torchvision in a folder of their own, beside the environment: see tests/conftest.py.
+# timm, PEFT and torchvision in a folder of their own, beside the environment: see tests/conftest.py.
 .vision/.done: constraints.txt | $(VENV)/.dev
-	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --target .vision timm 'torchvision==0.28.*'
+	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --target .vision timm peft 'torchvision==0.28.*'
 	@touch $@
 
 test: lint .vision/.done  ## everything: lint, then all tests (slow ones too)

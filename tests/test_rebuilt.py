@@ -11,7 +11,7 @@ from equiangular.heads import HEADS, make_head
 
 COUNTS = [40, 9, 3]
 HEAD_CASES = {
-    **{kind: (kind, {}) for kind in HEADS},
+    **{kind: (kind, {}) for kind in HEADS if kind != "named"},  # given vectors: tests/heads/test_named.py
     "recommended": ("recommended", {}),
     "spread": ("etf", {"basis": "spread"}),
     "reserved": ("incremental-etf", {"reserved": 2}),

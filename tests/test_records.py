@@ -82,7 +82,11 @@ def change(values: dict, path: tuple, value: object) -> dict:
         (("format",), 3, "of format 3, and this version of equiangular reads format 2"),
         (("format",), None, "of format None"),
         (("backbone",), 7, r"Comparison\.backbone must be str, got 7"),
-        (("rows", 0, "kind"), "best", r"rows\.kind must be one of 'fixed', 'mapped', 'learned', got 'best'"),
+        (
+            ("rows", 0, "kind"),
+            "best",
+            r"rows\.kind must be one of 'fixed', 'mapped', 'learned', 'computed', got 'best'",
+        ),
         (("rows", 0, "n"), 1.5, r"rows\.n must be int, got 1\.5"),
         (("rows", 0, "n"), True, r"rows\.n must be int, got True"),
         (("rows", 0, "measures", "few", "mean"), "high", r"measures\['few'\]\.mean must be float"),

@@ -24,6 +24,7 @@ QUESTIONS = {
     "collapse-curves": "How does collapse go over the epochs of real training? (docs/collapse.md)",
     "features": "Classifiers on frozen features, without class names: computed or learned? (docs/embeddings.md)",
     "incremental": "Few-shot class-incremental learning after the NC-FSCIL protocol. (docs/incremental.md)",
+    "named": "Do class names make the better classifier of embeddings? (docs/embeddings.md)",
     "open-set": "Which score and head tell unknown classes from known ones? (docs/open_set.md)",
     "prior": "What does correcting or estimating the class prior of classifiers give? (docs/integrations.md)",
     "real-data": "Does every kind of real data train, end to end, and how long does it take? (docs/training.md)",

@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     )  # fmt: skip
     from equiangular.heads import (
         CosineHead as CosineHead, ETFHead as ETFHead, ImplicitHead as ImplicitHead,
-        IncrementalETFHead as IncrementalETFHead, LinearHead as LinearHead, PrototypeIndex as PrototypeIndex,
-        RandomHead as RandomHead, RotatedETFHead as RotatedETFHead, align_head as align_head, attach as attach,
-        best_head as best_head, find_head as find_head, forward_with_features as forward_with_features,
+        IncrementalETFHead as IncrementalETFHead, LinearHead as LinearHead, NamedHead as NamedHead,
+        PrototypeIndex as PrototypeIndex, RandomHead as RandomHead, RotatedETFHead as RotatedETFHead,
+        align_head as align_head, attach as attach, best_head as best_head, class_text_vectors as class_text_vectors,
+        find_head as find_head, forward_with_features as forward_with_features,
         make_head as make_head, nearest_prototypes as nearest_prototypes, recommended_head as recommended_head,
         restrict_logits as restrict_logits, scale_for_probability as scale_for_probability,
     )  # fmt: skip
@@ -74,9 +75,9 @@ else:
                 "spherical_code spread_frame warn_unreachable why_not_simplex_etf"
             ),
             ".heads": (
-                "CosineHead ETFHead ImplicitHead IncrementalETFHead LinearHead PrototypeIndex RandomHead "
-                "RotatedETFHead align_head attach find_head forward_with_features make_head nearest_prototypes "
-                "recommended_head restrict_logits scale_for_probability"
+                "CosineHead ETFHead ImplicitHead IncrementalETFHead LinearHead NamedHead PrototypeIndex RandomHead "
+                "RotatedETFHead align_head attach class_text_vectors find_head forward_with_features make_head "
+                "nearest_prototypes recommended_head restrict_logits scale_for_probability"
             ),
             ".integrations.closed_form": "ClosedFormClassifier",
             ".integrations.prior": "PriorCorrectedClassifier",

@@ -78,11 +78,18 @@ def check_features(features: Any, *, dim: int | None = None, name: str = "featur
 
 
 def check_labels(
-    labels: Any, num_classes: int, *, name: str = "labels", batch: int | None = None, ignore_index: int | None = None
+    labels: Any,
+    num_classes: int,
+    *,
+    name: str = "labels",
+    batch: int | None = None,
+    ignore_index: int | None = None,
+    in_table: bool = True,
 ) -> Tensor:
     """Check a (B,) integer tensor of class indices in [0, num_classes), or ``ignore_index``; return it as int64.
 
-    Where values cannot be looked at, a bad label fails when the device comes to it.
+    Where values cannot be looked at, a bad label fails when the device comes to it: as an index into a table, or
+    without one (``in_table=False``) by itself.
     """
     if not isinstance(labels, Tensor):
         raise ValueError(f"{name} must be a torch.Tensor of shape (B,), got {type(labels).__name__}.")
@@ -101,7 +108,7 @@ def check_labels(
                 f"{rule}, got values from {int(judged.min())} to {int(judged.max())}. "
                 f"Relabel the classes 0..K-1, or raise num_classes.{left_out}"
             )
-    elif have_values(labels) and labels.device.type == "cuda":
+    elif (have_values(labels) and labels.device.type == "cuda") or (not in_table and torch.compiler.is_compiling()):
         torch._assert_async(((judged >= 0) & (judged < num_classes)).all(), rule)
     else:  # a negative index would be counted from the end; K is refused wherever a row is looked up
         labels = torch.where(judged < 0, num_classes, labels)

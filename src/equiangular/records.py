@@ -16,10 +16,12 @@ from equiangular._codec import plain, read
 from equiangular._codec import unpack as unpack
 
 FORMAT = 2
-Kind = Literal["fixed", "mapped", "learned"]
+Kind = Literal["fixed", "mapped", "learned", "computed"]
 Verdict = Literal["better", "worse", "level", "cannot tell"]
 T = TypeVar("T")
 
+# What a classifier on features may do that would take another a new fit.
+ABILITIES = ("one pass", "merge", "new classes", "remove")
 # Columns of the table of a comparison: key of a measure, heading, unit.
 COLUMNS = (
     ("balanced_accuracy", "balanced", "%"),
@@ -56,15 +58,17 @@ class TrialRecord:
         loss: mean training loss of the last epoch.
         scores: percent by name: ``balanced_accuracy``, ``accuracy``, ``many``, ``medium``, ``few``, ``ece`` of the
             calibrated probabilities, ``ece_uncalibrated``; ``nc1``, ``nc2_equinorm``, ``nc2_equiangular``, ``nc3`` of
-            the training features.
+            the training features; ``among``, balanced accuracy where the classes of the test part are the only answers.
         per_class: K accuracies in percent.
-        validation: balanced accuracy in percent on the held-out part; NaN where there is none.
+        validation: balanced accuracy in percent on the held-out part, its classes being the only answers and a prior
+            correction being fitted without the sample it judges; NaN where there is none.
         correction: scale and strength fitted on the held-out part; None where nothing was fitted.
         note: what was left out, and why.
         correct: which test samples were classified right, see :func:`pack`; empty in files of format 1.
         curve: measures of collapse over epochs, where they were recorded.
         weights_sha256: hash of the trained weights.
         diverged: why there are no scores, where there are none.
+        numbers_kept: of a classifier that was fitted in one call: numbers that its fit keeps, or has at hand all along.
     """
 
     method: str
@@ -89,6 +93,7 @@ class TrialRecord:
     curve: list[dict[str, float]] = field(default_factory=list)
     weights_sha256: str = ""
     diverged: str = ""
+    numbers_kept: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Row:
-    """One method of a comparison: ``measures`` by the keys of :data:`COLUMNS`, ``validation`` in percent."""
+    """One method of a comparison: ``measures`` by the keys of :data:`COLUMNS`, ``validation`` in percent.
+
+    ``numbers_kept`` of the first run, and ``abilities``, are those of a classifier that is fitted in one call.
+    """
 
     method: str
     label: str
@@ -112,6 +120,8 @@ class Row:
     measures: dict[str, Estimate]
     validation: float = math.nan
     note: str = ""
+    numbers_kept: int = 0
+    abilities: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -223,7 +233,7 @@ class DataSummary:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What tuning chose for one training: settings, their validation score by method, trainings it took."""
+    """What tuning chose for one training: settings, their validation score by method, trainings and their seconds."""
 
     settings: dict[str, Any]
     validation: dict[str, float]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from equiangular.cli import main
+from equiangular.cli._fields import as_options
 from equiangular.cli.app import app
 
 QUICK = ["--seeds", "2", "--epochs", "1", "--imbalance", "10", "--methods", "linear-ce,etf-dr,etf-dr-pc", "--quiet"]
@@ -62,7 +63,7 @@ def test_compare_writes_everything(capsys: pytest.CaptureFixture, tmp_path: Path
     assert code == 0
     assert "ETF + DR + prior correction" in out
     assert "balanced accuracy" in out
-    assert {"results.json", "figure.png", "report.html", "trials"} == set(os.listdir(tmp_path / "r"))
+    assert {"results.json", "figure.png", "report.html", "trials", "data.json"} == set(os.listdir(tmp_path / "r"))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,13 @@ def test_compare_writes_everything(capsys: pytest.CaptureFixture, tmp_path: Path
         (["compare", "digits", "--methods", "etf-rd"], "did you mean 'etf-dr'"),
         (["compare", "digits", "--seeds", "1"], "needs two runs"),
         (["compare", "digits", "--threads", "0"], "threads must be an integer >= 1"),
-        (["compare", "digits", "--epochs", "0"], "epochs must be an integer >= 1"),
+        (["compare", "digits", "--epochs", "0"], "--epochs must be an integer >= 1"),
+        (["train", "digits", "--batch-size", "1"], "--batch-size must be an integer >= 2"),
+        (["compare", "no/such/folder"], "are looked for under --root or $EQUIANGULAR_DATA"),
+        (["compare", "x", "--root", "no/such"], "does not exist; set --root or $EQUIANGULAR_DATA"),
+        (["train", "iris", "--augment", "crop"], "Use --augment none; --mix mixup:0.2 works on tables too"),
+        (["train", "iris", "--accelerator", "cuda"], "--accelerator cuda needs an NVIDIA GPU"),
+        (["train", "digits", "--protocol", "cao2019", "--imbalance", "10"], "--protocol local"),
         (["compare", "digits", "--imbalanse", "3"], "--imbalance"),
         (["compar"], "compare"),
         (["frame", "1", "5", "-o", "x.npy"], "num_classes must be an integer >= 2, got 1"),
@@ -93,10 +100,39 @@ def test_errors_teach_and_show_no_traceback(
     capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EQUIANGULAR_DATA", raising=False)  # a message may say what is there
     code, out, err = run(capsys, *arguments)
     assert code == 2
     assert message in err
     assert "Traceback" not in out + err
+
+
+def test_arguments_are_said_as_options_and_nothing_else_changes() -> None:
+    options = {"size": "--size", "split_seed": "--split-seed", "overwrite": "--overwrite", "epochs": "--epochs"}
+    for text, said in [
+        ("or another number (in Python size=32): they", "or another number: they"),
+        ("replaced: overwrite=True (--overwrite).", "replaced: --overwrite."),
+        ("set split_seed=3, or split_seed='none'.", "set --split-seed 3, or --split-seed none."),
+        ("the epochs of this run; epochs must be", "the epochs of this run; epochs must be"),
+        ("No data. epochs must be above 0.", "No data. --epochs must be above 0."),
+    ]:
+        assert as_options(text, options) == said
+    for same in ("'/data/size=3/split_seed.npz' has 'split_seed'", "my_split_seed=3", "batch_size=3", "resize=3"):
+        assert as_options(same, options) == same
+
+
+def test_the_first_line_comes_before_the_data_are_read(
+    capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a minute passed in silence where data are large."""
+
+    def seen(*_: object, **__: object) -> None:
+        assert capsys.readouterr().err.startswith("reading digits ...")
+        raise ValueError("seen")
+
+    monkeypatch.setattr("equiangular.compare.run.load_data", seen)
+    code, _, err = run(capsys, "compare", "digits", "-o", str(tmp_path / "r"), *QUICK)
+    assert (code, err) == (2, "equiangular: seen\n")
 
 
 def test_an_unwritable_output_folder(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:

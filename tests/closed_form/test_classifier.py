@@ -228,7 +228,7 @@ def test_a_file_of_another_kind_is_told(tmp_path) -> None:
     with pytest.raises(ValueError, match="no readable closed-form classifier"):
         load_closed_form(path)
     plain = {"format": "equiangular-closed-form-1", "in_features": 2, "num_classes": 2, "kind": "ridge", "metadata": {}}
-    plain |= {"regularization": "loo", "prior_weight": "loo", "width": 5, "seed": 0}
+    plain |= {"regularization": "loo", "prior_weight": "moments", "width": 5, "seed": 0}
     save_file({"count": torch.zeros(2)}, path, metadata={"closed_form": json.dumps(plain)})
     with pytest.raises(ValueError, match="it has no"):
         load_closed_form(path)

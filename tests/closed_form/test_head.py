@@ -29,7 +29,7 @@ def test_it_gives_the_logits_of_what_it_has_seen(kind: str) -> None:
     torch.testing.assert_close(head(x.double()), head.closed_form.solve().logits(x))
     assert (head(x.double()).argmax(1) == y).double().mean() > 0.75
     assert head.num_classes == K
-    assert head.kind == "fixed"
+    assert head.kind == "computed"
     assert head.head_parameters() == 0
     h, logits = head.features_and_logits(x.double())
     assert h.shape == (len(x), head.dim)

@@ -13,10 +13,15 @@ from tests.compare.conftest import COUNTS
 from equiangular._files import read_json
 from equiangular.compare import Comparing, compare, configure
 from equiangular.compare.config import DEFAULT_METHODS, PRESETS, without_etf
+from equiangular.compare.summary import rows_of
+from equiangular.compare.tuning import FIRST_SEED
 from equiangular.data import load_dataset
 from equiangular.measures import paired_comparison
+from equiangular.posthoc.footing import crossed_logits
 from equiangular.records import Comparison, from_json, to_json, unpack
-from equiangular.training import METHODS, TrainConfig, build_task, get_method, train
+from equiangular.training import METHODS, TrainConfig, build_task, corrected_logits, get_method, train
+from equiangular.training.run.outcome import accuracy_among
+from equiangular.training.run.trial import run_trial
 
 SMALL = {"imbalance": 20, "seeds": 2, "epochs": 2, "methods": ("linear-ce", "etf-dr", "etf-dr-pc")}
 QUICK = {"seeds": 2, "epochs": 3, "methods": ("linear-la", "etf-la")}
@@ -108,6 +113,9 @@ def test_options_find_their_place() -> None:
         ({"tune": "slow"}, "tune must be one of"),
         ({"margin": 0.0}, "margin must be"),
         ({"subset_seed": -1}, "subset_seed must be an integer >= 0"),
+        ({"epoch": 3}, "an option of a comparison must be one of 'seeds', .* got 'epoch'; did you mean 'epochs'?"),
+        ({"seed": 3}, "did you mean 'seeds'"),
+        ({"head": {}}, "an option of a comparison must be one of"),
     ],
 )
 def test_bad_configurations(fields: dict, message: str) -> None:
@@ -139,7 +147,10 @@ def test_the_plan_says_what_will_be_done(table: Path, tmp_path: Path) -> None:
     assert "6 classes, the largest is '0' with 96 training samples, the smallest '5' with 2" in text
     assert "186 to train on, 47 held out" not in text  # 24 + 12 + 6 + 3 + 1 are held out
     assert "187 to train on, 46 held out of the training part to calibrate on, 120 to test on" in text
-    assert "too few samples to hold one out, no part in calibration or the choice of heads: '5' (2)" in text
+    held = (
+        "too few samples to hold one out, no part in calibration; heads are chosen by the other classes and among them"
+    )
+    assert f"{held}: '5' (2)" in text
     assert "backbone mlp, 2 epochs, batches of 64, on cpu" in text
     assert "8 trainings x (8 to tune + 3 runs) = 88, about" in text
     assert plan.seconds > 0
@@ -186,6 +197,110 @@ def test_heads_that_diverge_do_not_end_the_comparison(table: Path, tmp_path: Pat
     assert [row.method for row in found.rows] == list(methods)
     assert "2 of 2 runs diverged: linear-la diverged" in found.row("linear-la").note
     assert found.answer.verdict == "none"
+    assert [row.kind for row in found.rows] == ["learned", "learned", "fixed"]  # all were "learned"
+
+
+def test_a_comparison_gone_on_with_says_what_is_done(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All trainings were announced, and those of another process were no part of the time that tuning took."""
+    config = configure(str(table), **QUICK, tune="quick")
+
+    def stop(what: str, done: int, planned: int) -> None:
+        if done == 13:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compare(config, tmp_path, progress=stop)
+    comparing = Comparing(config, tmp_path)
+    plan = comparing.plan()
+    assert (plan.done, plan.trainings) == (13, 20)
+    assert ") = 20, 13 done already, about " in plan.lines()[-1]
+    found = comparing.run(plan)
+    trained = {name: [] for name in found.tuning}
+    for path in (tmp_path / "trials").iterdir():
+        (record,) = read_json(path)["records"]
+        if record["seed"] >= FIRST_SEED:
+            trained[record["method"]].append(record["seconds"])
+    assert {name: one.seconds for name, one in found.tuning.items()} == {
+        name: pytest.approx(sum(seconds)) for name, seconds in trained.items()
+    }
+    monkeypatch.setattr("equiangular.compare.run.estimate_seconds", None)  # nothing is timed, nothing is trained
+    again = Comparing(config, tmp_path).plan()
+    assert (again.done, again.seconds) == (20, 0.0)
+    assert again.lines()[-1].endswith(") = 20, all done already")
+
+
+def test_changed_data_are_noticed_before_there_are_results(table: Path, tmp_path: Path) -> None:
+    config = configure(str(table), **QUICK, tune="none")
+
+    def stop(what: str, done: int, planned: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compare(config, tmp_path, progress=stop)
+    assert not any("changed since" in note for note in Comparing(config, tmp_path).plan().data.notes)
+    data = dict(np.load(table))
+    np.savez(table, **{**data, "train_x": data["train_x"] + 1})
+    plan = Comparing(config, tmp_path).plan()
+    assert any(note.startswith("training inputs changed since the trainings in") for note in plan.data.notes)
+    assert plan.done == 0
+
+
+def test_heads_are_chosen_among_the_classes_held_out(table: Path, tmp_path: Path) -> None:
+    """What a head predicts of a class that has no held-out sample has no part in the choice; the answer says so."""
+    config = configure(str(table), seeds=2, epochs=3, tune="none", methods=("linear-ce", "linear-la", "etf-la"))
+    comparing = Comparing(config, tmp_path)
+    plan = comparing.plan()
+    assert list(plan.blind) == [5]
+    found = comparing.run(plan)
+    assert "both heads chosen" not in found.answer.statistics
+    assert "the learned head chosen on validation data, which has no sample of 1 class" in found.answer.statistics
+    trial = comparing.config.trial_of(get_method("linear-la"), 1, {})
+    run, (outcome,) = run_trial(trial, comparing.dataset)
+    split = run.split
+    held = outcome.task.eval()(split.standardise(split.holdout_x))["logits"].detach()
+    right = held[:, :5].argmax(1) == split.holdout_y
+    expected = 100 * np.mean([right[split.holdout_y == k].double().mean() for k in range(5)])
+    (record,) = (r for r in found.runs if r.method == "linear-la" and r.seed == 1)
+    assert record.validation == pytest.approx(expected)
+
+
+def test_a_correction_is_not_scored_on_what_it_was_fitted_on(table: Path) -> None:
+    trial = configure(str(table), epochs=20).trial
+    methods = [get_method(name) for name in ("etf-dr", "etf-dr-pc")]
+    run, (plain, corrected) = run_trial(replace(trial, method="etf-dr"), load_dataset(table), methods)
+    split, counts = run.split, run.split.class_counts
+    held = plain.task.eval()(split.standardise(split.holdout_x))["logits"].detach()
+    assert "declined" not in corrected.info.correction
+    assert plain.validation == accuracy_among(held, split.holdout_y)
+    assert corrected.validation == accuracy_among(crossed_logits(held, split.holdout_y, counts), split.holdout_y)
+    fitted = corrected_logits(held, corrected.info)
+    assert not torch.allclose(fitted, crossed_logits(held, split.holdout_y, counts))
+
+
+def test_a_correction_that_worsens_the_held_out_part_is_left_out_and_the_row_says_so(
+    table: Path, tmp_path: Path
+) -> None:
+    """It passed as long as half of the balanced accuracy was left: here it goes from 68.3 to 55.0 %."""
+    trial = configure(str(table), epochs=3).trial
+    methods = [get_method(name) for name in ("etf-dr", "etf-dr-pc")]
+    _, (plain, corrected) = run_trial(replace(trial, method="etf-dr"), load_dataset(table), methods)
+    assert "lowers balanced accuracy from 68.3 to 55.0 %, more than chance would" in corrected.note
+    assert torch.equal(plain.correct, corrected.correct)
+    assert plain.validation == corrected.validation
+
+
+def test_a_note_of_some_runs_says_of_how_many(table: Path, tmp_path: Path) -> None:
+    """Each run had a note of its own, with its own numbers, and none said which runs it was about."""
+    config = configure(str(table), methods=("etf-ce-pc", "linear-la"), seeds=2, epochs=1, tune="none")
+    runs = compare(config, tmp_path).runs
+    two = [run for run in runs if run.method == "etf-ce-pc"]
+    some = "in {} of 2 runs, at first: {}".format
+    for notes, text in ((("a", "a"), "a"), (("a", "b"), some(2, "a")), (("", "b"), some(1, "b"))):
+        noted = [replace(run, note=note) for run, note in zip(two, notes, strict=True)]
+        assert rows_of(noted, ("etf-ce-pc",), {})[0].note == text
 
 
 def test_classes_without_test_samples_are_named(tmp_path: Path) -> None:
@@ -327,7 +442,7 @@ def test_changed_data_are_noticed_and_never_mixed(table: Path, tmp_path: Path) -
     np.savez(table, **data)
     comparing = Comparing(config, tmp_path / "out")
     plan = comparing.plan()
-    assert any(note.startswith("training inputs changed since the results in") for note in plan.data.notes)
+    assert any(note.startswith("training inputs changed since the trainings in") for note in plan.data.notes)
     second = comparing.run(plan)
     alone = compare(config, tmp_path / "alone")
     assert without_times(second) == without_times(alone)

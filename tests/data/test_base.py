@@ -44,6 +44,12 @@ def test_a_class_may_be_missing_from_the_test_part():
     [
         ({"kind": "images"}, "did you mean 'image'"),
         ({"class_names": ("a",)}, r"1 class\(es\); a classifier needs two"),
+        (
+            {"class_names": ("a", "b", "a")},
+            r"'demo' names two classes alike: 'a' \(label 0\) and 'a' \(label 2\). Rename",
+        ),
+        ({"class_names": ("a", "b", "b ")}, r"alike: 'b' \(label 1\) and 'b ' \(label 2\)"),
+        ({"class_names": ("\u00e9", "b", "e\u0301")}, "names two classes alike"),  # one letter, two ways to write it
         ({"train_x": X.double()}, r"'demo', train part: .*kind 'table' must be torch.float32 .*got torch.float64"),
         ({"test_x": X[:3, :, None]}, r"test part: .*\(N, d\), got torch.float32 of shape \(3, 2, 1\)"),
         ({"kind": "image"}, r"must be torch.uint8 of shape \(N, C, H, W\)"),

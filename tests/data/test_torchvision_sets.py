@@ -99,6 +99,13 @@ def test_arrays_are_taken_as_they_are(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("library")
+def test_classes_of_one_name_get_their_number(tmp_path, monkeypatch):
+    """ImageNet has a bird and a machine called "crane"; two classes of one name are refused elsewhere."""
+    monkeypatch.setattr(CIFAR10, "classes", ("crane", "crane"))
+    assert load_dataset("torchvision:CIFAR10", root=tmp_path).class_names == ("crane (0)", "crane (1)")
+
+
+@pytest.mark.usefixtures("library")
 def test_size_and_streaming(tmp_path):
     full = load_dataset("torchvision:CIFAR10", root=tmp_path)
     half = load_dataset("torchvision:CIFAR10", root=tmp_path, size=1)

@@ -12,7 +12,7 @@ BAD_ARGUMENTS = [
     ({"num_classes": True}, "num_classes must be an integer >= 2, got True"),
     ({"in_features": 0}, "in_features must be an integer >= 1, got 0"),
     ({"norm": "layer"}, "norm must be one of 'none', 'batch', 'batch-first', got 'layer'"),
-    ({"projection": "mpl"}, "projection must be one of 'linear', 'mlp', got 'mpl'; did you mean 'mlp'"),
+    ({"projection": "mpl"}, "projection must be one of 'linear', 'mlp', 'residual', got 'mpl'; did you mean 'mlp'"),
     ({"drop_rate": 1.0}, r"drop_rate must be a number in \[0, 1\), got 1.0"),
     ({"drop_rate": "half"}, "drop_rate must be a number in .*got 'half'"),
     ({"dtype": torch.int64}, "dtype must be a floating-point dtype such as torch.float32, got torch.int64"),

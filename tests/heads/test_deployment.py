@@ -8,7 +8,8 @@ from torch import nn
 
 from equiangular.heads import HEADS, ETFHead, make_head
 
-K, D = 5, 8
+from .conftest import D, K, given
+
 OPTIONS = {"norm": "batch", "projection": "linear", "dim": 6, "scale": "learned", "normalize": True}
 
 
@@ -22,7 +23,7 @@ KINDS = sorted(set(HEADS) - {"rotated-etf", "incremental-etf", "implicit"})  # e
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("pre_logits", [False, True])
 def test_compiles_without_a_graph_break(kind: str, pre_logits: bool) -> None:
-    head = make_head(kind, D, K, **OPTIONS)
+    head = make_head(kind, D, K, **OPTIONS, **given(kind, 6))
     compiled = torch.compile(head, fullgraph=True, backend="aot_eager")
     x = features().requires_grad_()
     y = features().requires_grad_()
@@ -35,7 +36,7 @@ def test_compiles_without_a_graph_break(kind: str, pre_logits: bool) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_exports_with_a_free_batch_size(kind: str) -> None:
-    head = make_head(kind, D, K, **OPTIONS).eval()
+    head = make_head(kind, D, K, **OPTIONS, **given(kind, 6)).eval()
     batch = torch.export.Dim("batch", min=2)
     program = torch.export.export(head, (features(),), dynamic_shapes={"x": {0: batch}})
     x = features(11)
@@ -66,7 +67,7 @@ def test_onnx_gives_the_same_logits(tmp_path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_autocast_runs_the_matrix_product_low_and_the_norm_high(kind: str) -> None:
-    head = make_head(kind, D, K, norm="batch", normalize=True)
+    head = make_head(kind, D, K, norm="batch", normalize=True, **given(kind, D))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         x = torch.nn.functional.linear(features(), torch.eye(D))
         h, logits = head.features_and_logits(x)

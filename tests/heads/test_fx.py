@@ -7,6 +7,8 @@ from torch import fx, nn
 from equiangular import attach, find_head
 from equiangular.heads import HEADS
 
+from .conftest import given
+
 
 class Net(nn.Module):
     def __init__(self) -> None:
@@ -19,7 +21,8 @@ class Net(nn.Module):
 
 @pytest.mark.parametrize("kind", HEADS)
 def test_traced_and_run(kind: str) -> None:
-    model = attach(Net(), head=kind, **({} if kind in ("linear", "cosine") else {"norm": "batch"}))
+    norm = {} if kind in ("linear", "cosine") else {"norm": "batch"}
+    model = attach(Net(), head=kind, **norm, **given(kind))
     traced = fx.symbolic_trace(model)
     nodes = [node for node in traced.graph.nodes if node.op == "call_module"]
     assert [node.target for node in nodes] == ["layer", "fc"]

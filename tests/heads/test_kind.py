@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from equiangular import recommended_head, records
-from equiangular.heads import HEADS, Head, Kind, LinearHead, attach, find_head, make_head
+from equiangular.heads import HEADS, Head, Kind, LinearHead, NamedHead, attach, find_head, make_head
 
 MAP = {"projection": "linear"}
+NAMES = {"class_vectors": torch.eye(5, 8)}
 CASES = [  # head, in_features, num_classes, options, kind
     ("etf", 8, 5, {}, "fixed"),
     ("etf", 8, 5, {"norm": "batch"}, "fixed"),
@@ -36,6 +37,10 @@ CASES = [  # head, in_features, num_classes, options, kind
     ("linear", 8, 5, {"projection": "mlp", "norm": "batch"}, "learned"),
     ("cosine", 8, 5, {}, "learned"),
     ("cosine", 8, 5, {"scale": "learned", **MAP}, "learned"),
+    ("etf", 8, 5, {"projection": "residual"}, "mapped"),
+    ("named", 8, 5, NAMES, "mapped"),
+    ("named", 8, 5, {**NAMES, "projection": None}, "fixed"),
+    ("named", 8, 5, {**NAMES, "learn_vectors": True}, "learned"),
     ("recommended", 64, 10, {}, "fixed"),
     ("recommended", 64, 26, {}, "mapped"),
     ("recommended", 64, 26, {"projection": None, "basis": "spread"}, "fixed"),
@@ -83,7 +88,7 @@ def test_one_frozen_part_does_not_freeze_the_other() -> None:
 
 def test_a_reset_keeps_the_kind(built: tuple[Head, str]) -> None:
     head, kind = built
-    if getattr(head, "basis", "") == "given" or head.dim == 1:
+    if getattr(head, "basis", "") == "given" or isinstance(head, NamedHead) or head.dim == 1:
         pytest.skip("vectors that were given, or one dimension: no other number of classes")
     head.reset(0)
     assert head.kind == ("mapped" if head.projection_kind else "fixed")

@@ -187,3 +187,48 @@ def test_noise_is_not_taken_for_signal(kind: str) -> None:
 def test_errors_teach(act, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         act(ClosedFormClassifier(), *named_digits(100))
+
+
+def without_nine() -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], np.ndarray]:
+    X, y = named_digits()
+    return X, y, {str(name): X[y == name].mean(0) for name in np.unique(y)}, y != "nine"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_class_vectors_bring_classes_without_samples(kind: str) -> None:
+    X, y, vectors, some = without_nine()
+    model = ClosedFormClassifier(kind, width=300, class_vectors=vectors).fit(X[some], y[some])
+    assert model.classes_.tolist() == np.unique(y).tolist()
+    assert model.class_count_[model.classes_ == "nine"] == 0
+    assert (model.predict(X[~some]) == "nine").mean() > 0.5
+    later = ClosedFormClassifier(kind, width=300).fit(X[some], y[some]).set_class_prior(
+        list(vectors.values()), list(vectors)
+    )  # fmt: skip
+    np.testing.assert_allclose(later.decision_function(X), model.decision_function(X), rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "kernel"])
+def test_class_vectors_stay_as_samples_come_and_go(kind: str) -> None:
+    X, y, vectors, _ = without_nine()
+    X, y = X[:300], y[:300]
+    pooled = ClosedFormClassifier(kind, class_vectors=vectors).fit(X, y)
+    shards = [ClosedFormClassifier(kind, class_vectors=vectors).partial_fit(X[i::2], y[i::2]) for i in (0, 1)]
+    np.testing.assert_allclose(shards[0].merge(shards[1]).predict_proba(X), pooled.predict_proba(X), atol=1e-7)
+    shards[0].remove(X[1::2], y[1::2])
+    half = ClosedFormClassifier(kind, class_vectors=vectors).fit(X[::2], y[::2])
+    np.testing.assert_allclose(shards[0].predict_proba(X), half.predict_proba(X), atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "match"),
+    [
+        ([[1.0]], "must map each class to its vector, got list"),
+        ({}, "must map each class"),
+        ({"one": np.ones(3)}, r"of the class 'one' must be 64 finite numbers.*got shape \(3,\)"),
+        ({"one": np.full(64, np.nan)}, "must be 64 finite numbers"),
+    ],
+)
+def test_bad_class_vectors_are_told(vectors: object, match: str) -> None:
+    X, y = named_digits()
+    with pytest.raises(ValueError, match=match):
+        ClosedFormClassifier(class_vectors=vectors).fit(X, y)

@@ -17,6 +17,7 @@ HEADS = {
     "unnormalised": {"normalize": False},
     "linear": {"head": "linear"},
     "rotated": {"head": "rotated-etf", "norm": "batch"},
+    "named": {"head": "named", "class_vectors": torch.eye(K, 6)},
 }
 
 

@@ -218,3 +218,57 @@ def test_bad_data() -> None:
         ETFClassifier().fit(X, y, sample_weight=(y == 1).astype(float))
     with pytest.raises(ValueError, match="contains NaN"):
         ETFClassifier().fit(np.where(X > 7, np.nan, X), y)
+
+
+def named_iris() -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Iris by name, and for each class the mean of five exemplars, about the centre of the columns."""
+    bunch = load_iris()
+    X, y = bunch.data - bunch.data.mean(0), bunch.target_names[bunch.target]
+    return X, y, {str(name): X[y == name][:5].mean(0) for name in np.unique(y)}
+
+
+@pytest.mark.parametrize("options", [{}, {"learn_vectors": True}, {"loss": "dr"}], ids=str)
+def test_class_vectors_are_where_features_are_led(options: dict) -> None:
+    X, y, vectors = named_iris()
+    options = {"loss": "la", "learning_rate": 0.03, **options}  # four columns, where an encoder has hundreds
+    model = ETFClassifier(class_vectors=vectors, random_state=0, **options).fit(X, y)
+    head = model.network_.head
+    assert head.kind == ("learned" if options.get("learn_vectors") else "mapped")
+    given = np.stack([vectors[name] / np.linalg.norm(vectors[name]) for name in model.classes_])
+    moved = np.abs(head.class_vectors().detach().numpy() - given).max()
+    assert (moved > 1e-3) if options.get("learn_vectors") else (moved < 1e-12)
+    assert model.score(X, y) > 0.85
+
+
+@pytest.mark.parametrize("loss", ["ce", "la"])
+def test_a_class_without_samples_is_predicted_by_its_vector(loss: str) -> None:
+    X, y, vectors = named_iris()
+    some = y != "setosa"
+    model = ETFClassifier(class_vectors=vectors, loss=loss, epochs=20, random_state=0).fit(X[some], y[some])
+    assert model.classes_.tolist() == sorted(vectors)
+    assert model.class_count_.tolist() == [0, 50, 50]
+    assert (model.predict(X[~some]) == "setosa").mean() > 0.9
+    assert np.isfinite(model.set_params(target_prior="uniform").predict_proba(X)).all()
+
+
+def test_class_vectors_keep_the_angles_of_the_features() -> None:
+    X, y, vectors = named_iris()
+    one, ten = (ETFClassifier(class_vectors=vectors, epochs=5, random_state=0).fit(c * X, y) for c in (1.0, 10.0))
+    np.testing.assert_allclose(one.decision_function(X), ten.decision_function(10 * X), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"hidden_layer_sizes": (8,)}, "hidden layers .8. lead away"),
+        ({"normalize": False}, "compared by cosines"),
+        ({"class_vectors": None, "learn_vectors": True}, "which must be given"),
+        ({"loss": "dr", "learn_vectors": True}, "not 'dr'"),
+        ({"class_vectors": {"setosa": np.ones(4)}}, "no vector of the class 'versicolor' .2 such classes"),
+        ({"class_vectors": {"setosa": np.ones(3)}}, "must be 4 finite numbers"),
+    ],
+)
+def test_what_is_wrong_with_class_vectors_is_told(options: dict, match: str) -> None:
+    X, y, vectors = named_iris()
+    with pytest.raises(ValueError, match=match):
+        ETFClassifier(**{"class_vectors": vectors, **options}).fit(X, y)

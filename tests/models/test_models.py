@@ -64,6 +64,7 @@ CASES = [
     ("resnet8", (1, 28, 28)),
     ("resnet8", (3, 5, 7)),
     ("mlp", (16,)),
+    ("identity", (16,)),
     ("mlp", (1, 8, 8)),
 ]
 
@@ -75,6 +76,9 @@ def test_features_and_gradients(name, shape):
     features = net(x)
     assert features.shape == (3, net.num_features)
     assert torch.isfinite(features).all()
+    if name == "identity":  # has no parameters
+        assert torch.equal(features, x.flatten(1))
+        return
     (features * torch.linspace(1, 2, net.num_features)).sum().backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in net.parameters())
     assert any(p.grad.any() for p in net.parameters())

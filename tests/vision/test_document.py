@@ -1,4 +1,4 @@
-"""The snippets of docs/integrations.md that need timm or torchvision, or that warn, run too."""
+"""The snippets of docs/integrations.md that need timm, torchvision or PEFT, or that warn, run too."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ def test_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     text = DOCUMENT.read_text(encoding="utf-8")
     snippets = re.findall(r"^```python extras\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
-    assert len(snippets) == 3
+    assert len(snippets) == 4
     namespace: dict = {}
     for code in snippets:
         exec(compile(code, str(DOCUMENT), "exec"), namespace)  # the document's own code is what is tested

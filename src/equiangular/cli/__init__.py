@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 
 def main(
@@ -30,9 +31,10 @@ def main(
     except ImportError as error:
         _fail(program, 2, f"the command line needs {error.name!r}. Install it with: pip install 'equiangular[train]'")
     usage_error = typer.BadParameter.__mro__[2]  # ClickException, of click itself or of the copy that typer carries
+    app = None
     try:
-        app = import_module(commands).app
-        code = get_command(app).main(args=arguments, prog_name=program, standalone_mode=False)
+        app = get_command(import_module(commands).app)
+        code = app.main(args=arguments, prog_name=program, standalone_mode=False)
     except typer.Exit as error:
         code = error.exit_code
     except usage_error as error:
@@ -44,7 +46,7 @@ def main(
         _reraise_if_debugging()
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         hint = ". Make room and give the same command again; what is finished is kept." if full else ""
-        _fail(program, 2, f"{error}{hint}")
+        _fail(program, 2, f"{_as_options(str(error), app, arguments)}{hint}")
     except Exception as error:
         _reraise_if_debugging()
         if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", str(error)):
@@ -55,6 +57,17 @@ def main(
     if code == 130:
         _fail(program, 130, "interrupted. What is finished is kept; the same command goes on from there.")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _as_options(message: str, app: Any, arguments: Sequence[str] | None) -> str:
+    """The message in the words of the command that was called."""
+    from equiangular.cli._fields import as_options
+
+    called = next(iter(sys.argv[1:] if arguments is None else arguments), "")
+    command = getattr(app, "commands", {}).get(called, app)
+    return as_options(
+        message, {p.name: max(p.opts, key=len) for p in getattr(command, "params", ()) if "-" in p.opts[0]}
+    )
 
 
 def _reraise_if_debugging() -> None:

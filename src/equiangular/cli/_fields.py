@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -121,6 +122,38 @@ def _option_type(hint: Any) -> type:
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         hint = next(option for option in typing.get_args(hint) if option is not type(None))
     return str if typing.get_origin(hint) in (dict, tuple, typing.Literal) or hint is dict else hint
+
+
+def as_options(message: str, options: Mapping[str, str]) -> str:
+    """An error's text with the arguments of Python said as options: the one place where that is done.
+
+    What changes: an argument with its value (``mix='mixup:0.2'``), or with none (``root=``); a name that has an
+    underscore; a name that opens a sentence and must be something. A remark "(in Python ...)", or the option in
+    brackets after its argument, falls away.
+
+    Args:
+        message: what broke, in the words of Python.
+        options: the option of each argument of the command.
+
+    Example:
+        >>> as_options(
+        ...     "Use augment='none'; batch_size must be 2.", {"augment": "--augment", "batch_size": "--batch-size"}
+        ... )
+        'Use --augment none; --batch-size must be 2.'
+    """
+    text = re.sub(r" \(in Python [^)]*\)", "", message)
+    for name, option in options.items():
+        start = rf"(?<![\w./'\"=-]){re.escape(name)}"
+        text = re.sub(
+            rf"{start}=(True\b|'[^']*'|\"[^\"]*\"|[\w:+-][\w.:+-]*\b)?( \({option}\))?", partial(_said, option), text
+        )
+        text = re.sub(rf"{start}(?![\w.'\"=/-])" if "_" in name else rf"(?:^|(?<=[.:] )){name}(?= must )", option, text)
+    return text
+
+
+def _said(option: str, found: re.Match[str]) -> str:
+    value = (found[1] or "").strip("'\"")
+    return option if value in ("", "True") else f"{option} {value}"
 
 
 def parse_texts(kind: type, given: dict[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def compare(
             metavar="NAME,...",
             help="Methods to compare, see `equiangular list methods`. Default: "
             "linear-ce, linear-ce-pc, linear-la, cosine-la, random-la, etf-ce, etf-ce-pc, etf-la, etf-dr, etf-dr-pc, "
-            "recommended.",
+            "recommended; of an encoder's vectors: class-means, gaussian, ridge, random-features, kernel, logistic, "
+            "logistic-pc, logistic-balanced.",
         ),
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Paired runs of every method. Default: 5; 10 for digits.")] = None,
@@ -46,7 +47,8 @@ def compare(
         str | None,
         typer.Option(
             help="Tuning of learning rate, scale and norm of every head on validation data: quick (8 trainings a "
-            "head), full (24, two seeds each) or none. Default: quick; digits are tuned already."
+            "head; 5 fits for logistic regression), full (24 or 10, two seeds each) or none. Default: quick; digits "
+            "are tuned already."
         ),
     ] = None,
     margin: Annotated[
@@ -59,6 +61,7 @@ def compare(
 ) -> None:
     """Train fixed and learnable classifiers on the same data, measure, test, and answer in a sentence.
 
+    Of an encoder's vectors, a file of them or --encoder, the classifiers are computed or fitted in one call instead.
     The data are used as they are; a long-tail cut is made where --imbalance asks for it. Heads are tuned alike on
     validation data of the training part. Writes results.json, figure.png and report.html into the output folder. A
     killed comparison goes on where it stopped when the same command is given again.
@@ -69,18 +72,19 @@ def compare(
     from equiangular._validate import check_int
 
     prepare_folder(output)
+    errors = Console(stderr=True)
+    errors.print(f"reading {data} ...", highlight=False, markup=False)
     import torch
 
     torch.set_num_threads(check_int(threads, "threads", minimum=1))
     from equiangular.compare import Comparing, configure
-    from equiangular.report import comparison_figure, comparison_table, save_figure, write_page
+    from equiangular.report import abilities_table, comparison_figure, comparison_table, save_figure, write_page
 
     own = {"seeds": seeds, "subset_seed": subset_seed, "tune": tune, "margin": margin}
     config = configure(data, methods=names_of(methods), **own, **parse_texts(TrainConfig, fields))
     with EmbeddingBar(quiet=quiet) as embedding:
         comparing = Comparing(config, output, device=fields.get("accelerator") or "auto", embedding=embedding)
     plan = comparing.plan()
-    errors = Console(stderr=True)
     for line in plan.lines():
         errors.print(line, highlight=False, markup=False)
     with progress_bar("", quiet=quiet) as bar:
@@ -88,6 +92,8 @@ def compare(
         results = comparing.run(plan, lambda what, done, _: bar.update(task, description=what, completed=done))
     console = screen(210)
     console.print(comparison_table(results, width=console.width))
+    if (abilities := abilities_table(results)) is not None:
+        console.print(abilities)
     console.print(results.answer.sentence, style="bold", highlight=False, markup=False)
     for note in results.notes:
         console.print(note, highlight=False, markup=False)

@@ -29,11 +29,13 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
 
     from equiangular.report.figure import save_figure, training_figure
     from equiangular.training.engine.stopping import Stopped
+    from equiangular.training.methods import FittedMethod, get_method
     from equiangular.training.run.folder import RunFolder
     from equiangular.training.run.train import train
 
     finished = RunFolder(output).results.exists()
-    bar = ProgressBar(config.epochs, quiet=quiet)
+    epochs = 1 if isinstance(get_method(config.method), FittedMethod) else config.epochs
+    bar = ProgressBar(epochs, quiet=quiet)
     try:
         with bar, EmbeddingBar(quiet=quiet, bar=bar.bar) as embedding:
             results = train(config, output, progress=bar, embedding=embedding)
@@ -77,8 +79,8 @@ class ProgressBar:
     def __call__(self, training: Training, row: dict[str, Any] | None) -> None:
         """After a step (``row`` is None) or an epoch."""
         self.first_process = training.fabric.is_global_zero
-        steps = len(training.batches)
         if row is None:
+            steps = len(training.batches)
             self.bar.update(self.task, total=self.epochs * steps, completed=training.epoch * steps + training.step)
             return
         score = row.get("validation_balanced_accuracy")

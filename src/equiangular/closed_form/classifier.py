@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +16,14 @@ from equiangular.closed_form.statistics import ClassStatistics
 Kind = Literal["class-means", "gaussian", "ridge", "random-features", "kernel"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LINEAR_KINDS: tuple[Kind, ...] = ("class-means", "gaussian", "ridge")
-PRIOR_WEIGHTS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 class ClosedForm:
     """Counts, means and a scatter (or, for a kernel, the samples), and the classifier they give in closed form.
+
+    Every class has the same weight, but shrinkage is hard on small ones. So left-out samples set, beside the scale of
+    the logits, how strongly the log of a class's size is taken off them; it is in the bias, and 0 for classes of one
+    size.
 
     Args:
         in_features: d, width of the features.
@@ -30,7 +33,8 @@ class ClosedForm:
             simplex ETF (:class:`RidgeSolver`); ``"random-features"``: the same on fixed random ReLU features;
             ``"kernel"``: the same with the kernel exp(b (cos - 1)), which keeps its samples, up to about 20,000.
         regularization: ``"loo"`` for leave-one-out, or the number: lambda (ridge, kernel) or rho (Gaussian).
-        prior_weight: weight of each prior sample (:meth:`set_prior`), or ``"loo"`` for leave-one-out.
+        prior_weight: weight of each prior sample (:meth:`set_prior`), or ``"moments"`` for that at which class means
+            are posterior means, see :func:`equiangular.closed_form.solution.prior_weight_of_moments`.
         width: number of random features.
         seed: seed of the random features.
 
@@ -51,15 +55,15 @@ class ClosedForm:
         *,
         kind: Kind = "gaussian",
         regularization: float | Literal["loo"] = "loo",
-        prior_weight: float | Literal["loo"] = "loo",
+        prior_weight: float | Literal["moments"] = "moments",
         width: int = 2000,
         seed: int = 0,
     ) -> None:
         self.kind = check_choice(kind, KINDS, "kind")
-        self.regularization = _number_or_loo(regularization, "regularization")
+        self.regularization = _number_or(regularization, "loo", "regularization")
         if self.kind == "gaussian" and self.regularization != "loo" and float(self.regularization) > 1:
             raise ValueError(f"regularization of a Gaussian is a shrinkage in (0, 1], got {regularization!r}.")
-        self.prior_weight = _number_or_loo(prior_weight, "prior_weight")
+        self.prior_weight = _number_or(prior_weight, "moments", "prior_weight")
         self.width, self.seed = check_int(width, "width", minimum=1), check_int(seed, "seed", minimum=0)
         self.in_features = check_int(in_features, "in_features", minimum=1)
         self.features: nn.Module = nn.Identity()
@@ -142,8 +146,8 @@ class ClosedForm:
     def set_prior(self, vectors: Tensor | None, labels: Tensor | None = None) -> ClosedForm:
         """Give classes prior samples, such as the embeddings of their names; returns itself.
 
-        They enter as samples of one weight, are never left out, and count for no frequency. With
-        ``prior_weight="loo"`` their weight is the one of :data:`PRIOR_WEIGHTS` whose left-out error is least.
+        They enter as samples of one weight, are never left out, and count for no frequency. A class of which there is
+        nothing else is predicted too.
 
         Args:
             vectors: (P, d) floating point, or None for none.
@@ -169,9 +173,9 @@ class ClosedForm:
             data, prior = self.seen, self.prior
             if len(active) < self.num_classes:
                 data, prior = data.restrict(active), None if prior is None else prior.restrict(active)
-            factors = PRIOR_WEIGHTS if self.prior_weight == "loo" else (float(self.prior_weight),)
+            factor = None if self.prior_weight == "moments" else float(self.prior_weight)
             number = None if self.regularization == "loo" else float(self.regularization)
-            options: Any = {"regularization": number, "prior": prior, "prior_weights": factors}
+            options: Any = {"regularization": number, "prior": prior, "prior_weight": factor}
             if isinstance(data, KeptSamples):
                 found = solve_kernel(data, **options)
             else:
@@ -203,5 +207,8 @@ class ClosedForm:
         return self
 
 
-def _number_or_loo(value: float | Literal["loo"], name: str) -> float | Literal["loo"]:
-    return "loo" if isinstance(value, str) and value == "loo" else check_positive(value, name, hint="Or pass 'loo'.")
+Name = TypeVar("Name", bound=str)
+
+
+def _number_or(value: float | Name, word: Name, name: str) -> float | Name:
+    return word if isinstance(value, str) and value == word else check_positive(value, name, hint=f"Or pass {word!r}.")

@@ -14,8 +14,10 @@ from equiangular.closed_form.classifier import LINEAR_KINDS, ClosedForm, Kind
 from equiangular.closed_form.features import KernelFeatures
 from equiangular.closed_form.files import load_closed_form, save_closed_form
 from equiangular.heads.base import Head
+from equiangular.heads.base import Kind as HeadKind
 from equiangular.heads.linear import LinearHead
 
+CLOSED_FORM = "closed-form"  # in the description of a stored head
 TargetPrior = Tensor | Literal["uniform", "train"] | None
 
 
@@ -24,8 +26,8 @@ class ClosedFormHead(Head):
 
     ``fit`` or any number of ``partial_fit``, ``merge`` and ``remove``, then use it as any head: its class vectors are
     computed at the next forward pass, or by :meth:`solve`. They are buffers, so that the ``state_dict`` is enough to
-    predict; :meth:`save` keeps also what adding and removing needs. Left-out samples set the scale, with which the
-    logits are those of a softmax.
+    predict; :meth:`save` keeps also what adding and removing needs. Left-out samples set scale and strength, with
+    which the logits are those of a softmax, see :class:`ClosedForm`.
 
     Args:
         in_features: d, width of the features.
@@ -34,7 +36,7 @@ class ClosedFormHead(Head):
             :class:`ClosedForm`.
         target_prior: class frequencies to predict for: ``"uniform"``, ``"train"``, or (K,) positive weights.
         regularization: ``"loo"`` for leave-one-out, or a number.
-        prior_weight: weight of each sample given by :meth:`set_prior`, or ``"loo"``.
+        prior_weight: weight of each sample given by :meth:`set_prior`, or ``"moments"``, see :class:`ClosedForm`.
         width: number of random features.
         seed: seed of the random features.
         device: device of the buffers.
@@ -44,7 +46,7 @@ class ClosedFormHead(Head):
         closed_form: the :class:`ClosedForm` behind it; after changing it, call :meth:`solve`.
         weight: (K, dim), W.
         bias: (K,), with the prior; -inf for a class without samples.
-        calibrated: whether left-out samples decided on the scale.
+        calibrated: whether left-out samples decided on scale and strength.
         chosen: what leave-one-out chose, by name.
 
     Raises:
@@ -67,7 +69,7 @@ class ClosedFormHead(Head):
         kind: Kind = "gaussian",
         target_prior: TargetPrior = "uniform",
         regularization: float | Literal["loo"] = "loo",
-        prior_weight: float | Literal["loo"] = "loo",
+        prior_weight: float | Literal["moments"] = "moments",
         width: int = 2000,
         seed: int = 0,
         device: torch.device | str | None = None,
@@ -217,6 +219,29 @@ class ClosedFormHead(Head):
         head.closed_form, head.target_prior = model, prior
         return head._changed()
 
+    def describe(self) -> dict[str, Any]:
+        """Kind and options, JSON-plain: :meth:`described` makes it again from its state, ready to predict."""
+        self._refresh()
+        kept = {name: self._options[name] for name in ("kind", "width", "seed")}
+        return {"kind": CLOSED_FORM, "options": kept}
+
+    @classmethod
+    def described(
+        cls, description: dict[str, Any], in_features: int, num_classes: int, state: dict[str, Tensor]
+    ) -> ClosedFormHead:
+        """The head of a description with its ``state_dict``. It predicts; what it has seen is not in there.
+
+        Raises:
+            ValueError: a description that is incomplete, or a state that does not fit it.
+        """
+        try:
+            head = cls(in_features, num_classes, **description["options"])
+            head.load_state_dict(state)
+        except (KeyError, TypeError, RuntimeError) as error:
+            why = " ".join(str(error).split())
+            raise ValueError(f"a head of kind {CLOSED_FORM!r} cannot be made of {description!r}: {why}") from error
+        return head
+
     def reset(self, num_classes: int) -> None:
         """Forget everything and take ``num_classes`` classes; with 0 the head returns its features until fitted."""
         self._given_classes = check_int(num_classes, "num_classes", minimum=0)
@@ -231,6 +256,11 @@ class ClosedFormHead(Head):
         scale = round(float(self.fixed_scale), 4)
         shown = f"in_features={self.in_features}, num_classes={self.num_classes}, dim={self.dim}"
         return f"{shown}, kind={self.closed_form.kind!r}, scale={scale}"
+
+    @property
+    def kind(self) -> HeadKind:
+        """``"computed"``: a formula makes the class vectors of training samples, and no gradient reaches them."""
+        return "computed"
 
     def class_vectors(self) -> Tensor:
         """W, (K, dim), of all that was seen."""

@@ -73,21 +73,21 @@ def solve_linear(
     *,
     regularization: float | None = None,
     prior: ClassStatistics | None = None,
-    prior_weights: Sequence[float] = (1.0,),
+    prior_weight: float | None = None,
 ) -> Solution:
     """Class means, Gaussians, or ridge regression onto a simplex, of classes that all have a sample or a prior one.
 
-    Ridge regression takes the regularisation, and the weight of the prior samples, of the least left-out squared error;
-    the others those of the least left-out loss at the best scale. Every class counts the same in the first; the second
-    brings logits to the frequencies of the samples.
+    Ridge regression takes the regularisation of the least left-out squared error; the others that of the least left-out
+    loss at the best scale. Every class counts the same in the first; the second brings logits to the frequencies of the
+    samples.
 
     Args:
         kind: a name of :data:`SOLVERS`.
         data: what was seen.
         features: the map that the statistics were taken behind.
         regularization: None for leave-one-out.
-        prior: prior samples, which are added at each of ``prior_weights`` and never left out.
-        prior_weights: candidates.
+        prior: prior samples, which are added and never left out.
+        prior_weight: weight of each; None for :func:`prior_weight_of_moments`.
     """
     ridge, start = SOLVERS[kind] is RidgeSolver, 1.0 if kind == "gaussian" else None
     size = data.num_classes * data.dim
@@ -95,27 +95,23 @@ def solve_linear(
         min(max(int(numbers / size), least), CAPACITY)
         for numbers, least in ((_NUMBERS, _LEAST_RIDGE if ridge else _LEAST), (_SCALE_NUMBERS, _LEAST_SCALE))
     )
-    least, best = torch.inf, None
-    for factor in prior_weights if prior is not None else (0.0,):
-        total = data if prior is None else data.copy().merge(prior.scaled(factor))
-        solver = SOLVERS[kind](total)
-        samples = left_out_samples(data, total.count, limit)
-        if not len(samples):  # no class has a second sample
-            best = solver, solver.default if regularization is None else regularization, factor
-            break
-        values = solver.values if regularization is None else solver.values.new_tensor([regularization])
-        if len(values) == 1 and len(prior_weights) == 1:
-            best = solver, float(values), factor
-            break
-        for value, logits in zip(values.tolist(), solver.left_out(samples, values), strict=True):
+    factor, total = 0.0, data
+    if prior is not None:
+        factor = prior_weight_of_moments(data, prior) if prior_weight is None else prior_weight
+        total = data.copy().merge(prior.scaled(factor))
+    solver = SOLVERS[kind](total)
+    samples = left_out_samples(data, total.count, limit)
+    values = solver.values if regularization is None else solver.values.new_tensor([regularization])
+    value = float(values[0]) if len(values) == 1 else solver.default  # of classes that have no second sample
+    if len(values) > 1 and len(samples):
+        least = torch.inf
+        for candidate, logits in zip(values.tolist(), solver.left_out(samples, values), strict=True):
             if ridge:
                 error = squared_error(logits, samples.labels, samples.share)
             else:
                 error = left_out_calibration(logits, samples.labels, samples.weights, total.count, start=start).loss
-            if best is None or error < least:
-                least, best = error, (solver, value, factor)
-    assert best is not None
-    solver, value, factor = best
+            if error < least:
+                least, value = error, candidate
     weight, bias = solver.solution(value)
     samples = left_out_samples(data, solver.count, scale_limit)
     labels, weights = samples.labels, samples.weights
@@ -139,41 +135,38 @@ def solve_kernel(
     *,
     regularization: float | None = None,
     prior: KeptSamples | None = None,
-    prior_weights: Sequence[float] = (1.0,),
+    prior_weight: float | None = None,
 ) -> Solution:
     """Kernel ridge regression onto a simplex, of classes that all have a sample or a prior one.
 
-    Sharpness b, then exponent a (both with the prior samples at weight 1), lambda with each of them, and then the
-    weight of the prior samples are those of the least left-out loss at the best scale and strength, on at most
-    :data:`SEARCHED` samples: one eigendecomposition for each. All samples are then solved for by one Cholesky
-    factorisation. Arguments as in :func:`solve_linear`.
+    Sharpness b, then exponent a, and lambda with each of them, are those of the least left-out loss at the best scale
+    and strength, on at most :data:`SEARCHED` samples: one eigendecomposition for each. All samples are then solved for
+    by one Cholesky factorisation. Arguments as in :func:`solve_linear`.
     """
+    factor = prior_weight or 0.0
+    if prior is not None and prior_weight is None:
+        factor = prior_weight_of_moments(_statistics(data), _statistics(prior))
     part = data.first(SEARCHED)
     size = len(part.labels)
-    cosines = cosines_of(joined(part, prior, 1.0))
+    samples = joined(part, prior, factor)
+    cosines, kept = cosines_of(samples), _not_alone(samples, size)
     lambdas = LAMBDAS if regularization is None else (regularization,)
-    middle = 1.0 if len(prior_weights) > 1 else prior_weights[0]
-    least, chosen = torch.inf, (2.0, 0.5, middle, 0.1 if regularization is None else regularization)
+    least, chosen = torch.inf, (2.0, 0.5, 0.1 if regularization is None else regularization)
 
-    def search(sharpnesses: Sequence[float], exponents: Sequence[float], factors: Sequence[float]) -> None:
+    def search(sharpnesses: Sequence[float], exponents: Sequence[float]) -> None:
         nonlocal least, chosen
-        for b, a, factor in itertools.product(sharpnesses, exponents, factors):
-            samples = joined(part, prior, factor)
-            kept = _not_alone(samples, size)
-            labels, weights = part.labels[kept], part.weights[kept]
-            fit = KernelFit.prepare(cosines, samples, size, b, a)
-            found = None
+        for b, a in itertools.product(sharpnesses, exponents):
+            fit, found = KernelFit.prepare(cosines, samples, size, b, a), None
             for value, logits in zip(lambdas, fit.path(lambdas), strict=True):
+                labels, weights = part.labels[kept], part.weights[kept]
                 found = left_out_calibration(logits[kept], labels, weights, samples.count, near=found)
                 if found.loss < least:
-                    least, chosen = found.loss, (b, a, factor, value)
+                    least, chosen = found.loss, (b, a, value)
 
-    search(SHARPNESS, EXPONENTS[:1], (middle,))
-    if prior is not None or bool((part.count != part.count[0]).any()):  # else no exponent changes anything
-        search(chosen[:1], EXPONENTS[1:], (middle,))
-    if prior is not None and len(prior_weights) > 1:
-        search(chosen[:1], chosen[1:2], [factor for factor in prior_weights if factor != middle])
-    b, a, factor, value = chosen
+    search(SHARPNESS, EXPONENTS[:1])
+    if bool((samples.count != samples.count[0]).any()):  # else no exponent changes anything
+        search(chosen[:1], EXPONENTS[1:])
+    b, a, value = chosen
     samples = joined(data, prior, factor)
     fit = KernelFit.prepare(cosines_of(samples), samples, len(data.labels), b, a)
     dual, logits = fit.solve(value)
@@ -187,6 +180,33 @@ def solve_kernel(
     names |= {} if prior is None else {"prior_weight": factor}
     bias = found.bias(samples.count)
     return Solution(KernelFeatures(samples.rows, b), dual.T.contiguous(), bias, found.scale, found.by_samples, names)
+
+
+def prior_weight_of_moments(data: ClassStatistics, prior: ClassStatistics) -> float:
+    """The weight of each prior sample, sigma^2 / tau^2: how far samples lie from class means, and those from the prior.
+
+    With class means mu_k ~ N(v_k, tau^2) around prior means v_k and samples ~ N(mu_k, sigma^2), the posterior mean of
+    mu_k is (n_k x-bar_k + w v_k) / (n_k + w), w = sigma^2 / tau^2: prior samples of total weight w. The moments are
+    sigma^2 = tr S / (N - K) and tau^2 = mean_k ||x-bar_k - v_k||^2 - sigma^2 / n_k, over classes with both; w is cut to
+    [1/8, 8], and 1 where no class has two samples. Leaving samples out cannot say it: a class of one sample is its
+    prior alone without it.
+
+    Source: Morris, "Parametric empirical Bayes inference: theory and applications", JASA 1983, section 1.
+    """
+    both = (data.count > 0) & (prior.count > 0)
+    count, freedom = data.count[both], float(data.count.sum()) - int((data.count > 0).sum())
+    if not len(count) or freedom <= 1e-9 * float(data.count.sum()):
+        return 1.0
+    within = float(data.scatter.diagonal().sum()) / freedom
+    between = float(((data.mean - prior.mean)[both].square().sum(1) - within / count).mean())
+    weight = within / between if between * 8 > within else 8.0
+    return max(weight, 1 / 8) / float(prior.count[both].mean())
+
+
+def _statistics(samples: KeptSamples) -> ClassStatistics:
+    """Counts, means and scatter of the samples' directions, which a kernel looks at."""
+    found = ClassStatistics.empty(samples.num_classes, samples.in_features)
+    return found.update(KernelFeatures(samples.rows, 1.0).rows, samples.labels, samples.weights)
 
 
 def squared_error(logits: Tensor, labels: Tensor, share: Tensor) -> float:

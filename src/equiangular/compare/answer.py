@@ -15,7 +15,10 @@ from equiangular.measures.significance import holm
 from equiangular.records import Answer, Contrast, Needed
 
 _MOST = 10**6  # runs or test samples; what needs more is not worth planning
+# The two sides of an answer: the kinds of heads on each.
+SIDES = {"fixed": ("fixed", "computed"), "learned": ("learned",)}
 _EXAMPLE = {"fixed": "etf-la", "learned": "linear-la"}
+_ON_FEATURES = {"fixed": "ridge", "learned": "logistic"}
 # Two significant digits: 1, 2, ..., 99, 100, 110, ..., 990, 1000, 1100, ...
 _COUNTS = np.array([*range(1, 100), *(n * 10**e for e in range(1, 6) for n in range(10, 100)), _MOST])
 
@@ -50,20 +53,20 @@ def _first(counts: np.ndarray, enough: np.ndarray) -> int | None:
 
 
 def choose(validation: Mapping[str, float], kinds: Mapping[str, str], kind: str) -> str | None:
-    """The head of a kind with the best validation score, the first of equals; None if the kind has no score.
+    """The head of a side with the best validation score, the first of equals; None if the side has no score.
 
     A choice made on test scores would favour the side with more heads. NaN, as of a run that diverged, is no score.
 
     Args:
         validation: validation score of each head, higher is better.
-        kinds: ``"fixed"``, ``"mapped"`` or ``"learned"`` for each head.
-        kind: the kind to choose from.
+        kinds: ``"fixed"``, ``"computed"``, ``"mapped"`` or ``"learned"`` for each head.
+        kind: the side to choose from: ``"fixed"``, computed heads among them, or ``"learned"``.
 
     Example:
         >>> choose({"etf-la": 81.0, "etf-dr": 83.0, "linear-la": 84.0}, {"etf-la": "fixed", "etf-dr": "fixed"}, "fixed")
         'etf-dr'
     """
-    heads = [name for name, score in validation.items() if kinds.get(name) == kind and not math.isnan(score)]
+    heads = [name for name, score in validation.items() if kinds.get(name) in SIDES[kind] and not math.isnan(score)]
     return max(heads, key=lambda name: validation[name], default=None)
 
 
@@ -77,8 +80,9 @@ def answer(
     names: Mapping[str, str] | None = None,
     margin: float = 1.0,
     confidence: float = 0.95,
+    blind: int = 0,
 ) -> Answer:
-    """Best fixed against best learned head, both chosen on validation data; the other fixed heads beside them.
+    """Best fixed or computed against best learned head, both chosen on validation data; the other fixed heads beside.
 
     The primary contrast is one test that no test score selected, so nothing corrects it. The m secondary ones, each
     other fixed head against the same learned head, have Holm's p-values and Bonferroni's intervals; they never decide.
@@ -86,12 +90,13 @@ def answer(
     Args:
         correct: (R, M) booleans for each head: run r is right on test sample i; the same runs and samples for all.
         labels: (M,) integer classes of the test samples.
-        kinds: kind of each head; only ``"fixed"`` and ``"learned"`` take part.
+        kinds: kind of each head; ``"fixed"`` and ``"computed"`` are one side, ``"learned"`` the other.
         validation: validation score of each head, higher is better.
         data: what the sentence calls the data set.
         names: what the sentence calls each head; its key where missing.
         margin: largest difference that does not matter, in points.
         confidence: level of the primary interval.
+        blind: number of classes that the validation scores have no sample of; said in the answer.
 
     Raises:
         ValueError: runs or test samples that are not the same for all heads, a margin or level out of range.
@@ -99,17 +104,18 @@ def answer(
     """
     fixed, learned = (choose(validation, kinds, kind) for kind in _EXAMPLE)
     if fixed is None or learned is None:
+        example = _ON_FEATURES if "computed" in kinds.values() else _EXAMPLE
         lacking = [kind for kind, head in zip(_EXAMPLE, (fixed, learned), strict=True) if head is None]
         effect = (
             f"On {data} there is no {' and no '.join(lacking)} head with a validation score to compare: add one, for "
-            f"example --methods {','.join(_EXAMPLE.values())}."
+            f"example --methods {','.join(example.values())}."
         )
         return Answer("none", "No answer", effect, "", fixed, learned, None, [], None, margin)
     if absent := [name for name in (fixed, learned) if name not in correct]:
         raise ValueError(f"no test results for {absent}, the best on validation data; got results for {list(correct)}.")
     found = crossed_difference(correct[fixed], correct[learned], labels, confidence=confidence)
     primary = _contrast(fixed, learned, found, margin, m=None)
-    others = [name for name in correct if kinds.get(name) == "fixed" and name != fixed]
+    others = [name for name in correct if kinds.get(name) in SIDES["fixed"] and name != fixed]
     level = 1 - (1 - confidence) / max(len(others), 1)
     beside = [crossed_difference(correct[name], correct[learned], labels, confidence=level) for name in others]
     adjusted = holm([d.p_value for d in beside]) if found.n_runs > 1 else [math.nan] * len(beside)
@@ -119,12 +125,13 @@ def answer(
     ]
     missing = needed(found, margin) if primary.verdict == "cannot tell" else None
     shown = {name: (names or {}).get(name, name) for name in (fixed, learned)}
-    choice = [kind for kind in _EXAMPLE if sum(kinds.get(name) == kind for name in validation) > 1]
+    words = {"fixed": kinds[fixed], "learned": "learned"}
+    choice = [words[side] for side, of in SIDES.items() if sum(kinds.get(name) in of for name in validation) > 1]
     return Answer(
         verdict=primary.verdict,
         word=primary.verdict.capitalize(),
-        effect=effect_sentence(primary, missing, margin, data),
-        statistics=statistics_sentence(primary, margin, shown, choice),
+        effect=effect_sentence(primary, missing, margin, data, words["fixed"]),
+        statistics=statistics_sentence(primary, margin, shown, choice, blind),
         fixed=fixed,
         learned=learned,
         contrast=primary,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from equiangular._checks import check_int, check_positive
+from equiangular._checks import check_choice, check_int, check_positive
 from equiangular.compare.tuning import FRACTION, check_effort
 from equiangular.data import Dataset
 from equiangular.training.config.options import Hardware, Trial
@@ -27,6 +27,20 @@ DEFAULT_METHODS = (
     "etf-dr-pc",
     "recommended",
 )
+# The same where the data are an encoder's vectors: nothing of it is a network.
+FEATURE_METHODS = (
+    "class-means",
+    "gaussian",
+    "ridge",
+    "random-features",
+    "kernel",
+    "logistic",
+    "logistic-pc",
+    "logistic-balanced",
+)
+# Where the vectors of the class names are there too.
+NAMED_METHODS = ("class-means-names", "ridge-names", "kernel-names")
+_OWN = ("seeds", "subset_seed", "tune", "margin")  # fields of its own that are asked for
 # What of a trial a comparison decides itself, method by method and run by run.
 PER_RUN = ("method", "head", "seed", "subset_seed", "pretrained")
 _SAMPLES_SEEN = 160_000  # by a training whose epochs were not given: 40 epochs of 4,000 samples
@@ -87,10 +101,13 @@ class CompareConfig:
         trial: what all methods share: data, cut, backbone, budget, validation, precision.
         given: the fields of ``trial`` that were asked for; of the others :func:`fit_to` makes what suits the data.
         methods: names of methods, see :data:`equiangular.training.METHODS`; empty: those of :data:`DEFAULT_METHODS`,
-            with the best frame that fits where there are too many classes for an ETF.
+            with the best frame that fits where there are too many classes for an ETF; of an encoder's vectors those of
+            :data:`FEATURE_METHODS`, and of :data:`NAMED_METHODS` where the class names have vectors, without the kernel
+            where there are many samples.
         seeds: number of paired runs of every method.
         subset_seed: see above.
-        tune: ``"quick"`` (8 trainings for every head), ``"full"`` (24, with two seeds each) or ``"none"``.
+        tune: ``"quick"`` (8 trainings for every head), ``"full"`` (24, with two seeds each) or ``"none"``; 5 and
+            10 fits for logistic regression, which has one number to tune.
         margin: points of balanced accuracy; a difference smaller than that does not matter.
         head: options of the head by training, tuned already.
         validation: scores that belong to them, by method.
@@ -145,7 +162,7 @@ class CompareConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-plain values: the trial's fields beside those of the comparison."""
-        own = {name: getattr(self, name) for name in ("seeds", "subset_seed", "tune", "margin")}
+        own = {name: getattr(self, name) for name in _OWN}
         shared = {name: value for name, value in self.trial.as_dict().items() if name not in PER_RUN}
         return {**shared, **own, "methods": list(self.methods), "head": {k: dict(v) for k, v in self.head.items()}}
 
@@ -163,10 +180,11 @@ def configure(data: str, *, methods: tuple[str, ...] = (), **changes: Any) -> Co
         data: name of the data set or a path. A path is used as it is; a long-tail cut is made where ``imbalance`` asks
             for it.
         methods: names; by default those of the main job.
-        changes: fields of :class:`CompareConfig`, :class:`Trial` and ``Hardware``; None leaves the default.
+        changes: ``seeds``, ``subset_seed``, ``tune``, ``margin``, fields of :class:`Trial` and ``Hardware``; None
+            leaves the default.
 
     Raises:
-        ValueError: a value is out of range or a method unknown.
+        ValueError: a value is out of range, or a name or method unknown.
 
     Example:
         >>> configure("digits", epochs=3).trial.epochs, configure("digits").trial.imbalance
@@ -174,6 +192,8 @@ def configure(data: str, *, methods: tuple[str, ...] = (), **changes: Any) -> Co
         >>> configure("my.csv").trial.imbalance
         1.0
     """
+    for name in changes:
+        check_choice(name, _CHANGEABLE, "an option of a comparison")
     preset = PRESETS.get(data, Preset({}, {}, {}))
     given = {**preset.changes, **{name: value for name, value in changes.items() if value is not None}}
     of_hardware = {f.name: given.pop(f.name) for f in fields(Hardware) if f.name in given and f.name not in _TRIAL}
@@ -193,14 +213,15 @@ def configure(data: str, *, methods: tuple[str, ...] = (), **changes: Any) -> Co
 
 _TRIAL = tuple(f.name for f in fields(Trial) if f.name not in ("data", *PER_RUN))
 _DEFAULT = Trial().as_dict()
+_CHANGEABLE = tuple(dict.fromkeys((*_OWN, *_TRIAL, *(f.name for f in fields(Hardware)))))
 
 
 def fit_to(config: CompareConfig, dataset: Dataset) -> CompareConfig:
     """The configuration with what was not asked for made to suit the data.
 
     Epochs: as many as show a training 160,000 samples, between 8 and 40. Batches of 64, of 128 from 5,000 samples on.
-    Width: for an MLP wide enough for an ETF of the classes. Methods: where there are more classes than dimensions allow
-    for an ETF, its place in the default methods is taken by the best frame that fits.
+    Width: for an MLP wide enough for an ETF of the classes. Methods: classifiers on features for an encoder's vectors;
+    else, where there are more classes than dimensions allow for an ETF, the best frame that fits in its place.
     """
     number, classes = len(dataset.train_y), dataset.num_classes
     suits: dict[str, Any] = {
@@ -209,7 +230,14 @@ def fit_to(config: CompareConfig, dataset: Dataset) -> CompareConfig:
         "width": float(-(-classes // 64)) if dataset.kind != "image" else 1.0,
     }
     trial = replace(config.trial, **{name: value for name, value in suits.items() if name not in config.given})
-    return replace(config, trial=trial, methods=config.methods or DEFAULT_METHODS)
+    return replace(config, trial=trial, methods=config.methods or default_methods(dataset))
+
+
+def default_methods(dataset: Dataset) -> tuple[str, ...]:
+    """The methods that are compared on these data unless others are asked for."""
+    if dataset.kind != "vectors":
+        return DEFAULT_METHODS
+    return FEATURE_METHODS if dataset.names_features is None else (*NAMED_METHODS, *FEATURE_METHODS)
 
 
 def without_etf(methods: tuple[str, ...]) -> tuple[str, ...]:

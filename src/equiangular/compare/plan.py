@@ -12,13 +12,13 @@ import torch
 
 from equiangular._validate import NonFiniteError
 from equiangular.compare.config import CompareConfig
-from equiangular.compare.tuning import EFFORTS, without_validation
+from equiangular.compare.tuning import without_validation
 from equiangular.data import Dataset
 from equiangular.data.split import Split
 from equiangular.records import DataSummary
 from equiangular.training.config.options import Hardware, Trial
 from equiangular.training.engine.loop import Training
-from equiangular.training.methods import Method, TrainingDivergedError
+from equiangular.training.methods import FittedMethod, Method, TrainingDivergedError, get_method
 from equiangular.training.run.trial import TrialRun, Watcher, split_of
 
 _LISTED = 6  # names of classes in a line
@@ -36,7 +36,13 @@ class Plan:
         data: the parts of the data and what was noticed about them.
         backbone: name of the backbone.
         heads: number of trainings of one run, which methods with a correction afterwards share.
-        seconds: an estimate of the time of one training.
+        seconds: an estimate of the time of one training; 0 where none is left to do.
+        done: trainings that the folder has already.
+        tuning: trainings that tune all heads.
+        fits: number of heads of one run that are fitted in one call; the like of ``heads``.
+        fits_done: fits that the folder has already.
+        fits_tuning: fits that tune.
+        blind: the classes without a sample among those that heads are chosen by.
     """
 
     config: CompareConfig
@@ -44,17 +50,22 @@ class Plan:
     backbone: str
     heads: int
     seconds: float
-
-    @property
-    def tuning(self) -> int:
-        """Trainings that tune one head."""
-        settings, seeds = EFFORTS[self.config.tune]
-        return settings * seeds
+    done: int = 0
+    tuning: int = 0
+    fits: int = 0
+    fits_done: int = 0
+    fits_tuning: int = 0
+    blind: Sequence[int] = ()
 
     @property
     def trainings(self) -> int:
-        """Trainings in all."""
-        return self.heads * (self.tuning + self.config.seeds)
+        """Trainings and fits in all."""
+        return (self.heads + self.fits) * self.config.seeds + self.tuning + self.fits_tuning
+
+    def _left(self, trainings: int) -> str:
+        left = trainings - self.done
+        about = f"about {duration(left * self.seconds)}"
+        return about if not self.done else "all done already" if not left else f"{self.done} done already, {about} left"
 
     def lines(self) -> list[str]:
         """The plan for a screen."""
@@ -62,8 +73,24 @@ class Plan:
         counts, names = data.counts, data.classes
         large, small = (pick(range(len(counts)), key=counts.__getitem__) for pick in (max, min))
         already = "tuned already" if self.config.validation else "with settings tuned for other options"
-        tuned = f"{self.tuning} to tune" if self.tuning else already if self.config.head else "not tuned"
-        each = f"({tuned} + {self.config.seeds} runs)" if self.tuning else f"{self.config.seeds} runs, {tuned},"
+        runs, work = self.config.seeds, []
+        if self.heads:
+            tuned = (
+                f"{self.tuning // self.heads} to tune" if self.tuning else already if self.config.head else "not tuned"
+            )
+            each = f"({tuned} + {runs} runs)" if self.tuning else f"{runs} runs, {tuned},"
+            number = self.heads * runs + self.tuning
+            work = [
+                f"backbone {self.backbone}, {trial.epochs} epochs, batches of {trial.batch_size}, on "
+                f"{self.config.hardware.accelerator}",
+                f"{self.heads} trainings x {each} = {number}, {self._left(number)}",
+            ]
+        if self.fits:
+            tuned = f" + {self.fits_tuning} to tune and choose on validation data" if self.fits_tuning else ""
+            number = self.fits * runs + self.fits_tuning
+            done = f", {self.fits_done} done already" if self.fits_done else ""
+            many = "classifier" + "s" * (self.fits > 1)
+            work.append(f"{self.fits} {many} fitted in one call x {runs} runs{tuned} = {number} fits{done}")
         sizes = f"each with {counts[0]:,} training samples"
         if counts[large] > counts[small]:
             sizes = f"the largest is {names[large]!r} with {counts[large]:,} training samples, "
@@ -72,16 +99,14 @@ class Plan:
             f"{data.name}: {data.kind} data of shape {' x '.join(map(str, data.shape))}, {len(names)} classes, {sizes}",
             f"  {', '.join(f'{number:,} {part}' for part, number in data.samples.items())}; {data.source}",
             *(f"  {note}" for note in data.notes),
-            f"  backbone {self.backbone}, {trial.epochs} epochs, batches of {trial.batch_size}, on "
-            f"{self.config.hardware.accelerator}",
-            f"  {self.heads} trainings x {each} = {self.trainings}, about {duration(self.trainings * self.seconds)}",
+            *(f"  {line}" for line in work),
         ]
 
 
 def describe_data(
     dataset: Dataset, config: CompareConfig, methods: Sequence[Method], content: Mapping[str, str]
-) -> DataSummary:
-    """The parts of the data in the first run, with notes: a cut, classes too rare for validation or for a test."""
+) -> tuple[DataSummary, list[int]]:
+    """Parts of the data in the first run, notes on the cut and rare classes; and what :class:`Plan` calls blind."""
     trial = config.trial_of(methods[0], 0, {})
     split, names = split_of(trial, dataset), dataset.class_names
     samples = {
@@ -89,7 +114,11 @@ def describe_data(
         "held out of the training part to calibrate on": len(split.holdout_y),
         "to test on": len(split.test_y),
     }
-    return DataSummary(
+    unheld = torch.bincount(split.holdout_y, minlength=len(names)) == 0
+    blind = unheld.nonzero()[:, 0].tolist()
+    if config.tuning_chooses:
+        blind = without_validation(dataset, config.tuning_fraction) if config.tune != "none" else []
+    summary = DataSummary(
         name=dataset.name,
         classes=list(names),
         source=dataset.source,
@@ -100,6 +129,7 @@ def describe_data(
         digest=dict(content),
         notes=_notes(dataset, config, trial, split),
     )
+    return summary, blind
 
 
 def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) -> list[str]:
@@ -115,7 +145,7 @@ def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) 
         )
     if rare := [i for i, number in enumerate(held) if not number]:
         what = "too few samples to hold one out, no part in calibration"
-        what += "" if config.tuning_chooses else " or the choice of heads"
+        what += "" if config.tuning_chooses else "; heads are chosen by the other classes and among them"
         notes.append(f"{what}: {_listed(rare, names, split.class_counts)}")
     if config.tune != "none" and (rare := without_validation(dataset, config.tuning_fraction)):
         what = "too few samples to be validated on, no part in tuning"
@@ -128,6 +158,14 @@ def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) 
         worth = 100 / tested / min(tests[i] for i in few)
         what = f"one of them is worth up to {worth:.1f} points of balanced accuracy"
         notes.append(f"fewer than {_FEW} test samples, {what}: {_listed(few, names, tests)}")
+    one_part = config.subset_seed is not None
+    if (one_part or trial.imbalance == 1) and any(isinstance(get_method(m), FittedMethod) for m in config.methods):
+        differ = "random draws of their own alone" if one_part else "the samples held out and random draws of their own"
+        why = "one training subset" if one_part else "no cut"
+        notes.append(
+            f"{why}: runs of a classifier that is fitted in one call differ by {differ}, so its intervals cover these "
+            "and other test samples, not other training samples"
+        )
     if config.seeds < _FEW_RUNS:
         notes.append(f"{config.seeds} runs give very wide intervals: take --seeds 5 or more for an answer")
     return notes

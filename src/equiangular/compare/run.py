@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,16 +16,27 @@ from equiangular._provenance import provenance
 from equiangular.compare.config import CompareConfig, fit_to, without_etf
 from equiangular.compare.plan import Plan, describe_data, estimate_seconds
 from equiangular.compare.summary import answer_of, rows_of
-from equiangular.compare.tuning import EFFORTS, FIRST_SEED, Settings, Space, choose, next_settings, validation_dataset
+from equiangular.compare.tuning import (
+    EFFORTS,
+    FIRST_SEED,
+    FITS,
+    Settings,
+    Space,
+    choose,
+    next_settings,
+    validation_dataset,
+)
 from equiangular.data import Dataset, content_digest
 from equiangular.encoders.embedding import Progress as EmbedProgress
 from equiangular.heads import Head
 from equiangular.models import make_backbone
 from equiangular.records import Comparison, TrialRecord, Tuned, to_json
-from equiangular.training.methods import Method, get_method
+from equiangular.training.methods import FittedMethod, Method, get_method
+from equiangular.training.methods.fitted import KERNEL_SAMPLES, STRENGTH
+from equiangular.training.run.fitting import check_class_vectors
 from equiangular.training.run.folder import RunFolder
-from equiangular.training.run.store import TrialStore
-from equiangular.training.run.trial import backbone_of, load_data
+from equiangular.training.run.store import NotStoredError, TrialStore
+from equiangular.training.run.trial import backbone_of, load_data, split_of
 
 # (what is being done, trainings done, trainings planned)
 Progress = Callable[[str, int, int], None]
@@ -48,7 +59,7 @@ class Comparing:
         self, config: CompareConfig, output: str | Path, *, device: str = "auto", embedding: EmbedProgress | None = None
     ) -> None:
         self.folder = prepare_folder(output)
-        self.results = self.folder / "results.json"
+        self.results, self.known = self.folder / "results.json", self.folder / "data.json"
         if RunFolder(self.folder).config.exists():
             raise ValueError(
                 f"{self.folder} has a run of equiangular train, whose results a comparison would overwrite. "
@@ -59,16 +70,29 @@ class Comparing:
         self.content = content_digest(self.dataset)
         self.config = fit_to(config, self.dataset)
         trial, shape = self.config.trial, self.dataset.input_shape
-        self.backbone = backbone_of(trial, self.dataset)
+        trained = [name for name in self.config.methods if not isinstance(get_method(name), FittedMethod)]
+        self.backbone = backbone_of(trial, self.dataset, get_method((trained or self.config.methods)[0]))
         self.dim = make_backbone(self.backbone, shape, width=trial.width, seed=0).num_features
         if not config.methods and self.dataset.num_classes > self.dim + 1:
             self.config = replace(self.config, methods=without_etf(self.config.methods))
+        self.remarks: list[str] = []
+        samples = len(split_of(self.config.trial_of(get_method(self.config.methods[0]), 0, {}), self.dataset).train_y)
+        if not config.methods and "kernel" in self.config.methods and samples > KERNEL_SAMPLES:
+            rest = tuple(name for name in self.config.methods if not name.startswith("kernel"))
+            self.config = replace(self.config, methods=rest)
+            self.remarks.append(
+                f"the kernel is left out with more than {KERNEL_SAMPLES:,} samples to train on, here {samples:,}: it "
+                "takes a matrix of all pairs of them; --methods has it all the same"
+            )
         groups: dict[str, list[Method]] = {}
         for method in map(get_method, self.config.methods):
+            check_class_vectors(method, self.dataset.names_features)
             groups.setdefault(method.training_name, []).append(method)
         self.groups = list(groups.values())
         self.heads = {group[0].training_name: self.head_of(group[0]) for group in self.groups}
         self.validation_part = cache(self._validation_part)
+        self.progress: Progress | None = None
+        self.met, self.read_only = 0, False  # trainings that were read or run; whether they may only be read
 
     def head_of(self, method: Method, **changes: Any) -> Head:
         """The head that a method builds by default here, or with other options."""
@@ -77,15 +101,45 @@ class Comparing:
 
     def plan(self) -> Plan:
         """What will be done and for how long; nothing is trained but a few steps, to time them."""
-        data = describe_data(self.dataset, self.config, [group[0] for group in self.groups], self.content)
-        old = _digest_in(read_json(self.results)) if self.results.exists() else {}
+        data, blind = describe_data(self.dataset, self.config, [group[0] for group in self.groups], self.content)
+        old = next((_digest_in(read_json(path)) for path in (self.known, self.results) if path.exists()), {})
         if changed := [part for part, digest in self.content.items() if old.get(part, digest) != digest]:
             data.notes.append(
-                f"{', '.join(changed)} changed since the results in {self.folder} were made: every training is run "
-                "anew, nothing of the old data is mixed in"
+                f"{', '.join(changed)} changed since the trainings in {self.folder} were made: every one is run anew, "
+                "nothing of the old data is mixed in"
             )
-        seconds = estimate_seconds(self.config.trial_of(self.groups[0][0], 0, {}), self.dataset, self.config.hardware)
-        return Plan(self.config, data, self.backbone, len(self.groups), seconds)
+        data.notes.extend(self.remarks)
+        fitted, trained = ([g for g in self.groups if isinstance(g[0], FittedMethod) == one] for one in (True, False))
+        tuning, fits_tuning = (sum(math.prod(self.effort(g[0])) for g in groups) for groups in (trained, fitted))
+        done, fits_done = (sum(map(self.finished, groups)) for groups in (trained, fitted))
+        counts = (len(trained), 0.0, done, tuning, len(fitted), fits_done, fits_tuning)
+        plan = Plan(self.config, data, self.backbone, *counts, blind)
+        if done == len(trained) * self.config.seeds + tuning:
+            return plan
+        first = self.config.trial_of(trained[0][0], 0, {})
+        return replace(plan, seconds=estimate_seconds(first, self.dataset, self.config.hardware))
+
+    def effort(self, method: Method) -> tuple[int, int]:
+        """Settings to try for a method, and seeds of each.
+
+        A classifier in closed form chooses by leave-one-out itself: one fit, where a score on validation data is wanted
+        of it to choose heads by.
+        """
+        if not isinstance(method, FittedMethod):
+            return EFFORTS[self.config.tune]
+        settings, seeds = FITS[self.config.tune]
+        return settings if method.kind is None else min(settings, self.config.tuning_chooses), seeds
+
+    def finished(self, group: list[Method]) -> int:
+        """How many of the trainings of a group are in the folder already: its steps, made without training."""
+        self.done, self.planned = 0, 0
+        self.met, self.read_only = 0, True
+        with contextlib.suppress(NotStoredError):  # the first one that is not there ends the group
+            settings = self.tune(group).settings
+            for seed in range(self.config.seeds):
+                self.trained(group, seed, settings, self.dataset, self.content)
+        self.read_only = False
+        return self.met
 
     def run(self, plan: Plan, progress: Progress | None = None) -> Comparison:
         """Tune, run and answer; writes ``results.json``.
@@ -93,6 +147,8 @@ class Comparing:
         Finished trainings are kept; a killed comparison goes on from them, and a changed configuration or data set
         trains again exactly what it changes.
         """
+        # At once: a comparison that is killed leaves what its trainings were made on.
+        write_json(self.known, {"data": to_json(plan.data)})
         self.done, self.planned, self.progress = 0, plan.trainings, progress
         tuned = {group[0].training_name: self.tune(group) for group in self.groups}
         records: list[TrialRecord] = []
@@ -108,7 +164,7 @@ class Comparing:
             data=plan.data,
             backbone=self.backbone,
             rows=rows,
-            answer=answer_of(rows, records, self.dataset.test_y, self.config, self.dataset.name),
+            answer=answer_of(rows, records, self.dataset.test_y, self.config, self.dataset.name, len(plan.blind)),
             runs=records,
             tuning={name: one for name, one in tuned.items() if one.trainings},
             notes=[f"{row.label}: {row.note}" for row in rows if row.note],
@@ -139,7 +195,11 @@ class Comparing:
         trial = self.config.trial_of(group[0], seed, head, **changes)
         with warnings.catch_warnings():  # features that cannot reach a frame: tuning tries that on purpose
             warnings.filterwarnings("ignore", "the features have no negative entry")
-            return self.store.records(trial, dataset, content, group, hardware=self.config.hardware, curve=curve)
+            records = self.store.records(
+                trial, dataset, content, group, hardware=self.config.hardware, curve=curve, read_only=self.read_only
+            )
+        self.met += 1
+        return records
 
     def tune(self, group: list[Method]) -> Tuned:
         """The settings that validation data of the training pool choose for a training.
@@ -147,11 +207,11 @@ class Comparing:
         The test part never gets here, see :func:`equiangular.compare.tuning.validation_dataset`. Of methods that share
         the training the better one counts.
         """
-        trainings, seeds = EFFORTS[self.config.tune]
+        trainings, seeds = self.effort(group[0])
         if not trainings:
             known = {m.name: self.config.validation[m.name] for m in group if m.name in self.config.validation}
             return Tuned({}, known, 0, 0.0)
-        start, space = time.perf_counter(), self.space(group[0])
+        seconds, space = 0.0, self.space(group[0])
         scored: dict[Settings, float] = {}
         by_method: dict[Settings, dict[str, float]] = {}
         while len(scored) < trainings:
@@ -159,17 +219,21 @@ class Comparing:
             sums = {method.name: 0.0 for method in group}
             for seed in range(FIRST_SEED, FIRST_SEED + seeds):
                 self.tell(group, f"tuning {len(scored) + 1} of {trainings}")
-                for record in self.trained(group, seed, settings.options(), *self.validation_part(seed)):
-                    sums[record.method] += record.scores.get("balanced_accuracy", math.nan)
+                records = self.trained(group, seed, settings.options(), *self.validation_part(seed))
+                seconds += 0.0 if math.isnan(records[0].seconds) else records[0].seconds
+                for record in records:
+                    sums[record.method] += record.scores.get("among", math.nan)
             by_method[settings] = {name: total / seeds for name, total in sums.items()}
             finished = [value for value in by_method[settings].values() if not math.isnan(value)]
             scored[settings] = max(finished, default=math.nan)
         # Where every setting diverged the runs do too, and the row says so: the other heads are still compared.
         best = choose(scored) if not all(map(math.isnan, scored.values())) else next(iter(scored))
-        return Tuned(best.options(), by_method[best], trainings * seeds, time.perf_counter() - start)
+        return Tuned(best.options(), by_method[best], trainings * seeds, seconds)
 
     def space(self, method: Method) -> Space:
         """Where the search for a training's settings starts: at what the method builds by default."""
+        if isinstance(method, FittedMethod):
+            return Space(Settings(strength=STRENGTH if method.kind is None else None), scales=False)
         head, rate = self.heads[method.training_name], self.config.trial.learning_rate
         norms = ("none", head.norm_kind if head.norm_kind != "none" else "batch")
         if not method.scaled:

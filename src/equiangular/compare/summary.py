@@ -29,12 +29,16 @@ def rows_of(records: Sequence[TrialRecord], methods: Sequence[str], validation: 
         own = sorted((r for r in records if r.method == name), key=lambda r: r.seed)
         measures = {key: _estimate([_value(r, key) for r in own]) for key, _, _ in COLUMNS}
         finished = next((r for r in own if not r.diverged), own[0])
-        notes = dict.fromkeys(r.note for r in own if r.note)
+        notes: dict[str, None] = {}
+        if noted := [r.note for r in own if r.note]:
+            same = len(set(noted)) == 1 and len(noted) == len(own)
+            notes[noted[0] if same else f"in {len(noted)} of {len(own)} runs, at first: {noted[0]}"] = None
         diverged = sum(bool(r.diverged) for r in own)
         if diverged:
             notes[f"{diverged} of {len(own)} runs diverged: {next(r.diverged for r in own if r.diverged)}"] = None
-        source, score = get_method(name).source, validation.get(name, float("nan"))
-        rows.append(Row(name, finished.label, finished.kind, source, len(own), measures, score, "; ".join(notes)))
+        method, score = get_method(name), validation.get(name, float("nan"))
+        of_row = (name, finished.label, finished.kind, method.source, len(own), measures, score, "; ".join(notes))
+        rows.append(Row(*of_row, finished.numbers_kept, list(getattr(method, "abilities", ()))))
     return rows
 
 
@@ -50,7 +54,12 @@ def _estimate(values: list[float]) -> Estimate:
 
 
 def answer_of(
-    rows: Sequence[Row], records: Sequence[TrialRecord], labels: Tensor, config: CompareConfig, data: str
+    rows: Sequence[Row],
+    records: Sequence[TrialRecord],
+    labels: Tensor,
+    config: CompareConfig,
+    data: str,
+    blind: int = 0,
 ) -> Answer:
     """The answer of a comparison; methods with a run that diverged take no part in it.
 
@@ -60,6 +69,7 @@ def answer_of(
         labels: (M,) int64: the classes of the test samples.
         config: the comparison.
         data: name of the data set.
+        blind: number of classes without a sample among those that heads are chosen by.
     """
     diverged = {record.method for record in records if record.diverged}
     kept = {row.method: row for row in rows if row.method not in diverged}
@@ -76,4 +86,5 @@ def answer_of(
         data=data if imbalance == 1 else f"{data} cut to imbalance {imbalance:g}",
         names={name: row.label for name, row in kept.items()},
         margin=config.margin,
+        blind=blind,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -17,6 +17,8 @@ from equiangular.longtail import holdout_counts, holdout_indices
 Effort = Literal["none", "quick", "full"]
 # Trainings for each head, and seeds of each training.
 EFFORTS: dict[str, tuple[int, int]] = {"none": (0, 0), "quick": (8, 1), "full": (24, 2)}
+# The same for logistic regression, which has one number to tune.
+FITS: dict[str, tuple[int, int]] = {"none": (0, 0), "quick": (5, 1), "full": (10, 2)}
 FIRST_SEED = 1000  # apart from the seeds of the runs that are reported
 AnySettings = TypeVar("AnySettings")
 FRACTION = 0.2  # of the training pool, by class
@@ -27,16 +29,18 @@ class Settings:
     """What is tuned for a training.
 
     Attributes:
-        learning_rate: peak learning rate.
+        learning_rate: peak learning rate; None where nothing is trained by gradients.
         scale: logit scale; None where the loss has none, or for the head's own default.
         norm: where BatchNorm stands, see :class:`equiangular.heads.Head`; None where the method decides.
         normalize: whether features are brought to unit norm; None where the method decides.
+        strength: inverse regularisation of logistic regression; None elsewhere.
     """
 
-    learning_rate: float
+    learning_rate: float | None = None
     scale: float | None = None
     norm: str | None = None
     normalize: bool | None = None
+    strength: float | None = None
 
     def options(self) -> dict[str, Any]:
         """Those that are given, by name."""
@@ -64,9 +68,10 @@ def next_settings(space: Space, scored: Mapping[Settings, float]) -> Settings:
     """The next settings to try: the first neighbour of the best ones so far that has no score yet.
 
     A pattern search (Hooke and Jeeves, J. ACM 8, 1961): neighbours differ along one axis. In this order: the other
-    kinds of normalisation; features normalised the other way; the scale divided and multiplied by 2; the learning rate
-    by 3. Once all of them have a score, steps are the square roots of these, and so on. So the search goes on beyond
-    any grid where the best lies at an edge, and every head has exactly as many trainings as every other.
+    kinds of normalisation; features normalised the other way; the scale divided and multiplied by 2; the learning rate,
+    or the inverse regularisation, by 3. Once all of them have a score, steps are the square roots of these, and so on.
+    So the search goes on beyond any grid where the best lies at an edge, and every head of a network has exactly as
+    many trainings as every other.
 
     Args:
         space: start and axes.
@@ -78,7 +83,7 @@ def next_settings(space: Space, scored: Mapping[Settings, float]) -> Settings:
     Example:
         >>> space = Space(Settings(0.1, 1.0, "batch"), norms=("batch", "none"))
         >>> next_settings(space, {}), next_settings(space, {space.start: 70.0}).norm
-        (Settings(learning_rate=0.1, scale=1.0, norm='batch', normalize=None), 'none')
+        (Settings(learning_rate=0.1, scale=1.0, norm='batch', normalize=None, strength=None), 'none')
     """
     if not scored:
         return space.start
@@ -86,7 +91,7 @@ def next_settings(space: Space, scored: Mapping[Settings, float]) -> Settings:
     halvings = 0
     while True:
         for neighbour in _neighbours(space, best, halvings):
-            if neighbour not in scored:
+            if not any(_same(neighbour, settings) for settings in scored):
                 return neighbour
         halvings += 1
 
@@ -102,12 +107,20 @@ def _neighbours(space: Space, best: Settings, halvings: int) -> Iterator[Setting
         for factor in (0.5, 2.0):
             yield replace(best, scale=_rounded(best.scale * factor**0.5**halvings))
     for factor in (1 / 3, 3.0):
-        yield replace(best, learning_rate=_rounded(best.learning_rate * factor**0.5**halvings))
+        if best.learning_rate is not None:
+            yield replace(best, learning_rate=_rounded(best.learning_rate * factor**0.5**halvings))
+        if best.strength is not None:
+            yield replace(best, strength=_rounded(best.strength * factor**0.5**halvings))
 
 
 def _rounded(value: float) -> float:
-    """Three digits, so that going there and back arrives at the same number."""
     return float(f"{value:.3g}")
+
+
+def _same(first: Settings, second: Settings) -> bool:
+    """Whether two settings are one but for rounding: 0.1 / 3 x 3 comes back as 0.0999."""
+    pairs = zip(astuple(first), astuple(second), strict=True)
+    return all(a == b or (type(a) is type(b) is float and math.isclose(a, b, rel_tol=0.01)) for a, b in pairs)
 
 
 def choose(scored: Mapping[AnySettings, float]) -> AnySettings:

@@ -12,8 +12,11 @@ from equiangular.records import Contrast, Needed
 DIGITS = 6  # to which differences and bounds are kept; enough to print any of them as it was judged
 
 
-def effect_sentence(contrast: Contrast, needed: Needed | None, margin: float, data: str) -> str:
-    """The difference and its interval, in words and digits that the verdict on the printed figures bears out."""
+def effect_sentence(contrast: Contrast, needed: Needed | None, margin: float, data: str, kind: str = "fixed") -> str:
+    """The difference and its interval, in words and digits that the verdict on the printed figures bears out.
+
+    ``kind`` says what the head is that is compared with a learned one: ``"fixed"`` or ``"computed"``.
+    """
     decimals = _decimals(contrast, margin)
     difference = f"{_signed(contrast.difference, decimals)} points of balanced accuracy"
     if contrast.low is None or contrast.high is None:
@@ -26,13 +29,15 @@ def effect_sentence(contrast: Contrast, needed: Needed | None, margin: float, da
     if contrast.verdict == "level":
         apart = "above 0, by less than" if contrast.low > 0 else "below 0, by less than"
         side = "inside" if contrast.low <= 0 <= contrast.high else apart
-        opening = f"a fixed classifier does as well as a learned one: {figures}, {side} the margin of {_points(margin)}"
+        opening = (
+            f"a {kind} classifier does as well as a learned one: {figures}, {side} the margin of {_points(margin)}"
+        )
     elif contrast.verdict == "cannot tell":
         width = round(contrast.high, decimals) - round(contrast.low, decimals)
-        opening = f"these runs do not decide between a fixed and a learned classifier: {figures}: the interval is "
+        opening = f"these runs do not decide between a {kind} and a learned classifier: {figures}: the interval is "
         opening += f"{_points(round(width, 0 if width >= 10 else decimals))} wide. {_settle(needed)}"
     else:
-        opening = f"a {'fixed' if contrast.verdict == 'better' else 'learned'} classifier is better: {figures}"
+        opening = f"a {kind if contrast.verdict == 'better' else 'learned'} classifier is better: {figures}"
     return f"On {data} {opening}."
 
 
@@ -47,8 +52,10 @@ def _settle(needed: Needed | None) -> str:
     return f"If the difference is as found, about {counts[0]} would settle it; more {other} alone would not"
 
 
-def statistics_sentence(contrast: Contrast, margin: float, names: Mapping[str, str], choice: Sequence[str]) -> str:
-    """Both means, runs, test samples, p-value and margin in brackets, and of which kinds the head was a choice."""
+def statistics_sentence(
+    contrast: Contrast, margin: float, names: Mapping[str, str], choice: Sequence[str], blind: int = 0
+) -> str:
+    """Both means, runs, test samples, p-value and margin in brackets; the kinds of which a head was chosen, and how."""
     decimals = _decimals(contrast, margin)
     pair = (contrast.fixed_mean, contrast.learned_mean)
     first, second = (round(mean, decimals) for mean in pair)
@@ -57,10 +64,13 @@ def statistics_sentence(contrast: Contrast, margin: float, names: Mapping[str, s
     heads = ", ".join(f"{names[n]} {mean}" for n, mean in zip((contrast.fixed, contrast.learned), means, strict=True))
     parts = [f"{contrast.runs} paired run{'s' * (contrast.runs > 1)}, {contrast.samples:,} test samples"]
     if contrast.p_value is not None:
-        parts.append(_p_text(contrast.p_value, 1 - contrast.confidence))
+        parts.append(_p_text(contrast.p_value, round(1 - contrast.confidence, 12)))
     parts.append(f"margin {_points(margin)}")
-    chosen = {0: "one head of either kind", 1: f"the {''.join(choice)} head chosen on validation data"}
-    return f"({heads}; {', '.join(parts)}; {chosen.get(len(choice), 'both heads chosen on validation data')}.)"
+    how = "chosen on validation data"
+    if blind:
+        how += f", which has no sample of {blind} class{'es' * (blind > 1)}"
+    chosen = {0: "one head of either kind", 1: f"the {''.join(choice)} head {how}"}
+    return f"({heads}; {', '.join(parts)}; {chosen.get(len(choice), f'both heads {how}')}.)"
 
 
 def _decimals(contrast: Contrast, margin: float) -> int:

@@ -1,5 +1,6 @@
 """The one form all data takes: arrays in memory, a training pool and a test part, class names."""
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +67,14 @@ class Dataset:
         check_choice(self.kind, KINDS, "kind")
         if len(self.class_names) < 2:
             raise ValueError(f"data set {self.name!r} has {len(self.class_names)} class(es); a classifier needs two.")
+        known: dict[str, int] = {}
+        for label, name in enumerate(self.class_names):
+            first = known.setdefault(unicodedata.normalize("NFC", name).strip(), label)
+            if first != label:
+                raise ValueError(
+                    f"data set {self.name!r} names two classes alike: {self.class_names[first]!r} (label {first}) and "
+                    f"{name!r} (label {label}). Rename one, or make them one class."
+                )
         for part in ("train", "test"):
             self._check_part(part, getattr(self, f"{part}_x"), getattr(self, f"{part}_y"))
         if self.train_x.shape[1:] != self.test_x.shape[1:]:

@@ -88,6 +88,8 @@ def load_torchvision(
     parts = _open(kind, name, Path(root))
     classes = getattr(parts[0], "classes", None)
     names = None if classes is None else tuple(c if isinstance(c, str) else ", ".join(c) for c in classes)
+    if names and len(set(names)) < len(names):  # ImageNet has two classes "crane"
+        names = tuple(f"{c} ({i})" if names.count(c) > 1 else c for i, c in enumerate(names))
     source = f"torchvision.datasets.{name}"
     arrays = [_arrays(part) for part in parts]
     if size is None and all(array is not None for array in arrays):

@@ -97,7 +97,7 @@ def content_digest(dataset: Dataset) -> dict[str, str]:
     Order, shape, dtype and every value count. Images that stay encoded are hashed as they are encoded, without being
     decoded, together with the size they are brought to; so an image saved anew in another form is another image.
     Returns the hexadecimal digests ``"training inputs"``, ``"training labels"``, ``"test inputs"``, ``"test labels"``
-    and ``"class names"``.
+    and ``"class names"``; ``"vectors of class names"`` where there are any.
 
     Raises:
         ValueError: an image file that cannot be read any more.
@@ -113,6 +113,8 @@ def content_digest(dataset: Dataset) -> dict[str, str]:
         f"{p} {w}": input_digest(v) for p, xy in parts.items() for w, v in zip(("inputs", "labels"), xy, strict=True)
     }
     names = hashlib.sha256("\0".join([dataset.kind, *dataset.class_names]).encode())
+    if dataset.names_features is not None:
+        digests["vectors of class names"] = input_digest(dataset.names_features)
     return {**digests, "class names": names.hexdigest()}
 
 

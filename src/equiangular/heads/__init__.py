@@ -12,6 +12,7 @@ from equiangular.heads.linear import random_unit_vectors as random_unit_vectors
 from equiangular.heads.etf import ETFHead as ETFHead, RotatedETFHead as RotatedETFHead
 from equiangular.heads.implicit import ImplicitHead as ImplicitHead
 from equiangular.heads.incremental import IncrementalETFHead as IncrementalETFHead
+from equiangular.heads.named import NamedHead as NamedHead, class_text_vectors as class_text_vectors
 from equiangular.heads.nearest import PrototypeIndex as PrototypeIndex, nearest_prototypes as nearest_prototypes
 from equiangular.heads.functional import unit_normalize as unit_normalize
 from equiangular.heads.functional import scale_for_probability as scale_for_probability

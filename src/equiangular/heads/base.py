@@ -33,7 +33,7 @@ from equiangular.heads.functional import (
 )
 from equiangular.heads.options import NORMS, SCALE_NAMES, ZERO_NORMS, Norm, ScaleName, ZeroNorm
 
-Kind = Literal["fixed", "mapped", "learned"]
+Kind = Literal["fixed", "mapped", "learned", "computed"]
 LARGEST_SIMPLEX = 2**32  # numbers in a matrix of class vectors that is made unasked: 34 GB while it is built
 
 
@@ -51,8 +51,9 @@ class Head(RebuiltModule, ABC):
             and learns its logarithm. A criterion that never looks at the logits (dot-regression) gives a learned
             scale no gradient.
         drop_rate: dropout probability, before the normalisation.
-        projection: ``"linear"`` or ``"mlp"`` learns a map to ``dim``; None passes the features on.
-        dim: width of h: ``in_features`` without a projection, K - 1 with one unless given.
+        projection: ``"linear"`` or ``"mlp"`` learns a map to ``dim``; ``"residual"`` learns one that keeps the width
+            and starts as the identity, for features of a pretrained encoder; None passes the features on.
+        dim: width of h: ``in_features`` without a projection or with a residual one, K - 1 with another unless given.
         zero_norm: ``"keep"`` lets a zero feature through as zero, with a zero gradient; ``"error"`` raises, where
             values can be looked at (eager mode on the CPU).
         seed: seed of everything random in the head, drawn on a local CPU generator: the same numbers on every
@@ -74,6 +75,7 @@ class Head(RebuiltModule, ABC):
     dim: int
     projection: nn.Module
     norm: nn.Module
+    _norm_checked = False
     _map_parameters: tuple[str, ...] = ("projection.",)  # beginnings of the names of a learned map's parameters
 
     def __init__(
@@ -104,7 +106,6 @@ class Head(RebuiltModule, ABC):
         self.seed = int(seed)
         self._dim_option = dim
         self._frozen: frozenset[str] = frozenset()
-        self._norm_checked = False
         if isinstance(drop_rate, bool) or not isinstance(drop_rate, (int, float)) or not 0 <= drop_rate < 1:
             raise ValueError(f"drop_rate must be a number in [0, 1), got {drop_rate!r}.")
         if dtype is not None and not dtype.is_floating_point:
@@ -221,6 +222,7 @@ class Head(RebuiltModule, ABC):
         - ``"learned"``: class vectors, or a bias.
         - ``"mapped"``: fixed vectors behind a learned map: a projection, or a rotation of the frame.
         - ``"fixed"``: neither. BatchNorm and a learned scale do not change that.
+        - ``"computed"``: class vectors that a formula makes of training samples, see :class:`ClosedFormHead`.
 
         Frozen parameters count as fixed. A parameter of a subclass that is none of the above counts as class vectors.
         """
@@ -250,7 +252,8 @@ class Head(RebuiltModule, ABC):
         before = self.num_classes, self.dim, self.projection, self.norm
         self.num_classes = _check_classes(num_classes)
         try:
-            if self.projection_kind and self._dim_option is None and num_classes - 1 > self.dim:
+            narrow = num_classes - 1 > self.dim and self.projection_kind not in (None, "residual")
+            if narrow and self._dim_option is None:
                 self._build_trunk(like)
             self._build_classifier(like)
         except ValueError:
@@ -259,17 +262,17 @@ class Head(RebuiltModule, ABC):
 
     def _build_trunk(self, like: Tensor) -> None:
         """Projection and BatchNorm, and the width they lead to."""
+        kept = self.projection_kind in (None, "residual")  # the width
+        if kept and self._dim_option not in (None, self.in_features):
+            raise ValueError(
+                f"dim={self._dim_option} differs from in_features={self.in_features}, which takes a learned map: "
+                'pass projection="linear" or "mlp", or leave dim out.'
+            )
         if self.projection_kind is None:
-            self.dim = self.in_features
-            if self._dim_option not in (None, self.in_features):
-                raise ValueError(
-                    f"dim={self._dim_option} differs from in_features={self.in_features}, which takes a learned map: "
-                    'pass projection="linear" or "mlp", or leave dim out.'
-                )
-            self.projection = nn.Identity()
+            self.dim, self.projection = self.in_features, nn.Identity()
         else:
-            default = self.num_classes - 1 if self.num_classes else self.in_features
-            if self._dim_option is None and default * self.num_classes > LARGEST_SIMPLEX:
+            default = self.num_classes - 1 if self.num_classes and not kept else self.in_features
+            if not kept and self._dim_option is None and default * self.num_classes > LARGEST_SIMPLEX:
                 raise ValueError(
                     f"a simplex of K={self.num_classes} classes has K (K - 1) numbers, {8e-9 * default**2:,.0f} GB in "
                     f"float64. Use ImplicitHead({self.in_features}, {self.num_classes}), which computes class vectors "

@@ -56,9 +56,11 @@ def class_rows(table: Tensor, labels: Tensor) -> Tensor:
 IGNORE_INDEX = -100  # the label of a sample without a class, as in PyTorch's losses
 
 
-def rows_or_zero(labels: Tensor, num_classes: int, look_up: Callable[[Tensor], Tensor]) -> Tensor:
+def rows_or_zero(
+    labels: Tensor, num_classes: int, look_up: Callable[[Tensor], Tensor], *, in_table: bool = True
+) -> Tensor:
     """The rows (B, d) of checked labels (B,), with a zero row for :data:`IGNORE_INDEX`."""
-    labels = check_labels(labels, num_classes, ignore_index=IGNORE_INDEX)
+    labels = check_labels(labels, num_classes, ignore_index=IGNORE_INDEX, in_table=in_table)
     ignored = labels == IGNORE_INDEX
     return look_up(labels.masked_fill(ignored, 0)).masked_fill(ignored[:, None], 0)
 
@@ -130,18 +132,47 @@ def restrict_logits(logits: Tensor, classes: Tensor | Sequence[int]) -> Tensor:
     return logits.masked_fill(outside, -torch.inf)
 
 
-Projection = Literal["linear", "mlp"]
+Projection = Literal["linear", "mlp", "residual"]
 PROJECTIONS: tuple[Projection, ...] = get_args(Projection)
 
 
 def make_projection(
     kind: Projection, in_features: int, dim: int, *, generator: torch.Generator, like: Tensor
 ) -> nn.Module:
-    """``"linear"``: one affine map; ``"mlp"``: affine, ReLU, affine, with a hidden layer of width ``in_features``."""
+    """The learned map of a head.
+
+    ``"linear"``: one affine map. ``"mlp"``: affine, ReLU, affine, with a hidden layer of width ``in_features``.
+    ``"residual"``: :class:`ResidualMap`, which keeps the width.
+    """
+    if kind == "residual":
+        return ResidualMap(dim, device=like.device, dtype=like.dtype)
     if kind == "linear":
         return _linear(in_features, dim, generator, like)
     first = _linear(in_features, in_features, generator, like)
     return nn.Sequential(first, nn.ReLU(), _linear(in_features, dim, generator, like))
+
+
+class ResidualMap(nn.Linear):
+    """x + P x + b with P = 0 and b = 0 to begin with: features of a pretrained encoder start as they are.
+
+    Weight decay pulls the map towards the identity. P (d, d) is ``weight``, b (d,) is ``bias``.
+
+    Example:
+        >>> ResidualMap(2)(torch.tensor([[3.0, 4.0]]))
+        tensor([[3., 4.]], grad_fn=<AddBackward0>)
+    """
+
+    def __init__(self, dim: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> None:
+        super().__init__(dim, dim, device=device, dtype=dtype)
+
+    def reset_parameters(self) -> None:
+        """Make it the identity; no random number is drawn."""
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The same shape: (..., d)."""
+        return input + super().forward(input)
 
 
 def linear_init(rows: int, columns: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -54,6 +54,8 @@ class AnyHeadOptions(ETFHeadOptions, total=False):
     """What one head or another takes, for functions that make a head by its name."""
 
     bias: bool
+    class_vectors: Tensor
+    learn_vectors: bool
     reserved: int
     construction: Literal["auto"] | Construction
     chunk_size: int

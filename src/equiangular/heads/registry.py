@@ -16,6 +16,7 @@ from equiangular.heads.etf import ETFHead, RotatedETFHead
 from equiangular.heads.implicit import ImplicitHead
 from equiangular.heads.incremental import IncrementalETFHead
 from equiangular.heads.linear import CosineHead, LinearHead, RandomHead
+from equiangular.heads.named import NamedHead
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -110,6 +111,7 @@ HEADS: dict[str, type[Head]] = {
     "rotated-etf": RotatedETFHead,
     "incremental-etf": IncrementalETFHead,
     "implicit": ImplicitHead,
+    "named": NamedHead,
 }
 
 
@@ -138,6 +140,8 @@ def make_head(kind: str, in_features: int, num_classes: int, **options: Unpack[A
     for name in options:
         if name not in known:
             raise ValueError(f"unknown option {name!r} of the head {kind!r}{did_you_mean(name, known)}")
+    if kind == "named" and not isinstance(options.get("class_vectors"), Tensor):
+        raise ValueError("the head 'named' needs class_vectors=, (K, d): embeddings of the class names, for one.")
     make: Callable[..., Head] = recommended_head if recommended else head
     return make(in_features, num_classes, **options)
 
@@ -153,12 +157,14 @@ _OPTIONS = {"norm": "norm_kind", "normalize": "normalize", "scale": "scale_optio
 _OPTIONS |= {"zero_norm": "zero_norm", "seed": "seed", "bias": "has_bias", "basis": "basis"}
 # Of reserved vertices the free ones: classes that came later are among the classes by now.
 _OPTIONS |= {"construction": "construction", "chunk_size": "chunk_size", "reserved": "free"}
+_OPTIONS |= {"learn_vectors": "learn_vectors"}
 
 
 def describe_head(head: Head) -> dict[str, Any]:
     """Kind and options of a head, JSON-plain: ``build_described`` makes it again, its weights come from its state.
 
-    ``{"kind": name, "options": {...}}``; class vectors that were given (``prototypes``) have ``basis`` ``"given"``.
+    ``{"kind": name, "options": {...}}``. Class vectors that were given are no option: ``basis`` is ``"given"`` where
+    they came as ``prototypes``, and a named head has its own.
 
     Example:
         >>> from equiangular import ETFHead
@@ -189,6 +195,8 @@ def build_described(description: dict[str, Any], in_features: int, num_classes: 
     if options.get("basis") == "given":
         del options["basis"]
         options["prototypes"] = state.get("frame", state.get("weight"))
+    if kind == "named":
+        options["class_vectors"] = state.get("weight")
     head = make_head(kind, in_features, num_classes, **options)
     if isinstance(head, RotatedETFHead) and "skew" not in state:
         head.bake()

@@ -122,7 +122,7 @@ def fit_strength(
         expected = 1.0 if logs else None
         scale, strength = calibrate_prior_correction(z, labels, prior, target_prior=target, expected_scale=expected)
         after = prior_corrected_logits(z, prior, target_prior=target, scale=scale, strength=strength)
-        reason = does_harm(right, after.argmax(1) == labels, labels)
+        reason = does_harm(right, after.argmax(1) == labels, labels, z.shape[1])
         if not reason:
             return Calibration(scale, strength), ""
     return Calibration(calibrate_scale(z, labels, _above_zero(counts), logit_prior=prior), 0.0), reason

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from equiangular._random import make_generator
-from equiangular.heads import ETFHead
+from equiangular.heads import ETFHead, Head
 from equiangular.heads.functional import make_projection
 from equiangular.losses import dot_regression_loss, logit_adjusted_cross_entropy, soft_target_cross_entropy
 
@@ -20,31 +20,35 @@ LOSSES = ("ce", "la", "dr")
 
 
 class TableNetwork(nn.Module):
-    """Standardised columns, hidden layers with ReLU, a linear map to K dimensions, unit norm, and a fixed simplex ETF.
+    """Standardised columns, hidden layers and a head.
 
-    One dimension more than the K - 1 that the simplex spans: a sample that belongs nowhere can point there, where in
-    K - 1 dimensions every unit vector leans towards some class (and for K = 2 there would be two of them only).
+    Args:
+        columns: d.
+        hidden: layers between the columns and the head.
+        head: what follows them.
+        by_column: whether each column is brought to mean 0 and variance 1. Vectors of an encoder keep their angles: one
+            number brings them to a mean square norm of 1.
+        dtype: dtype of the network.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
-        self, columns: int, hidden: Iterable[int], num_classes: int, *, normalize: bool, seed: int, dtype: torch.dtype
+        self, columns: int, hidden: nn.Module, head: Head, *, by_column: bool = True, dtype: torch.dtype | None = None
     ) -> None:
         super().__init__()
-        like, generator = torch.empty(0, dtype=dtype), make_generator(seed)
         self.register_buffer("mean", torch.zeros(columns, dtype=dtype))
         self.register_buffer("std", torch.ones(columns, dtype=dtype))
-        sizes = [columns, *hidden]
-        layers: list[nn.Module] = []
-        for before, after in pairwise(sizes):
-            layers += [make_projection("linear", before, after, generator=generator, like=like), nn.ReLU()]
-        self.hidden = nn.Sequential(*layers)
-        self.head = ETFHead(
-            sizes[-1], num_classes, projection="linear", dim=num_classes, normalize=normalize, seed=seed, dtype=dtype
-        )
+        self.hidden, self.head, self.by_column = hidden, head, by_column
 
     def standardise(self, x: Tensor, weight: Tensor) -> None:
         """Take up the weighted mean and standard deviation of the columns of x (N, columns)."""
         share = (weight / weight.sum())[:, None]
+        if not self.by_column:
+            size = (share * x.square()).sum().sqrt()
+            self.std = torch.where(size > 0, size, 1.0).expand_as(self.std).clone()
+            return
         self.mean = (share * x).sum(0)
         std = (share * (x - self.mean).square()).sum(0).sqrt()
         constant = std <= 10 * torch.finfo(x.dtype).eps * self.mean.abs()
@@ -55,13 +59,36 @@ class TableNetwork(nn.Module):
         return self.head.features_and_logits(self.hidden((x - self.mean) / self.std))
 
     def losses(self, x: Tensor, y: Tensor, loss: str, class_counts: Tensor) -> Tensor:
-        """The loss of every sample, (N,)."""
+        """The loss of every sample, (N,). A class without samples pushes and is pushed by none."""
         features, logits = self(x)
         if loss == "dr":
-            return dot_regression_loss(features, y, self.head.weight, reduction="none")
+            return dot_regression_loss(features, y, self.head.class_vectors(), reduction="none")
+        seen = class_counts > 0
+        if not bool(seen.all()):
+            place = seen.to(y.device)
+            logits, y, class_counts = logits[:, place], (place.cumsum(0) - 1)[y], class_counts[seen]
         if loss == "la":
             return logit_adjusted_cross_entropy(logits, y, class_counts, reduction="none")
         return soft_target_cross_entropy(logits, y, reduction="none")
+
+
+def etf_network(
+    columns: int, hidden: Iterable[int], num_classes: int, *, normalize: bool, seed: int, dtype: torch.dtype
+) -> TableNetwork:
+    """Standardised columns, hidden layers with ReLU, a linear map to K dimensions, unit norm, and a fixed simplex ETF.
+
+    One dimension more than the K - 1 that the simplex spans: a sample that belongs nowhere can point there, where in
+    K - 1 dimensions every unit vector leans towards some class (and for K = 2 there would be two of them only).
+    """
+    like, generator = torch.empty(0, dtype=dtype), make_generator(seed)
+    sizes = [columns, *hidden]
+    layers: list[nn.Module] = []
+    for before, after in pairwise(sizes):
+        layers += [make_projection("linear", before, after, generator=generator, like=like), nn.ReLU()]
+    head = ETFHead(
+        sizes[-1], num_classes, projection="linear", dim=num_classes, normalize=normalize, seed=seed, dtype=dtype
+    )
+    return TableNetwork(columns, nn.Sequential(*layers), head, dtype=dtype)
 
 
 def train(

@@ -12,13 +12,13 @@ import torch
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_class_counts
 from equiangular.closed_form import KINDS, ClosedForm, Kind, load_closed_form, save_closed_form
+from equiangular.integrations._class_vectors import class_vector_rows
 
 _base = require("sklearn.base", extra="sklearn", purpose="ClosedFormClassifier")
 _multiclass = require("sklearn.utils.multiclass", extra="sklearn", purpose="ClosedFormClassifier")
 _validation = require("sklearn.utils.validation", extra="sklearn", purpose="ClosedFormClassifier")
 
 FLOATS = (np.float64, np.float32, np.float16)
-_PARAMETERS = ("kind", "target_prior", "regularization", "prior_weight", "width", "random_state")
 
 
 class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type: ignore[name-defined,misc]  # untyped
@@ -26,8 +26,8 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
 
     It takes samples in any order and number of calls, classes at any time, the sums of other machines, and forgets
     samples: what is left equals a fit without them, to rounding. Classes count alike, however many samples they have;
-    the prior comes in at prediction. Regularisation and the scale of the probabilities are chosen by leave-one-out, in
-    closed form, on a sample of about a thousand samples that does not depend on their order.
+    the prior comes in at prediction. Regularisation, the scale of the probabilities and what small classes lose by
+    shrinkage are set by leave-one-out, in closed form, on about a thousand samples whatever their order.
 
     Args:
         kind: ``"class-means"``, ``"gaussian"``, ``"ridge"``, ``"random-features"`` or ``"kernel"``, see
@@ -35,7 +35,12 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         target_prior: class frequencies to predict for: ``"uniform"``; ``"train"``, those seen; positive weights in the
             order of ``classes_``; or a mapping from class to weight. It may be changed after fitting.
         regularization: ``"loo"`` for leave-one-out, or the number (ridge, kernel: lambda; Gaussian: rho in (0, 1]).
-        prior_weight: weight of each sample of :meth:`set_class_prior`, or ``"loo"`` for leave-one-out.
+        class_vectors: a mapping from label to vector (d,), or vectors (P, d): embeddings of the class names or
+            descriptions by the encoder of the features. They enter as prior samples, in :meth:`fit` and where
+            ``partial_fit`` or ``merge`` begins; their labels are classes, with samples or without. See also
+            :meth:`set_class_prior`.
+        prior_weight: weight of each of them, or ``"moments"``: sigma^2 / tau^2, from how far samples lie from class
+            means and these from the vectors, see :class:`equiangular.closed_form.ClosedForm`.
         width: number of random features.
         random_state: seed of the random features.
 
@@ -62,12 +67,14 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         *,
         target_prior: Any = "uniform",
         regularization: Any = "loo",
-        prior_weight: Any = "loo",
+        class_vectors: Mapping[Any, Any] | None = None,
+        prior_weight: Any = "moments",
         width: int = 2000,
         random_state: int = 0,
     ) -> None:
         self.kind, self.target_prior, self.regularization = kind, target_prior, regularization
-        self.prior_weight, self.width, self.random_state = prior_weight, width, random_state
+        self.class_vectors, self.prior_weight = class_vectors, prior_weight
+        self.width, self.random_state = width, random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any | None = None) -> ClosedFormClassifier:
         """Forget everything seen and fit samples X (N, d) with labels y (N,) and weights (N,) of at least 0.
@@ -263,6 +270,11 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
             prior_weight=self.prior_weight, width=self.width, seed=self.random_state,
         )  # fmt: skip
         self._target_prior()
+        if self.class_vectors is not None:
+            vectors, labels = class_vector_rows(self.class_vectors, features)
+            self._grow(np.unique(labels))
+            codes = torch.from_numpy(np.searchsorted(self.classes_, labels))
+            self.closed_form_.set_prior(torch.from_numpy(vectors), codes)
 
     def _grow(self, classes: np.ndarray) -> None:
         """Make room for new labels; the classes stay sorted."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_class_counts, check_int, check_positive
-from equiangular.integrations._table_network import LOSSES, TableNetwork, train
+from equiangular.heads import NamedHead, unit_normalize
+from equiangular.heads.functional import Projection
+from equiangular.integrations._class_vectors import class_vector_rows
+from equiangular.integrations._table_network import LOSSES, TableNetwork, etf_network, train
 from equiangular.longtail.cut import holdout_indices
 from equiangular.posthoc import Calibration, calibrate_prior_correction, prior_corrected_logits
 
@@ -30,8 +34,13 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
     s cos(h, m_k) with the fixed m_k of a simplex ETF and the s at which probability 0.999 can be reached. Without
     hidden layers only the linear map is learned. The frame takes K^2 numbers.
 
+    With ``class_vectors`` the columns are features of an encoder and the classifier is a
+    :class:`equiangular.NamedHead`: features are led to the given vectors by a residual map, no column is standardised,
+    and classes without samples are predicted too. Take ``loss="la"`` for labels out of balance.
+
     Args:
-        hidden_layer_sizes: sizes of the hidden layers; ``()`` for none.
+        hidden_layer_sizes: sizes of the hidden layers; ``()`` for none. By default ``(64,)``, and none with
+            ``class_vectors``, which lie where the columns lie.
         loss: ``"ce"`` (cross-entropy), ``"la"`` (logit-adjusted cross-entropy, whose predictions hold under equally
             frequent classes) or ``"dr"`` (dot-regression, whose probabilities are scores and want calibration).
         target_prior: class frequencies to predict for: ``"uniform"``, or (K,) positive weights in the order of
@@ -39,8 +48,12 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
             strength calibrated on the held-out part where ``early_stopping`` makes one. None corrects nothing.
         normalize: whether h is scaled to unit norm. If not, the logits are <h, m_k>, as free as those of a linear
             layer, which may help where classes overlap. ``"dr"`` needs True.
+        class_vectors: a mapping from label to vector (d,), or vectors (P, d) to be averaged: embeddings of the class
+            names or descriptions by the encoder of X. Every class of y needs one.
+        learn_vectors: whether they are where the class vectors start and are learned on, without a map then.
         class_weight: ``"balanced"``, a dictionary of class to weight, or None: multiplied into the sample weights.
-        learning_rate: peak learning rate of AdamW; it falls to 0 over the epochs as a cosine.
+        learning_rate: peak learning rate of AdamW; it falls to 0 over the epochs as a cosine. By default 0.01, and
+            0.001 with ``class_vectors``.
         weight_decay: decoupled weight decay of AdamW.
         epochs: passes over the training data, at most.
         batch_size: samples per step.
@@ -57,7 +70,8 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
         class_count_: (K,) sum of the sample weights of each class: what ``"la"`` takes out of the logits.
         model_prior_: (K,) class frequencies, up to a factor, under which the network's logits hold: those of the
             training data times the class weights; for ``"la"`` the class weights alone.
-        network_: the fitted torch module; ``network_.head`` is the :class:`equiangular.ETFHead`.
+        network_: the fitted torch module; ``network_.head`` is the :class:`equiangular.ETFHead` or
+            :class:`equiangular.NamedHead`.
         calibration_: scale and strength of the prior correction.
         loss_curve_: mean training loss of every epoch.
         validation_curve_: loss of the held-out part of every epoch; empty without ``early_stopping``.
@@ -82,12 +96,14 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
     def __init__(
         self,
         *,
-        hidden_layer_sizes: Sequence[int] = (64,),
+        hidden_layer_sizes: Sequence[int] | None = None,
         loss: str = "ce",
         target_prior: Any | None = None,
+        class_vectors: Mapping[Any, Any] | None = None,
+        learn_vectors: bool = False,
         class_weight: Any | None = None,
         normalize: bool = True,
-        learning_rate: float = 0.01,
+        learning_rate: float | None = None,
         weight_decay: float = 1e-4,
         epochs: int = 100,
         batch_size: int = 64,
@@ -98,6 +114,7 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
         random_state: Any | None = None,
     ) -> None:
         self.hidden_layer_sizes, self.loss, self.target_prior = hidden_layer_sizes, loss, target_prior
+        self.class_vectors, self.learn_vectors = class_vectors, learn_vectors
         self.class_weight, self.normalize, self.learning_rate = class_weight, normalize, learning_rate
         self.weight_decay, self.epochs, self.batch_size = weight_decay, epochs, batch_size
         self.early_stopping, self.validation_fraction = early_stopping, validation_fraction
@@ -109,7 +126,7 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
         Raises:
             ValueError: a parameter out of its range, bad data, or fewer than two classes.
         """
-        hidden = self._check_parameters()
+        hidden, rate = self._check_parameters()
         X, y = _validation.validate_data(self, X, y, dtype=FLOATS, order="C")
         _multiclass.check_classification_targets(y)
         weight = _validation._check_sample_weight(sample_weight, X, dtype=np.float64, copy=True)
@@ -117,28 +134,39 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
             raise ValueError(f"sample_weight must not be negative, got {weight.min()}.")
         total = weight * _utils.class_weight.compute_sample_weight(self.class_weight, y)
         X, y, weight, total = (a[total > 0] for a in (X, y, weight, total))
-        self.classes_, codes = np.unique(y, return_inverse=True)
+        self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
             raise ValueError(
                 f"ETFClassifier needs samples of at least 2 classes (with a weight above 0), got {len(self.classes_)} "
                 "class. Check y, sample_weight and class_weight."
             )
-        self.class_count_ = np.bincount(codes, weights=weight)
-        weighted = np.bincount(codes, weights=total)
-        self.model_prior_ = weighted / self.class_count_ if self.loss == "la" else weighted
+        vectors = self._class_vectors(X.shape[1])
+        codes, k = np.searchsorted(self.classes_, y), len(self.classes_)
+        self.class_count_ = np.bincount(codes, weights=weight, minlength=k)
+        empty = self.class_count_ == 0  # counts as one sample where the prior is corrected
+        weighted = np.where(empty, 1, np.bincount(codes, weights=total, minlength=k))
+        self.model_prior_ = weighted / np.where(empty, 1, self.class_count_) if self.loss == "la" else weighted
         prior = self._target_prior()
         seed = int(_utils.check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         held = np.zeros(len(codes), dtype=bool)
         if self.early_stopping:
             held[holdout_indices(codes, self.validation_fraction, seed=seed)] = True
         table = [torch.from_numpy(a).to(self.device) for a in (X, codes, total.astype(X.dtype))]
-        network = TableNetwork(
-            X.shape[1], hidden, len(self.classes_), normalize=bool(self.normalize), seed=seed, dtype=table[0].dtype
-        ).to(self.device)
+        dtype = table[0].dtype
+        if vectors is None:
+            network = etf_network(X.shape[1], hidden, k, normalize=bool(self.normalize), seed=seed, dtype=dtype)
+        else:
+            learn = bool(self.learn_vectors)
+            projection: Projection | None = None if learn else "residual"
+            head = NamedHead(
+                X.shape[1], k, class_vectors=vectors, learn_vectors=learn, projection=projection, dtype=dtype
+            )
+            network = TableNetwork(X.shape[1], nn.Identity(), head, by_column=False, dtype=dtype)
+        network = network.to(self.device)
         criterion = partial(network.losses, loss=self.loss, class_counts=torch.from_numpy(self.class_count_))
         validation = tuple(column[held] for column in table) if held.any() else None
         options: dict[str, Any] = {"epochs": self.epochs, "batch_size": self.batch_size, "validation": validation}
-        options |= {"learning_rate": float(self.learning_rate), "weight_decay": float(self.weight_decay)}
+        options |= {"learning_rate": rate, "weight_decay": float(self.weight_decay)}
         options |= {"patience": self.n_iter_no_change, "seed": seed}
         x, y, weight = (column[~held] for column in table)
         self.loss_curve_, self.validation_curve_ = train(network, x, y, weight, criterion, **options)
@@ -188,10 +216,36 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
             return np.ones_like(self.class_count_)
         return check_class_counts(self.target_prior, len(self.classes_), name="target_prior").numpy()
 
-    def _check_parameters(self) -> list[int]:
+    def _class_vectors(self, width: int) -> torch.Tensor | None:
+        """Class vectors (K, width) in the order of ``classes_``, to which classes without samples are added."""
+        if self.class_vectors is None:
+            return None
+        rows, labels = class_vector_rows(self.class_vectors, width)
+        missing = np.setdiff1d(self.classes_, labels)
+        if len(missing):
+            raise ValueError(
+                f"class_vectors has no vector of the class {missing.tolist()[0]!r} ({len(missing)} such classes). "
+                "Give one for every class of y."
+            )
+        self.classes_ = np.union1d(self.classes_, labels)
+        unit = unit_normalize(torch.from_numpy(rows))
+        codes = torch.from_numpy(np.searchsorted(self.classes_, labels))
+        return unit.new_zeros(len(self.classes_), width).index_add_(0, codes, unit)
+
+    def _check_parameters(self) -> tuple[list[int], float]:
         if check_choice(self.loss, LOSSES, "loss") == "dr" and not self.normalize:
             raise ValueError("loss='dr' regresses cosines onto 1, which needs normalize=True.")
-        check_positive(self.learning_rate, "learning_rate")
+        named = self.class_vectors is not None
+        if self.learn_vectors and (not named or self.loss == "dr"):
+            raise ValueError(
+                "learn_vectors=True learns class_vectors on, which must be given, by loss='ce' or 'la', not 'dr'."
+            )
+        if named and not self.normalize:
+            raise ValueError("class_vectors are compared by cosines, which needs normalize=True.")
+        rate = self.learning_rate
+        if rate is None:
+            rate = 0.001 if named else 0.01
+        check_positive(rate, "learning_rate")
         if not 0 <= float(self.weight_decay) < np.inf:
             raise ValueError(f"weight_decay must be a finite number of at least 0, got {self.weight_decay!r}.")
         for name in ("epochs", "batch_size", "n_iter_no_change"):
@@ -200,8 +254,17 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
             torch.empty(0, device=self.device)
         except (RuntimeError, AssertionError) as error:
             raise ValueError(f"device={self.device!r} cannot be used: {error}") from error
-        if isinstance(self.hidden_layer_sizes, str) or not isinstance(self.hidden_layer_sizes, Iterable):
+        sizes = self.hidden_layer_sizes
+        if sizes is None:
+            sizes = () if named else (64,)
+        if isinstance(sizes, str) or not isinstance(sizes, Iterable):
             raise ValueError(
                 f"hidden_layer_sizes must be a sequence of integers, got {self.hidden_layer_sizes!r}. One layer: (64,)."
             )
-        return [check_int(size, "a size in hidden_layer_sizes", minimum=1) for size in self.hidden_layer_sizes]
+        hidden = [check_int(size, "a size in hidden_layer_sizes", minimum=1) for size in sizes]
+        if hidden and named:
+            raise ValueError(
+                f"class_vectors lie where the columns lie, and hidden layers {hidden} lead away from there. "
+                "Leave hidden_layer_sizes out, or put the encoder in front of X."
+            )
+        return hidden, float(rate)

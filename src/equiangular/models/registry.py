@@ -144,6 +144,14 @@ class MLP(nn.Module):
         return self.layers(x)
 
 
+class Identity(nn.Flatten):
+    """The inputs as they are, flattened: (B, ...) to (B, num_features). No parameters."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+
+
 class DigitsNet(nn.Module):
     """Three 3 x 3 convolutions with batch normalisation and ReLU; the features are the maxima over all positions.
 
@@ -188,6 +196,7 @@ def _resnet(depth: int) -> Callable[[Shape, float], nn.Module]:
 
 
 BACKBONES: dict[str, Callable[[Shape, float], nn.Module]] = {
+    "identity": lambda shape, width: Identity(prod(shape)),
     "digits": lambda shape, width: DigitsNet(shape[0], width=width),
     "mlp": lambda shape, width: MLP(prod(shape), hidden=tuple(max(1, round(size * width)) for size in (128, 64))),
     **{f"resnet{depth}": _resnet(depth) for depth in (8, 20, 32, 44, 56)},
@@ -201,10 +210,11 @@ def make_backbone(
     """Build a backbone whose initial weights depend on ``seed`` alone: (B, *input_shape) float to (B, num_features).
 
     Args:
-        name: ``"digits"``, ``"mlp"``, ``"resnet8"``, ``"resnet20"``, ``"resnet32"``, ``"resnet44"``, ``"resnet56"``, or
-            ``"timm:NAME"``, ``"torchvision:NAME"`` or ``"hf:NAME"`` for any image model of these libraries without its
-            classifier; the last is ``transformers``, see :func:`equiangular.models.external.hugging_face_backbone`.
-        input_shape: shape of one input, (C, H, W) or (d,). ``"mlp"`` takes either, the others images.
+        name: ``"identity"``, ``"digits"``, ``"mlp"``, ``"resnet8"``, ``"resnet20"``, ``"resnet32"``, ``"resnet44"``,
+            ``"resnet56"``, or ``"timm:NAME"``, ``"torchvision:NAME"`` or ``"hf:NAME"`` for any image model of these
+            libraries without its classifier; the last is ``transformers``, see
+            :func:`equiangular.models.external.hugging_face_backbone`.
+        input_shape: shape of one input, (C, H, W) or (d,). ``"identity"`` and ``"mlp"`` take either.
         width: multiplies the sizes of the layers; 1 for models of other libraries.
         seed: seed of the initialisation. The global generators are put back afterwards.
         pretrained: take the weights that the other library publishes, which it downloads; otherwise they are random.
@@ -223,7 +233,7 @@ def make_backbone(
     if not (colon and library in _EXTERNAL) and name not in BACKBONES:
         options = [*BACKBONES, *(f"{key}:NAME" for key in _EXTERNAL)]
         raise ValueError(f"unknown backbone {name!r}{did_you_mean(name, options)} There are: {', '.join(options)}.")
-    if len(shape) != 3 and name != "mlp":
+    if len(shape) != 3 and name not in ("identity", "mlp"):
         raise ValueError(
             f"backbone {name!r} takes images (C, H, W), got inputs of shape {shape}. Use 'mlp' for tables and texts."
         )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from equiangular.posthoc.prior import balanced_shares
+from equiangular.posthoc.calibration import calibrate_prior_correction
+from equiangular.posthoc.prior import balanced_shares, prior_corrected_logits
+
+_FOLDS = 5
 
 
 def too_little(labels: Tensor, num_classes: int) -> str:
@@ -27,29 +32,67 @@ def too_little(labels: Tensor, num_classes: int) -> str:
     )
 
 
-def does_harm(before: Tensor, after: Tensor, labels: Tensor) -> str:
+def crossed_logits(logits: Tensor, labels: Tensor, prior: Any) -> Tensor:
+    """Held-out logits, each corrected with a scale and a strength that were fitted without its sample.
+
+    A correction that is scored on the samples it was fitted on flatters itself. The samples, in the order of their
+    classes, are dealt to five folds; each fold is corrected by what the other four say, see
+    :func:`equiangular.posthoc.calibrate_prior_correction` for the arguments. A fold whose others have one class alone
+    stays as it is. Returns (N, K) in the dtype of ``logits``.
+
+    Example:
+        >>> y = torch.arange(2).repeat_interleave(10)
+        >>> crossed_logits(torch.eye(2)[y], y, [10, 10]).argmax(1).equal(y)
+        True
+
+    Source: Stone, Cross-validatory choice and assessment of statistical predictions, J. R. Stat. Soc. B 36, 1974.
+    """
+    fold = torch.empty_like(labels)
+    fold[labels.argsort(stable=True)] = torch.arange(len(labels), device=labels.device) % _FOLDS
+    after = logits.clone()
+    for index in fold.unique():
+        own, others = fold == index, fold != index
+        if len(labels[others].unique()) > 1:
+            fitted = calibrate_prior_correction(logits[others], labels[others], prior)
+            after[own] = prior_corrected_logits(logits[own], prior, **fitted._asdict())
+    return after
+
+
+def does_harm(before: Tensor, after: Tensor, labels: Tensor, num_classes: int) -> str:
     """Why a correction is left out that worsens the held-out part it was fitted on; empty where it does not.
 
-    D = mean over the classes present of the change in accuracy, with its standard error over the samples, each class's
-    variance taken from all samples (one sample has none). Where classes are absent from the held-out part nothing
-    bounds the shift towards them, and a class of one sample can take nearly everything: accuracy fell from 80 % to
-    6 %. Left out where D < -2 standard errors and more than half of the balanced accuracy is lost: what a correction
-    gives to absent classes, it may take from the present ones, but not most of it. ``before`` and ``after``, (N,) bool,
-    say what is right without and with the correction; labels (N,) are int64.
+    Left out where both hold:
+
+    * The balanced accuracy over the C classes present falls from b to a beyond chance. With d_i in {-1, 0, 1} the
+      change of sample i and s_i its share, a - b = sum_i s_i d_i. Were the correction neither good nor bad, the sign of
+      each change would be a toss, of standard error sqrt(sum_i s_i^2 d_i^2). Below -2 of these is McNemar's test, each
+      sample weighted as the balanced accuracy weights it. One sample of a rare class decides nothing.
+    * a < (C/K) b. What the K - C absent classes get is not seen, and what they get the present ones lose. Even if the
+      absent ones were right as often as the present ones after the correction, and never before it, the balanced
+      accuracy over all K would fall. With all classes present any loss beyond chance will do.
+
+    The samples are those of the fit, which flatters the correction: what harms even these does harm.
+
+    Args:
+        before: (N,) bool: what is right without the correction.
+        after: (N,) bool: what is right with it.
+        labels: (N,) int64.
+        num_classes: K.
 
     Example:
         >>> y = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
-        >>> does_harm(torch.ones(8) > 0, torch.zeros(8) > 0, y)[:46], does_harm(y > 0, y < 1, y)
+        >>> does_harm(torch.ones(8) > 0, torch.zeros(8) > 0, y, 2)[:46], does_harm(y > 0, y < 1, y, 2)
         ('prior correction left out: on the held-out par', '')
+
+    Source: McNemar, Note on the sampling error of the difference between correlated proportions or percentages,
+    Psychometrika 12, 1947.
     """
-    change = after.double() - before.double()
-    shares = balanced_shares(labels)
-    was, difference = float(shares @ before.double()), float(shares @ change)
-    error = float(change.std(correction=0) * shares.square().sum().sqrt())
-    if difference < -2 * error and was + difference < was / 2:
+    shares, change = balanced_shares(labels), after.double() - before.double()
+    was, now = (float(shares @ right.double()) for right in (before, after))
+    if now - was < -2 * float((shares * change).norm()) and now < len(labels.unique()) / num_classes * was:
         return (
             f"prior correction left out: on the held-out part it lowers balanced accuracy from {100 * was:.1f} to "
-            f"{100 * (was + difference):.1f} %"
+            f"{100 * now:.1f} %, more than chance would"
         )
     return ""
 

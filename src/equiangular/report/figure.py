@@ -24,9 +24,14 @@ def template(name: str) -> Any:
 
 
 # Okabe and Ito's palette: distinguishable with any colour vision.
-LEARNED, FIXED, MAPPED = "#0072B2", "#D55E00", "#CC79A7"
-COLORS = {"learned": LEARNED, "fixed": FIXED, "mapped": MAPPED}
-KINDS = {"learned": "classifier learned", "fixed": "classifier fixed", "mapped": "fixed behind a learned map"}
+LEARNED, FIXED, MAPPED, COMPUTED = "#0072B2", "#D55E00", "#CC79A7", "#009E73"
+COLORS = {"learned": LEARNED, "fixed": FIXED, "mapped": MAPPED, "computed": COMPUTED}
+KINDS = {
+    "learned": "classifier learned",
+    "fixed": "classifier fixed",
+    "mapped": "fixed behind a learned map",
+    "computed": "computed in closed form",
+}
 _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#882255", "#44AA99")
 GROUPS = (("many", "#56B4E9"), ("medium", "#009E73"), ("few", "#E69F00"))
 
@@ -52,7 +57,8 @@ def comparison_figure(results: Comparison) -> Any:
         effect = 0.32 * len(contrasts) + 1.0
         figure = new_figure(11, height + effect)
         top, bottom = figure.subfigures(2, 1, height_ratios=(effect, height))
-        _draw_effects(top.subplots(), answer, contrasts, {row.method: row.label for row in results.rows})
+        kind = results.row(answer.contrast.fixed).kind
+        _draw_effects(top.subplots(), answer, contrasts, {row.method: row.label for row in results.rows}, kind)
     left, right = bottom.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     for position, row in enumerate(rows):
         color, cell = COLORS[row.kind], row.measures["balanced_accuracy"]
@@ -78,14 +84,14 @@ def comparison_figure(results: Comparison) -> Any:
     return figure
 
 
-def _draw_effects(axes: Any, answer: Answer, contrasts: list[Contrast], labels: dict[str, str]) -> None:
-    """Fixed minus learned with its interval and the margin; the other fixed heads below, in grey."""
+def _draw_effects(axes: Any, answer: Answer, contrasts: list[Contrast], labels: dict[str, str], kind: str) -> None:
+    """Fixed or computed minus learned with its interval and the margin; the others of the side below, in grey."""
     axes.axvspan(-answer.margin, answer.margin, color="0.9", zorder=0, label=f"margin of {answer.margin:g}")
     axes.axvline(0, color="black", linewidth=0.8)
     for place, contrast in enumerate(contrasts):
         if contrast.low is None or contrast.high is None:
             continue
-        color = FIXED if place == 0 else "0.55"
+        color = COLORS[kind] if place == 0 else "0.55"
         error = [[contrast.difference - contrast.low], [contrast.high - contrast.difference]]
         style = {"fmt": "D" if place == 0 else "o", "markersize": 7 if place == 0 else 4}
         axes.errorbar([contrast.difference], [place], xerr=error, color=color, capsize=3, **style)
@@ -95,7 +101,7 @@ def _draw_effects(axes: Any, answer: Answer, contrasts: list[Contrast], labels: 
     axes.set_xlabel(
         f"points of balanced accuracy minus {labels[contrasts[0].learned]}, interval over runs and test samples"
     )
-    axes.set_title(f"{answer.word}: a fixed classifier minus a learned one", loc="left", fontsize=10)
+    axes.set_title(f"{answer.word}: a {kind} classifier minus a learned one", loc="left", fontsize=10)
     axes.grid(axis="x", alpha=0.3)
     axes.legend(loc="best", frameon=False, fontsize=8)
 
@@ -110,7 +116,7 @@ def curves_figure(results: Comparison) -> Any:
             points = [(p["epoch"], p[key]) for p in run.curve if p[key] == p[key] and p[key] > 0]
             if points:
                 # No two methods share a line: the colour says which, the dashes of which kind its head is.
-                style = {"learned": "-", "fixed": "--", "mapped": ":"}[run.kind]
+                style = {"learned": "-", "fixed": "--", "mapped": ":", "computed": "-."}[run.kind]
                 color = _LINES[number % len(_LINES)]
                 axis.plot(*zip(*points, strict=True), style, color=color, label=run.label)
         axis.set(yscale="log", xlabel="epoch", title=title)

@@ -8,7 +8,7 @@ from typing import Any
 
 from equiangular._extras import require
 from equiangular._files import write_text
-from equiangular.records import COLUMNS, Comparison, Estimate, Row
+from equiangular.records import ABILITIES, COLUMNS, Comparison, Estimate, Row
 from equiangular.report.figure import comparison_figure, curves_figure, figure_svg, template
 
 _DIGITS = {"nc1": 3, "nc2_equiangular": 3, "nc3": 3, "head_parameters": 0, "seconds": 2}
@@ -48,6 +48,25 @@ def best_row(results: Comparison) -> Row:
     return max(results.rows, key=lambda row: (means[row.method] == means[row.method], means[row.method]))
 
 
+def measured_columns(results: Comparison) -> list[tuple[str, str, str]]:
+    """The columns in which any row has a number: no network, no collapse."""
+    return [c for c in COLUMNS if any(row.measures[c[0]].mean == row.measures[c[0]].mean for row in results.rows)]
+
+
+def abilities_table(results: Comparison) -> Any | None:
+    """What classifiers on features take and can do without a new fit; None where no row is one that is computed."""
+    if not any(row.abilities for row in results.rows):
+        return None
+    table = new_table("what they take, and can do without a new fit", "method", numbers=("time, s", "numbers kept"))
+    for ability in ABILITIES:
+        table.add_column(ability)
+    for row in results.rows:
+        if row.numbers_kept:
+            able = ("yes" if ability in row.abilities else "-" for ability in ABILITIES)
+            table.add_row(row.label, format_cell(row.measures["seconds"], "seconds"), f"{row.numbers_kept:,}", *able)
+    return table
+
+
 def comparison_table(results: Comparison, *, width: int = 210) -> Any:
     """A ``rich.table.Table`` with one row for each method, the best mean balanced accuracy in bold.
 
@@ -56,13 +75,13 @@ def comparison_table(results: Comparison, *, width: int = 210) -> Any:
         width: characters there are. Where they are few, intervals go below their means; where they are very few,
             only the columns of accuracy are shown, and the caption says where the others are.
     """
-    narrow = width < 205
-    shown = [c for c in COLUMNS if c[2] == "%"] if width < 130 else list(COLUMNS)
+    narrow, columns = width < 205, measured_columns(results)
+    shown = [c for c in columns if c[2] == "%"] if width < 130 else columns
     best = best_row(results)
     table = _table_class()(
         title=f"{results.data.name}: mean ± 95 % CI over {results.config['seeds']} runs",
         title_justify="left",
-        caption="all measures: results.json and report.html" if len(shown) < len(COLUMNS) else None,
+        caption="all measures: results.json and report.html" if len(shown) < len(columns) else None,
     )
     table.add_column("method", no_wrap=not narrow)
     table.add_column("class vectors")
@@ -79,11 +98,12 @@ def comparison_page(results: Comparison) -> str:
     """Render a comparison as HTML; the text refers to no other file and no host."""
     return template("comparison.html").render(
         results=results,
-        columns=COLUMNS,
+        columns=measured_columns(results),
+        abilities=ABILITIES,
         labels={row.method: row.label for row in results.rows},
         best=best_row(results),
         figure=figure_svg(comparison_figure(results)),
-        curves=figure_svg(curves_figure(results)),
+        curves=figure_svg(curves_figure(results)) if any(run.curve for run in results.runs) else None,
         cell=format_cell,
         provenance=results.provenance,
     )

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from equiangular.training.methods import TrainingDivergedError
 from equiangular.training.run import store as store_module
 from equiangular.training.run.collapse import measure_run
 from equiangular.training.run.outcome import weights_sha256
+from equiangular.training.run.trial import TrialRun
 
 CONFIG = {"epochs": 3, "batch_size": 16, "accelerator": "cpu"}
 
@@ -161,8 +163,9 @@ def test_the_store_reads_what_it_has_and_shares_a_training(table: Path, tmp_path
     assert first[0].loss == first[1].loss
     calls = []
 
-    def forbidden(*arguments: object, **options: object) -> None:
+    def forbidden(trial: Trial, *arguments: Any, watcher: Any, **options: Any) -> None:
         calls.append(arguments)
+        watcher.start(TrialRun(trial, dataset))
         raise TrainingDivergedError("the loss became nan")
 
     monkeypatch.setattr(store_module, "run_trial", forbidden)
@@ -172,6 +175,7 @@ def test_the_store_reads_what_it_has_and_shares_a_training(table: Path, tmp_path
     assert len(calls) == 1
     assert [record.diverged for record in other] == ["the loss became nan"] * 2
     assert not any(record.scores for record in other)
+    assert {record.kind for record in other} == {"fixed"}
     (path,) = (tmp_path / "trials").glob("etf-ce-seed0-*.json")
     values = json.loads(path.read_text())
     values["records"][0]["kind"] = "best"

@@ -78,7 +78,7 @@ class Hardware(Numerics):
             check_int(getattr(self, name), name, minimum=0)
 
 
-_FORMAT = 1  # of what a trial comes to: a new number makes every stored trial run again
+_FORMAT = 2  # of what a trial comes to: a new number makes every stored trial run again
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class DataOptions:
         data: name of a data set or a path, see :func:`equiangular.data.load_dataset`.
         encoder: work on the features of a pretrained encoder, made once and cached: auto, minilm (texts),
             efficientnet-lite0 (images), st:NAME, hf-text:NAME, timm:NAME, torchvision:NAME or hf-image:NAME,
-            see :func:`equiangular.encoders.load_encoder`.
+            see `equiangular list encoders`.
         root: folder of named data sets; by default the environment variable EQUIANGULAR_DATA.
         size: pad images to a square and resize them to this height and width, in pixels.
         memory: ``"auto"``, ``"memory"`` or ``"stream"``: whether images are decoded once or at every use.
@@ -136,10 +136,10 @@ class Trial(Numerics, Budget, DataOptions):
     a comparison is methods x seeds, a study cells x settings x seeds.
 
     Attributes:
-        method: name of the method, see :data:`equiangular.training.METHODS`.
+        method: name of the method, see `equiangular list methods`.
         head: options of the head beside those of the method, such as ``{"norm": "batch", "scale": 0.5}``;
             on the command line ``norm=batch,scale=0.5``.
-        backbone: name of the backbone, see :func:`equiangular.models.make_backbone`; ``"auto"`` fits the data.
+        backbone: name of the backbone, see `equiangular list backbones`; ``"auto"`` fits the data.
         width: multiplies the sizes of the backbone's layers.
         pretrained: start from the weights that timm, torchvision or Hugging Face publishes for the backbone.
         seed: training seed: initial weights, order of the samples, augmentation, dropout.

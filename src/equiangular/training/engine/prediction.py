@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 import torch
@@ -42,7 +43,7 @@ def _chunks(
 ) -> Iterator[Tensor]:
     """Batches of this process's part. Every process has the same number of them, as a sharded model needs."""
     task.eval()
-    like = next(task.parameters())
+    like = next(chain(task.parameters(), task.buffers()))  # a fixed head on inputs as they are has no parameters
     parts = _parts(inputs, fabric)
     number = -(-max(1, *(stop - start for start, stop in parts)) // batch_size)
     bounds = even_parts(*parts[0 if fabric is None else fabric.global_rank], number)

@@ -12,6 +12,7 @@ from equiangular._validate import check_choice
 from equiangular.heads.registry import SIMILAR
 from equiangular.training.methods import criteria
 from equiangular.training.methods.base import RECOMMENDED, Criterion, Method, SecondStage, TwoStageMethod
+from equiangular.training.methods.fitted import FITTED, LOGISTIC
 from equiangular.training.methods.retraining import (
     STAGE_ONE_WEIGHT_DECAY,
     balanced_weights,
@@ -117,6 +118,8 @@ _STAGED = (
 METHODS: dict[str, Method] = {
     method.name: method for method in (*_TRAINED, *(corrected(_BY_NAME[name]) for name in _CORRECTED), *_STAGED)
 }
+# Fitted to features in one call, no network trained.
+METHODS |= {method.name: method for method in (*FITTED, corrected(LOGISTIC))}
 # Names of the last release. "best" means the best validation epoch and nothing else.
 RENAMED = {"best": "recommended", "best-vs": "recommended-vs"}
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from equiangular._validate import check_choice, check_class_counts, check_labels
 from equiangular.posthoc import calibrate_prior_correction, calibrate_scale, prior_corrected_logits
-from equiangular.posthoc.footing import does_harm, too_little
+from equiangular.posthoc.footing import crossed_logits, does_harm, too_little
 from equiangular.posthoc.prior import corrected, log_prior
 from equiangular.training.methods import Method, get_method
 from equiangular.training.model.info import ModelInfo
@@ -37,7 +37,7 @@ def fit_correction(
     prior is kept after all ``own_scale``. For any other method the prior is left as it is and only the scale is fitted,
     a temperature 1 / scale, see :func:`equiangular.posthoc.calibrate_scale`; no prediction changes, the probabilities
     do. None where the validation part has fewer than two classes. Where it is too small to say what a prior correction
-    should be, that is left out and ``declined`` says why, see :mod:`equiangular.posthoc.footing`.
+    should be, or is worsened by it, that is left out and ``declined`` says why, see :mod:`equiangular.posthoc.footing`.
 
     Args:
         logits: (N, K) of the validation part, taken from the training data.
@@ -54,19 +54,29 @@ def fit_correction(
         >>> fit_correction(z, y, [90, 10], get_method("etf-ce"))["strength"]
         1.0
     """
+    return fit_and_cross(logits, labels, class_counts, method, balance=balance)[0]
+
+
+def fit_and_cross(
+    logits: Tensor, labels: Tensor, class_counts: Any, method: Method, *, balance: float = 0.0
+) -> tuple[dict[str, Any] | None, Tensor]:
+    """What :func:`fit_correction` returns, and (N, K) logits to score the method by on these very samples.
+
+    Where the prior is corrected these are those of :func:`equiangular.posthoc.footing.crossed_logits`.
+    """
     if len(torch.unique(check_labels(labels, logits.shape[1], batch=logits.shape[0]))) < 2:
-        return None
+        return None, logits
     base = logit_prior(method, class_counts, balance=balance)
     own = calibrate_scale(logits, labels, class_counts, logit_prior=base)
     if not method.corrected:
-        return {"scale": own, "strength": 1.0}
-    if reason := too_little(labels, len(base)):
-        return {"scale": own, "strength": 1.0, "own_scale": own, "declined": reason}
-    fitted = calibrate_prior_correction(logits, labels, base)
-    after = prior_corrected_logits(logits, base, scale=fitted.scale, strength=fitted.strength)
-    if reason := does_harm(logits.argmax(1) == labels, after.argmax(1) == labels, labels):
-        return {"scale": own, "strength": 1.0, "own_scale": own, "declined": reason}
-    return {"scale": fitted.scale, "strength": fitted.strength, "own_scale": own}
+        return {"scale": own, "strength": 1.0}, logits
+    if not (reason := too_little(labels, len(base))):
+        fitted = calibrate_prior_correction(logits, labels, base)._asdict()
+        after = prior_corrected_logits(logits, base, **fitted)
+        reason = does_harm(logits.argmax(1) == labels, after.argmax(1) == labels, labels, len(base))
+    if reason:
+        return {"scale": own, "strength": 1.0, "own_scale": own, "declined": reason}, logits
+    return {**fitted, "own_scale": own}, crossed_logits(logits, labels, base)
 
 
 def corrected_logits(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from equiangular._extras import require
 from equiangular._files import prepare_folder, write_atomically, write_json
+from equiangular.closed_form.head import CLOSED_FORM, ClosedFormHead
 from equiangular.heads.registry import build_described, describe_head
 from equiangular.models import make_backbone
 from equiangular.training.methods import get_method
@@ -47,7 +48,8 @@ def save_model(folder: str | Path, task: Task, info: ModelInfo) -> Path:
         ('etf', False)
     """
     torch_format = require("safetensors.torch", extra="train", purpose="Writing a model")
-    info = replace(info, head=describe_head(task.head))
+    head = task.head
+    info = replace(info, head=head.describe() if isinstance(head, ClosedFormHead) else describe_head(head))
     description = info.as_dict()
     # Copies: the format wants contiguous tensors that share no memory.
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in task.state_dict().items()}
@@ -84,7 +86,8 @@ def load_model(path: str | Path) -> tuple[Task, ModelInfo]:
         info = ModelInfo.from_dict(description)
         network = make_backbone(info.backbone, info.input_shape, width=info.width, seed=info.seed)
         of_head = {name.removeprefix("head."): value for name, value in tensors.items() if name.startswith("head.")}
-        head = build_described(info.head, network.num_features, info.num_classes, of_head)
+        build = ClosedFormHead.described if info.head.get("kind") == CLOSED_FORM else build_described
+        head = build(info.head, network.num_features, info.num_classes, of_head)
         task = Task(network, head, get_method(info.method))
     except ValueError as error:
         raise ValueError(f"cannot load the model {str(file)!r}: {error}") from error

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from equiangular.data.split import Split
 from equiangular.heads import Head
 from equiangular.measures.collapse import ClassMoments, collapse_measures
+from equiangular.posthoc.prior import balanced_shares
 from equiangular.training.config.draws import even_parts
 from equiangular.training.engine.prediction import backbone_features
-from equiangular.training.methods import Method, StoredFeatures, TwoStageMethod
-from equiangular.training.model.correction import corrected_logits, fit_correction
+from equiangular.training.methods import FittedMethod, Method, StoredFeatures, TwoStageMethod
+from equiangular.training.model.correction import corrected_logits, fit_and_cross
 from equiangular.training.model.info import ModelInfo
 from equiangular.training.model.task import Task
 from equiangular.training.run.scoring import Scorer
@@ -52,9 +53,10 @@ class Outcome:
     info: ModelInfo  # with scale and strength fitted on the held-out part where that was large enough
     scores: dict[str, Any]
     details: dict[str, Any]
-    validation: float | None  # balanced accuracy in percent on the held-out part, if there is one
+    among: float  # see :func:`accuracy_among`, of the test part
+    validation: float | None  # the same of the held-out part, if there is one
     correct: Tensor  # (M,) bool: which test samples were classified right
-    collapse: dict[str, float]  # NC1 to NC3 of the training features, in float64
+    collapse: dict[str, float]  # NC1 to NC3 of the training features, in float64; none where no network was trained
     note: str = ""  # what was left out, and why
 
 
@@ -72,28 +74,49 @@ def conclude(task: Task, method: Method, split: Split, info: ModelInfo, outputs:
     if stored.held_out is not None:
         held = head_logits(head, stored.held_out)
         counts = list(info.class_counts)
-        fitted = fit_correction(held, stored.held_out_labels, counts, method, balance=info.balance)
+        fitted, crossed = fit_and_cross(held, split.holdout_y, counts, method, balance=info.balance)
         info = replace(info, correction=fitted)
         note = str((fitted or {}).get("declined", ""))
-        scored = score_together(corrected_logits(held, info, method=method), split.holdout_y, info, fabric=fabric)
-        validation = scored.compute()["balanced_accuracy"]
+        validation = accuracy_among(crossed, split.holdout_y)
     logits = head_logits(head, outputs.test)
     calibrated = corrected_logits(logits, info, method=method)
     scorer = score_together(calibrated, split.test_y, info, fabric=fabric)
-    with torch.no_grad():
-        met = head(stored.features, pre_logits=True)  # the features that the class vectors meet
-        collapse = collapse_numbers(met, stored.labels, head.class_vectors())
+    collapse: dict[str, float] = {}
+    if not isinstance(method, FittedMethod):  # whose features no method has a part in
+        with torch.no_grad():
+            met = head(stored.features, pre_logits=True)  # the features that the class vectors meet
+            collapse = collapse_numbers(met, stored.labels, head.class_vectors())
     own = score_together(logits, split.test_y, info, fabric=fabric)
     return Outcome(
         Task(task.backbone, head, method),
         info,
         {**scorer.compute(), "ece_uncalibrated": own.compute()["ece"]},
         scorer.details(),
+        accuracy_among(calibrated, split.test_y),
         validation,
         calibrated.argmax(1) == split.test_y,
         collapse,
         note,
     )
+
+
+def accuracy_among(logits: Tensor, labels: Tensor) -> float:
+    """Balanced accuracy in percent over the classes that have samples, none of the others being a possible answer.
+
+    Held-out parts of a long tail lack the rarest classes. There a prediction of such a class is never right, so
+    allowing it would favour heads that have given these classes up.
+
+    Args:
+        logits: (N, K) floating point.
+        labels: (N,) int64.
+
+    Example:
+        >>> accuracy_among(torch.tensor([[3.0, 1.0, 9.0], [1.0, 2.0, 0.0]]), torch.tensor([0, 1]))
+        100.0
+    """
+    present = labels.unique()
+    right = present[logits[:, present].argmax(1)] == labels
+    return 100 * float(balanced_shares(labels) @ right.double())
 
 
 @torch.no_grad()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from equiangular._files import prepare_folder, read_json, write_json
 from equiangular.data import Dataset
@@ -12,12 +11,16 @@ from equiangular.records import TrialRecord, from_json, pack, to_json
 from equiangular.training.config.options import Hardware, Trial
 from equiangular.training.engine.loop import Training
 from equiangular.training.engine.prediction import predict
-from equiangular.training.methods import Method, TrainingDivergedError
+from equiangular.training.methods import FittedMethod, Method, TrainingDivergedError
 from equiangular.training.run.outcome import Outcome, collapse_numbers, weights_sha256
 from equiangular.training.run.trial import TrialRun, Watcher, run_trial
 
 _ECE = ("ece", "ece_many", "ece_medium", "ece_few", "ece_uncalibrated")
 _SCORES = ("balanced_accuracy", "accuracy", "many", "medium", "few", *_ECE)
+
+
+class NotStoredError(LookupError):
+    """A training that was to be read and is not there."""
 
 
 class TrialStore:
@@ -39,11 +42,14 @@ class TrialStore:
         *,
         hardware: Hardware | None = None,
         curve: bool = False,
+        read_only: bool = False,
     ) -> list[TrialRecord]:
         """A record for each of the methods that share one training: read, or run and written.
 
         Arguments are those of :func:`run_trial`, ``content`` that of :func:`equiangular.data.content_digest`; ``curve``
         records collapse over the epochs. A training that diverges gives records without scores that say so.
+
+        ``read_only`` raises a NotStoredError where the training is not stored.
 
         Raises:
             ValueError: a file that is damaged; the message says which one to delete.
@@ -55,15 +61,16 @@ class TrialStore:
             found = {record.method: record for record in self._read(path)}
             if all(method.name in found for method in methods):
                 return [found[method.name] for method in methods]
-        watcher = _Curve() if curve else None
+        if read_only:
+            raise NotStoredError(path.name)
+        watcher = _Curve() if curve and not isinstance(methods[0], FittedMethod) else _Seen()
         try:
             run, outcomes = run_trial(trial, dataset, methods, hardware=hardware, watcher=watcher)
         except TrainingDivergedError as error:
-            kind: Any = "learned"  # nothing was built; the row takes the kind of the runs that ended
-            rest = (kind, fingerprint, trial.seed, trial.subset_seed)
+            rest = (watcher.run.training.shown.head.kind, fingerprint, trial.seed, trial.subset_seed)
             records = [TrialRecord(m.name, m.label, *rest, diverged=str(error)) for m in methods]
         else:
-            points = watcher.points if watcher else []
+            points = watcher.points
             records = [trial_record(run, o, m, fingerprint, points) for m, o in zip(methods, outcomes, strict=True)]
         write_json(path, {"records": [to_json(record) for record in records]})
         return self._read(path)
@@ -94,7 +101,7 @@ def trial_record(
         total_parameters=sum(p.numel() for p in task.parameters() if p.requires_grad),
         seconds=run.training.seconds,
         loss=run.training.losses[-1],
-        scores={**{name: scores[name] for name in _SCORES}, **outcome.collapse},
+        scores={**{name: scores[name] for name in _SCORES}, **outcome.collapse, "among": outcome.among},
         per_class=scores["per_class"],
         validation=float("nan") if outcome.validation is None else outcome.validation,
         correction=outcome.info.correction,
@@ -102,14 +109,22 @@ def trial_record(
         correct=pack(outcome.correct.tolist()),
         curve=curve,
         weights_sha256=weights_sha256(task),
+        numbers_kept=getattr(run.training, "numbers_kept", 0),
     )
 
 
-class _Curve(Watcher):
-    """Collapse on the training data after about a dozen of the epochs, the first and the last among them."""
+class _Seen(Watcher):
+    """Knows the trial that it watched, which may end without a result."""
 
     def __init__(self) -> None:
         self.points: list[dict[str, float]] = []
+
+    def start(self, run: TrialRun) -> None:
+        self.run = run
+
+
+class _Curve(_Seen):
+    """Collapse on the training data after about a dozen of the epochs, the first and the last among them."""
 
     def start(self, run: TrialRun) -> None:
         self.run, epochs = run, run.trial.epochs

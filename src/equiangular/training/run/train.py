@@ -23,6 +23,7 @@ from equiangular.training.model.info import ModelInfo
 from equiangular.training.model.task import Task
 from equiangular.training.run.checkpoint import check_same, load_checkpoint, save_checkpoint
 from equiangular.training.run.collapse import collapse_of
+from equiangular.training.run.fitting import Fitting
 from equiangular.training.run.folder import RunFolder, check_names, make_loggers
 from equiangular.training.run.outcome import Outcome, score_together, weights_sha256
 from equiangular.training.run.trial import TrialRun, Watcher, load_data, run_trial
@@ -183,7 +184,9 @@ class _InFolder(Watcher):
             raise Stopped(number, f"stopped in {where}. Go on with: equiangular resume {self.folder.path}")
 
     def save(self) -> None:
-        """Leave a checkpoint."""
+        """Leave a checkpoint; of a fit, which is over as soon as it is begun, there is none."""
+        if isinstance(self.run.training, Fitting):
+            return
         save_checkpoint(self.folder.checkpoint, self.run.training, config=self.identity(), extra=self.rows)
         self.saved = time.monotonic()
 

@@ -21,9 +21,10 @@ from equiangular.training.config.budget import sampler_alpha
 from equiangular.training.config.options import DataOptions, Hardware, Trial
 from equiangular.training.engine.fabric import full_tensor
 from equiangular.training.engine.loop import Training
-from equiangular.training.methods import Method, TrainingDivergedError, get_method
+from equiangular.training.methods import FittedMethod, Method, TrainingDivergedError, get_method
 from equiangular.training.model.info import ModelInfo
 from equiangular.training.model.task import Task, build_task, default_backbone
+from equiangular.training.run.fitting import Fitting
 from equiangular.training.run.outcome import Outcome, Outputs, conclude
 
 _BATCH = 1024
@@ -106,20 +107,31 @@ class TrialRun:
         )
         self.workers = hardware.workers
         self.split = split_of(trial, dataset)
-        self.backbone = backbone_of(trial, dataset)
+        self.backbone = backbone_of(trial, dataset, method)
         self.class_means = means_for(method, dataset.kind, self.split)
-        self.training = Training(
-            self.new_task(pretrained=trial.pretrained if pretrained is None else pretrained),
+        task = self.new_task(pretrained=trial.pretrained if pretrained is None else pretrained)
+        if isinstance(self.method, FittedMethod):
+            names = dataset.names_features
+            self.training: Training = Fitting(
+                task, self.method, self.split, names=names, hardware=hardware, fabric=fabric
+            )
+        else:
+            self.training = self._loop(task, hardware, fabric)
+        self.fabric = self.training.fabric
+        self._copy: Task | None = None
+
+    def _loop(self, task: Task, hardware: Hardware, fabric: Any) -> Training:
+        trial = self.trial
+        return Training(
+            task,
             self.split.train_x,
             self.split.train_y,
-            trial.with_changes(**getattr(method, "budget_changes", {})),
+            trial.with_changes(**getattr(self.method, "budget_changes", {})),
             seed=trial.seed,
             prepare=self.split.standardise,
             hardware=hardware,
             fabric=fabric,
         )
-        self.fabric = self.training.fabric
-        self._copy: Task | None = None
 
     def new_task(self, *, pretrained: bool = False) -> Task:
         """The task with its initial weights; where others are to be loaded, they need not be the published ones."""
@@ -139,7 +151,7 @@ class TrialRun:
 
         It changes with the training, or with the next call.
         """
-        if self.fabric.world_size == 1:
+        if self.fabric.world_size == 1 or isinstance(self.training, Fitting):
             return self.training.shown.eval()
         state = {name: full_tensor(value) for name, value in self.training.shown.state_dict().items()}
         if self._copy is None:  # made once: a frame of many classes takes long
@@ -178,8 +190,10 @@ def load_data(options: DataOptions, *, device: str = "auto", progress: EmbedProg
     return load_dataset(name, root=root, split_seed=seed, size=options.size, memory=options.memory)
 
 
-def backbone_of(trial: Trial, dataset: Dataset) -> str:
-    """The name of a trial's backbone, ``"auto"`` resolved for the data."""
+def backbone_of(trial: Trial, dataset: Dataset, method: Method | None = None) -> str:
+    """The name of a trial's backbone, ``"auto"`` resolved for the data; the inputs as they are for a fitted method."""
+    if trial.backbone == "auto" and isinstance(method or get_method(trial.method), FittedMethod):
+        return "identity"
     return default_backbone(dataset.kind, dataset.input_shape) if trial.backbone == "auto" else trial.backbone
 
 

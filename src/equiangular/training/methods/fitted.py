@@ -1,0 +1,142 @@
+"""Methods without a network to train: a head fitted in one call to features, such as an encoder's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from equiangular._extras import require
+from equiangular._validate import check_positive
+from equiangular.closed_form import ClosedFormHead, Kind
+from equiangular.closed_form.head import CLOSED_FORM
+from equiangular.heads import Head, LinearHead
+from equiangular.training.methods.base import Context, Method
+
+Ability = Literal["one pass", "merge", "new classes", "remove"]
+KERNEL_SAMPLES = 1000  # more are compared where the kernel is asked for: N x N numbers, and N^3 steps
+_CLOSED_FORM_OPTIONS, _LOGISTIC_OPTIONS = ("regularization", "prior_weight", "width"), ("strength", "balanced")
+STRENGTH = 0.1  # of logistic regression on features of root mean square 1; about 40 at unit norm and d = 384
+
+
+def not_trained(features: Tensor, target: Any, head: Head, context: Context) -> Tensor:
+    """The criterion of a method that has none."""
+    raise ValueError("this method is fitted in one call; it has no criterion to train with.")
+
+
+@dataclass(frozen=True)
+class FittedMethod(Method):
+    """A method whose head is fitted to the features of the training part in one call: no gradients, no epochs.
+
+    Attributes:
+        kind: of a classifier in closed form, see :class:`equiangular.closed_form.ClosedForm`; None for logistic
+            regression. ``head_options`` are the options of either: of the last ``strength``, its inverse regularisation
+            (:data:`STRENGTH`), and ``balanced``.
+        abilities: what it can do that would take others a new fit.
+        named: whether the vectors of the class names enter as samples of a weight that leave-one-out chooses.
+    """
+
+    kind: Kind | None = None
+    abilities: tuple[Ability, ...] = ()
+    named: bool = False
+
+    def build_head(self, in_features: int, num_classes: int, *, seed: int, class_means: Tensor | None = None) -> Head:
+        """The head before it is fitted; see :meth:`Method.build_head`."""
+        options: Any = dict(self.head_options)
+        known = _LOGISTIC_OPTIONS if self.kind is None else _CLOSED_FORM_OPTIONS
+        if unknown := [name for name in options if name not in known]:
+            raise ValueError(
+                f"method {self.name!r} has no option {unknown[0]!r} of the head; it has {', '.join(known)}."
+            )
+        if self.kind is not None:
+            return ClosedFormHead(in_features, num_classes, kind=self.kind, seed=seed, **options)
+        check_positive(options.get("strength", STRENGTH), "strength")
+        return LinearHead(in_features, num_classes, seed=seed)
+
+    def fit(self, head: Head, features: Tensor, labels: Tensor, names: Tensor | None = None) -> int:
+        """Fit the head that :meth:`build_head` gave, in place, to features (N, d) float32 and labels (N,) int64.
+
+        ``names`` (K, d) are the vectors of the class names, for a method that is ``named``. Returns how many numbers
+        the fit keeps, or has at hand all along, beside the head.
+        """
+        if isinstance(head, ClosedFormHead):
+            if self.named:
+                head.set_prior(names)
+            head.fit(features, labels)
+            return numbers_in(head.closed_form.seen)
+        options: Any = self.head_options
+        fit_logistic(cast("LinearHead", head), features, labels, **options)
+        return features.numel() + labels.numel()
+
+
+def numbers_in(record: Any) -> int:
+    """Numbers in the tensors and arrays of a record, and of the records in it.
+
+    Example:
+        >>> from equiangular.closed_form import ClosedForm
+        >>> numbers_in(ClosedForm(10, 3).seen)  # 3 counts, 3 means, one scatter, 3 thresholds of an empty sketch
+        136
+    """
+    if isinstance(record, (Tensor, np.ndarray)):
+        return int(np.prod(record.shape))
+    return sum(map(numbers_in, vars(record).values())) if hasattr(record, "__dataclass_fields__") else 0
+
+
+def fit_logistic(
+    head: LinearHead, features: Tensor, labels: Tensor, *, strength: float = STRENGTH, balanced: bool = False
+) -> None:
+    """Multinomial logistic regression by scikit-learn, into a learnable linear head.
+
+    Minimises strength sum_i w_i CE(W x_i + b, y_i) + |W|^2 / 2 by L-BFGS, w_i = 1 or, ``balanced``, N / (K n_{y_i}).
+    Of two classes |W|^2 is that of the difference of their vectors. The labels (N,) have samples of all K classes.
+
+    Source: Cox, The regression analysis of binary sequences, J. R. Stat. Soc. B 20, 1958; weights: King and Zeng,
+    Logistic regression in rare events data, Political Analysis 9, 2001.
+    """
+    linear = require("sklearn.linear_model", extra="sklearn", purpose="Logistic regression")
+    model = linear.LogisticRegression(C=strength, class_weight="balanced" if balanced else None, max_iter=2000)
+    model.fit(features.numpy(), labels.numpy())
+    vectors, bias = (torch.from_numpy(np.asarray(values)) for values in (model.coef_, model.intercept_))
+    if len(vectors) == 1:  # of two classes it has the difference
+        vectors, bias = torch.cat([-vectors, vectors]) / 2, torch.cat([-bias, bias]) / 2
+    with torch.no_grad():
+        head.weight.copy_(vectors)
+        cast("Tensor", head.bias).copy_(bias)
+
+
+_ALL: tuple[Ability, ...] = ("one pass", "merge", "new classes", "remove")
+# Label, source, abilities. A kernel keeps its samples: one pass over them is not all it needs.
+_CLOSED_FORMS: dict[Kind, tuple[str, str, tuple[Ability, ...]]] = {
+    "class-means": ("nearest class mean", "Mensink et al. 2013", _ALL),
+    "gaussian": ("Gaussians of one covariance", "Fisher 1936; Ledoit and Wolf 2004", _ALL),
+    "ridge": ("ridge onto a simplex", "Yang et al. 2022, solved exactly", _ALL),
+    "random-features": ("ridge on random features", "McDonnell et al. 2023 (RanPAC)", _ALL),
+    "kernel": ("kernel ridge onto a simplex", "Yang et al. 2022, in the space of a kernel", _ALL[1:]),
+}
+
+
+def _closed_form(kind: Kind, label: str, source: str, abilities: tuple[Ability, ...]) -> FittedMethod:
+    return FittedMethod(kind, label, CLOSED_FORM, not_trained, source, balances=True, kind=kind, abilities=abilities)
+
+
+def with_names(method: FittedMethod) -> FittedMethod:
+    """The same classifier with the vectors of the class names among its samples."""
+    name, label = f"{method.name}-names", f"{method.label}, with names"
+    return replace(method, name=name, label=label, source=f"{method.source}; names: docs/compare.md", named=True)
+
+
+LOGISTIC = FittedMethod("logistic", "logistic regression", "linear", not_trained, "Cox 1958")
+BALANCED = FittedMethod(
+    "logistic-balanced",
+    "logistic regression, classes weighted",
+    "linear",
+    not_trained,
+    "King and Zeng 2001",
+    head_options={"balanced": True},
+    balances=True,
+)
+_COMPUTED = tuple(_closed_form(kind, *rest) for kind, rest in _CLOSED_FORMS.items())
+FITTED = (*_COMPUTED, *map(with_names, _COMPUTED), LOGISTIC, BALANCED)

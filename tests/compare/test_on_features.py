@@ -1,0 +1,225 @@
+"""`equiangular compare` on an encoder's vectors: classifiers computed or fitted in one call beside tuned rivals."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from tests.compare.conftest import COUNTS, blobs
+
+from equiangular._files import read_json
+from equiangular.compare import Comparing, answer, compare, configure
+from equiangular.compare import run as run_module
+from equiangular.compare.config import FEATURE_METHODS, NAMED_METHODS
+from equiangular.compare.tuning import Settings, Space, next_settings
+from equiangular.records import Comparison, from_json, to_json
+from equiangular.report import abilities_table, comparison_page, comparison_table
+from equiangular.training import TrainConfig, train
+
+FEW = {"methods": ("class-means", "ridge", "logistic", "logistic-pc"), "seeds": 2}
+
+
+def write(path: Path, test_x: np.ndarray | None = None, test_y: np.ndarray | None = None) -> Path:
+    (x, y), (own_x, own_y) = blobs(COUNTS, 0), blobs((20,) * len(COUNTS), 1)
+    own_x, own_y = (own_x if test_x is None else test_x), (own_y if test_y is None else test_y)
+    np.savez(path, train_X=x, train_y=y, test_X=own_x, test_y=own_y)
+    return path
+
+
+@pytest.fixture
+def vectors(tmp_path: Path) -> Path:
+    return write(tmp_path / "v.npz")
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer random features, so that a test is quick."""
+    from equiangular.compare.config import CompareConfig
+
+    made = CompareConfig.trial_of
+
+    def trial_of(self, method, seed, head, **changes):
+        more = {"width": 60} if method.name == "random-features" else {}
+        return made(self, method, seed, {**head, **more}, **changes)
+
+    monkeypatch.setattr(CompareConfig, "trial_of", trial_of)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_the_whole_of_it(vectors: Path, tmp_path: Path) -> None:
+    comparing = Comparing(configure(str(vectors), seeds=2), tmp_path / "out")
+    plan, seen = comparing.plan(), []
+    text = "\n".join(plan.lines())
+    assert "7 classifiers fitted in one call x 2 runs + 10 to tune and choose on validation data = 24 fits" in text
+    assert "no cut: runs of a classifier that is fitted in one call differ by the samples held out" in text
+    assert "epochs" not in text
+    found = comparing.run(plan, lambda *told: seen.append(told[1:]))
+    assert seen == [(done, 24) for done in range(24)]
+    assert [row.method for row in found.rows] == list(FEATURE_METHODS)
+    assert {row.method: row.kind for row in found.rows if row.kind != "computed"} == dict.fromkeys(
+        ("logistic", "logistic-pc", "logistic-balanced"), "learned"
+    )
+    assert {name: one.trainings for name, one in found.tuning.items()} == {"logistic": 5, "logistic-balanced": 5}
+    assert all(set(one.settings) == {"strength"} for one in found.tuning.values())
+    kept = {row.method: row.numbers_kept for row in found.rows}
+    trained_on = sum(found.runs[0].class_counts)
+    assert kept["logistic"] == kept["logistic-pc"] == trained_on * 7
+    assert kept["class-means"] == kept["ridge"] > 6 * 6 + 6 * 6 + 6
+    assert found.row("ridge").abilities == ["one pass", "merge", "new classes", "remove"]
+    assert found.row("kernel").abilities == ["merge", "new classes", "remove"]
+    assert found.row("logistic").abilities == []
+    assert found.row(found.answer.fixed).kind == "computed"
+    assert found.row(found.answer.learned).kind == "learned"
+    assert "computed" in found.answer.effect
+    assert from_json(Comparison, read_json(tmp_path / "out" / "results.json")) == from_json(Comparison, to_json(found))
+    table = comparison_table(found)
+    assert not {"NC1", "NC2", "NC3"} & {str(column.header) for column in table.columns}
+    page = comparison_page(found)
+    assert "new classes" in page
+    assert "Collapse during training" not in page
+    rows = abilities_table(found)
+    assert list(rows.columns[-1].cells) == ["yes"] * 5 + ["-"] * 3
+    assert "= 24 fits, 24 done already" in "\n".join(
+        Comparing(configure(str(vectors), seeds=2), tmp_path / "out").plan().lines()
+    )
+    again = compare(configure(str(vectors), seeds=2), tmp_path / "out")
+    assert [replace(run, seconds=0.0) for run in again.runs] == [replace(run, seconds=0.0) for run in found.runs]
+
+
+def test_what_is_tuned_and_chosen_does_not_know_the_test_part(tmp_path: Path) -> None:
+    """Inverse regularisation, leave-one-out and the choice of heads are the same with nonsense as the test part."""
+    nonsense = np.full((20 * len(COUNTS), 6), 7.0, np.float32), np.repeat(np.arange(len(COUNTS)), 20)[::-1].copy()
+    found = {}
+    for name, part in (("true", ()), ("nonsense", nonsense)):
+        path = write(tmp_path / f"{name}.npz", *part)
+        config = configure(str(path), **FEW, imbalance=20.0)
+        found[name] = compare(config, tmp_path / f"{name}-out")
+    true, wrong = found["true"], found["nonsense"]
+    assert {name: one.trainings for name, one in true.tuning.items()} == {"class-means": 1, "ridge": 1, "logistic": 5}
+    for name, one in true.tuning.items():
+        assert (one.settings, one.validation) == (wrong.tuning[name].settings, wrong.tuning[name].validation)
+    for first, second in zip(true.runs, wrong.runs, strict=True):
+        assert (first.weights_sha256, first.validation) == (second.weights_sha256, second.validation)
+    assert (true.answer.fixed, true.answer.learned) == (wrong.answer.fixed, wrong.answer.learned)
+    means = [one.row("ridge").measures["balanced_accuracy"].mean for one in (true, wrong)]
+    assert means[0] > means[1] + 20  # the poison works: it does change what is reported
+
+
+def test_one_fit_one_set_of_scores(vectors: Path, tmp_path: Path) -> None:
+    found = compare(configure(str(vectors), methods=("ridge", "logistic-pc"), seeds=2, tune="none"), tmp_path / "out")
+    for record in found.runs:
+        config = TrainConfig(
+            data=str(vectors), method=record.method, seed=record.seed, subset_seed=record.subset_seed, accelerator="cpu"
+        )
+        results = train(config, tmp_path / f"{record.method}-{record.seed}")
+        assert results["weights_sha256"] == record.weights_sha256
+        for key in ("balanced_accuracy", "ece", "few"):
+            assert results["test"][key] == pytest.approx(record.scores[key], nan_ok=True)
+
+
+def test_beside_trained_heads(vectors: Path, tmp_path: Path) -> None:
+    """A method asked for by name stands beside them on a network of its own, and either side takes part."""
+    methods = ("ridge", "linear-la", "etf-la")
+    config = configure(str(vectors), methods=methods, seeds=2, epochs=2, tune="none")
+    comparing = Comparing(config, tmp_path / "out")
+    plan = comparing.plan()
+    text = "\n".join(plan.lines())
+    assert "backbone mlp, 2 epochs" in text
+    assert "2 trainings x 2 runs, not tuned, = 4, about" in text
+    assert "1 classifier fitted in one call x 2 runs = 2 fits" in text
+    found = comparing.run(plan)
+    assert [row.kind for row in found.rows] == ["computed", "learned", "fixed"]
+    assert {(run.method, run.backbone) for run in found.runs} == set(
+        zip(methods, ("identity", "mlp", "mlp"), strict=True)
+    )
+    assert {found.answer.fixed, *(c.fixed for c in found.answer.secondary)} == {"ridge", "etf-la"}
+
+
+def test_the_kernel_is_left_out_where_there_are_many_samples(
+    vectors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module, "KERNEL_SAMPLES", 186)
+    comparing = Comparing(configure(str(vectors)), tmp_path / "out")
+    assert "kernel" not in comparing.config.methods
+    text = "\n".join(comparing.plan().lines())
+    assert "the kernel is left out with more than 186 samples to train on, here 187" in text
+    monkeypatch.setattr(run_module, "KERNEL_SAMPLES", 187)
+    assert "kernel" in Comparing(configure(str(vectors)), tmp_path / "out").config.methods
+    monkeypatch.setattr(run_module, "KERNEL_SAMPLES", 1)
+    asked = Comparing(configure(str(vectors), methods=("kernel", "logistic")), tmp_path / "out")
+    assert asked.config.methods == ("kernel", "logistic")
+
+
+def test_runs_on_one_subset_say_what_they_differ_by(vectors: Path, tmp_path: Path) -> None:
+    config = configure(str(vectors), methods=("ridge", "logistic"), seeds=3, tune="none", subset_seed=4)
+    found = compare(config, tmp_path / "out")
+    assert any(note.startswith("one training subset: ") and "random draws" in note for note in found.data.notes)
+    contrast = found.answer.contrast
+    assert contrast.run_low == pytest.approx(contrast.run_high, abs=2e-6)  # nothing differs: runs say nothing
+    assert contrast.low < contrast.difference - 0.5  # the test samples do
+
+
+@pytest.mark.parametrize(
+    ("kinds", "message"),
+    [
+        ({"ridge": "computed"}, r"no learned head .*--methods ridge,logistic"),
+        ({"linear-la": "learned"}, r"no fixed head .*--methods etf-la,linear-la"),
+    ],
+)
+def test_a_side_that_is_missing(kinds: dict, message: str) -> None:
+    hits = {name: [[True, False]] * 2 for name in kinds}
+    found = answer(hits, np.array([0, 1]), kinds=kinds, validation=dict.fromkeys(kinds, 50.0), data="d")
+    assert found.verdict == "none"
+    assert re.search(message, found.effect)
+
+
+def test_computed_and_fixed_heads_are_one_side_and_the_word_is_that_of_the_chosen() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(2000) % 4
+    kinds = {"ridge": "computed", "etf-la": "fixed", "logistic": "learned"}
+    hits = {name: rng.random((3, 2000)) < p for name, p in (("ridge", 0.9), ("etf-la", 0.8), ("logistic", 0.6))}
+    for best, word in (("ridge", "computed"), ("etf-la", "fixed")):
+        validation = {"ridge": 70.0, "etf-la": 70.0, "logistic": 70.0} | {best: 71.0}
+        found = answer(hits, labels, kinds=kinds, validation=validation, data="d")
+        assert (found.fixed, found.verdict) == (best, "better")
+        assert f"a {word} classifier is better" in found.effect
+        assert f"the {word} head chosen on validation data" in found.statistics
+
+
+def test_the_search_moves_inverse_regularisation_by_three_and_then_by_its_root() -> None:
+    """Going there and back is not another setting: 0.0999 stood for 0.1 and took a training."""
+    for axis in ("strength", "learning_rate"):
+        scores, tried = {}, []
+        for _ in range(6):
+            settings = next_settings(Space(Settings(**{axis: 0.1}), scales=False), scores)
+            value = getattr(settings, axis)
+            scores[settings] = -abs(np.log(value / 0.025))
+            tried.append(value)
+        low, high = sorted(tried)[:-1], sorted(tried)[1:]
+        assert all(b > 1.2 * a for a, b in zip(low, high, strict=True))
+        assert min(abs(np.log(value / 0.025)) for value in tried) < np.log(3) / 2
+        assert len(tried) == 6
+
+
+@pytest.mark.usefixtures("narrow")
+def test_names_of_classes_take_part_where_they_have_vectors(tmp_path: Path) -> None:
+    """With one or two samples in a class, the class's centre as the vector of its name is worth a lot."""
+    (x, y), (test_x, test_y) = blobs((6, 6, 2, 1, 1), 0, spread=2.0), blobs((40,) * 5, 1, spread=2.0)
+    centres = np.random.default_rng(99).normal(size=(5, 6)) * 2  # those of blobs
+    arrays = {"train_features": x, "train_labels": y, "test_features": test_x, "test_labels": test_y}
+    tensors = {key: torch.from_numpy(value) for key, value in arrays.items()}
+    save_file({**tensors, "names_features": torch.from_numpy(centres).float()}, tmp_path / "named.safetensors")
+    save_file(tensors, tmp_path / "plain.safetensors")
+    config = configure(str(tmp_path / "named.safetensors"), seeds=2, tune="none")
+    found = compare(config, tmp_path / "out")
+    assert [row.method for row in found.rows] == [*NAMED_METHODS, *FEATURE_METHODS]
+    scores = {row.method: row.measures["balanced_accuracy"].mean for row in found.rows}
+    for name in ("class-means", "ridge", "kernel"):
+        assert scores[f"{name}-names"] > scores[name] + 5, scores
+        assert found.row(f"{name}-names").kind == "computed"
+    assert "vectors of class names" in found.data.digest
+    with pytest.raises(ValueError, match=r"'ridge-names' takes the vectors of the class names"):
+        Comparing(configure(str(tmp_path / "plain.safetensors"), methods=("ridge-names", "logistic")), tmp_path / "no")
