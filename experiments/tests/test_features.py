@@ -72,7 +72,8 @@ def test_a_run_goes_on_where_it_was_stopped_and_makes_its_table(tmp_path, monkey
     first = json.loads(output.read_text())
     row = first["cells"]["letter|10:1|0"]
     assert list(first["cells"]) == ["letter|10:1|0"]
-    assert set(row["scores"]) == {*features.KINDS, *features.LEARNED}
+    assert set(row["scores"]) == {*features.KINDS, *features.LEARNED, features.CEILING}
+    assert row["scores"][features.CEILING]["balanced_accuracy"] >= row["scores"][features.RIVAL]["balanced_accuracy"]
     assert (row["largest"], row["smallest"], row["samples"]) == (51, 5, 89)
     assert row["provenance"]["versions"]["scikit-learn"]
     kept = row["scores"].pop("kernel")
