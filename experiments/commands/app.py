@@ -22,6 +22,7 @@ SCRIPTS = {
 QUESTIONS = {
     "alignment": "Does it pay to move a fixed frame to the class means? (docs/incremental.md)",
     "collapse-curves": "How does collapse go over the epochs of real training? (docs/collapse.md)",
+    "features": "Classifiers on frozen features, without class names: computed or learned? (docs/embeddings.md)",
     "incremental": "Few-shot class-incremental learning after the NC-FSCIL protocol. (docs/incremental.md)",
     "named": "Do class names make the better classifier of embeddings? (docs/embeddings.md)",
     "open-set": "Which score and head tell unknown classes from known ones? (docs/open_set.md)",

@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 from sklearn.datasets import load_digits
 
 from equiangular.closed_form import KINDS, ClosedForm, load_closed_form, save_closed_form
-from equiangular.closed_form.calibrate import left_out_scale
+from equiangular.closed_form.calibrate import Calibrated, left_out_calibration
+from equiangular.longtail import long_tail_indices
+from equiangular.measures import per_class_accuracy
 
 K, D = 10, 64
 
@@ -98,7 +100,12 @@ def test_prior_samples_of_a_weight_are_samples_of_that_weight(kind: str) -> None
     weight = torch.cat([torch.ones(100), torch.full((5,), 2.0)])
     added = make(kind, regularization=0.5).update(torch.cat([x, x[:5]]), torch.cat([y, y[:5]]), weight).solve()
     torch.testing.assert_close(prior.weight, added.weight)
-    torch.testing.assert_close(prior.bias, added.bias)
+    counts = torch.bincount(y, minlength=K) + 2 * torch.bincount(y[:5], minlength=K)
+    raw = []
+    for solution in (prior, added):  # prior samples are never left out, so that scale and strength differ
+        found = Calibrated(solution.scale, solution.chosen["strength"], True, 0.0)
+        raw.append(solution.bias - found.bias(counts.double()))
+    torch.testing.assert_close(*raw)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -119,35 +126,80 @@ def test_probabilities_are_calibrated_under_the_target_prior(kind: str) -> None:
     torch.testing.assert_close(model.log_prior(size * 3.0), model.log_prior("train"))
 
 
-def test_the_scale_is_the_minimum() -> None:
+@pytest.mark.parametrize("begin", [None, Calibrated(30.0, -3.0, True, 0.0)])
+@pytest.mark.parametrize("factor", [1.0, 50.0])
+def test_scale_and_strength_are_the_minimum(begin: Calibrated | None, factor: float) -> None:
     generator = torch.Generator().manual_seed(0)
     z = torch.randn(50, 4, generator=generator, dtype=torch.float64)
     y = torch.where(torch.rand(50, generator=generator) < 0.7, z.argmax(1), torch.arange(50) % 4)
     w = torch.rand(50, generator=generator, dtype=torch.float64) + 0.5
-    size = torch.zeros(4, dtype=torch.float64).index_add_(0, y, w)
+    counts = torch.tensor([40.0, 9.0, 3.0, 1.0]).double()
+    mass = torch.zeros(4, dtype=torch.float64).index_add_(0, y, w)
 
-    def objective(t: float) -> float:
-        losses = torch.nn.functional.cross_entropy(np.exp(t) * z + size.log(), y, reduction="none")
-        return float((w * losses).sum()) + t**2 / (2 * 0.5**2)
+    def loss(point: np.ndarray) -> float:
+        scores = np.exp(point[0]) * factor * z - point[1] * counts.log() + mass.log()
+        return float((w * torch.nn.functional.cross_entropy(scores, y, reduction="none")).sum())
 
-    expected = minimize_scalar(objective, bounds=(-5, 5), method="bounded", options={"xatol": 1e-10}).x
-    scale, by_samples, loss = left_out_scale(z, y, w, start=1.0)
-    assert by_samples
-    assert np.log(scale) == pytest.approx(expected, abs=1e-6)
-    assert loss == pytest.approx((objective(np.log(scale)) - 2 * np.log(scale) ** 2) / float(w.sum()))
+    def objective(point: np.ndarray) -> float:
+        return loss(point) + (point[0] ** 2 + point[1] ** 2) / (2 * 0.5**2)
+
+    found = left_out_calibration(factor * z, y, w, counts, start=1.0, near=begin)
+    exact = {"xatol": 1e-9, "fatol": 1e-12}
+    expected = minimize(objective, [-np.log(factor), 0.1], method="Nelder-Mead", options=exact)
+    assert found.by_samples
+    np.testing.assert_allclose([np.log(found.scale), found.strength], expected.x, atol=1e-6)
+    assert found.loss == pytest.approx(loss(expected.x) / float(w.sum()))
 
 
-def test_the_scale_is_left_alone_where_no_sample_is_classified_wrong() -> None:
+def test_classes_of_one_size_need_no_strength_and_absent_ones_do_not_matter() -> None:
+    generator = torch.Generator().manual_seed(0)
+    z, y = torch.randn(60, 4, generator=generator).double(), torch.arange(60) % 3
+    one = torch.ones(60).double()
+    level = left_out_calibration(z, y, one, torch.full((4,), 7.0).double())
+    assert level.by_samples
+    assert level.strength == 0
+    counts = torch.tensor([9.0, 4.0, 2.0, 1.0]).double()
+    most = left_out_calibration(z, y, one, counts, start=1.0)
+    rest = left_out_calibration(z[:, :3], y, one, counts[:3], start=1.0)
+    np.testing.assert_allclose(most[:2], rest[:2], rtol=1e-9)
+    logits = most.scale * (z + most.bias(counts)) + most.strength * counts.log()
+    torch.testing.assert_close(logits - logits[:, :1], most.scale * (z - z[:, :1]))
+
+
+def test_nothing_is_calibrated_where_no_sample_is_classified_wrong() -> None:
     """The likelihood has no optimum there: a line search ends wherever it began."""
     z = torch.eye(3, dtype=torch.float64).repeat(4, 1)
-    y = torch.arange(3).repeat(4)
+    y, one, counts = torch.arange(3).repeat(4), torch.ones(12).double(), torch.tensor([9.0, 4.0, 1.0]).double()
     for factor in (1.0, 100.0):
-        scale, by_samples, _ = left_out_scale(factor * z, y, torch.ones(12).double())
+        scale, strength, by_samples, _ = left_out_calibration(factor * z, y, one, counts)
         assert not by_samples
+        assert strength == 0
         top = float((scale * factor * z[0]).softmax(0)[0])
         assert top == pytest.approx(0.95)
-    assert left_out_scale(z, y, torch.ones(12).double(), start=1.0)[:2] == (1.0, False)
+    near = Calibrated(2.0, 1.0, True, 0.0)
+    assert left_out_calibration(z, y, one, counts, start=1.0, near=near)[:3] == (1.0, 0.0, False)
     assert not make("ridge").update(*digits(10)).solve().calibrated  # one sample a class, nothing to leave out
+
+
+@pytest.mark.parametrize("kind", ["random-features", "kernel"])
+def test_the_strength_is_what_a_long_tail_lacks(kind: str) -> None:
+    """Balanced accuracy on digits at 50 : 1, three draws: several points, and no harm on the other kinds."""
+    x, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(y))
+    test, pool = order[:700], order[700:]
+    gains = []
+    for seed in range(3):
+        index = pool[long_tail_indices(y[pool], 50, n_max=60, seed=seed)]
+        rows, labels = torch.from_numpy(x[index]), torch.from_numpy(y[index])
+        solution = ClosedForm(64, 10, kind=kind, width=300).update(rows, labels).solve()
+        strength = solution.chosen["strength"]
+        assert 0.2 < strength < 2
+        z = solution.logits(torch.from_numpy(x[test]))
+        without = z + strength * torch.bincount(labels).double().log()
+        scores = [per_class_accuracy(s.argmax(1), torch.from_numpy(y[test]), 10).mean() for s in (z, without)]
+        gains.append(100 * float(scores[0] - scores[1]))
+    assert min(gains) > 0
+    assert np.mean(gains) > 2
 
 
 @pytest.mark.parametrize("kind", KINDS)

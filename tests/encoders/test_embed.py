@@ -285,6 +285,19 @@ def test_images_come_in_their_own_sizes(tmp_path: Path) -> None:
     assert made.names_features is None
 
 
+def test_training_and_test_images_may_differ_in_size(tmp_path: Path) -> None:
+    """As in plankton, where the first image of one part is not as large as that of the other."""
+    folder_of_images(tmp_path / "pets" / "train")
+    rng = np.random.default_rng(1)
+    for name in ("cats", "dogs"):
+        (tmp_path / "pets" / "test" / name).mkdir(parents=True)
+        values = rng.integers(0, 256, (9, 11, 3), dtype=np.uint8)
+        Image.fromarray(values).save(tmp_path / "pets" / "test" / name / "0.png")
+    made = eq.embed(tmp_path / "pets", PIXELS)
+    assert len(made.test_y) == 2
+    np.testing.assert_allclose(made.test_x[1, :3], values.reshape(-1, 3).mean(0), rtol=1e-5)
+
+
 def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     folder_of_images(tmp_path / "pets")
     (tmp_path / "pets" / "dogs" / "03.png").write_bytes(b"not an image")

@@ -21,6 +21,10 @@ LINEAR_KINDS: tuple[Kind, ...] = ("class-means", "gaussian", "ridge")
 class ClosedForm:
     """Counts, means and a scatter (or, for a kernel, the samples), and the classifier they give in closed form.
 
+    Every class has the same weight, but shrinkage is hard on small ones. So left-out samples set, beside the scale of
+    the logits, how strongly the log of a class's size is taken off them; it is in the bias, and 0 for classes of one
+    size.
+
     Args:
         in_features: d, width of the features.
         num_classes: K >= 0 classes to begin with; :meth:`grow` appends others.

@@ -26,8 +26,8 @@ class ClosedFormHead(Head):
 
     ``fit`` or any number of ``partial_fit``, ``merge`` and ``remove``, then use it as any head: its class vectors are
     computed at the next forward pass, or by :meth:`solve`. They are buffers, so that the ``state_dict`` is enough to
-    predict; :meth:`save` keeps also what adding and removing needs. Left-out samples set the scale, with which the
-    logits are those of a softmax.
+    predict; :meth:`save` keeps also what adding and removing needs. Left-out samples set scale and strength, with
+    which the logits are those of a softmax, see :class:`ClosedForm`.
 
     Args:
         in_features: d, width of the features.
@@ -46,7 +46,7 @@ class ClosedFormHead(Head):
         closed_form: the :class:`ClosedForm` behind it; after changing it, call :meth:`solve`.
         weight: (K, dim), W.
         bias: (K,), with the prior; -inf for a class without samples.
-        calibrated: whether left-out samples decided on the scale.
+        calibrated: whether left-out samples decided on scale and strength.
         chosen: what leave-one-out chose, by name.
 
     Raises:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from equiangular.closed_form.calibrate import left_out_scale
+from equiangular.closed_form.calibrate import left_out_calibration
 from equiangular.closed_form.features import KernelFeatures
 from equiangular.closed_form.kernel import KeptSamples, KernelFit, cosines_of, joined
 from equiangular.closed_form.sketch import CAPACITY
@@ -24,7 +25,7 @@ SOLVERS: dict[str, type[Solver]] = {
 _NUMBERS, _SCALE_NUMBERS = 5e7, 2.5e8
 _LEAST_RIDGE, _LEAST, _LEAST_SCALE = 64, 256, 128
 SHARPNESS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-EXPONENTS = (0.0, 0.5, 1.0)
+EXPONENTS = (0.5, 1.0)
 LAMBDAS = tuple(10 ** (i / 2 - 4) for i in range(11))
 SEARCHED = 1000  # samples on which a kernel's sharpness, exponent and lambda are chosen
 
@@ -38,7 +39,8 @@ class Solution:
         weight: W, (K, h) float64; zero for a class without samples.
         bias: b, (K,) float64; -inf for a class without samples.
         scale: above 0.
-        calibrated: whether left-out samples decided on the scale. Without one that is classified wrong they cannot.
+        calibrated: whether left-out samples decided on scale and strength. Without one that is classified wrong they
+            cannot.
         chosen: the values used, by name: what leave-one-out chose, or what was given.
     """
 
@@ -107,7 +109,7 @@ def solve_linear(
             if ridge:
                 error = squared_error(logits, samples.labels, samples.share)
             else:
-                error = left_out_scale(logits, samples.labels, samples.weights, start=start).loss
+                error = left_out_calibration(logits, samples.labels, samples.weights, total.count, start=start).loss
             if error < least:
                 least, value = error, candidate
     weight, bias = solver.solution(value)
@@ -118,9 +120,14 @@ def solve_linear(
     else:  # the class means stand in
         logits, labels = solver.mean @ weight.T + bias, torch.arange(len(bias), device=bias.device)
         weights = torch.ones_like(bias)
-    scale, by_samples, _ = left_out_scale(logits, labels, weights, start=start)
-    chosen = {"regularization": value, **({} if prior is None else {"prior_weight": factor})}
-    return Solution(features, weight, bias, scale, by_samples and len(samples) > 0, chosen)
+    found = left_out_calibration(logits, labels, weights, solver.count, start=start)
+    bias = bias + found.bias(solver.count)
+    chosen = {
+        "regularization": value,
+        "strength": found.strength,
+        **({} if prior is None else {"prior_weight": factor}),
+    }
+    return Solution(features, weight, bias, found.scale, found.by_samples and len(samples) > 0, chosen)
 
 
 def solve_kernel(
@@ -132,9 +139,9 @@ def solve_kernel(
 ) -> Solution:
     """Kernel ridge regression onto a simplex, of classes that all have a sample or a prior one.
 
-    Sharpness b, exponent a and lambda are those of the least left-out loss at the best scale, over a grid, on at most
-    :data:`SEARCHED` samples: one eigendecomposition for each (a, b). All samples are then solved for by one Cholesky
-    factorisation. Arguments as in :func:`solve_linear`.
+    Sharpness b, then exponent a, and lambda with each of them, are those of the least left-out loss at the best scale
+    and strength, on at most :data:`SEARCHED` samples: one eigendecomposition for each. All samples are then solved for
+    by one Cholesky factorisation. Arguments as in :func:`solve_linear`.
     """
     factor = prior_weight or 0.0
     if prior is not None and prior_weight is None:
@@ -145,12 +152,20 @@ def solve_kernel(
     cosines, kept = cosines_of(samples), _not_alone(samples, size)
     lambdas = LAMBDAS if regularization is None else (regularization,)
     least, chosen = torch.inf, (2.0, 0.5, 0.1 if regularization is None else regularization)
-    for b, a in itertools.product(SHARPNESS, EXPONENTS):
-        fit = KernelFit.prepare(cosines, samples, size, b, a)
-        for value, logits in zip(lambdas, fit.path(lambdas), strict=True):
-            loss = left_out_scale(logits[kept], part.labels[kept], part.weights[kept]).loss
-            if loss < least:
-                least, chosen = loss, (b, a, value)
+
+    def search(sharpnesses: Sequence[float], exponents: Sequence[float]) -> None:
+        nonlocal least, chosen
+        for b, a in itertools.product(sharpnesses, exponents):
+            fit, found = KernelFit.prepare(cosines, samples, size, b, a), None
+            for value, logits in zip(lambdas, fit.path(lambdas), strict=True):
+                labels, weights = part.labels[kept], part.weights[kept]
+                found = left_out_calibration(logits[kept], labels, weights, samples.count, near=found)
+                if found.loss < least:
+                    least, chosen = found.loss, (b, a, value)
+
+    search(SHARPNESS, EXPONENTS[:1])
+    if bool((samples.count != samples.count[0]).any()):  # else no exponent changes anything
+        search(chosen[:1], EXPONENTS[1:])
     b, a, value = chosen
     samples = joined(data, prior, factor)
     fit = KernelFit.prepare(cosines_of(samples), samples, len(data.labels), b, a)
@@ -160,11 +175,11 @@ def solve_kernel(
     if not len(labels):  # no class has a second sample
         logits, labels, weights = fit.targets, samples.labels, samples.weights
         kept = torch.ones_like(labels, dtype=torch.bool)
-    scale, by_samples, _ = left_out_scale(logits[kept], labels, weights)
-    names = {"regularization": value, "sharpness": b, "exponent": a}
+    found = left_out_calibration(logits[kept], labels, weights, samples.count)
+    names = {"regularization": value, "strength": found.strength, "sharpness": b, "exponent": a}
     names |= {} if prior is None else {"prior_weight": factor}
-    bias = torch.zeros(samples.num_classes, dtype=torch.float64)
-    return Solution(KernelFeatures(samples.rows, b), dual.T.contiguous(), bias, scale, by_samples, names)
+    bias = found.bias(samples.count)
+    return Solution(KernelFeatures(samples.rows, b), dual.T.contiguous(), bias, found.scale, found.by_samples, names)
 
 
 def prior_weight_of_moments(data: ClassStatistics, prior: ClassStatistics) -> float:

@@ -153,7 +153,10 @@ def image_inputs(
     groups = list({id(images): images for images, _ in parts}.values())
     first = next((images.sources[0] for images in groups if len(images.sources)), None)
     if streams(memory, sum(len(images.sources) for images in groups), first, size):
-        return [EncodedImages(**vars(images), size=size, index=rows) for images, rows in parts]
+        encoded = [EncodedImages(**vars(images), size=size, index=rows) for images, rows in parts]
+        for images in encoded[1:]:  # the first image of all speaks for those of the other parts as well
+            images.shape = torch.Size([len(images), *encoded[0].shape[1:]])
+        return encoded
     arrays = {id(images): cached_images(**vars(images), size=size) for images in groups}
     channels = max(array.shape[1] for array in arrays.values())
     full = {key: a if a.shape[1] == channels else np.repeat(a, channels, axis=1) for key, a in arrays.items()}
