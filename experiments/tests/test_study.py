@@ -12,6 +12,7 @@ from equiangular.data import load_dataset
 from equiangular.training.config.budget import Budget
 from equiangular.training.methods import TrainingDivergedError
 from equiangular.training.run import store as store_module
+from equiangular.training.run.trial import TrialRun
 from experiments.studies import jobs as jobs_module
 from experiments.studies.cells import Cell
 from experiments.studies.jobs import Job, run_job
@@ -87,7 +88,8 @@ def test_two_processes_give_what_one_gives(tmp_path):
 
 
 def test_a_diverged_training_is_a_record_without_a_score(tmp_path, monkeypatch):
-    def diverge(*arguments, **options):
+    def diverge(trial, dataset, methods, *, watcher, **options):
+        watcher.start(TrialRun(trial, dataset, method=methods[0]))
         raise TrainingDivergedError("the loss became nan")
 
     monkeypatch.setattr(store_module, "run_trial", diverge)
