@@ -66,3 +66,32 @@ def test_what_is_wrong_is_named():
         eq.make_head("etf", 12, 5, class_means=torch.randn(5, 7))
     with pytest.raises(ValueError, match="did you mean 'scale'"):
         eq.make_head("recommended", 12, 5, scal=2.0)
+
+
+def test_class_means_of_the_features_themselves_are_not_turned():
+    means = torch.randn(5, 12, generator=torch.Generator().manual_seed(0))
+    head = eq.recommended_head(12, 5, class_means=means, projection="residual")
+    torch.testing.assert_close(head.weight, nn.functional.normalize(means, dim=1))
+    assert (head.kind, float(head.scale), head.norm_kind) == ("mapped", 16.0, "none")
+    assert torch.equal(head(means).argmax(1), torch.arange(5))  # the nearest mean before any training
+    with pytest.raises(ValueError, match="class_means must have width 12"):
+        eq.recommended_head(12, 5, class_means=torch.randn(5, 7), projection="residual")
+
+
+def step(head, x):
+    nn.functional.cross_entropy(head(x), torch.arange(len(x)) % head.num_classes).backward()
+
+
+def test_frozen_features_that_nothing_turns_are_told_once():
+    head, x = eq.recommended_head(64, 5), torch.randn(8, 64, generator=torch.Generator().manual_seed(0))
+    with pytest.warns(UserWarning, match="only BatchNorm learns. Behind a frozen encoder.*projection='linear'"):
+        step(head, x)
+    step(head, x)
+
+
+def test_features_that_are_turned_bring_no_warning():
+    x = torch.randn(8, 64, generator=torch.Generator().manual_seed(0))
+    step(eq.recommended_head(64, 5, projection="linear"), x)
+    step(eq.recommended_head(64, 5), nn.Linear(64, 64)(x))
+    step(eq.make_head("cosine", 64, 5, norm="batch"), x)
+    eq.recommended_head(64, 5)(x)  # nothing is trained

@@ -237,7 +237,8 @@ def test_class_vectors_are_where_features_are_led(options: dict) -> None:
     given = np.stack([vectors[name] / np.linalg.norm(vectors[name]) for name in model.classes_])
     moved = np.abs(head.class_vectors().detach().numpy() - given).max()
     assert (moved > 1e-3) if options.get("learn_vectors") else (moved < 1e-12)
-    assert model.score(X, y) > 0.85
+    untrained = (X @ given.T).argmax(1)
+    assert model.score(X, y) > (model.classes_[untrained] == y).mean() + 0.1  # 0.72
 
 
 @pytest.mark.parametrize("loss", ["ce", "la"])

@@ -188,4 +188,4 @@ def _numbers(part: Part, columns: list[str]) -> np.ndarray:
 
 
 def _first_null(column: Any) -> int:
-    return column.is_null().to_pylist().index(True)
+    return int(column.is_null().to_pylist().index(True))

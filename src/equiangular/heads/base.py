@@ -76,6 +76,7 @@ class Head(RebuiltModule, ABC):
     projection: nn.Module
     norm: nn.Module
     _norm_checked = False
+    _frozen_told = False
     _map_parameters: tuple[str, ...] = ("projection.",)  # beginnings of the names of a learned map's parameters
 
     def __init__(
@@ -184,6 +185,9 @@ class Head(RebuiltModule, ABC):
         if self.norm_kind != "none" and self.norm.training and not tracing:
             self._check_norm(h)
         h = self.projection(self.norm(h)) if self.norm_kind == "batch-first" else self.norm(self.projection(h))
+        frozen = self.training and h.requires_grad and not x.requires_grad and not self._frozen_told
+        if frozen and self.norm_kind != "none" and have_values(h) and self.kind == "fixed":
+            h.register_hook(self._warn_of_frozen_features)
         h = self.dropout(h)
         if self.normalize:
             if self.zero_norm == "error":
@@ -209,6 +213,17 @@ class Head(RebuiltModule, ABC):
                     "they are call head.norm.eval().",
                     stacklevel=2,
                 )
+
+    def _warn_of_frozen_features(self, gradient: Tensor) -> None:
+        """Called with the gradient of features that BatchNorm alone could turn."""
+        if not self._frozen_told:
+            self._frozen_told = True
+            warnings.warn(
+                "the features have no gradient, and the head has nothing that turns them to its fixed class vectors: "
+                "only BatchNorm learns. Behind a frozen encoder build the head with projection='linear', or take "
+                "NamedHead, whose class vectors lie where the features lie.",
+                stacklevel=2,
+            )
 
     @property
     def scale(self) -> Tensor:

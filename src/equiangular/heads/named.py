@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from equiangular._validate import check_features
 from equiangular.heads.base import Head
-from equiangular.heads.functional import Projection, unit_normalize
-from equiangular.heads.options import ScaleName
+from equiangular.heads.functional import unit_normalize
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -34,9 +33,8 @@ class NamedHead(Head):
         class_vectors: (K, d) floating point of any norm but 0; they are brought to norm 1. See
             :func:`class_text_vectors`.
         learn_vectors: whether the vectors start at ``class_vectors`` and are learned on, normalised at every use.
-        projection: the map before the vectors; the residual one starts as the identity.
-        scale: s; see docs/embeddings.md for what it does.
-        in_features, num_classes, options: see :class:`Head`; the width of h must be d.
+        in_features, num_classes, options: see :class:`Head`; the width of h must be d. By default ``projection`` is
+            ``"residual"``, which starts as the identity, and ``scale`` s is 16.
 
     Raises:
         ValueError: class vectors of another shape, with NaN or without direction, or an argument out of its range.
@@ -59,15 +57,14 @@ class NamedHead(Head):
         *,
         class_vectors: Tensor,
         learn_vectors: bool = False,
-        projection: Projection | None = "residual",
-        scale: float | ScaleName = NAMED_SCALE,
         **options: Unpack[HeadOptions],
     ) -> None:
         self.learn_vectors = bool(learn_vectors)
         self._given: Tensor | None = check_features(class_vectors, name="class_vectors", allow_zero=False).detach()
-        if projection in ("linear", "mlp"):
-            options.setdefault("dim", class_vectors.shape[1])
-        super().__init__(in_features, num_classes, projection=projection, scale=scale, **options)
+        chosen: dict[str, Any] = {"projection": "residual", "scale": NAMED_SCALE, **options}
+        if chosen["projection"] in ("linear", "mlp"):
+            chosen.setdefault("dim", class_vectors.shape[1])
+        super().__init__(in_features, num_classes, **chosen)
         self._given = None
 
     def _initial_vectors(self, num_classes: int, like: Tensor) -> Tensor:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from equiangular._renamed import warn_renamed
-from equiangular._validate import check_choice, did_you_mean
+from equiangular._validate import check_choice, check_features, did_you_mean
 from equiangular.frames import class_mean_frame
 from equiangular.heads.base import Head
 from equiangular.heads.etf import ETFHead, RotatedETFHead
+from equiangular.heads.functional import unit_normalize
 from equiangular.heads.implicit import ImplicitHead
 from equiangular.heads.incremental import IncrementalETFHead
 from equiangular.heads.linear import CosineHead, LinearHead, RandomHead
-from equiangular.heads.named import NamedHead
+from equiangular.heads.named import NAMED_SCALE, NamedHead
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -56,6 +57,11 @@ def recommended_head(
     fixed vectors then have the cosines of these, see :func:`equiangular.class_mean_frame`, and meet features of unit
     norm at logit scale 4. No map is needed, whatever K. For images and tables this is worse than the above.
 
+    It wants a backbone that is trained with it: BatchNorm cannot turn the features of a frozen encoder, which the first
+    training step says. Before these take ``projection="linear"``; or ``class_means`` of the very features with
+    ``projection="residual"``: the means are the fixed vectors then where they lie, not turned, at scale 16, behind a
+    map that starts as the identity; or :class:`equiangular.NamedHead`, which does the same with the classes' names.
+
     With :func:`equiangular.losses.logit_adjusted_cross_entropy` on its logits this is the recipe of docs/answer.md,
     which says where it is better than learned classifiers, level and worse. What it costs: BatchNorm's 2 d numbers;
     with the map (d + 1)(K - 1) more, about as many as the linear classifier, so that nothing is saved there. Returns
@@ -90,6 +96,10 @@ def recommended_head(
     if class_means is not None:
         if len(class_means) != num_classes:
             raise ValueError(f"class_means has {len(class_means)} rows for {num_classes} classes; they must agree.")
+        if options.get("projection") == "residual":
+            unit = unit_normalize(check_features(class_means, dim=in_features, name="class_means", allow_zero=False))
+            in_place: dict[str, Any] = {"scale": NAMED_SCALE, "prototypes": unit, **options}
+            return ETFHead(in_features, num_classes, **in_place)
         vectors = class_mean_frame(class_means, options.get("dim") or in_features, seed=options.get("seed", 0))
         return ETFHead(in_features, num_classes, **{**SIMILAR, "prototypes": vectors, **options})
     default = "linear" if needs_projection(in_features, num_classes) else None
