@@ -135,3 +135,13 @@ def test_reset_forgets() -> None:
     assert not head.closed_form.class_counts.any()
     x, y = samples()
     assert head.fit(x[y < 3], y[y < 3])(x).shape == (len(x), 3)
+
+
+@pytest.mark.parametrize("kind", ["class-means", "ridge"])
+def test_a_state_dict_holds_what_was_added_and_removed_last(kind: str) -> None:
+    x, y = torch.randn(60, 4, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 3
+    head = ClosedFormHead(4, 3, kind=kind).fit(x[:30], y[:30]).partial_fit(x[30:], y[30:])
+    whole = ClosedFormHead(4, 3, kind=kind).fit(x, y)
+    torch.testing.assert_close(head.state_dict()["weight"], whole.weight)
+    head.remove(x[30:], y[30:])
+    torch.testing.assert_close(head.state_dict()["weight"], ClosedFormHead(4, 3, kind=kind).fit(x[:30], y[:30]).weight)

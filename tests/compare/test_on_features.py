@@ -223,3 +223,20 @@ def test_names_of_classes_take_part_where_they_have_vectors(tmp_path: Path) -> N
     assert "vectors of class names" in found.data.digest
     with pytest.raises(ValueError, match=r"'ridge-names' takes the vectors of the class names"):
         Comparing(configure(str(tmp_path / "plain.safetensors"), methods=("ridge-names", "logistic")), tmp_path / "no")
+
+
+def test_one_class_among_the_samples_that_choose_is_no_choice(tmp_path: Path) -> None:
+    (x, y), (own_x, own_y) = blobs((40, 2, 1, 1), 0), blobs((20, 20, 20, 20), 1)
+    np.savez(tmp_path / "r.npz", train_X=x, train_y=y, test_X=own_x, test_y=own_y)
+    found = compare(configure(str(tmp_path / "r.npz"), **FEW, tune="none"), tmp_path / "out")
+    assert found.answer.verdict == "none"
+    assert "fewer than two classes, so no choice can be made" in found.answer.effect
+    assert "--methods ridge,logistic" in found.answer.effect
+
+
+def test_a_table_that_is_taken_for_vectors_is_told(tmp_path: Path) -> None:
+    (x, y), (own_x, own_y) = blobs(COUNTS, 0), blobs((20,) * len(COUNTS), 1)
+    x[:, 0], own_x[:, 0] = 1000 * x[:, 0], 1000 * own_x[:, 0]
+    np.savez(tmp_path / "t.npz", train_X=x, train_y=y, test_X=own_x, test_y=own_y)
+    text = "\n".join(Comparing(configure(str(tmp_path / "t.npz"), **FEW), tmp_path / "out").plan().lines())
+    assert "if this is a table, name the arrays x and y" in text

@@ -123,7 +123,7 @@ def test_export(capsys: pytest.CaptureFixture, table_run: Path, tmp_path: Path) 
         (["evaluate", "RUN"], "does not say what data it was trained on"),
         (["evaluate", "RUN", "--data", "digts"], "did you mean 'digits'"),
         (["evaluate", "RUN", "--data", "IMAGES", "--prior", "unifrm"], "did you mean 'uniform'"),
-        (["evaluate", "RUN", "--data", "IMAGES", "--batch-size", "0"], "batch_size must be an integer >= 1"),
+        (["evaluate", "RUN", "--data", "IMAGES", "--batch-size", "0"], "--batch-size must be an integer >= 1"),
         (["evaluate", "RUN", "--data", "IMAGES", "--accelerator", "gpu"], "accelerator must be one of"),
         (["evaluate", "RUN", "--data", "IMAGES", "-o", "taken"], "cannot write to the output folder"),
         (["predict", "nowhere", "IMAGES"], "'nowhere' does not exist"),

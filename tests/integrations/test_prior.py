@@ -16,7 +16,13 @@ from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris, load_wine, make_classification
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import BaggingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
@@ -32,6 +38,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import equiangular
 from equiangular.integrations._class_priors import model_prior
+from equiangular.integrations.closed_form import ClosedFormClassifier
 from equiangular.integrations.prior import PriorCorrectedClassifier
 from equiangular.integrations.sklearn import ETFClassifier
 
@@ -142,6 +149,10 @@ PRIORS = [
     (GridSearchCV(SVC(class_weight="balanced"), {"C": [1.0]}, cv=2), [1, 1, 1]),
     (BaggingClassifier(DecisionTreeClassifier(class_weight="balanced", max_depth=3), 3), [1, 1, 1]),
     (CalibratedClassifierCV(LogisticRegression(class_weight="balanced"), cv=2), [400, 120, 40]),  # on data as they are
+    (RandomForestClassifier(5, class_weight="balanced"), [1, 1, 1]),
+    (RandomForestClassifier(5, class_weight={"bee": 2.0}), [400, 240, 40]),
+    (ClosedFormClassifier(), [1, 1, 1]),
+    (GridSearchCV(ClosedFormClassifier(target_prior="train"), {"kind": ["ridge"]}, cv=2), [400, 120, 40]),
     (GaussianNB(priors=[0.2, 0.3, 0.5]), [2, 3, 5]),
     (LinearDiscriminantAnalysis(), [400, 120, 40]),
     (NearestCentroid(), [1, 1, 1]),
@@ -169,6 +180,23 @@ def test_a_model_of_balanced_weights_is_not_corrected_twice(tail) -> None:
     balanced = LogisticRegression(class_weight="balanced")
     model = PriorCorrectedClassifier(balanced, calibrate=False).fit(X, y)
     assert (model.predict(X_test) == balanced.fit(X, y).predict(X_test)).all()
+
+
+@pytest.mark.parametrize("ensemble", [VotingClassifier, StackingClassifier], ids=lambda kind: kind.__name__)
+def test_an_ensemble_of_weighted_members_has_to_say_its_prior(tail, ensemble) -> None:
+    X, y, _, _ = tail
+    model = ensemble([("a", LogisticRegression(class_weight="balanced")), ("b", GaussianNB())])
+    if ensemble is VotingClassifier:
+        model.set_params(voting="soft")
+    with pytest.raises(ValueError, match=r"a__class_weight of the .* is 'balanced'.*train_prior='uniform'"):
+        PriorCorrectedClassifier(model).fit(X, y)
+    PriorCorrectedClassifier(model, train_prior="uniform").fit(X, y)
+
+
+def test_scores_of_pairs_are_no_scores_of_classes(tail) -> None:
+    X, y, _, _ = tail  # three classes, three pairs
+    with pytest.raises(ValueError, match=r"not one for each pair. Take decision_function_shape='ovr'"):
+        PriorCorrectedClassifier(SVC(decision_function_shape="ovo")).fit(X, y)
 
 
 class Resampler(StandardScaler):

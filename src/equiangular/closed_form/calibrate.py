@@ -94,7 +94,7 @@ def left_out_calibration(
         far = max(abs(step[0]), abs(step[1]))
         length = min(1.0, _LARGEST_STEP / far) if far else 1.0
         decrease = 1e-4 * (first * step[0] + second * step[1])
-        while True:
+        for _ in range(_STEPS):  # where rounding hides every decrease, the last and shortest step is taken
             point = t - length * step[0], strength - length * step[1]
             new = objective(*point)
             # Of the last steps, whose decrease is lost in rounding, each is better than the one before.

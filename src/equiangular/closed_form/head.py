@@ -86,6 +86,7 @@ class ClosedFormHead(Head):
         self.calibrated, self.chosen = False, cast("dict[str, float]", {})
         self._stale = False
         closed_form.log_prior(target_prior)  # checks it
+        self.register_state_dict_pre_hook(_solve_first)  # type: ignore[no-untyped-call]  # untyped in torch
 
     def fit(self, features: Tensor, labels: Tensor, weights: Tensor | None = None) -> ClosedFormHead:
         """Forget everything seen and fit; returns itself. Prior samples stay.
@@ -308,3 +309,8 @@ class ClosedFormHead(Head):
         if self.weight is not None:
             self.num_classes = len(self.weight)
         self._stale = False
+
+
+def _solve_first(head: ClosedFormHead, prefix: str, keep_vars: bool) -> None:
+    """What a state_dict holds is the classifier of all samples, those added last among them."""
+    head._refresh()

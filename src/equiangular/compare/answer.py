@@ -17,8 +17,8 @@ from equiangular.records import Answer, Contrast, Needed
 _MOST = 10**6  # runs or test samples; what needs more is not worth planning
 # The two sides of an answer: the kinds of heads on each.
 SIDES = {"fixed": ("fixed", "computed"), "learned": ("learned",)}
-_EXAMPLE = {"fixed": "etf-la", "learned": "linear-la"}
-_ON_FEATURES = {"fixed": "ridge", "learned": "logistic"}
+EXAMPLE = {"fixed": "etf-la", "learned": "linear-la"}
+ON_FEATURES = {"fixed": "ridge", "learned": "logistic"}
 # Two significant digits: 1, 2, ..., 99, 100, 110, ..., 990, 1000, 1100, ...
 _COUNTS = np.array([*range(1, 100), *(n * 10**e for e in range(1, 6) for n in range(10, 100)), _MOST])
 
@@ -102,10 +102,10 @@ def answer(
         ValueError: runs or test samples that are not the same for all heads, a margin or level out of range.
         ImportError: SciPy is missing.
     """
-    fixed, learned = (choose(validation, kinds, kind) for kind in _EXAMPLE)
+    fixed, learned = (choose(validation, kinds, kind) for kind in EXAMPLE)
     if fixed is None or learned is None:
-        example = _ON_FEATURES if "computed" in kinds.values() else _EXAMPLE
-        lacking = [kind for kind, head in zip(_EXAMPLE, (fixed, learned), strict=True) if head is None]
+        example = ON_FEATURES if "computed" in kinds.values() else EXAMPLE
+        lacking = [kind for kind, head in zip(EXAMPLE, (fixed, learned), strict=True) if head is None]
         effect = (
             f"On {data} there is no {' and no '.join(lacking)} head with a validation score to compare: add one, for "
             f"example --methods {','.join(example.values())}."

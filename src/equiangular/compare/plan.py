@@ -24,6 +24,7 @@ from equiangular.training.run.trial import TrialRun, Watcher, split_of
 _LISTED = 6  # names of classes in a line
 _FEW = 10  # test samples below which a class deserves a word
 _FEW_RUNS = 3  # t(0.975) is 12.7 for two runs, 4.3 for three
+_UNEVEN = 100  # times that the spreads of an encoder's columns hardly ever differ; those of a table often do
 _SECONDS = 1.0  # of steps for an estimate
 
 
@@ -135,8 +136,16 @@ def describe_data(
 def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) -> list[str]:
     """What of the data limits what a comparison can say: a cut, classes not validated on or hardly tested, few runs."""
     names = dataset.class_names
+    vectors = dataset.train_x if dataset.kind == "vectors" and isinstance(dataset.train_x, torch.Tensor) else None
+    spread = torch.ones(1) if vectors is None else vectors.double().std(0)
+    uneven = float(spread.max() / spread[spread > 0].min()) if bool((spread > 0).any()) else 1.0
     held, tests = (torch.bincount(y, minlength=len(names)).tolist() for y in (split.holdout_y, split.test_y))
     notes = []
+    if uneven > _UNEVEN:
+        notes.append(
+            f"taken as vectors of an encoder, so columns are not standardised, and their spreads differ {uneven:,.0f} "
+            "times: if this is a table, name the arrays x and y (.npz) or give a parquet file of columns"
+        )
     if trial.imbalance != 1:
         cut = len(split.train_y) + len(split.holdout_y)
         notes.append(

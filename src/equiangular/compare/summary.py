@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from equiangular.compare.answer import answer
+from equiangular.compare.answer import EXAMPLE, ON_FEATURES, SIDES, answer
 from equiangular.compare.config import CompareConfig
 from equiangular.measures import mean_ci
 from equiangular.records import COLUMNS, Answer, Estimate, Row, TrialRecord, unpack
@@ -78,6 +78,16 @@ def answer_of(
         if record.method in kept:
             hits[record.method].append(unpack(record.correct, len(labels)))
     imbalance = config.trial.imbalance
+    sides = [[name for name, row in kept.items() if row.kind in kinds] for kinds in SIDES.values()]
+    if records and len(records[0].class_counts) - blind < 2 and max(map(len, sides)) > 1 and all(sides):
+        # Every head is right where one class alone can be the answer: the first in the list would be chosen.
+        pair = ON_FEATURES if "computed" in {row.kind for row in kept.values()} else EXAMPLE
+        effect = (
+            f"On {data} the samples to choose heads by are of fewer than two classes, so no choice can be made. Name "
+            f"one head of each kind, for example --methods {','.join(pair.values())}, or hold out more with "
+            "--validation."
+        )
+        return Answer("none", "No answer", effect, "", None, None, None, [], None, config.margin)
     return answer(
         hits,
         labels.numpy(),

@@ -248,7 +248,7 @@ def standardisation(inputs: Any, *, shared: bool = False) -> tuple[Tensor, Tenso
     sample = as_float(inputs[torch.arange(wanted) * shape[0] // wanted])
     mean = sample.mean(axes, keepdim=True)
     if shared:
-        mean, std = torch.zeros_like(mean), sample.square().mean().sqrt().expand_as(mean).clone()
+        mean, std = torch.zeros_like(mean), sample.double().square().mean().sqrt().to(mean).expand_as(mean).clone()
     else:
         std = sample.std(axes, keepdim=True)
     return mean, torch.where(std > 0, std, torch.ones_like(std))

@@ -49,7 +49,7 @@ def model_prior(estimator: Any, classes: np.ndarray, counts: np.ndarray) -> np.n
     ``model_prior_`` of the classifier counts before all of them.
 
     Raises:
-        ValueError: a step that resamples, after which nobody knows the counts.
+        ValueError: a step that resamples, or class weights of an ensemble's members: nobody knows the counts then.
 
     Example:
         >>> from sklearn.svm import LinearSVC
@@ -61,6 +61,14 @@ def model_prior(estimator: Any, classes: np.ndarray, counts: np.ndarray) -> np.n
         target = getattr(final, "target_prior_", getattr(final, "target_prior", None))
         return np.asarray(own, dtype=float) if target is None else prior_vector(target, classes, counts, "target_prior")
     settings = final.get_params(deep=False)
+    if hasattr(final, "estimators_") and "class_weight" not in settings:
+        weighted = [k for k, v in final.get_params().items() if k.endswith("__class_weight") and v is not None]
+        if weighted and type(final).__name__ != "CalibratedClassifierCV":  # which brings scores back to the counts
+            raise ValueError(
+                f"{weighted[0]} of the {type(final).__name__} is {final.get_params()[weighted[0]]!r}, so its scores do "
+                "not stand for the class shares of the training data. Say which they stand for: train_prior='uniform' "
+                "if the classes are weighted to count alike."
+            )
     for name in ("priors", "class_prior"):
         given = settings.get(name)
         if isinstance(given, str):  # of NearestCentroid
@@ -88,7 +96,9 @@ def _final(estimator: Any) -> Any:
                     "not those that the classifier sees. Say what they are: train_prior='uniform' if it balances them."
                 )
             estimator = estimator.steps[-1][1]
-        elif inner := [name for name in ("best_estimator_", "estimator_") if hasattr(estimator, name)]:
+        elif "class_weight" not in estimator.get_params(deep=False) and (  # that of a forest is not its template's
+            inner := [name for name in ("best_estimator_", "estimator_") if hasattr(estimator, name)]
+        ):
             estimator = getattr(estimator, inner[0])
         elif type(estimator).__name__ == "FrozenEstimator":
             estimator = estimator.estimator

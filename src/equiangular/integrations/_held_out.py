@@ -42,10 +42,11 @@ def class_scores(estimator: Any, X: Any) -> Tensor:
             f"{type(estimator).__name__} has neither predict_proba nor decision_function; without scores there is no "
             "prior to correct."
         )
-    if z.shape[1] != num_classes:
+    pairs = getattr(estimator, "decision_function_shape", None) == "ovo"  # three of them look like three classes
+    if z.shape[1] != num_classes or (pairs and num_classes > 2 and not hasattr(estimator, "predict_proba")):
         raise ValueError(
-            f"{type(estimator).__name__} gives {z.shape[1]} scores for {num_classes} classes; one for each is needed. "
-            "Take decision_function_shape='ovr'."
+            f"{type(estimator).__name__} gives {z.shape[1]} scores for {num_classes} classes; one for each class is "
+            "needed, not one for each pair. Take decision_function_shape='ovr'."
         )
     return torch.from_numpy(z.astype(np.float64))
 

@@ -189,6 +189,11 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         self.closed_form_.set_prior(torch.from_numpy(X), torch.from_numpy(np.searchsorted(self.classes_, y)))
         return self
 
+    @property
+    def model_prior_(self) -> np.ndarray:
+        """(K,) ones: what the scores stand for before ``target_prior``, whatever the class counts."""
+        return np.ones(len(self.classes_))
+
     def decision_function(self, X: Any) -> np.ndarray:
         """Logits (N, K); for two classes their difference (N,), above 0 for ``classes_[1]``."""
         logits = self._logits(X)

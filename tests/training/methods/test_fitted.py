@@ -28,10 +28,13 @@ def test_logistic_regression_is_at_the_optimum_it_states(counts: tuple[int, ...]
     weight = len(y) / (len(counts) * torch.tensor(counts).double())[y] if balanced else torch.ones(len(y)).double()
     w, b = (p.detach().double().requires_grad_() for p in (head.weight, head.bias))
 
+    mean = x.double().mean(0)
+    size = (x - mean).square().mean().sqrt()
+
     def objective(w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         losses = F.cross_entropy(x.double() @ w.T + b, y, reduction="none")
         # Two classes are one vector, their difference, to scikit-learn: |w_1 - w_0|^2 = 2 (|w_0|^2 + |w_1|^2).
-        return 0.7 * (weight * losses).sum() + w.square().sum() / 2 * (2 if len(counts) == 2 else 1)
+        return 0.7 * (weight * losses).sum() + (w * size).square().sum() / 2 * (2 if len(counts) == 2 else 1)
 
     best = [torch.zeros_like(p, requires_grad=True) for p in (w, b)]
     optimizer = torch.optim.LBFGS(best, max_iter=500, tolerance_grad=1e-10, line_search_fn="strong_wolfe")
@@ -47,6 +50,15 @@ def test_logistic_regression_is_at_the_optimum_it_states(counts: tuple[int, ...]
     torch.testing.assert_close(difference, best[0] - best[0].mean(0), rtol=0.01, atol=0.01)
     assert objective(w, b) < objective(*best) * (1 + 1e-5)
     assert head.kind == "learned"
+
+
+def test_logistic_regression_does_not_mind_where_the_origin_lies() -> None:
+    x, y = samples((40, 20, 6))
+    shifted = x.double() + torch.tensor([0, 3000.0, 0, 0, -50])
+    heads = [LinearHead(5, 3, dtype=torch.float64) for _ in range(2)]
+    for head, table in zip(heads, (x.double(), shifted), strict=True):
+        fit_logistic(head, table, y)
+    torch.testing.assert_close(heads[0](x.double()), heads[1](shifted), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("method", CLOSED, ids=lambda m: m.name)

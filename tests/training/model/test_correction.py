@@ -146,6 +146,8 @@ def test_bytes_are_scaled() -> None:
 
 def test_too_little_validation_data() -> None:
     assert fit_correction(torch.zeros(3, 3), torch.zeros(3, dtype=torch.int64), COUNTS, get_method("etf-la")) is None
+    kept = fit_correction(torch.eye(3), torch.zeros(3, dtype=torch.int64), COUNTS, get_method("etf-ce-pc"))
+    assert "3 samples of 1 of the 3 classes" in kept["declined"]  # and not a correction that nothing calibrated
 
 
 def test_a_correction_that_ruins_the_held_out_part_is_left_out() -> None:

@@ -89,6 +89,11 @@ class Method:
         """The method whose training run this one needs."""
         return self.trained_as or self.name
 
+    @property
+    def revised_name(self) -> str:
+        """The training's name, and the revision of what it computes where that has one."""
+        return self.training_name
+
     def build_head(self, in_features: int, num_classes: int, *, seed: int, class_means: Tensor | None = None) -> Head:
         """The head of this method for a backbone of width ``in_features``.
 

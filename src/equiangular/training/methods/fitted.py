@@ -19,7 +19,8 @@ from equiangular.training.methods.base import Context, Method
 Ability = Literal["one pass", "merge", "new classes", "remove"]
 KERNEL_SAMPLES = 1000  # more are compared where the kernel is asked for: N x N numbers, and N^3 steps
 _CLOSED_FORM_OPTIONS, _LOGISTIC_OPTIONS = ("regularization", "prior_weight", "width"), ("strength", "balanced")
-STRENGTH = 0.1  # of logistic regression on features of root mean square 1; about 40 at unit norm and d = 384
+REVISION = 2  # of the formulas: raise it with every change of what a fit gives
+STRENGTH = 0.1  # of logistic regression on centred features of root mean square 1; about 40 at unit norm and d = 384
 
 
 def not_trained(features: Tensor, target: Any, head: Head, context: Context) -> Tensor:
@@ -42,6 +43,11 @@ class FittedMethod(Method):
     kind: Kind | None = None
     abilities: tuple[Ability, ...] = ()
     named: bool = False
+
+    @property
+    def revised_name(self) -> str:
+        """See :attr:`Method.revised_name`: a stored fit of another revision is fitted anew."""
+        return f"{self.training_name}, revision {REVISION}"
 
     def build_head(self, in_features: int, num_classes: int, *, seed: int, class_means: Tensor | None = None) -> Head:
         """The head before it is fitted; see :meth:`Method.build_head`."""
@@ -90,7 +96,8 @@ def fit_logistic(
 ) -> None:
     """Multinomial logistic regression by scikit-learn, into a learnable linear head.
 
-    Minimises strength sum_i w_i CE(W x_i + b, y_i) + |W|^2 / 2 by L-BFGS, w_i = 1 or, ``balanced``, N / (K n_{y_i}).
+    Minimises strength sum_i w_i CE(W x_i + b, y_i) + |W|^2 / 2 by L-BFGS, w_i = 1 or, ``balanced``, N / (K n_{y_i}),
+    on features centred and divided by their root mean square; W and b are then those of the features as they are.
     Of two classes |W|^2 is that of the difference of their vectors. The labels (N,) have samples of all K classes.
 
     Source: Cox, The regression analysis of binary sequences, J. R. Stat. Soc. B 20, 1958; weights: King and Zeng,
@@ -98,8 +105,14 @@ def fit_logistic(
     """
     linear = require("sklearn.linear_model", extra="sklearn", purpose="Logistic regression")
     model = linear.LogisticRegression(C=strength, class_weight="balanced" if balanced else None, max_iter=2000)
-    model.fit(features.numpy(), labels.numpy())
+    # Regularisation must not depend on where the origin lies, or a common offset would weaken the signal beside it.
+    mean = features.double().mean(0)
+    table = features.double() - mean
+    size = table.square().mean().sqrt().clamp(min=torch.finfo(torch.float64).tiny)
+    model.fit((table / size).numpy(), labels.numpy())
     vectors, bias = (torch.from_numpy(np.asarray(values)) for values in (model.coef_, model.intercept_))
+    vectors = vectors / size
+    bias = bias - vectors @ mean
     if len(vectors) == 1:  # of two classes it has the difference
         vectors, bias = torch.cat([-vectors, vectors]) / 2, torch.cat([-bias, bias]) / 2
     with torch.no_grad():

@@ -36,8 +36,9 @@ def fit_correction(
     A method with prior correction gets scale and strength, see :func:`calibrate_prior_correction`, and for where its
     prior is kept after all ``own_scale``. For any other method the prior is left as it is and only the scale is fitted,
     a temperature 1 / scale, see :func:`equiangular.posthoc.calibrate_scale`; no prediction changes, the probabilities
-    do. None where the validation part has fewer than two classes. Where it is too small to say what a prior correction
-    should be, or is worsened by it, that is left out and ``declined`` says why, see :mod:`equiangular.posthoc.footing`.
+    do. Where the validation part is too small to say what a prior correction should be, or is worsened by it, that is
+    left out and ``declined`` says why, see :mod:`equiangular.posthoc.footing`. None where the validation part has fewer
+    than two classes and the method corrects nothing.
 
     Args:
         logits: (N, K) of the validation part, taken from the training data.
@@ -65,7 +66,8 @@ def fit_and_cross(
     Where the prior is corrected these are those of :func:`equiangular.posthoc.footing.crossed_logits`.
     """
     if len(torch.unique(check_labels(labels, logits.shape[1], batch=logits.shape[0]))) < 2:
-        return None, logits
+        kept = {"scale": 1.0, "strength": 1.0, "own_scale": 1.0, "declined": too_little(labels, logits.shape[1])}
+        return kept if method.corrected else None, logits
     base = logit_prior(method, class_counts, balance=balance)
     own = calibrate_scale(logits, labels, class_counts, logit_prior=base)
     if not method.corrected:

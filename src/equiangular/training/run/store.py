@@ -54,7 +54,7 @@ class TrialStore:
         Raises:
             ValueError: a file that is damaged; the message says which one to delete.
         """
-        fingerprint = trial.fingerprint(content, methods[0].training_name)
+        fingerprint = trial.fingerprint(content, methods[0].revised_name)
         name = methods[0].training_name.replace("/", "+")
         path = self.folder / f"{name}-seed{trial.seed}-{fingerprint}.json"
         if path.exists():
