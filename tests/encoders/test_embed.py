@@ -16,7 +16,7 @@ import equiangular as eq
 from equiangular.data import Dataset, Texts, from_arrays
 from equiangular.encoders import CallableEncoder, EmbedReport, KnownEncoder, describe, load_encoder
 from equiangular.encoders import embed as package
-from equiangular.encoders.embedding import CHUNKS
+from equiangular.encoders.embedding import CHUNKS, names_features
 
 WORDS = ["a", "bb", "ccc", "dddd", "eeeee ee"]
 
@@ -331,3 +331,9 @@ def test_another_encoder_under_the_same_name_is_refused() -> None:
 
 def test_the_command_and_the_function_share_a_name() -> None:
     assert eq.embed is package is eq.encoders.embed
+
+
+def test_numbers_are_no_class_names() -> None:
+    encoder = Counting().encoder(None)
+    assert names_features(encoder, ("0", "1")) is None  # labels that were never given a name
+    assert names_features(encoder, ("café", "2nd")).shape == (2, 2)

@@ -158,8 +158,8 @@ def modality_of(data: Dataset) -> Modality:
 
 
 def names_features(encoder: Encoder, names: Sequence[str], *, batch_size: int = BATCH_SIZE) -> Tensor | None:
-    """Vectors (K, d) of class names, "_" read as a space; None for an encoder of images."""
-    if encoder.modality != "text":
+    """Vectors (K, d) of class names, "_" read as a space; None for an encoder of images, or names without a letter."""
+    if encoder.modality != "text" or not all(any(map(str.isalpha, name)) for name in names):
         return None
     texts = [name.replace("_", " ").strip() or name for name in names]
     return torch.cat([encoder.encode(texts[i : i + batch_size]) for i in range(0, len(texts), batch_size)])
