@@ -137,7 +137,7 @@ def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) 
     """What of the data limits what a comparison can say: a cut, classes not validated on or hardly tested, few runs."""
     names = dataset.class_names
     vectors = dataset.train_x if dataset.kind == "vectors" and isinstance(dataset.train_x, torch.Tensor) else None
-    spread = torch.ones(1) if vectors is None else vectors.double().std(0)
+    spread = torch.ones(1) if vectors is None else vectors.std(0)
     uneven = float(spread.max() / spread[spread > 0].min()) if bool((spread > 0).any()) else 1.0
     held, tests = (torch.bincount(y, minlength=len(names)).tolist() for y in (split.holdout_y, split.test_y))
     notes = []

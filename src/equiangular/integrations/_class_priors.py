@@ -62,10 +62,11 @@ def model_prior(estimator: Any, classes: np.ndarray, counts: np.ndarray) -> np.n
         return np.asarray(own, dtype=float) if target is None else prior_vector(target, classes, counts, "target_prior")
     settings = final.get_params(deep=False)
     if hasattr(final, "estimators_") and "class_weight" not in settings:
-        weighted = [k for k, v in final.get_params().items() if k.endswith("__class_weight") and v is not None]
+        weighted = [(k, v) for k, v in final.get_params().items() if k.endswith("__class_weight") and v is not None]
         if weighted and type(final).__name__ != "CalibratedClassifierCV":  # which brings scores back to the counts
+            name, value = weighted[0]
             raise ValueError(
-                f"{weighted[0]} of the {type(final).__name__} is {final.get_params()[weighted[0]]!r}, so its scores do "
+                f"{name} of the {type(final).__name__} is {value!r}, so its scores do "
                 "not stand for the class shares of the training data. Say which they stand for: train_prior='uniform' "
                 "if the classes are weighted to count alike."
             )

@@ -92,7 +92,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
                 f"ClosedFormClassifier needs samples of at least 2 classes (with a weight above 0), got {len(classes)} "
                 "class. Check y and sample_weight, or begin with partial_fit."
             )
-        self._begin(classes)
+        self._start(classes, self.n_features_in_)
         kept = weight > 0
         return self._add(X[kept], y[kept], weight[kept])
 
@@ -122,7 +122,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
                 f"y has the label {stranger!r}, which is not in classes. Announce it, or leave classes out."
             )
         if first:
-            self._begin(np.unique(y[:0]))
+            self._start(y[:0], self.n_features_in_)
         self._grow(np.unique(np.concatenate([announced, y])) if len(announced) else np.unique(y))
         return self._add(X, y, weight)
 
@@ -184,7 +184,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         first = not hasattr(self, "closed_form_")
         X, y, _ = self._samples(vectors, classes, None, reset=first)
         if first:
-            self._begin(np.unique(y))
+            self._start(np.unique(y), self.n_features_in_)
         self._grow(np.unique(y))
         self.closed_form_.set_prior(torch.from_numpy(X), torch.from_numpy(np.searchsorted(self.classes_, y)))
         return self
@@ -263,9 +263,6 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         if weight.min() < 0:
             raise ValueError(f"sample_weight must not be negative, got {weight.min()}.")
         return X, y, weight
-
-    def _begin(self, classes: np.ndarray) -> None:
-        self._start(classes, self.n_features_in_)
 
     def _start(self, classes: np.ndarray, features: int) -> None:
         check_choice(self.kind, KINDS, "kind")

@@ -106,10 +106,11 @@ def fit_logistic(
     linear = require("sklearn.linear_model", extra="sklearn", purpose="Logistic regression")
     model = linear.LogisticRegression(C=strength, class_weight="balanced" if balanced else None, max_iter=2000)
     # Regularisation must not depend on where the origin lies, or a common offset would weaken the signal beside it.
-    mean = features.double().mean(0)
-    table = features.double() - mean
+    table = features.to(torch.float64, copy=True)
+    mean = table.mean(0)
+    table -= mean
     size = table.square().mean().sqrt().clamp(min=torch.finfo(torch.float64).tiny)
-    model.fit((table / size).numpy(), labels.numpy())
+    model.fit(table.div_(size).numpy(), labels.numpy())
     vectors, bias = (torch.from_numpy(np.asarray(values)) for values in (model.coef_, model.intercept_))
     vectors = vectors / size
     bias = bias - vectors @ mean
