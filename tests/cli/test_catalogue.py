@@ -1,16 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.command_line import run
 
-from equiangular.cli import main
 from equiangular.training.methods import METHODS
-
-
-def run(capsys: pytest.CaptureFixture, *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stop:
-        main(list(arguments))
-    captured = capsys.readouterr()
-    return int(stop.value.code or 0), captured.out, captured.err
 
 
 @pytest.mark.parametrize(

@@ -7,19 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.command_line import run
 
-from equiangular.cli import main
 from equiangular.cli._fields import as_options
 from equiangular.cli.app import app
 
 QUICK = ["--seeds", "2", "--epochs", "1", "--imbalance", "10", "--methods", "linear-ce,etf-dr,etf-dr-pc", "--quiet"]
-
-
-def run(capsys: pytest.CaptureFixture, *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stop:
-        main(list(arguments))
-    captured = capsys.readouterr()
-    return int(stop.value.code or 0), captured.out, captured.err
 
 
 def test_paragraphs_of_the_help_are_wrapped_by_the_screen_not_by_the_source() -> None:

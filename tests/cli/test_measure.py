@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import save_file
+from tests import command_line
 
 from equiangular import NeuralCollapse, simplex_etf
-from equiangular.cli import main
 from equiangular.data import load_dataset
 from equiangular.data.split import make_split
 from equiangular.measures.collapse import ClassMoments, collapse_measures
@@ -27,10 +27,7 @@ SELF_CONTAINED = r"(?:src|href)\s*=\s*[\"'](?!#)|@import|url\((?!#)"
 
 
 def run(capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stop:
-        main(["measure", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return int(stop.value.code or 0), captured.out, captured.err
+    return command_line.run(capsys, "measure", *arguments)
 
 
 def data(std: float = 0.1) -> dict[str, np.ndarray]:

@@ -6,17 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from equiangular.cli import main
+from tests.command_line import run
 
 QUICK = ["--epochs", "2", "--imbalance", "20", "--accelerator", "cpu"]
-
-
-def run(capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stop:
-        main(list(map(str, arguments)))
-    captured = capsys.readouterr()
-    return int(stop.value.code or 0), captured.out, captured.err
 
 
 def test_help_names_every_option(capsys: pytest.CaptureFixture) -> None:

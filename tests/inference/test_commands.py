@@ -9,15 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from equiangular.cli import main
-
-
-def run(capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stop:
-        main([str(a) for a in arguments])
-    captured = capsys.readouterr()
-    assert "Traceback" not in captured.out + captured.err
-    return int(stop.value.code or 0), captured.out, captured.err
+from tests.command_line import run
 
 
 @pytest.mark.parametrize("command", ["evaluate", "predict", "export"])

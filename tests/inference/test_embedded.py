@@ -11,22 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
-from equiangular.cli import main
 from equiangular.data import load_dataset
 from equiangular.encoders import load_encoder
 from equiangular.training import Classifier, load_model
+from tests.command_line import run
 from tests.encoders.conftest import bert as bert
 from tests.encoders.conftest import vit as vit
 
 QUICK = ("--epochs", "3", "--accelerator", "cpu", "--quiet")
-
-
-def run(capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stop:
-        main([str(a) for a in arguments])
-    captured = capsys.readouterr()
-    assert "Traceback" not in captured.out + captured.err
-    return int(stop.value.code or 0), captured.out, captured.err
 
 
 @pytest.fixture(scope="module")

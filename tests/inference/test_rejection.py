@@ -13,14 +13,7 @@ from equiangular.cli import main
 from equiangular.data import load_dataset
 from equiangular.inference import probabilities_and_doubt, run_rejection_threshold
 from equiangular.training import Classifier
-
-
-def run(capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stop:
-        main([str(a) for a in arguments])
-    captured = capsys.readouterr()
-    assert "Traceback" not in captured.out + captured.err
-    return int(stop.value.code or 0), captured.out, captured.err
+from tests.command_line import run
 
 
 @pytest.fixture(scope="module", params=["etf-ce", "linear-ce"])
