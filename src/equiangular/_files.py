@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+from equiangular._extras import require
+
 CACHE_VARIABLE = "EQUIANGULAR_CACHE"
 
 
@@ -103,6 +105,22 @@ def read_json(path: str | Path) -> Any:
     except ValueError as error:
         hint = "If this program wrote it, delete it to have it made again."
         raise ValueError(f"{str(path)!r} is not a JSON file ({error}). {hint}") from error
+
+
+def read_safetensors(path: Path, *, remedy: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """All tensors of a .safetensors file by name, and its metadata.
+
+    Raises:
+        ValueError: a file that is missing, damaged or of another kind; the message ends in ``remedy``.
+        ImportError: safetensors is missing.
+    """
+    safetensors = require("safetensors", extra="train", purpose="Reading a .safetensors file")
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as archive:
+            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118 -- no mapping
+            return tensors, archive.metadata() or {}
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ValueError(f"{str(path)!r} is not a readable .safetensors file ({error}). {remedy}") from error
 
 
 def check_npz(path: str | Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import check_output, write_atomically
+from equiangular._files import check_output, read_safetensors, write_atomically
 from equiangular.data.base import Dataset, own_test_split, relabel
 
 VECTOR_NAMES = ("features", "embeddings", "embedding", "X")
@@ -93,15 +93,7 @@ def load_safetensors(path: str | Path, *, split_seed: int = 0) -> Dataset:
         ValueError: the file cannot be read, or holds something else, such as the weights of a model.
     """
     file = Path(path)
-    safetensors = require("safetensors", extra="train", purpose="Reading a .safetensors file")
-    try:
-        with safetensors.safe_open(str(file), framework="pt") as archive:
-            metadata = archive.metadata() or {}
-            arrays = {key: archive.get_tensor(key) for key in archive.keys()}  # noqa: SIM118 -- no mapping
-    except (OSError, safetensors.SafetensorError) as error:
-        raise ValueError(
-            f"{str(file)!r} is not a readable .safetensors file ({error}). Embed the data again."
-        ) from error
+    arrays, metadata = read_safetensors(file, remedy="Embed the data again.")
     if not has_vectors(arrays):
         shown = ", ".join(list(arrays)[:4])
         raise ValueError(

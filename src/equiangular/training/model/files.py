@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import prepare_folder, write_atomically, write_json
+from equiangular._files import prepare_folder, read_safetensors, write_atomically, write_json
 from equiangular.closed_form.head import CLOSED_FORM, ClosedFormHead
 from equiangular.heads.registry import build_described, describe_head
 from equiangular.models import make_backbone
@@ -118,16 +118,7 @@ def find_model(path: str | Path) -> Path:
 
 def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and description of a weights file."""
-    safetensors = require("safetensors", extra="train", purpose="Reading a model")
-    try:
-        with safetensors.safe_open(str(file), framework="pt") as archive:
-            metadata = archive.metadata() or {}
-            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118 -- no mapping
-    except (OSError, safetensors.SafetensorError) as error:
-        raise ValueError(
-            f"{str(file)!r} is not a readable .safetensors file ({error}). It is damaged or of another kind; save the "
-            "model again."
-        ) from error
+    tensors, metadata = read_safetensors(file, remedy="It is damaged or of another kind; save the model again.")
     try:
         description = json.loads(metadata[_KEY])
     except KeyError:
