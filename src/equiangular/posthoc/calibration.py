@@ -174,16 +174,9 @@ def calibrate_scale(logits: Tensor, labels: Tensor, class_counts: Any, *, logit_
 
     Source: Guo et al., "On calibration of modern neural networks", ICML 2017, section 4.2.
     """
-    check_features(logits, name="logits")
-    num_classes = logits.shape[1]
-    labels = check_labels(labels, num_classes, batch=logits.shape[0]).cpu()
-    if not len(labels):
-        raise ValueError("a temperature needs held-out samples, got none. Hold a part of the training data out.")
-    pi = log_prior(class_counts, num_classes, "class_counts")
-    beta = pi if logit_prior is None else log_prior(logit_prior, num_classes, "logit_prior")
-    present = torch.bincount(labels, minlength=num_classes) > 0
-    z = logits.detach().cpu().double()[:, present]
-    shift = (pi - beta).cpu()[present]
+    z, labels, shift = held_out(logits, labels, class_counts, logit_prior, "a temperature")
+    present = torch.bincount(labels, minlength=z.shape[1]) > 0
+    z, shift = z[:, present], shift[present]
     y = (present.cumsum(0) - 1)[labels]
 
     def objective(log_scale: Tensor) -> Tensor:
@@ -192,6 +185,20 @@ def calibrate_scale(logits: Tensor, labels: Tensor, class_counts: Any, *, logit_
 
     (log_scale,) = _minimise(lambda point: objective(point[0]), [0.0])
     return math.exp(log_scale)
+
+
+def held_out(
+    logits: Tensor, labels: Tensor, class_counts: Any, logit_prior: Any | None, what: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Checked logits (N, K) float64, labels (N,) and log pi - log beta (K,), on the CPU; beta is pi by default."""
+    check_features(logits, name="logits")
+    num_classes = logits.shape[1]
+    y = check_labels(labels, num_classes, batch=logits.shape[0]).cpu()
+    if not len(y):
+        raise ValueError(f"{what} needs held-out samples, got none. Hold a part of the training data out.")
+    pi = log_prior(class_counts, num_classes, "class_counts").cpu()
+    beta = pi if logit_prior is None else log_prior(logit_prior, num_classes, "logit_prior").cpu()
+    return logits.detach().cpu().double(), y, pi - beta
 
 
 class PriorCorrection(RebuiltModule):

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from equiangular._validate import check_features, check_int, check_labels, check_positive
-from equiangular.posthoc.calibration import LOG_SCALE_STD, _minimise
+from equiangular._validate import check_features, check_int, check_positive
+from equiangular.posthoc.calibration import LOG_SCALE_STD, _minimise, held_out
 from equiangular.posthoc.prior import log_prior
 
 # Standard deviation of the weak prior of each bias about what Bayes' rule says.
@@ -153,15 +153,7 @@ def bias_corrected_temperature(
     Source: Alexandari, Kundaje and Shrikumar, "Maximum likelihood with bias-corrected calibration is
     hard-to-beat at label shift adaptation", ICML 2020, section 3 (BCTS).
     """
-    check_features(logits, name="logits")
-    num_classes = logits.shape[1]
-    y = check_labels(labels, num_classes, batch=logits.shape[0]).cpu()
-    if not len(y):
-        raise ValueError("a calibration needs held-out samples, got none. Hold a part of the training data out.")
-    pi = log_prior(class_counts, num_classes, "class_counts").cpu()
-    beta = pi if logit_prior is None else log_prior(logit_prior, num_classes, "logit_prior").cpu()
-    start = pi - beta
-    z = logits.detach().cpu().double()
+    z, y, start = held_out(logits, labels, class_counts, logit_prior, "a calibration")
 
     def objective(point: Tensor) -> Tensor:
         likelihood = torch.nn.functional.cross_entropy(point[0].exp() * z + point[1:], y)

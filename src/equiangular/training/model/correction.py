@@ -65,11 +65,11 @@ def fit_and_cross(
 
     Where the prior is corrected these are those of :func:`equiangular.posthoc.footing.crossed_logits`.
     """
-    if len(torch.unique(check_labels(labels, logits.shape[1], batch=logits.shape[0]))) < 2:
-        kept = {"scale": 1.0, "strength": 1.0, "own_scale": 1.0, "declined": too_little(labels, logits.shape[1])}
-        return kept if method.corrected else None, logits
+    few = len(torch.unique(check_labels(labels, logits.shape[1], batch=logits.shape[0]))) < 2
+    if few and not method.corrected:
+        return None, logits
     base = logit_prior(method, class_counts, balance=balance)
-    own = calibrate_scale(logits, labels, class_counts, logit_prior=base)
+    own = 1.0 if few else calibrate_scale(logits, labels, class_counts, logit_prior=base)
     if not method.corrected:
         return {"scale": own, "strength": 1.0}, logits
     if not (reason := too_little(labels, len(base))):
