@@ -76,14 +76,8 @@ class Comparing:
         if not config.methods and self.dataset.num_classes > self.dim + 1:
             self.config = replace(self.config, methods=without_etf(self.config.methods))
         self.remarks: list[str] = []
-        samples = len(split_of(self.config.trial_of(get_method(self.config.methods[0]), 0, {}), self.dataset).train_y)
-        if not config.methods and "kernel" in self.config.methods and samples > KERNEL_SAMPLES:
-            rest = tuple(name for name in self.config.methods if not name.startswith("kernel"))
-            self.config = replace(self.config, methods=rest)
-            self.remarks.append(
-                f"the kernel is left out with more than {KERNEL_SAMPLES:,} samples to train on, here {samples:,}: it "
-                "takes a matrix of all pairs of them; --methods has it all the same"
-            )
+        if not config.methods and "kernel" in self.config.methods:
+            self._leave_out_a_large_kernel()
         groups: dict[str, list[Method]] = {}
         for method in map(get_method, self.config.methods):
             check_class_vectors(method, self.dataset.names_features)
@@ -93,6 +87,17 @@ class Comparing:
         self.validation_part = cache(self._validation_part)
         self.progress: Progress | None = None
         self.met, self.read_only = 0, False  # trainings that were read or run; whether they may only be read
+
+    def _leave_out_a_large_kernel(self) -> None:
+        first = self.config.trial_of(get_method(self.config.methods[0]), 0, {})
+        samples = len(split_of(first, self.dataset).train_y)
+        if samples > KERNEL_SAMPLES:
+            rest = tuple(name for name in self.config.methods if not name.startswith("kernel"))
+            self.config = replace(self.config, methods=rest)
+            self.remarks.append(
+                f"the kernel is left out with more than {KERNEL_SAMPLES:,} samples to train on, here {samples:,}: it "
+                "takes a matrix of all pairs of them; --methods has it all the same"
+            )
 
     def head_of(self, method: Method, **changes: Any) -> Head:
         """The head that a method builds by default here, or with other options."""
