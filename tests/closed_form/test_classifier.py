@@ -5,11 +5,15 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from scipy.optimize import minimize
 from sklearn.datasets import load_digits
+from tests.damage import flip_last_bit
 
 from equiangular.closed_form import KINDS, ClosedForm, load_closed_form, save_closed_form
 from equiangular.closed_form.calibrate import Calibrated, left_out_calibration
+from equiangular.closed_form.files import closed_form_state
 from equiangular.longtail import long_tail_indices
 from equiangular.measures import per_class_accuracy
 
@@ -216,13 +220,11 @@ def test_a_file_gives_the_same_classifier_and_goes_on(kind: str, tmp_path) -> No
 
 
 def test_a_file_of_another_kind_is_told(tmp_path) -> None:
-    from safetensors.torch import save_file
-
     path = tmp_path / "m.safetensors"
     with pytest.raises(ValueError, match="does not exist"):
         load_closed_form(path)
     path.write_bytes(b"not a file of tensors")
-    with pytest.raises(ValueError, match="no readable closed-form classifier"):
+    with pytest.raises(ValueError, match=r"is not a readable \.safetensors file"):
         load_closed_form(path)
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match="no readable closed-form classifier"):
@@ -266,3 +268,38 @@ def test_the_global_generators_are_left_alone(kind: str) -> None:
     before = torch.get_rng_state()
     make(kind).update(*digits(60)).solve()
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_flipped_bit_is_seen_and_a_file_of_before_is_read(kind: str, tmp_path) -> None:
+    path = save_closed_form(tmp_path / "m.safetensors", make(kind).update(*digits(60)))
+    with safe_open(path, "pt") as file:
+        metadata = {"closed_form": file.metadata()["closed_form"]}  # without a hash
+    save_file(load_file(path), tmp_path / "old.safetensors", metadata=metadata)
+    x, _ = digits(9)
+    expected = load_closed_form(path)[0].solve().logits(x)
+    assert torch.equal(load_closed_form(tmp_path / "old.safetensors")[0].solve().logits(x), expected)
+    with pytest.raises(ValueError, match=r"m\.safetensors' is damaged: .* Save the classifier again"):
+        load_closed_form(flip_last_bit(path))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "message"),
+    [
+        ("kernel", "rows", torch.nan, "its rows have NaN or infinite values"),
+        ("kernel", "weights", -1.0, "weights are not all above 0"),
+        ("kernel", "labels", -1, "do not fit 10 classes"),
+        ("ridge", "sketch.labels", 10, "do not fit 10 classes"),
+        ("ridge", "mean", torch.inf, "its mean has NaN or infinite values"),
+        ("ridge", "count", -2.0, "its count is not all of at least 0"),
+    ],
+)
+def test_numbers_that_no_classifier_writes_are_told(kind: str, name: str, value: float, message: str, tmp_path) -> None:
+    """In a file of before, which has no hash."""
+    tensors, plain = closed_form_state(make(kind).update(*digits(60)))
+    tensors = {key: tensor.clone() for key, tensor in tensors.items()}
+    tensors[name].view(-1)[0] = value
+    path = tmp_path / "m.safetensors"
+    save_file(tensors, path, metadata={"closed_form": json.dumps({**plain, "metadata": {}})})
+    with pytest.raises(ValueError, match=message):
+        load_closed_form(path)
