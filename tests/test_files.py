@@ -63,7 +63,13 @@ EVERY_DTYPE = {
 
 def test_tensors_and_strings_come_back(tmp_path: Path) -> None:
     whole = torch.arange(6.0)
-    shared = {"whole": whole, "part": whole[2:4], "turned": whole.view(2, 3).T, "none": torch.from_numpy(np.zeros(0)), "one": whole[3]}
+    shared = {
+        "whole": whole,
+        "part": whole[2:4],
+        "turned": whole.view(2, 3).T,
+        "none": torch.from_numpy(np.zeros(0)),
+        "one": whole[3],
+    }
     tensors = {**EVERY_DTYPE, **shared}
     path = write_safetensors(tmp_path / "a.safetensors", tensors, {"name": "\u00e9"}, durable=True)
     found, metadata = read_safetensors(path, remedy="")
