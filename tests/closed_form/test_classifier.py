@@ -250,7 +250,7 @@ def test_a_file_of_another_kind_is_told(tmp_path) -> None:
         (lambda: make("ridge").solve(), "no class has a sample. Fit it first"),
         (lambda: make("ridge").merge(make("gaussian")), "of kind 'gaussian' and width 64 into one of kind 'ridge'"),
         (lambda: make("random-features").merge(make("random-features", seed=1)), "random features must agree"),
-        (lambda: make("kernel").merge(make("kernel", 3)), "cannot merge samples of 3 classes"),
+        (lambda: make("kernel").merge(make("kernel", 3)), "cannot merge a classifier of 3 classes into one of 10"),
         (lambda: make("kernel").update(*digits(9)).remove(*digits(12)), "3 of them are unknown"),
         (lambda: make("kernel").update(*digits(9)).remove(*digits(9), torch.full((9,), 2.0)), "less weight"),
         (lambda: make("ridge").update(*digits(9)).log_prior("uniformly"), "did you mean 'uniform'"),
@@ -303,3 +303,11 @@ def test_numbers_that_no_classifier_writes_are_told(kind: str, name: str, value:
     save_file(tensors, path, metadata={"closed_form": json.dumps({**plain, "metadata": {}})})
     with pytest.raises(ValueError, match=message):
         load_closed_form(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_classifier_merged_with_itself_counts_all_twice(kind: str) -> None:
+    x, y = digits(100)
+    model = make(kind).update(x, y)
+    twice = make(kind).update(x, y, torch.full((100,), 2.0))
+    torch.testing.assert_close(model.merge(model).solve().logits(x), twice.solve().logits(x))

@@ -140,6 +140,13 @@ class ClosedForm:
         """
         self.check_alike(other)
         seen = other.seen if index is None else other.seen.reorder(index, self.num_classes)
+        if seen.num_classes != self.num_classes:
+            raise ValueError(
+                f"cannot merge a classifier of {seen.num_classes} classes into one of {self.num_classes}. Classes must "
+                "be numbered alike: give both all of them, or say by index which is which."
+            )
+        if seen is self.seen:
+            seen = seen.copy()
         self.seen.merge(seen)  # type: ignore[arg-type]  # of one kind, as checked
         return self._changed()
 
@@ -166,6 +173,7 @@ class ClosedForm:
             ValueError: no samples.
         """
         if self._solution is None:
+            self.check_weights()
             total = self.seen.count + (0 if self.prior is None else self.prior.count)
             active = (total > 0).nonzero().flatten()
             if not len(active):
@@ -182,6 +190,20 @@ class ClosedForm:
                 found = solve_linear(self.kind, data, self.features, **options)
             self._solution = found.among(active, self.num_classes)
         return self._solution
+
+    def check_weights(self) -> None:
+        """Raise if the samples weigh less than one a class: a weight of 2 is a sample twice, no share of all.
+
+        Raises:
+            ValueError: such weights.
+        """
+        count = self.class_counts
+        weight, classes = float(count.sum()), int((count > 0).sum())
+        if weight < classes * (1 - 1e-6):
+            raise ValueError(
+                f"the sample weights of {classes} classes sum to {weight:g}, less than one sample a class. They count "
+                "samples, 2 is a sample twice: multiply them, to a mean of 1 for instance (len(w) / w.sum())."
+            )
 
     def log_prior(self, target_prior: Tensor | Literal["uniform", "train"] | None) -> Tensor:
         """(K,) float64 to add to logits that stand for equally frequent classes.

@@ -19,7 +19,7 @@ from equiangular.closed_form.statistics import ClassStatistics
 
 FORMAT = "equiangular-closed-form-1"
 _OPTIONS = ("kind", "regularization", "prior_weight", "width", "seed")
-_KEY = "closed_form"
+_KEY, _BESIDE = "closed_form", "beside."
 _REMEDY = "Save the classifier again, or take another copy of the file."
 
 
@@ -54,13 +54,20 @@ def closed_form_from_state(tensors: Mapping[str, Tensor], described: Mapping[str
     return model
 
 
-def save_closed_form(path: str | Path, model: ClosedForm, *, metadata: Mapping[str, Any] | None = None) -> Path:
+def save_closed_form(
+    path: str | Path,
+    model: ClosedForm,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    beside: Mapping[str, Tensor] | None = None,
+) -> Path:
     """Write a classifier with all it can add to and remove from; an existing file is replaced.
 
     Args:
         path: the file, best ending in ``.safetensors``; its folder must exist.
         model: the classifier.
         metadata: JSON-plain values kept beside it, such as the names of the classes.
+        beside: tensors kept beside it by name.
 
     Returns:
         The path written.
@@ -77,6 +84,7 @@ def save_closed_form(path: str | Path, model: ClosedForm, *, metadata: Mapping[s
         tensor([1., 1.], dtype=torch.float64)
     """
     tensors, plain = closed_form_state(model)
+    tensors |= {_BESIDE + name: tensor for name, tensor in (beside or {}).items()}
     text = json.dumps({**plain, "metadata": dict(metadata or {})}, ensure_ascii=False)
     try:
         return write_safetensors(path, tensors, {_KEY: text})
@@ -91,10 +99,16 @@ def load_closed_form(path: str | Path) -> tuple[ClosedForm, dict[str, Any]]:
         ValueError: the file is missing, damaged, or of another kind.
         ImportError: safetensors is missing.
     """
+    return read_closed_form(path)[:2]
+
+
+def read_closed_form(path: str | Path) -> tuple[ClosedForm, dict[str, Any], dict[str, Tensor]]:
+    """As :func:`load_closed_form`, with the tensors beside the classifier."""
     tensors, metadata = read_safetensors(path, remedy=_REMEDY)
     try:
         plain = json.loads(metadata[_KEY])
-        return closed_form_from_state(tensors, plain), plain["metadata"]
+        beside = {name.removeprefix(_BESIDE): value for name, value in tensors.items() if name.startswith(_BESIDE)}
+        return closed_form_from_state(tensors, plain), plain["metadata"], beside
     except (KeyError, TypeError, ValueError) as error:  # what a description of another program may raise
         reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{str(path)!r} is no readable closed-form classifier: {reason}. {_REMEDY}") from error

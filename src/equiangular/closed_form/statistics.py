@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equiangular._validate import check_features, check_int, check_labels
+from equiangular._validate import NonFiniteError, check_features, check_int, check_labels
 from equiangular.closed_form.sketch import CAPACITY, Sketch, content_hashes
 
 BLOCK = 1024  # rows in float64 at a time
@@ -264,7 +264,10 @@ def check_samples(
     """Features (N, dim) as they are, labels (N,) int64 and weights (N,) float64 on the CPU, checked."""
     # One sum in the features' own precision tells almost always; where it overflows, all is looked at again.
     finite = isinstance(features, Tensor) and features.is_floating_point() and bool(features.sum().isfinite())
-    x = check_features(features[:0] if finite else features, dim=dim)
+    try:
+        check_features(features[:0] if finite else features, dim=dim)
+    except NonFiniteError as error:
+        raise NonFiniteError(f"{str(error).split('. ')[0]}. Drop these samples, or mend what made them.") from None
     x = features.detach()
     y = check_labels(labels, num_classes, batch=x.shape[0]).cpu()
     if weights is None:

@@ -259,8 +259,8 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         if (strange := self.classes_[codes] != y).any():
             raise ValueError(
-                f"y has the label {y[strange][0]!r}, which is none of the {len(self.classes_)} classes that the "
-                "estimator was trained on."
+                f"y has the label {y[strange].tolist()[0]!r}, which is none of the {len(self.classes_)} classes that "
+                "the estimator was trained on."
             )
         return codes
 
