@@ -311,3 +311,23 @@ def test_a_classifier_merged_with_itself_counts_all_twice(kind: str) -> None:
     model = make(kind).update(x, y)
     twice = make(kind).update(x, y, torch.full((100,), 2.0))
     torch.testing.assert_close(model.merge(model).solve().logits(x), twice.solve().logits(x))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_size_of_the_features_makes_no_difference_or_is_told(kind: str) -> None:
+    x, y = digits(120)
+    expected = make(kind).update(x, y).solve().logits(x)
+    for power in (-140, -30, 30, 140):
+        size = 10.0**power
+        found = make(kind).update(x * size, y).solve().logits(x * size)
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    for power in (-200, 200):
+        model = make(kind).update(x * 10.0**power, y)
+        if kind == "kernel":  # which looks at directions alone
+            torch.testing.assert_close(model.solve().logits(x), expected, rtol=1e-6, atol=1e-6)
+        else:
+            with pytest.raises(ValueError, match="float64 does not hold their squares"):
+                model.solve()
+    torch.testing.assert_close(
+        make(kind).update((x * 1e-30).float(), y).solve().logits(x * 1e-30), expected, rtol=1e-3, atol=1e-3
+    )

@@ -68,17 +68,19 @@ class ClosedForm:
         self.in_features = check_int(in_features, "in_features", minimum=1)
         self.features: nn.Module = nn.Identity()
         if self.kind == "random-features":
-            self.features = RandomFeatures(self.in_features, self.width, seed=self.seed)
+            with torch.device("cpu"):  # whatever the default device, the meta device for instance
+                self.features = RandomFeatures(self.in_features, self.width, seed=self.seed)
         self.prior: ClassStatistics | KeptSamples | None = None
         self.seen = self.nothing(check_int(num_classes, "num_classes", minimum=0))
         self._solution: Solution | None = None
 
     def nothing(self, num_classes: int) -> ClassStatistics | KeptSamples:
         """What a classifier of this kind holds before its first sample."""
-        if self.kind == "kernel":
-            return KeptSamples.empty(num_classes, self.in_features)
-        mapped = self.features if self.kind == "random-features" else None
-        return ClassStatistics.empty(num_classes, self.in_features, transform=mapped)
+        with torch.device("cpu"):
+            if self.kind == "kernel":
+                return KeptSamples.empty(num_classes, self.in_features)
+            mapped = self.features if self.kind == "random-features" else None
+            return ClassStatistics.empty(num_classes, self.in_features, transform=mapped)
 
     @property
     def num_classes(self) -> int:
@@ -170,7 +172,8 @@ class ClosedForm:
         """The classifier of all that was seen; computed once until something changes.
 
         Raises:
-            ValueError: no samples.
+            ValueError: no samples, sample weights of less than one a class, or features whose squares float64 cannot
+                hold.
         """
         if self._solution is None:
             self.check_weights()
@@ -188,6 +191,13 @@ class ClosedForm:
                 found = solve_kernel(data, **options)
             else:
                 found = solve_linear(self.kind, data, self.features, **options)
+            spread = 0.0 if isinstance(data, KeptSamples) else float((data.mean - data.mean.mean(0)).abs().max())
+            finite = bool(found.weight.isfinite().all() and found.bias.isfinite().all())
+            if not finite or 0 < spread < 1e-150:
+                raise ValueError(
+                    "the features are too large or too small: float64 does not hold their squares. Fit a new "
+                    "classifier on features divided by a typical norm."
+                )
             self._solution = found.among(active, self.num_classes)
         return self._solution
 

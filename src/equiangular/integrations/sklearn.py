@@ -45,8 +45,9 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
         loss: ``"ce"`` (cross-entropy), ``"la"`` (logit-adjusted cross-entropy, whose predictions hold under equally
             frequent classes) or ``"dr"`` (dot-regression, whose probabilities are scores and want calibration).
         target_prior: class frequencies to predict for: ``"uniform"``, ``"train"``, a mapping of label to weight, or
-            (K,) positive weights in the order of ``classes_``. The logits are corrected from the training prior to this one by Bayes' rule, with scale and
-            strength calibrated on the held-out part where ``early_stopping`` makes one. None corrects nothing.
+            (K,) positive weights in the order of ``classes_``. The logits are corrected from the training prior to this
+            one by Bayes' rule, with scale and strength calibrated on the held-out part where ``early_stopping`` makes
+            one. None corrects nothing.
         normalize: whether h is scaled to unit norm. If not, the logits are <h, m_k>, as free as those of a linear
             layer, which may help where classes overlap. ``"dr"`` needs True.
         class_vectors: a mapping from label to vector (d,), or vectors (P, d) to be averaged: embeddings of the class
