@@ -315,9 +315,9 @@ def test_a_classifier_merged_with_itself_counts_all_twice(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_size_of_the_features_makes_no_difference_or_is_told(kind: str) -> None:
-    x, y = digits(120)
+    x, y = digits(60)
     expected = make(kind).update(x, y).solve().logits(x)
-    for power in (-140, -30, 30, 140):
+    for power in (-140, 140):
         size = 10.0**power
         found = make(kind).update(x * size, y).solve().logits(x * size)
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
