@@ -154,8 +154,7 @@ class KernelFit:
     Minimises sum_i omega_i ||f(x_i) - m_{y_i}||^2 + lambda ||f||^2 over f = sum_i k(., x_i) c_i, with
     k(x, x') = exp(b (cos(x, x') - 1)) and omega_i proportional to w_i n_{y_i}^-a, their mean per unit of weight 1.
     With D = diag(sqrt(omega)) and R = (D K D + lambda)^-1, c = D R D M_y and the residual of sample i is
-    lambda (R D M_y)_i / sqrt(omega_i). Its left-out residual is that divided by 1 - phi_i (1 - lambda R_ii), where
-    phi_i is the part of the sample's weight that is left out. As in :class:`RidgeSolver` the logits <f, m_k> are
+    lambda (R D M_y)_i / sqrt(omega_i). Left out with all its weight, its residual is that divided by lambda R_ii. As in :class:`RidgeSolver` the logits <f, m_k> are
     (K g_k - sum_j g_j) / (K - 1) of the regression g onto one-hot vectors, so no vertex is made.
 
     Attributes:
@@ -188,21 +187,17 @@ class KernelFit:
         onehot = torch.nn.functional.one_hot(self.samples.labels, k).double()
         return (onehot - 1 / k) * (k / max(k - 1, 1))
 
-    def left_out(self, solved: Tensor, diagonal: Tensor, value: float) -> Tensor:
+    def left_out(self, solved: Tensor, diagonal: Tensor) -> Tensor:
         """Left-out logits (M, K) from R D Y (N, K) and the diagonal of R (N,)."""
-        part = (1 / self.samples.weights).clamp(max=1)[: self.scored]
-        hat = 1 - value * diagonal[: self.scored]
-        residual = value * solved[: self.scored] / self.root[: self.scored, None]
-        return self.targets[: self.scored] - residual / (1 - part * hat).clamp(min=1e-12)[:, None]
+        first = slice(self.scored)
+        return self.targets[first] - solved[first] / (self.root * diagonal)[first, None]
 
     def path(self, values: tuple[float, ...]) -> list[Tensor]:
         """Left-out logits at every lambda, from one eigendecomposition."""
         spectrum, basis = torch.linalg.eigh(self.kernel)
         spectrum = spectrum.clamp(min=0)
         coded, squares = basis.T @ (self.root[:, None] * self.targets), basis.square()
-        return [
-            self.left_out(basis @ (coded / (spectrum + v)[:, None]), squares @ (1 / (spectrum + v)), v) for v in values
-        ]
+        return [self.left_out(basis @ (coded / (spectrum + v)[:, None]), squares @ (1 / (spectrum + v))) for v in values]
 
     def solve(self, value: float) -> tuple[Tensor, Tensor]:
         """Dual weights (N, K) and left-out logits (M, K) at one lambda, by Cholesky."""
@@ -211,7 +206,7 @@ class KernelFit:
         factor = torch.linalg.cholesky(matrix)
         solved = torch.cholesky_solve(self.root[:, None] * self.targets, factor)
         diagonal = torch.linalg.solve_triangular(factor, torch.eye(len(factor)).double(), upper=False).square().sum(0)
-        return self.root[:, None] * solved, self.left_out(solved, diagonal, value)
+        return self.root[:, None] * solved, self.left_out(solved, diagonal)
 
 
 def joined(samples: KeptSamples, prior: KeptSamples | None, factor: float) -> KeptSamples:

@@ -220,6 +220,6 @@ def squared_error(logits: Tensor, labels: Tensor, share: Tensor) -> float:
 
 
 def _not_alone(samples: KeptSamples, size: int) -> Tensor:
-    """(size,) bool, whether a sample's class keeps something without it."""
-    total, unit = samples.count[samples.labels[:size]], samples.weights[:size].clamp(max=1)
-    return total - unit > 1e-9 * total
+    """(size,) bool, whether a sample's class keeps something without it and its copies."""
+    total = samples.count[samples.labels[:size]]
+    return total - samples.weights[:size] > 1e-9 * total

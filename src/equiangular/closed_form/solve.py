@@ -17,19 +17,17 @@ from equiangular.closed_form.statistics import ClassStatistics
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Samples to be left out one at a time.
+    """Samples to be left out one at a time, each with all its weight: a copy left behind would know the answer.
 
     Attributes:
-        rows: (M, d) float64.
+        rows: (M, d) float64; no row occurs twice in a class.
         labels: (M,) int64.
-        unit: (M,) float64, the weight that is left out: 1, or all where a sample has less.
-        weights: (M,) float64, what a sample stands for.
+        weights: (M,) float64, what a sample stands for: the sum over equal samples of its class.
         num_classes: K.
     """
 
     rows: Tensor
     labels: Tensor
-    unit: Tensor
     weights: Tensor
     num_classes: int
 
@@ -60,14 +58,13 @@ def left_out_samples(statistics: ClassStatistics, total: Tensor, limit: int) -> 
     """
     sketch, device = statistics.sketch, statistics.mean.device
     labels, weights = torch.from_numpy(sketch.labels).to(device), torch.from_numpy(sketch.weights).to(device)
-    unit = weights.clamp(max=1)
-    kept = (total[labels] - unit > 1e-9 * total[labels]).nonzero().flatten()
+    kept = (total[labels] - weights > 1e-9 * total[labels]).nonzero().flatten()
     if len(kept) > limit:
         first = torch.searchsorted(labels[kept], labels[kept])  # labels ascend
         rank = torch.arange(len(kept), device=device) - first
         kept = kept[(rank * (len(statistics.count) + 1) + labels[kept]).argsort()[:limit].sort().values]
     rows = statistics.mapped(torch.from_numpy(sketch.rows).to(device)[kept])
-    return LeftOut(rows, labels[kept], unit[kept], weights[kept], len(total))
+    return LeftOut(rows, labels[kept], weights[kept], len(total))
 
 
 class Solver(ABC):
@@ -100,7 +97,7 @@ class Solver(ABC):
     def _deviations(self, samples: LeftOut) -> tuple[Tensor, Tensor]:
         """delta_i = x_i - mu_{y_i}, (M, d), and a_i: without the sample its class mean is mu - a_i delta_i."""
         deviations = samples.rows - self.mean[samples.labels]
-        return deviations, samples.unit / (self.count[samples.labels] - samples.unit)
+        return deviations, samples.weights / (self.count[samples.labels] - samples.weights)
 
 
 class MeansSolver(Solver):
@@ -182,7 +179,7 @@ class RidgeSolver(Solver):
         delta, own = delta @ self.basis, self.coded[labels]
         inverse = 1 / (self.spectrum + values[:, None])  # (L, d)
         dd, du, uu = ((p @ inverse.T).T for p in (delta.square(), delta * own, own.square()))  # (L, M)
-        drop = samples.unit * n / ((n - samples.unit) * max(self.weight_sum, 1e-300))
+        drop = samples.weights * n / ((n - samples.weights) * max(self.weight_sum, 1e-300))
         q, p = pi * (1 - pi) * a.square() - drop, -pi * a  # change of G: q dd^T + p (du^T + ud^T)
         m11, m12, m21, m22 = 1 + q * dd + p * du, q * du + p * uu, p * dd, 1 + p * du
         determinant = m11 * m22 - m12 * m21
@@ -245,7 +242,7 @@ class GaussianSolver(Solver):
         labels, n = samples.labels, self.count[samples.labels]
         every = torch.arange(len(a), device=a.device)
         delta, x = delta @ self.basis, (samples.rows - self.centre) @ self.basis
-        drop = samples.unit * n / ((n - samples.unit) * self.freedom)
+        drop = samples.weights * n / ((n - samples.weights) * self.freedom)
         all_uu = self.coded.square() @ self._inverse(values[:, None]).T  # (K, L)
         for value, uu in zip(values, all_uu.T, strict=True):
             inverse = self._inverse(value)
@@ -259,7 +256,7 @@ class GaussianSolver(Solver):
             gain = (loss / (1 - loss * dd).clamp(min=1e-12))[:, None]  # Sherman and Morrison
             logits.addcmul_(du, (gain[:, 0] * dx)[:, None].expand_as(du))
             excess = self.excess(value) / 2
-            logits[every, labels] += excess * (1 / (n - samples.unit) - 1 / n)
+            logits[every, labels] += excess * (1 / (n - samples.weights) - 1 / n)
             yield logits.sub_(du.square_().mul_(gain / 2)).sub_(uu / 2 - excess / self.count)
 
 
