@@ -12,7 +12,7 @@ from equiangular import simplex_etf
 from equiangular.closed_form import ClassStatistics, KeptSamples
 from equiangular.closed_form.features import RandomFeatures
 from equiangular.closed_form.kernel import KernelFit, cosines_of, joined
-from equiangular.closed_form.solution import squared_error
+from equiangular.closed_form.solution import solve_linear, squared_error
 from equiangular.closed_form.solve import (
     GaussianSolver,
     MeansSolver,
@@ -154,9 +154,7 @@ def copied(given: str):
 
 
 @pytest.mark.parametrize("given", ["once", "weights", "copies"])
-@pytest.mark.parametrize(
-    ("kind", "mapped"), [*((kind, None) for kind in SOLVERS), (RidgeSolver, RandomFeatures(D, 9))]
-)
+@pytest.mark.parametrize(("kind", "mapped"), [*((kind, None) for kind in SOLVERS), (RidgeSolver, RandomFeatures(D, 9))])
 def test_left_out_logits_are_those_of_a_refit_without_the_row_and_its_copies(kind, mapped, given: str) -> None:
     x, y, w = copied(given)
 
@@ -196,6 +194,30 @@ def test_a_class_of_copies_of_one_row_is_not_left_out() -> None:
     assert left_out_samples(found, found.count, 1000).labels.unique().tolist() == [0, 1, 2]
     prior = torch.tensor([0.0, 0.0, 0.0, 1.0])  # something else is known of it
     assert left_out_samples(found, found.count + prior, 1000).labels.unique().tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("n", [24, 40, 200])
+def test_the_shrinkage_is_that_of_least_left_out_loss_of_all_values(n: int) -> None:
+    """The search looks at half of the values, and at the classes alone that left-out samples have."""
+    x, y = samples(n=n)
+    found = ClassStatistics.empty(K + 1, D).update(x, y).update(torch.zeros(1, D), torch.tensor([K]))
+    solver, left = GaussianSolver(found), left_out_samples(found, found.count, 256)
+    assert left.labels.unique().tolist() == [0, 1, 2, 3]  # the last class has one sample
+    losses = {}
+    for value, logits in zip(solver.values.tolist(), solver.left_out(left, solver.values), strict=True):
+        z, mass = logits[:, :K], torch.bincount(left.labels).double()
+        size = found.count.log()[:K]
+
+        def objective(point, z=z, mass=mass, size=size):
+            scores = np.exp(point[0]) * z - point[1] * size + mass.log()
+            ce = torch.nn.functional.cross_entropy(scores, left.labels, reduction="sum")
+            return float(ce) + (point[0] ** 2 + point[1] ** 2) / 2 / 0.5**2
+
+        t, strength = minimize(objective, [0.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-6}).x
+        losses[value] = objective([t, strength]) - (t**2 + strength**2) / 2 / 0.5**2
+    chosen = solve_linear("gaussian", found, torch.nn.Identity()).chosen["regularization"]
+    assert losses[chosen] == pytest.approx(min(losses.values()), rel=1e-6)
+    assert len({round(loss, 6) for loss in losses.values()}) > 6
 
 
 @pytest.mark.parametrize(("b", "a", "value"), [(1.0, 0.5, 0.1), (8.0, 0.0, 1.0), (2.0, 1.0, 1e-3)])

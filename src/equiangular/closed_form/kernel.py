@@ -154,7 +154,8 @@ class KernelFit:
     Minimises sum_i omega_i ||f(x_i) - m_{y_i}||^2 + lambda ||f||^2 over f = sum_i k(., x_i) c_i, with
     k(x, x') = exp(b (cos(x, x') - 1)) and omega_i proportional to w_i n_{y_i}^-a, their mean per unit of weight 1.
     With D = diag(sqrt(omega)) and R = (D K D + lambda)^-1, c = D R D M_y and the residual of sample i is
-    lambda (R D M_y)_i / sqrt(omega_i). Left out with all its weight, its residual is that divided by lambda R_ii. As in :class:`RidgeSolver` the logits <f, m_k> are
+    lambda (R D M_y)_i / sqrt(omega_i). Its residual where it is left out, with all its weight and all its copies, is
+    that divided by lambda R_ii. As in :class:`RidgeSolver` the logits <f, m_k> are
     (K g_k - sum_j g_j) / (K - 1) of the regression g onto one-hot vectors, so no vertex is made.
 
     Attributes:
@@ -197,7 +198,9 @@ class KernelFit:
         spectrum, basis = torch.linalg.eigh(self.kernel)
         spectrum = spectrum.clamp(min=0)
         coded, squares = basis.T @ (self.root[:, None] * self.targets), basis.square()
-        return [self.left_out(basis @ (coded / (spectrum + v)[:, None]), squares @ (1 / (spectrum + v))) for v in values]
+        return [
+            self.left_out(basis @ (coded / (spectrum + v)[:, None]), squares @ (1 / (spectrum + v))) for v in values
+        ]
 
     def solve(self, value: float) -> tuple[Tensor, Tensor]:
         """Dual weights (N, K) and left-out logits (M, K) at one lambda, by Cholesky."""

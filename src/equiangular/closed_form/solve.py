@@ -5,6 +5,7 @@ All three take the class prior as uniform, whatever the counts: their logits sta
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from equiangular.closed_form.statistics import ClassStatistics
+from equiangular.closed_form.statistics import ClassStatistics, gram
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,12 @@ class LeftOut:
         """(M,) float64, what a sample counts for where every class counts the same: 1 in all."""
         size = self.class_weights
         return self.weights / (size[self.labels] * max(1, int((size > 0).sum())))
+
+    def among(self, classes: Tensor) -> LeftOut:
+        """The same samples, which are all of these classes (C,), numbered 0 to C - 1 in that order."""
+        place = torch.full((self.num_classes,), -1, device=classes.device)
+        place[classes] = torch.arange(len(classes), device=classes.device)
+        return LeftOut(self.rows, place[self.labels], self.weights, len(classes))
 
 
 def left_out_samples(statistics: ClassStatistics, total: Tensor, limit: int) -> LeftOut:
@@ -236,28 +243,44 @@ class GaussianSolver(Solver):
         squares = (scaled * self.coded).sum(1) - self.excess(value) / self.count
         return weight, -(weight @ self.centre) - squares / 2
 
+    def among(self, classes: Tensor) -> GaussianSolver:
+        """The same Gaussians of these classes (C,) alone: the columns of the logits that a loss over them looks at."""
+        few = copy.copy(self)
+        few.count, few.mean, few.coded = self.count[classes], self.mean[classes], self.coded[classes]
+        few.num_classes = len(classes)
+        return few
+
     def left_out(self, samples: LeftOut, values: Tensor) -> Iterator[Tensor]:
-        """See :class:`Solver`. Exact for the same N - K, t and trace: C changes by a multiple of d d^T."""
+        """See :class:`Solver`. Exact for the same N - K, t and trace: C changes by a multiple of d d^T.
+
+        x_i - c = delta_i + u_k, k the sample's class. So one product a value has all terms.
+        """
         delta, a = self._deviations(samples)
         labels, n = samples.labels, self.count[samples.labels]
         every = torch.arange(len(a), device=a.device)
-        delta, x = delta @ self.basis, (samples.rows - self.centre) @ self.basis
+        present, place = labels.unique(return_inverse=True)
+        delta, own = delta @ self.basis, self.coded[present]
         drop = samples.weights * n / ((n - samples.weights) * self.freedom)
-        all_uu = self.coded.square() @ self._inverse(values[:, None]).T  # (K, L)
-        for value, uu in zip(values, all_uu.T, strict=True):
-            inverse = self._inverse(value)
-            scaled = delta * inverse
-            dd, dx = (scaled * delta).sum(1), (scaled * x).sum(1)
-            du, logits = scaled @ self.coded.T, (x * inverse) @ self.coded.T
-            own = 2 * a * du[every, labels] - a.square() * dd  # what u C^-1 u of its own mean loses as the mean moves
+        inverses = self._inverse(values[:, None]).T  # (d, L)
+        all_uu, all_dd = self.coded.square() @ inverses, delta.square() @ inverses  # (K, L), (M, L)
+        for value, inverse, uu, dd in zip(values, inverses.T.contiguous(), all_uu.T, all_dd.T, strict=True):
+            if len(present) == len(self.coded):
+                between = gram((own * inverse.sqrt()).T)
+            else:
+                between = (own * inverse) @ self.coded.T
+            du = (delta * inverse) @ self.coded.T
+            logits, own_du = between[place].add_(du), du[every, labels]
+            dx = dd + own_du
+            # What u C^-1 u of its own mean loses as the mean moves, and its x C^-1 u.
+            logits[every, labels] += a * own_du - a.square() * dd / 2 - a * dx
             du[every, labels] -= a * dd
-            logits[every, labels] += own / 2 - a * dx
             loss = drop * (1 - value)
             gain = (loss / (1 - loss * dd).clamp(min=1e-12))[:, None]  # Sherman and Morrison
-            logits.addcmul_(du, (gain[:, 0] * dx)[:, None].expand_as(du))
             excess = self.excess(value) / 2
             logits[every, labels] += excess * (1 / (n - samples.weights) - 1 / n)
-            yield logits.sub_(du.square_().mul_(gain / 2)).sub_(uu / 2 - excess / self.count)
+            # gain (dx du - du^2 / 2)
+            logits.addcmul_(du, (2 * dx[:, None] - du).mul_(gain / 2))
+            yield logits.sub_(uu / 2 - excess / self.count)
 
 
 def oracle_approximating_shrinkage(spectrum: Tensor, freedom: float) -> float:

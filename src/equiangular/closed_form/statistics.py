@@ -151,7 +151,7 @@ class ClassStatistics:
         self._check_alike(other)
         classes = (other.count > 0).nonzero().flatten().to(self.mean.device)
         count, mean = (t.to(self.mean.device)[classes] for t in (other.count, other.mean))
-        self.scatter += _gram(self._move(classes, count, mean))
+        _add_gram(self.scatter, self._move(classes, count, mean))
         self.scatter += other.scatter.to(self.scatter)
         self.sketch.add([other.sketch], max(1, CAPACITY // max(1, int((self.count > 0).sum()))))
         return self
@@ -188,7 +188,7 @@ class ClassStatistics:
         except ValueError as error:
             raise ValueError(f"{STRANGERS} ({error}.)") from None
         classes = (gone.count > 0).nonzero().flatten()
-        self.scatter -= _gram(self._move(classes, gone.count[classes], gone.mean[classes], sign=-1))
+        _add_gram(self.scatter, self._move(classes, gone.count[classes], gone.mean[classes], sign=-1), sign=-1)
         self.scatter -= gone.scatter
         self.count[emptied], self.mean[emptied] = 0.0, 0.0
         if not self.count.any():
@@ -216,9 +216,8 @@ class ClassStatistics:
         block -= mean[inverse]
         if weighted:
             block *= weights.sqrt()[:, None]
-        shift = self._move(classes, count, mean)
-        self.scatter += _gram(block)
-        self.scatter += _gram(shift)
+        _add_gram(self.scatter, block)
+        _add_gram(self.scatter, self._move(classes, count, mean))
 
     def _move(self, classes: Tensor, count: Tensor, mean: Tensor, sign: int = 1) -> Tensor:
         """Chan's update of counts and means of the classes present, sign -1 takes out.
@@ -267,9 +266,17 @@ STRANGERS = (
 )
 
 
-def _gram(rows: Tensor) -> Tensor:
+def gram(rows: Tensor) -> Tensor:
     """rows^T rows, (d, d). NumPy takes the symmetric product, half the work, which PyTorch does not have."""
     if rows.device.type != "cpu":
         return rows.T @ rows
     array = rows.numpy()
     return torch.from_numpy(array.T @ array)
+
+
+def _add_gram(scatter: Tensor, rows: Tensor, sign: int = 1) -> None:
+    """Add sign rows^T rows to the scatter (d, d), in place."""
+    if 8 * len(rows) < rows.shape[1]:  # for few rows another (d, d) would cost more than half the work
+        scatter.addmm_(rows.T, rows, alpha=sign)
+    else:
+        scatter.add_(gram(rows), alpha=sign)
