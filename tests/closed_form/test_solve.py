@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge
 from equiangular import simplex_etf
 from equiangular.closed_form import ClassStatistics, KeptSamples
 from equiangular.closed_form.features import RandomFeatures
-from equiangular.closed_form.kernel import KernelFit, cosines_of, joined
+from equiangular.closed_form.kernel import KernelFit, cosines_of, inverse_diagonal, joined
 from equiangular.closed_form.solution import solve_linear, squared_error
 from equiangular.closed_form.solve import (
     GaussianSolver,
@@ -245,6 +245,13 @@ def test_a_kernel_is_solved_and_left_out_as_the_normal_equations_say(b: float, a
         system = less[:, None] * gram + value * torch.eye(n)
         f = gram @ torch.linalg.solve(system, less[:, None] * m[kept.labels])
         torch.testing.assert_close(left_out[i], f[i] @ m.T, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("n", [1, 255, 256, 600])
+def test_the_diagonal_of_an_inverse_is_found_in_blocks(n: int) -> None:
+    matrix = torch.randn(n, n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    matrix = matrix @ matrix.T + torch.eye(n)
+    torch.testing.assert_close(inverse_diagonal(torch.linalg.cholesky(matrix)), matrix.inverse().diagonal())
 
 
 def test_prior_samples_of_a_kernel_are_not_left_out() -> None:
