@@ -18,13 +18,21 @@ from equiangular.training.methods import FittedMethod, Method
 from equiangular.training.model.task import Task
 
 
-def check_class_vectors(method: Method, names: Tensor | None) -> None:
-    """Raise if the method takes the vectors of the class names and there are none."""
-    if isinstance(method, FittedMethod) and method.named and names is None:
+def check_class_vectors(method: Method, names: Tensor | None, backbone: str = "identity") -> None:
+    """Raise if the method takes the vectors of the class names and there are none, or features of another kind."""
+    if not method.named:
+        return
+    if names is None:
+        instead = method.name.removesuffix("-names") if isinstance(method, FittedMethod) else "cosine-la"
         raise ValueError(
             f"method {method.name!r} takes the vectors of the class names, and these data have none. A text encoder "
             f"makes them: give texts and --encoder, or a file that `equiangular embed` made of texts. Without them "
-            f"there is {method.kind!r}."
+            f"there is {instead!r}."
+        )
+    if backbone != "identity":
+        raise ValueError(
+            f"method {method.name!r} compares features with the vectors of the class names as the encoder made both, "
+            f"so nothing stands between them; got backbone={backbone!r}. Leave it out."
         )
 
 
@@ -50,7 +58,6 @@ class Fitting(Training):
         hardware: Hardware,
         fabric: Any = None,
     ) -> None:
-        check_class_vectors(method, names)
         self.fabric = fabric or make_fabric(hardware)
         self.task, self.method, self.split, self.names = task, method, split, names
         self.average = None

@@ -24,7 +24,7 @@ from equiangular.training.engine.loop import Training
 from equiangular.training.methods import FittedMethod, Method, TrainingDivergedError, get_method
 from equiangular.training.model.info import ModelInfo
 from equiangular.training.model.task import Task, build_task, default_backbone
-from equiangular.training.run.fitting import Fitting
+from equiangular.training.run.fitting import Fitting, check_class_vectors
 from equiangular.training.run.outcome import Outcome, Outputs, conclude
 
 _BATCH = 1024
@@ -54,12 +54,14 @@ def class_means(inputs: Any, labels: Tensor, num_classes: int, prepare: Callable
     return moments.mean
 
 
-def means_for(method: Method, kind: str, split: Split) -> Tensor | None:
+def means_for(method: Method, kind: str, split: Split, names: Tensor | None = None) -> Tensor | None:
     """The class means of a run's training part, for a method whose class vectors follow them; None for others.
 
-    Texts and images are taken as they are, which keeps the weights of their terms; columns of tables are standardised,
+    A method that is named has the vectors of the class names in their place, prepared as its inputs are. Texts and images are taken as they are, which keeps the weights of their terms; columns of tables are standardised,
     since each has a unit of its own.
     """
+    if method.named:
+        return None if names is None else split.standardise(names)
     if method.similarity is None or kind not in method.similar_for:
         return None
     prepare = split.standardise if kind == "table" else as_float
@@ -108,7 +110,8 @@ class TrialRun:
         self.workers = hardware.workers
         self.split = split_of(trial, dataset)
         self.backbone = backbone_of(trial, dataset, method)
-        self.class_means = means_for(method, dataset.kind, self.split)
+        check_class_vectors(method, dataset.names_features, self.backbone)
+        self.class_means = means_for(method, dataset.kind, self.split, dataset.names_features)
         task = self.new_task(pretrained=trial.pretrained if pretrained is None else pretrained)
         if isinstance(self.method, FittedMethod):
             names = dataset.names_features
@@ -191,8 +194,10 @@ def load_data(options: DataOptions, *, device: str = "auto", progress: EmbedProg
 
 
 def backbone_of(trial: Trial, dataset: Dataset, method: Method | None = None) -> str:
-    """The name of a trial's backbone, ``"auto"`` resolved for the data; the inputs as they are for a fitted method."""
-    if trial.backbone == "auto" and isinstance(method or get_method(trial.method), FittedMethod):
+    """The name of a trial's backbone, ``"auto"`` resolved for the data; the inputs as they are for a method that is
+    fitted or named."""
+    method = method or get_method(trial.method)
+    if trial.backbone == "auto" and (isinstance(method, FittedMethod) or method.named):
         return "identity"
     return default_backbone(dataset.kind, dataset.input_shape) if trial.backbone == "auto" else trial.backbone
 
