@@ -13,6 +13,7 @@ from equiangular.data.split import Split
 from equiangular.training.config.options import Hardware
 from equiangular.training.engine.fabric import make_fabric
 from equiangular.training.engine.loop import Training
+from equiangular.training.engine.memory import PeakMemory
 from equiangular.training.engine.prediction import backbone_features
 from equiangular.training.methods import FittedMethod, Method
 from equiangular.training.model.task import Task
@@ -44,6 +45,7 @@ class Fitting(Training):
 
     Attributes:
         seconds: wall-clock time of the fit, without that of the features.
+        peak_memory: bytes of the fit alone, see :class:`equiangular.training.engine.memory.PeakMemory`.
         numbers_kept: numbers that the fit keeps, or has at hand all along, beside the head.
         losses: mean cross-entropy of the fitted head on the training part.
     """
@@ -75,8 +77,9 @@ class Fitting(Training):
         names = backbone_features(task, self.names, **shared).float() if self.method.named else None
         task.cpu()
         start = time.perf_counter()
-        self.numbers_kept = self.method.fit(task.head, features, split.train_y, names)
-        self.seconds = time.perf_counter() - start
+        with PeakMemory() as peak:
+            self.numbers_kept = self.method.fit(task.head, features, split.train_y, names)
+        self.seconds, self.peak_memory = time.perf_counter() - start, peak.bytes
         task.eval()
         self.losses.append(float(F.cross_entropy(task.head(features).detach(), split.train_y)))
         self.epoch = 1

@@ -21,6 +21,7 @@ from equiangular.training.config.budget import sampler_alpha
 from equiangular.training.config.options import DataOptions, Hardware, Trial
 from equiangular.training.engine.fabric import full_tensor
 from equiangular.training.engine.loop import Training
+from equiangular.training.engine.memory import PeakMemory
 from equiangular.training.methods import FittedMethod, Method, TrainingDivergedError, get_method
 from equiangular.training.model.info import ModelInfo
 from equiangular.training.model.task import Task, build_task, default_backbone
@@ -57,8 +58,9 @@ def class_means(inputs: Any, labels: Tensor, num_classes: int, prepare: Callable
 def means_for(method: Method, kind: str, split: Split, names: Tensor | None = None) -> Tensor | None:
     """The class means of a run's training part, for a method whose class vectors follow them; None for others.
 
-    A method that is named has the vectors of the class names in their place, prepared as its inputs are. Texts and images are taken as they are, which keeps the weights of their terms; columns of tables are standardised,
-    since each has a unit of its own.
+    A method that is named has the vectors of the class names in their place, prepared as its inputs are. Texts and
+    images are taken as they are, which keeps the weights of their terms; columns of tables are standardised, since each
+    has a unit of its own.
     """
     if method.named:
         return None if names is None else split.standardise(names)
@@ -194,8 +196,7 @@ def load_data(options: DataOptions, *, device: str = "auto", progress: EmbedProg
 
 
 def backbone_of(trial: Trial, dataset: Dataset, method: Method | None = None) -> str:
-    """The name of a trial's backbone, ``"auto"`` resolved for the data; the inputs as they are for a method that is
-    fitted or named."""
+    """The name of a trial's backbone, ``"auto"`` resolved for the data; none for a method that is fitted or named."""
     method = method or get_method(trial.method)
     if trial.backbone == "auto" and (isinstance(method, FittedMethod) or method.named):
         return "identity"
@@ -251,8 +252,10 @@ def run_trial(
     run = TrialRun(trial, dataset, method=own, hardware=hardware, fabric=fabric, pretrained=pretrained)
     watcher.start(run)
     try:
-        with watcher.guard:
+        with watcher.guard, PeakMemory() as peak:
             run.training.run(on_step=watcher.after_step, on_epoch=watcher.after_epoch)
+        if not isinstance(run.training, Fitting):  # which knows the fit from what its features take
+            run.training.peak_memory = peak.bytes
         return run, run.conclude(run.snapshot(), run.describe(), methods)
     except NonFiniteError as error:  # the loss was finite to the end, what the network makes of the data is not
         raise TrainingDivergedError(f"{run.method.name} diverged: {error}") from error
