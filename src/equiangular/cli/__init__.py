@@ -46,9 +46,7 @@ def main(
         error.show()
         sys.exit(error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
-        _fail(
-            program, 128 + ended.signal, "interrupted. What is finished is kept; the same command goes on from there."
-        )
+        code = 130
     except (ValueError, OSError, ImportError) as error:
         _reraise_if_debugging()
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -63,6 +61,9 @@ def main(
         _fail(program, 1, f"{what}. Run it again with EQUIANGULAR_DEBUG=1 in the environment for a full report.")
     finally:
         ended.stop_listening()
+    if code == 130:  # typer's for Ctrl-C, which SIGTERM is made into
+        message = "interrupted. What is finished is kept; the same command goes on from there."
+        _fail(program, 128 + ended.signal, message)
     sys.exit(code if isinstance(code, int) else 0)
 
 

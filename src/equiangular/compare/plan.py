@@ -33,8 +33,7 @@ _QUICKER = {
     "image": f"{_ENCODED}; --size 32 makes the images smaller; fewer --methods, --tune none",
     "text": f"{_ENCODED}; fewer --methods, --tune none",
 }
-_PART = 4  # a fit to one in so many samples is timed
-_POWERS = {"kernel": 2.5}  # of the number of samples, with which the time of a fit grows; elsewhere 1
+_PARTS = (8, 4)  # fits to one in so many samples are timed
 
 
 @dataclass(frozen=True)
@@ -273,10 +272,10 @@ def estimate_seconds(trial: Trial, dataset: Dataset, hardware: Hardware) -> floa
 
 
 def estimate_fits(trial: Trial, dataset: Dataset, methods: Sequence[Sequence[Method]]) -> list[float]:
-    """Seconds that a trial of each of these methods is likely to take, from a fit to a quarter of its samples.
+    """Seconds that a trial of each of these methods is likely to take, from fits to parts of its samples.
 
-    The time of a fit is taken to grow with their number, that of a kernel with its power 2.5. What follows a fit
-    (calibration and scores) is timed once, for the first.
+    An eighth and a quarter of the samples are fitted. The time of a fit is taken to be a + b N, that of a kernel to grow with N^2.5. What follows a fit (calibration and
+    scores) is timed once, for the first.
     """
     seconds, after = [], None
     for first, *others in methods:
@@ -284,16 +283,25 @@ def estimate_fits(trial: Trial, dataset: Dataset, methods: Sequence[Sequence[Met
         fitting, split = run.training, run.split
         order = torch.argsort(split.train_y, stable=True)
         firsts = torch.searchsorted(split.train_y[order], torch.arange(len(split.class_counts)))
-        part = order[torch.unique(torch.cat([firsts, torch.arange(0, len(order), _PART)]))]
-        fitting.split = replace(split, train_x=select(split.train_x, part), train_y=split.train_y[part])
-        with contextlib.suppress(NonFiniteError):
-            fitting.run()
-            if after is None:
-                start = time.perf_counter()
+        sizes, times = [0], [0.0]
+        for every in _PARTS:
+            part = order[torch.unique(torch.cat([firsts, torch.arange(0, len(order), every)]))]
+            fitting.split = replace(split, train_x=select(split.train_x, part), train_y=split.train_y[part])
+            with contextlib.suppress(NonFiniteError):
+                fitting.run()
+            sizes.append(len(part))
+            times.append(fitting.seconds)
+        if after is None:
+            start = time.perf_counter()
+            with contextlib.suppress(NonFiniteError):
                 run.conclude(run.snapshot(), run.describe(), [first, *others])
-                after = time.perf_counter() - start
-        ratio = len(split.train_y) / len(part)
-        seconds.append(fitting.seconds * ratio ** _POWERS.get(first.name.removesuffix("-names"), 1.0))
+            after = time.perf_counter() - start
+        ratio = len(order) / sizes[-1]
+        if first.name.startswith("kernel"):
+            seconds.append(times[-1] * ratio**2.5)
+        else:  # between constant and proportional, whatever else the machine does meanwhile
+            slope = (times[-1] - times[-2]) / max(1, sizes[-1] - sizes[-2])
+            seconds.append(min(max(times[-1] + slope * (len(order) - sizes[-1]), times[-1]), times[-1] * ratio))
     return [(after or 0.0) + one for one in seconds]
 
 

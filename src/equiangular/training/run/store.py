@@ -64,7 +64,7 @@ class TrialStore:
                 return [found[method.name] for method in methods]
         if read_only:
             raise NotStoredError(path.name)
-        watcher = _Curve() if curve and not isinstance(methods[0], FittedMethod) else _Seen()
+        watcher = _Curve() if curve and not isinstance(methods[0], FittedMethod) and not methods[0].named else _Seen()
         try:
             run, outcomes = run_trial(trial, dataset, methods, hardware=hardware, watcher=watcher)
         except TrainingDivergedError as error:

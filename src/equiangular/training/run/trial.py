@@ -177,7 +177,7 @@ class TrialRun:
             **{name: getattr(data, name) for name in _FROM_DATA},
             **{name: getattr(trial, name) for name in ("width", "size", "seed", "thresholds")},
             data={"name_or_path": trial.data, "root": trial.root, "split_seed": trial.split_seed, "size": trial.size},
-            epoch=self.training.epoch,
+            epoch=None if isinstance(self.training, Fitting) else self.training.epoch,
         )
 
     def conclude(self, task: Task, info: ModelInfo, methods: Sequence[Method] = ()) -> list[Outcome]:
