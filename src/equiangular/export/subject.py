@@ -6,7 +6,6 @@ import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +24,10 @@ class Exported(nn.Module):
     def __init__(self, classifier: Classifier, encoder: nn.Module | None = None) -> None:
         super().__init__()
         self.classifier = copy.deepcopy(classifier).cpu()
-        self.encoder = encoder
-        if hasattr(self.classifier.head, "bake"):
-            self.classifier.head.bake()  # a learned rotation becomes a fixed frame
+        self.encoder = encoder or nn.Identity()
+        bake = getattr(self.classifier.head, "bake", None)
+        if bake is not None:
+            bake()  # a learned rotation becomes a fixed frame
         for parameter in self.parameters():
             parameter.requires_grad_(False)
         self.eval()
@@ -43,15 +43,15 @@ class ExportedTexts(Exported):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """Logits and probabilities, (B, K) each, of token numbers and their mask, (B, T) int64 each."""
-        return super().forward(self.encoder(input_ids, attention_mask))  # type: ignore[misc]  # it has one
+        return super().forward(self.encoder(input_ids, attention_mask))
 
 
 class ExportedImages(Exported):
     """The same behind an encoder of images."""
 
-    def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and probabilities, (B, K) each, of images that are prepared, (B, C, H, W) float32."""
-        return super().forward(self.encoder(pixel_values))  # type: ignore[misc]  # it has one
+        return super().forward(self.encoder(pixel_values))
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,5 +120,5 @@ def _random_inputs(classifier: Classifier, dtype: torch.dtype, batch: int, *, se
         return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
     if classifier.info.kind == "image":
         return torch.rand(shape, generator=generator)
-    standardize: Any = classifier.standardize
-    return torch.randn(shape, generator=generator) * standardize.std.cpu() + standardize.mean.cpu()
+    scaling = classifier.standardize
+    return torch.randn(shape, generator=generator) * scaling.std.cpu() + scaling.mean.cpu()
