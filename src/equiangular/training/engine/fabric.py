@@ -7,6 +7,7 @@ import gc
 import inspect
 import logging
 import os
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -34,6 +35,8 @@ def launched_processes() -> tuple[int, int] | None:
 
 def make_fabric(hardware: Hardware) -> Any:
     """A launched ``lightning_fabric.Fabric``; for several devices it starts the other processes."""
+    if find_spec("torchmetrics") is not None:  # Fabric asks for its version; the whole of it takes seconds
+        require("torchmetrics.utilities", extra="measures", purpose="Training", part=True)
     fabric_module = require("lightning_fabric", extra="train", purpose="Training")
     devices, nodes = launched_processes() or (hardware.devices, hardware.num_nodes)
     if hardware.accelerator == "cuda" and not torch.cuda.is_available():
