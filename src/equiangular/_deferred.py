@@ -1,4 +1,4 @@
-"""Part of a large package at the price of that part: the package's own ``__init__`` runs when more of it is asked for."""
+"""Part of a large package at the price of that part: its own ``__init__`` runs when more of it is asked for."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from types import ModuleType
 
 from equiangular._deferred import import_part
 
+
 def require(module: str, *, extra: str | None, purpose: str, part: bool = False) -> ModuleType:
     """Import an optional dependency, or say which extra brings it.
 

@@ -23,8 +23,8 @@ def test_a_method_is_what_its_entry_says(name: str) -> None:
 
 
 def test_backbones_and_bundled_data() -> None:
-    assert catalogue.BACKBONES == tuple(BACKBONES)
-    assert catalogue.BUNDLED_DATA == tuple(SKLEARN_SETS)
+    assert tuple(BACKBONES) == catalogue.BACKBONES
+    assert tuple(SKLEARN_SETS) == catalogue.BUNDLED_DATA
 
 
 @pytest.mark.parametrize("folder", [False, True])
