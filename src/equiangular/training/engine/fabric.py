@@ -60,6 +60,15 @@ def make_fabric(hardware: Hardware) -> Any:
     return fabric
 
 
+def adds_nothing(fabric: Any) -> bool:
+    """Whether Fabric's wrappers only pass on: one device, no precision but the tensors' own, no callbacks."""
+    strategies = require("lightning_fabric.strategies", extra="train", purpose="Training")
+    precision = require("lightning_fabric.plugins.precision", extra="train", purpose="Training").Precision
+    strategy = fabric.strategy
+    plain = type(strategy) is strategies.SingleDeviceStrategy and type(strategy.precision) is precision
+    return plain and not fabric._callbacks
+
+
 def _close_process_group() -> None:
     """End the threads of the process group before the interpreter goes: those left running abort the process."""
     gc.collect()  # sharded modules hold the group in cycles
