@@ -382,3 +382,20 @@ def test_a_file_of_before_with_other_hashes_is_read(kind: str, number: int, tmp_
     if kind == "kernel" or number == 60:
         with pytest.raises(ValueError, match="never added"):
             read.remove(x[:1], y[:1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_copies_tell_leave_one_out_nothing(kind: str) -> None:
+    """Noise without a signal stays noise where every row occurs twice: a copy left behind would know the label."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(120, D, generator=generator, dtype=torch.float64)
+    y = torch.arange(120) % 3
+    new = torch.randn(200, D, generator=generator, dtype=torch.float64)
+    once, twice, weighted = make(kind, 3).update(x, y), make(kind, 3).update(x, y), make(kind, 3)
+    twice.update(x.flip(0), y.flip(0))
+    weighted.update(x, y, torch.full((120,), 2.0))
+    once, twice, weighted = (model.solve() for model in (once, twice, weighted))
+    torch.testing.assert_close(twice.logits(new), weighted.logits(new), rtol=1e-9, atol=1e-9)
+    if kind in ("class-means", "ridge", "random-features"):  # of which only the ratios of weights matter
+        assert twice.chosen["regularization"] == pytest.approx(once.chosen["regularization"], rel=1e-9)
+    assert float(twice.logits(new).softmax(1).amax(1).mean()) < 0.55

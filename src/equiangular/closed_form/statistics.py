@@ -151,7 +151,7 @@ class ClassStatistics:
         self._check_alike(other)
         classes = (other.count > 0).nonzero().flatten().to(self.mean.device)
         count, mean = (t.to(self.mean.device)[classes] for t in (other.count, other.mean))
-        self.scatter += _gram(self._move(classes, count, mean))
+        _add_gram(self.scatter, self._move(classes, count, mean))
         self.scatter += other.scatter.to(self.scatter)
         self.sketch.add([other.sketch], max(1, CAPACITY // max(1, int((self.count > 0).sum()))))
         return self
@@ -197,7 +197,7 @@ class ClassStatistics:
         if bool((left.cpu().numpy() < sketched * (1 - 1e-9) - 1e-9 * gone.count.cpu().numpy()).any()):
             raise ValueError(f"{STRANGERS} (More of a class is left in the sketch than in all.)")
         classes, before = (gone.count > 0).nonzero().flatten(), (self.count.clone(), self.mean.clone())
-        removed = gone.scatter + _gram(self._move(classes, gone.count[classes], gone.mean[classes], sign=-1))
+        removed = gone.scatter + gram(self._move(classes, gone.count[classes], gone.mean[classes], sign=-1))
         scatter = self.scatter - removed
         if not known.all() and _overdrawn(self.scatter, scatter, float(removed.trace())):
             self.count, self.mean = before
@@ -229,9 +229,8 @@ class ClassStatistics:
         block -= mean[inverse]
         if weighted:
             block *= weights.sqrt()[:, None]
-        shift = self._move(classes, count, mean)
-        self.scatter += _gram(block)
-        self.scatter += _gram(shift)
+        _add_gram(self.scatter, block)
+        _add_gram(self.scatter, self._move(classes, count, mean))
 
     def _move(self, classes: Tensor, count: Tensor, mean: Tensor, sign: int = 1) -> Tensor:
         """Chan's update of counts and means of the classes present, sign -1 takes out.
@@ -296,10 +295,18 @@ def _overdrawn(before: Tensor, after: Tensor, removed: float) -> bool:
     return indefinite(after) and not indefinite(before)  # what was spoilt before proves nothing
 
 
-def _gram(rows: Tensor) -> Tensor:
+def gram(rows: Tensor) -> Tensor:
     """rows^T rows, (d, d). NumPy takes the symmetric product, half the work, which PyTorch does not have."""
     if rows.device.type != "cpu":
         return rows.T @ rows
     array = rows.numpy()
     with np.errstate(over="ignore", invalid="ignore"):  # the solution says what an overflow means
         return torch.from_numpy(array.T @ array)
+
+
+def _add_gram(scatter: Tensor, rows: Tensor, sign: int = 1) -> None:
+    """Add sign rows^T rows to the scatter (d, d), in place."""
+    if 8 * len(rows) < rows.shape[1]:  # for few rows another (d, d) would cost more than half the work
+        scatter.addmm_(rows.T, rows, alpha=sign)
+    else:
+        scatter.add_(gram(rows), alpha=sign)
