@@ -298,6 +298,7 @@ def oracle_approximating_shrinkage(spectrum: Tensor, freedom: float) -> float:
     Signal Processing 2010, eq. 23.
     """
     d = len(spectrum)
+    spectrum = spectrum / max(float(spectrum.max()), 1e-300)  # whose squares float64 holds
     trace, square = float(spectrum.sum()), float(spectrum.square().sum())
     spread = square - trace**2 / d
     if spread <= 1e-15 * square:
