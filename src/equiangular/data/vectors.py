@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import check_output, read_safetensors, write_atomically
+from equiangular._files import check_output, read_safetensors, write_safetensors
 from equiangular._validate import check_choice
 from equiangular.data.base import SCALINGS, Dataset, own_test_split, relabel
 
@@ -150,7 +150,6 @@ def write_vectors(dataset: Dataset, path: str | Path, *, dtype: torch.dtype = to
     target = check_output(path, *WRITTEN)
     if dataset.kind != "vectors":
         raise ValueError(f"{dataset.name!r} is of kind {dataset.kind!r}, not 'vectors'. Embed it first.")
-    torch_format = require("safetensors.torch", extra="train", purpose="Writing a .safetensors file")
     tensors = {"train_labels": dataset.train_y, "test_labels": dataset.test_y}
     features = {"train_features": dataset.train_x, "test_features": dataset.test_x}
     features |= {} if dataset.names_features is None else {"names_features": dataset.names_features}
@@ -158,10 +157,8 @@ def write_vectors(dataset: Dataset, path: str | Path, *, dtype: torch.dtype = to
     metadata = {"class_names": json.dumps(dataset.class_names), "name": dataset.name, "source": dataset.source}
     metadata |= {} if dataset.scaling == "shared" else {"scaling": dataset.scaling}
     metadata |= {} if dataset.encoder is None else {"encoder": json.dumps(dataset.encoder)}
-    # Copies: the format wants tensors that share no memory, and the parts may be slices of one.
-    content = torch_format.save({k: v.contiguous().clone() for k, v in tensors.items()}, metadata=metadata)
     try:
-        return write_atomically(target, lambda p: p.write_bytes(content))
+        return write_safetensors(target, tensors, metadata)
     except OSError as error:
         raise ValueError(f"cannot write {str(target)!r}: {error.strerror or error}.") from error
 
