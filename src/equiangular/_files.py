@@ -123,6 +123,24 @@ def read_safetensors(path: Path, *, remedy: str) -> tuple[dict[str, Any], dict[s
         raise ValueError(f"{str(path)!r} is not a readable .safetensors file ({error}). {remedy}") from error
 
 
+def safetensors_bytes(tensors: dict[str, Any], metadata: dict[str, str], *, extra: str = "train") -> bytes:
+    """A .safetensors file of PyTorch's tensors; the same content gives the same bytes.
+
+    The library writes metadata in an order that changes from call to call, so the header is written again in order.
+
+    Raises:
+        ImportError: safetensors is missing.
+    """
+    torch_format = require("safetensors.torch", extra=extra, purpose="Writing a .safetensors file")
+    content: bytes = torch_format.save(tensors, metadata=metadata)
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
+
+
 def check_npz(path: str | Path) -> None:
     """Raise if a file is no .npz archive: NumPy would take it for a pickle and advise to trust it.
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import check_output, read_safetensors, write_atomically
+from equiangular._files import check_output, read_safetensors, safetensors_bytes, write_atomically
 from equiangular.data.base import Dataset, own_test_split, relabel
 
 VECTOR_NAMES = ("features", "embeddings", "embedding", "X")
@@ -115,24 +115,40 @@ def load_npy(path: str | Path, *, split_seed: int = 0) -> Dataset:
         ValueError: a file that cannot be read, or no labels.
     """
     file = Path(path)
-    stems = [f"{file.stem}_labels.npy", *_LABEL_FILES]
-    beside = [file.with_name(name).with_suffix(suffix) for name in stems for suffix in (".npy", ".txt")]
-    labels = next((other for other in beside if other.exists() and other != file), None)
+    labels = labels_beside(file)
     if labels is None:
         raise ValueError(
-            f"found no labels of {str(file)!r}: they belong into {stems[0]} or labels.npy beside it, or into a .txt "
-            "file of that name with a label in each line."
+            f"found no labels of {str(file)!r}: they belong into {file.stem}_labels.npy or labels.npy beside it, or "
+            "into a .txt file of that name with a label in each line."
         )
-    arrays = {}
-    for key, source in (("features", file), ("labels", labels)):
-        try:
-            if source.suffix == ".txt":
-                arrays[key] = np.array(source.read_text(encoding="utf-8").splitlines())
-            else:
-                arrays[key] = np.load(source, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise ValueError(f"cannot read {str(source)!r}: {error}.") from error
+    try:
+        features = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"cannot read {str(file)!r}: {error}.") from error
+    arrays = {"features": features, "labels": read_labels(labels)}
     return vector_dataset(arrays, {}, name=file.stem, where=str(file), split_seed=split_seed)
+
+
+def labels_beside(file: Path) -> Path | None:
+    """The file with the labels of a ``.npy`` file, see :func:`load_npy`."""
+    stems = [f"{file.stem}_labels.npy", *_LABEL_FILES]
+    beside = [file.with_name(name).with_suffix(suffix) for name in stems for suffix in (".npy", ".txt")]
+    return next((other for other in beside if other.exists() and other != file), None)
+
+
+def read_labels(file: Path) -> np.ndarray:
+    """Labels (N,) of a ``.npy`` file, or of a ``.txt`` file with one in each line.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    try:
+        if file.suffix == ".txt":
+            return np.array(file.read_text(encoding="utf-8").splitlines())
+        labels: np.ndarray = np.load(file, allow_pickle=False)
+        return labels
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"cannot read {str(file)!r}: {error}.") from error
 
 
 def write_vectors(dataset: Dataset, path: str | Path, *, dtype: torch.dtype = torch.float32) -> Path:
@@ -147,7 +163,6 @@ def write_vectors(dataset: Dataset, path: str | Path, *, dtype: torch.dtype = to
     target = check_output(path, *WRITTEN)
     if dataset.kind != "vectors":
         raise ValueError(f"{dataset.name!r} is of kind {dataset.kind!r}, not 'vectors'. Embed it first.")
-    torch_format = require("safetensors.torch", extra="train", purpose="Writing a .safetensors file")
     tensors = {"train_labels": dataset.train_y, "test_labels": dataset.test_y}
     features = {"train_features": dataset.train_x, "test_features": dataset.test_x}
     features |= {} if dataset.names_features is None else {"names_features": dataset.names_features}
@@ -155,7 +170,7 @@ def write_vectors(dataset: Dataset, path: str | Path, *, dtype: torch.dtype = to
     metadata = {"class_names": json.dumps(dataset.class_names), "name": dataset.name, "source": dataset.source}
     metadata |= {} if dataset.encoder is None else {"encoder": json.dumps(dataset.encoder)}
     # Copies: the format wants tensors that share no memory, and the parts may be slices of one.
-    content = torch_format.save({k: v.contiguous().clone() for k, v in tensors.items()}, metadata=metadata)
+    content = safetensors_bytes({k: v.contiguous().clone() for k, v in tensors.items()}, metadata)
     try:
         return write_atomically(target, lambda p: p.write_bytes(content))
     except OSError as error:

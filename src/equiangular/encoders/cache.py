@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import cache_folder, write_atomically, write_json
+from equiangular._files import cache_folder, safetensors_bytes, write_atomically, write_json
 
 _FORMAT = 1
 _VALUES = "features"
@@ -80,9 +80,8 @@ class ChunkStore:
         """Keep a chunk, (n, d) in the dtype of the store."""
         if self.folder is None:
             return
-        torch_format = require("safetensors.torch", extra="encoders", purpose="Keeping features")
         metadata = {"key": self.key, "sha256": _digest(values), "said": json.dumps(dict(said))}
-        content = torch_format.save({_VALUES: values.contiguous()}, metadata=metadata)
+        content = safetensors_bytes({_VALUES: values.contiguous()}, metadata, extra="encoders")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if number == 0:

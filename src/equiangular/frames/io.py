@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import CACHE_VARIABLE, cache_folder, check_output, write_atomically, write_json
+from equiangular._files import (
+    CACHE_VARIABLE,
+    cache_folder,
+    check_output,
+    safetensors_bytes,
+    write_atomically,
+    write_json,
+)
 from equiangular.frames.checks import frame_tensor
 
 
@@ -127,9 +134,8 @@ def save_frame(
             elif overwrite:
                 beside.unlink(missing_ok=True)  # it described the frame that was replaced
         else:
-            torch_format = require("safetensors.torch", extra="train", purpose="Writing a .safetensors file")
             # Through bytes: every failure to write is then an OSError.
-            content = torch_format.save({_KEY: data}, metadata=kept)
+            content = safetensors_bytes({_KEY: data}, kept)
             write_atomically(target, lambda p: p.write_bytes(content))
     except OSError as error:
         raise ValueError(
