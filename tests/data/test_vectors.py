@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import save_file
+from tests.damage import flip_last_bit
 
 from equiangular.data import Dataset, Texts, content_digest, load_dataset, make_split, select, write_vectors
 from equiangular.data.split import standardisation
@@ -216,3 +217,11 @@ def test_the_same_content_is_the_same_bytes(tmp_path: Path) -> None:
     again = load_dataset(tmp_path / "0.safetensors")
     assert (again.encoder, again.source) == (described, "made up")
     assert torch.equal(again.train_x, x)
+
+
+def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
+    np.savez(tmp_path / "f.npz", features=X, labels=Y)
+    path = write_vectors(load_dataset(tmp_path / "f.npz"), tmp_path / "f.safetensors")
+    load_dataset(path)
+    with pytest.raises(ValueError, match=r"f\.safetensors' is damaged: .* Embed the data again"):
+        load_dataset(flip_last_bit(path))
