@@ -13,6 +13,8 @@ from equiangular.data.encoded import EncodedImages
 from equiangular.data.texts import Texts
 from equiangular.longtail.cut import draw_by_class, holdout_counts, holdout_indices
 
+SCALINGS = ("auto", "shared", "columns")
+_WIDER = 100  # times the median deviation: beyond, one column is nearly all that distances and products see
 KINDS = ("image", "table", "text", "vectors")
 
 
@@ -38,6 +40,9 @@ class Dataset:
         vocabulary: of texts: what made features of them, see :func:`equiangular.data.tables.fit_vocabulary`.
         encoder: of vectors: the encoder that made them, see :func:`equiangular.encoders.describe`, where it is known.
         names_features: of vectors: (K, d) float32, the encoder's vectors of the class names, where it reads texts.
+        scaling: of vectors: ``"shared"``, one number for all columns, or ``"columns"``, each by its own mean and
+            deviation as in a table; ``"auto"`` becomes the second where no encoder is known and the widest column is
+            more than a hundred times as wide as the median one.
 
     Raises:
         ValueError: a shape or dtype that does not fit, a label out of range, or a class without training samples.
@@ -62,9 +67,11 @@ class Dataset:
     vocabulary: dict[str, Any] | None = None
     encoder: dict[str, Any] | None = None
     names_features: Tensor | None = None
+    scaling: str = "auto"
 
     def __post_init__(self) -> None:
         check_choice(self.kind, KINDS, "kind")
+        check_choice(self.scaling, SCALINGS, "scaling")
         if len(self.class_names) < 2:
             raise ValueError(f"data set {self.name!r} has {len(self.class_names)} class(es); a classifier needs two.")
         known: dict[str, int] = {}
@@ -88,6 +95,9 @@ class Dataset:
             raise ValueError(
                 f"data set {self.name!r}: names_features must have shape {expected}, got {tuple(names.shape)}."
             )
+        if self.scaling == "auto":  # here, so that a part of the data has what the whole has
+            columns = self.kind == "vectors" and self.encoder is None and uneven(self.train_x)
+            object.__setattr__(self, "scaling", "columns" if columns else "shared")
         missing = np.flatnonzero(self.train_counts == 0)
         if len(missing):
             raise ValueError(
@@ -136,6 +146,24 @@ class Dataset:
                 f"{where}: row {row} has label {int(y[row])}, outside [0, {self.num_classes - 1}] "
                 f"for {self.num_classes} classes."
             )
+
+
+def uneven(vectors: Tensor) -> bool:
+    """Whether the widest column is more than a hundred times as wide as the median of those that vary.
+
+    So are tables in the units of their columns. An encoder's vectors are not: they may have columns that hardly vary,
+    such as those of a dead ReLU, which harm nobody and which a scale of their own would blow up.
+
+    Example:
+        >>> x = torch.randn(50, 5, generator=torch.Generator().manual_seed(0))
+        >>> uneven(x), uneven(x * torch.tensor([1.0, 1, 1, 1, 1e-4])), uneven(x * torch.tensor([1.0, 1, 1, 1, 1e4]))
+        (False, False, True)
+    """
+    if len(vectors) < 2:
+        return False
+    spread = vectors.std(0)
+    spread = spread[spread > 0]
+    return bool(len(spread)) and float(spread.max() / spread.median()) > _WIDER
 
 
 def relabel(

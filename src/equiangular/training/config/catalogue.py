@@ -26,6 +26,7 @@ class Entry(NamedTuple):
 
 _OURS, _CB, _LAS = "this project, docs/answer.md", "Cui et al. 2019", "Zhong et al. 2021 (MiSLAS)"
 _RBL, _FRAME, _LA = "Peifeng et al. 2023 (RBL)", "Jiang et al. 2024", "Menon et al. 2021; Ren et al. 2020"
+_NAMES = "this project, docs/embeddings.md"
 _RELEASED = "the code released with Yang et al. 2022"
 # The first part of a name.
 _HEADS = {
@@ -37,6 +38,8 @@ _HEADS = {
     "rotated-etf": ("rotated ETF", "mapped"),
     "frame": ("spread frame", "fixed"),
     "means": ("class means", "fixed"),
+    "named": ("class names, fixed", "mapped"),
+    "named-learned": ("class names, learned on", "learned"),
 }
 # The second part.
 _LOSSES = {
@@ -77,6 +80,7 @@ _SOURCES = {
         ("frame", "dr", f"{_FRAME}; Yang et al. 2022"),
         ("means", "ce", _OURS),
         ("means", "la", f"{_OURS}; Menon et al. 2021"),
+        *((head, "la", _NAMES) for head in ("named", "named-learned")),
     )
 }
 # Name -> head and loss. The recommended method is the recommended head with the recommended loss.
@@ -110,7 +114,7 @@ def with_prior(entry: Entry) -> Entry:
 
 def with_names(entry: Entry) -> Entry:
     """The same classifier with the vectors of the class names among its samples."""
-    return Entry(f"{entry.label}, with names", entry.vectors, f"{entry.source}; names: docs/compare.md")
+    return Entry(f"{entry.label}, with names", entry.vectors, f"{entry.source}; names: docs/embeddings.md")
 
 
 def _entries() -> dict[str, Entry]:
@@ -122,8 +126,9 @@ def _entries() -> dict[str, Entry]:
     found |= {name: Entry(f"learnable linear + {label}", "learned", s) for name, (label, s) in _STAGED.items()}
     computed = {name: Entry(label, "computed", source) for name, (label, source) in _COMPUTED.items()}
     found |= computed | {f"{name}-names": with_names(entry) for name, entry in computed.items()}
-    found |= {name: Entry(label, "learned", source) for name, (label, source) in _LOGISTIC.items()}
-    return found | {"logistic-pc": with_prior(found["logistic"])}
+    plain, balanced = (Entry(label, "learned", source) for label, source in _LOGISTIC.values())
+    found |= {"logistic": plain, "logistic-names": with_names(plain), "logistic-balanced": balanced}
+    return found | {"logistic-pc": with_prior(plain), "logistic-pc-names": with_names(with_prior(plain))}
 
 
 ENTRIES = _entries()

@@ -12,7 +12,7 @@ from equiangular.training.config.catalogue import CORRECTED, ENTRIES, TRAINED, E
 from equiangular.training.config.catalogue import RENAMED as RENAMED
 from equiangular.training.methods import criteria
 from equiangular.training.methods.base import RECOMMENDED, Criterion, Method, SecondStage, TwoStageMethod
-from equiangular.training.methods.fitted import FITTED, LOGISTIC
+from equiangular.training.methods.fitted import FITTED, LOGISTIC, with_names
 from equiangular.training.methods.retraining import (
     STAGE_ONE_WEIGHT_DECAY,
     balanced_weights,
@@ -34,6 +34,9 @@ _HEADS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "frame": ("etf", {"norm": "batch", "basis": "spread"}),
     # Vectors as similar as the mean inputs of their classes, known before anything is trained.
     "means": ("etf", SIMILAR),
+    # Vectors of the class names, which meet the features that the same encoder made, behind a map that starts as one.
+    "named": ("named", {}),
+    "named-learned": ("named", {"learn_vectors": True}),
 }
 # The second part: criterion, and whether the logits then stand for equal class priors.
 _LOSSES: dict[str, tuple[Criterion, bool]] = {
@@ -58,6 +61,8 @@ _OWN: dict[str, dict[str, Any]] = {
     "cosine-ldam-drw": {"head_options": _SCALED},
     "means-ce": {"similarity": 1.0},
     "means-la": {"similarity": 1.0},
+    "named-la": {"named": True},
+    "named-learned-la": {"named": True},
 }
 
 
@@ -94,7 +99,7 @@ METHODS: dict[str, Method] = {
     method.name: method for method in (*_TRAINED.values(), *(corrected(_TRAINED[name]) for name in CORRECTED), *_STAGED)
 }
 # Fitted to features in one call, no network trained.
-METHODS |= {method.name: method for method in (*FITTED, corrected(LOGISTIC))}
+METHODS |= {m.name: m for m in (*FITTED, corrected(LOGISTIC), with_names(corrected(LOGISTIC)))}
 
 
 def get_method(name: str) -> Method:
