@@ -13,6 +13,7 @@ import typer
 from equiangular.cli._embedding import EmbeddingBar
 from equiangular.cli._fields import Quiet, options_of, parse_texts, progress_bar
 from equiangular.training.config.budget import Budget
+from equiangular.training.config.catalogue import method_name, refuse_unknown_data
 from equiangular.training.config.options import DataOptions, Hardware, TrainConfig
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def scores_table(results: dict[str, Any]) -> Any:
     from equiangular.report.table import new_table
 
     title = f"{results['method']['label']} on {results['data']['name']}, test part, %"
-    table = new_table(title, "epoch", numbers=HEADINGS)
+    table = new_table(title, "" if results["test"]["epoch"] is None else "epoch", numbers=HEADINGS)
     for key, meaning in (("test", "last"), ("best", "best")):
         scores = results[key]
         if scores is not None:
@@ -140,7 +141,10 @@ def train(
     if config is not None:
         layers.append(read_yaml(config))
         make_config(TrainConfig, layers[-1], where=str(config))  # a message about the file names it
-    show_run(make_config(TrainConfig, *layers, given, where="the options"), output, quiet=quiet)
+    settings = make_config(TrainConfig, *layers, given, where="the options")
+    method_name(settings.method)  # a mistyped name is refused before torch is imported
+    refuse_unknown_data(settings.data, settings.root)
+    show_run(settings, output, quiet=quiet)
 
 
 @options_of(Hardware, leave=("precision", "accumulate", "compile", "channels_last"))
