@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,9 @@ from torch import Tensor
 from equiangular._choices import Memory
 from equiangular._extras import require
 from equiangular._validate import check_int
-from equiangular.data.base import Dataset, own_test_split, relabel
-from equiangular.data.encoded import ArrowImages, EncodedImages, ImageSource, image_inputs
+from equiangular.data.base import Dataset, make_dataset, match_labels, own_test_split, relabel, rows_at
+from equiangular.data.encoded import ArrowImages, EncodedImages, ImageSource, read_images
+from equiangular.data.reading import Reading
 from equiangular.data.texts import Texts
 from equiangular.data.vectors import VECTOR_NAMES, is_vector_type, vector_column
 
@@ -98,6 +99,7 @@ def from_tables(
     size: int | None,
     memory: Memory,
     raw: bool = False,
+    skip_broken: bool = False,
 ) -> Dataset:
     """Make a data set of a training table and, if there is one, a test table.
 
@@ -111,50 +113,62 @@ def from_tables(
         missing = [column for column in columns if column not in part.table.column_names]
         if missing:
             raise ValueError(f"{part.where!r} has no column {missing[0]!r}, which the training part has.")
-    labels, names = _labels(parts)
+    labels, names, apart = _labels(parts)
+    vectors = _vector_column(train.table, columns)
+    kind = "image" if IMAGE in columns else "text" if TEXT in columns else "vectors" if vectors else "table"
+    if vectors in VECTOR_NAMES and not raw:
+        kind = "vectors"
+    about: dict[str, Any] = {"reading": Reading(apart=apart)}
+    if kind == "image":
+        groups = [ImageSource(ArrowImages(part.table.column(IMAGE)), part.where) for part in parts]
+        read = read_images(groups, size=size, memory=memory, raw=raw, skip_broken=skip_broken)
+        labels = [y[kept] for y, kept in zip(labels, read.rows, strict=True)]
+        apart = match_labels(parts[-1].labels[read.rows[-1]].astype(str), names)[1] if apart else {}
+        about = {"reading": replace(read.reading, apart=apart), "notes": read.notes}
     if len(parts) == 1:
         *rows, note = own_test_split(labels[0], split_seed)
         parts, labels = [train, train], [labels[0][chosen] for chosen in rows]
         source += note
     else:
-        rows = [np.arange(len(part.labels)) for part in parts]
-    vectors = _vector_column(train.table, columns)
-    kind = "image" if IMAGE in columns else "text" if TEXT in columns else "vectors" if vectors else "table"
-    if vectors in VECTOR_NAMES and not raw:
-        kind = "vectors"
+        rows = [np.arange(len(y)) for y in labels]
     pairs = list(zip(parts, rows, strict=True))
     inputs: Sequence[Tensor | EncodedImages | Texts]
-    vocabulary = None
     if kind == "image":
-        groups = {id(p): ImageSource(ArrowImages(p.table.column(IMAGE)), p.where) for p in parts}
-        inputs = image_inputs([(groups[id(p)], chosen) for p, chosen in pairs], size=size, memory=memory)
+        inputs = [rows_at(read.inputs[parts.index(part)], chosen) for part, chosen in pairs]
     elif kind == "text":
         texts = [_texts(part, chosen) for part, chosen in pairs]
         if raw:
             inputs = [Texts(part) for part in texts]
         else:
-            vocabulary = fit_vocabulary(texts[0])
-            inputs = [torch.from_numpy(vocabulary_features(part, vocabulary)) for part in texts]
+            about["vocabulary"] = fit_vocabulary(texts[0])
+            inputs = [torch.from_numpy(vocabulary_features(part, about["vocabulary"])) for part in texts]
     elif kind == "vectors":
         full = {id(p): vector_column(p.table.column(vectors), f"{p.where!r}: column {vectors!r}") for p in parts}
         inputs = [full[id(p)][torch.from_numpy(chosen)] for p, chosen in pairs]
     else:
+        about["columns"] = tuple(columns)
         inputs = [torch.from_numpy(_numbers(part, columns)[chosen]) for part, chosen in pairs]
-    train_y, test_y = (torch.from_numpy(y) for y in labels)
-    named = tuple(columns) if kind == "table" else None
-    parted = (inputs[0], train_y, inputs[1], test_y)
-    return Dataset(name, *parted, names, kind, source, columns=named, vocabulary=vocabulary)
+    train_part, test_part = zip(inputs, labels, strict=True)
+    return make_dataset(name, train_part, test_part, names, kind, source, **about)
 
 
-def _labels(parts: Sequence[Part]) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """Class indices of every part and the class names, which all parts must share."""
+def _labels(parts: Sequence[Part]) -> tuple[list[np.ndarray], tuple[str, ...], dict[str, int]]:
+    """Class indices of every part, the class names of the training part, and how often others occur in the test part.
+
+    Samples of other classes have the index -1.
+    """
     stated = [part.class_names for part in parts if part.class_names is not None]
     if any(names != stated[0] for names in stated):
         raise ValueError(f"{parts[0].where!r} and {parts[1].where!r} name different classes.")
     train = parts[0]
     first, names = relabel(train.labels, stated[0] if stated else None, where=train.where)
-    others = [relabel(p.labels if stated else p.labels.astype(str), names, where=p.where)[0] for p in parts[1:]]
-    return [first, *others], names
+    if len(parts) == 1:
+        return [first], names, {}
+    test = parts[1]
+    if stated and test.labels.dtype.kind in "iu":
+        return [first, relabel(test.labels, names, where=test.where)[0]], names, {}
+    held, apart = match_labels(test.labels.astype(str).tolist(), names)
+    return [first, held], names, apart
 
 
 def _vector_column(table: Any, columns: list[str]) -> str | None:

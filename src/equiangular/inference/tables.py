@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import check_npz
-from equiangular.data.folder import _as_inputs, stated_class_names
+from equiangular.data.base import check_names_differ
+from equiangular.data.folder import _as_inputs, npz_part, read_npz, stated_class_names
 from equiangular.data.images import decode_image, quiet
 from equiangular.data.tables import LABEL, vocabulary_features
 from equiangular.data.vectors import VECTOR_NAMES, vector_column
@@ -30,13 +30,20 @@ class InputBatch:
         names: where each input comes from: its file, and its row in a table.
         inputs: (B, *input_shape) as the model's :class:`equiangular.training.Classifier` takes them.
         labels: the name of each input's class where the source has one: the folder of an image, a column of labels.
-        failures: name and reason of everything that could not be read.
+        failures: name and reason of everything that could not be read, in their order.
+        failed_at: where each failure stands among all inputs of the batch, ascending; by default after the others.
     """
 
     names: list[str]
     inputs: Tensor
     labels: list[str] | None = None
     failures: list[tuple[str, str]] = field(default_factory=list)
+    failed_at: list[int] = field(default_factory=list)
+
+    def placed_failures(self) -> list[tuple[int, tuple[str, str]]]:
+        """The failures with their places, which are right if each is inserted in turn."""
+        after = [len(self.names) + i for i in range(len(self.failures))]
+        return list(zip(self.failed_at or after, self.failures, strict=True))
 
 
 def decoded_batch(
@@ -52,7 +59,7 @@ def decoded_batch(
     def decode(position: int) -> Any:
         try:
             if encoder is not None:
-                return pil_image(decode_image(sources[position], size=None, label=names[position]))
+                return pil_image(decode_image(sources[position], size=None, label=names[position], spans=info.spans))
             return decode_for(sources[position], info, names[position])
         except ValueError as error:
             return str(error)
@@ -70,13 +77,14 @@ def decoded_batch(
         inputs,
         None if labels is None else [labels[i] for i in good],
         [(names[i], images[i]) for i in bad],
+        bad,
     )
 
 
 def decode_for(source: bytes | Path | None, info: ModelInfo, name: str) -> Tensor:
     """One encoded image as the model takes it: (C, H, W) uint8."""
     channels, height, width = info.input_shape
-    array = decode_image(source, size=height if height == width else None, label=name)
+    array = decode_image(source, size=height if height == width else None, label=name, spans=info.spans)
     if array.shape[:2] != (height, width):
         raise ValueError(
             f"{name} has size {array.shape[0]} x {array.shape[1]}, and the model takes {height} x {width}. Resize it."
@@ -95,8 +103,7 @@ def unreadable(file: Path, info: ModelInfo, error: Exception) -> InputBatch:
     return InputBatch([], torch.empty(0, *info.input_shape), None, [(str(file), f"cannot read {file}: {error}")])
 
 
-INPUT_KEYS = ("x", "test_x", "images", *VECTOR_NAMES, *(f"test_{name}" for name in VECTOR_NAMES))
-LABEL_KEYS = ("y", "test_y", "labels", "test_labels")
+VECTOR_KEYS = (*(f"test_{name}" for name in VECTOR_NAMES), *VECTOR_NAMES)
 
 
 def read_table(
@@ -115,17 +122,20 @@ def read_table(
 
 
 def _npz_batches(file: Path, info: ModelInfo, batch_size: int) -> Iterator[InputBatch]:
-    check_npz(file)
-    with np.load(file, allow_pickle=False) as archive:
-        arrays = {key: archive[key] for key in archive.files}
-    key = next((key for key in INPUT_KEYS if key in arrays), None)
-    if key is None:
-        raise ValueError(f"it needs an array named {' or '.join(INPUT_KEYS)}, got {', '.join(arrays)}.")
-    inputs = _as_inputs(arrays[key], key)
+    arrays = read_npz(file)
+    values, labels = npz_part(arrays, "test_", "")
+    if values is None:
+        values = next((arrays[key] for key in VECTOR_KEYS if key in arrays), None)
+        labels = npz_part(arrays, "", "test_")[1] if labels is None else labels
+    if values is None:
+        raise ValueError(f"it needs an array named x, test_x, images or features, got {', '.join(arrays)}.")
+    inputs = _as_inputs(values, "its array")
     if tuple(inputs.shape[1:]) != info.input_shape:
         raise ValueError(f"its inputs have shape {tuple(inputs.shape[1:])}, the model takes {info.input_shape}.")
-    labels = next((arrays[key] for key in LABEL_KEYS if key in arrays), None)
     names = arrays["class_names"].tolist() if "class_names" in arrays else None
+    if names is not None:
+        check_names_differ([str(name) for name in names], "its class_names")
+    labels = None if labels is None else labels.reshape(-1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
     for start in range(0, len(inputs), batch_size):
         stop = min(start + batch_size, len(inputs))
         own = None if labels is None else _label_names(labels[start:stop].tolist(), names)
@@ -137,7 +147,7 @@ def _column_batches(file: Path, info: ModelInfo, batch_size: int, encoder: Known
     for batch, names in _record_batches(file, batch_size):
         columns = batch.schema.names
         labels = _label_names(batch.column(LABEL).to_pylist(), names) if LABEL in columns else None
-        rows = [f"{file}:{start + i}" for i in range(batch.num_rows)]
+        rows = [f"{file}:{start + i + 1}" for i in range(batch.num_rows)]
         vectors = next((n for n in VECTOR_NAMES if n in columns), None) if info.kind == "vectors" else None
         if vectors is not None:
             inputs = vector_column(batch.column(vectors), f"column {vectors!r}")
@@ -198,12 +208,13 @@ def text_batch(
     if encoder is None:
         return InputBatch(names, text_features(texts, info), labels)
     good = [i for i, text in enumerate(texts) if text.strip()]
-    empty = [name for name, text in zip(names, texts, strict=True) if not text.strip()]
+    empty = [i for i, text in enumerate(texts) if not text.strip()]
     return InputBatch(
         [names[i] for i in good],
         encoder.encode([texts[i] for i in good]) if good else torch.empty(0, *info.input_shape),
         None if labels is None else [labels[i] for i in good],
-        [(name, "an empty text. Fill it in or drop the row.") for name in empty],
+        [(names[i], "an empty text. Fill it in or drop the row.") for i in empty],
+        empty,
     )
 
 
@@ -219,10 +230,11 @@ def _finite(file: Path, start: int, inputs: Tensor, labels: list[str] | None) ->
     finite = torch.isfinite(inputs).flatten(1).all(1) if inputs.is_floating_point() else torch.ones(len(inputs)).bool()
     good, bad = finite.nonzero().flatten().tolist(), (~finite).nonzero().flatten().tolist()
     return InputBatch(
-        [f"{file}:{start + i}" for i in good],
+        [f"{file}:{start + i + 1}" for i in good],
         inputs[finite],
         None if labels is None else [labels[i] for i in good],
-        [(f"{file}:{start + i}", "a missing, NaN or infinite value. Fill it in or drop the row.") for i in bad],
+        [(f"{file}:{start + i + 1}", "a missing, NaN or infinite value. Fill it in or drop the row.") for i in bad],
+        bad,
     )
 
 

@@ -91,7 +91,9 @@ class DataOptions:
             efficientnet-lite0 (images), st:NAME, hf-text:NAME, timm:NAME, torchvision:NAME or hf-image:NAME,
             see `equiangular list encoders`.
         root: folder of named data sets; by default the environment variable EQUIANGULAR_DATA.
-        size: pad images to a square and resize them to this height and width, in pixels.
+        size: pad images to a square and resize them to this height and width, in pixels. Where images differ in size
+            and none is given, one is chosen and told.
+        skip_broken: leave out images that cannot be read, and record which.
         memory: ``"auto"``, ``"memory"`` or ``"stream"``: whether images are decoded once or at every use.
         split_seed: seed of the test split, where the source has none of its own.
         imbalance: imbalance factor n_max / n_min of the training cut; 1 keeps the data as they are.
@@ -107,6 +109,7 @@ class DataOptions:
     encoder: str | None = None
     root: str | None = None
     size: int | None = None
+    skip_broken: bool = False
     memory: Memory = "auto"
     split_seed: int = 0
     imbalance: float = 1.0
@@ -174,8 +177,11 @@ class Trial(Numerics, Budget, DataOptions):
         return {name: values[name] for name in [*first, *(n for n in values if n not in first)]}
 
     def decisive(self) -> dict[str, Any]:
-        """The values that a result depends on: all but where the data lie, where it runs, what is written meanwhile."""
-        free = {"root", "memory"} | ({"encoder"} if self.encoder is None else set())
+        """The values that a result depends on: all but where the data lie, where it runs, what is written meanwhile.
+
+        Images that were left out are missing from the content of the data, which decides beside these.
+        """
+        free = {"root", "memory", "skip_broken"} | ({"encoder"} if self.encoder is None else set())
         known = {f.name for f in fields(Trial)} - free
         return {name: value for name, value in self.as_dict().items() if name in known}
 
