@@ -67,7 +67,7 @@ class Found:
         if self.others:
             kinds = listed([f"{kind or 'no suffix'} {n}" for kind, n in sorted(self.others.items())], 5)
             total = sum(self.others.values())
-            notes.append(f"left out {counted(total, 'file')} that are no {what} by their suffix ({kinds})")
+            notes.append(f"left out {counted(total, 'file')} of other kinds than {what} ({kinds})")
         return notes
 
 

@@ -66,7 +66,10 @@ def train(
     config = replace(config, data=absolute_name(config.data, config.root), root=load_options(config)["root"])
     finished = folder.results.exists()
     if folder.config.exists():
-        check_same(config.decisive(), folder.read_config().decisive(), folder.path)
+        stored = folder.read_config()
+        if absolute_name(stored.data, stored.root) == config.data:  # of a version that stored paths as they were given
+            stored = replace(stored, data=config.data)
+        check_same(config.decisive(), stored.decisive(), folder.path)
     elif finished:
         raise ValueError(
             f"{folder.path} has the results of a comparison and no config.yaml of a run: a run would overwrite them. "
