@@ -89,7 +89,7 @@ def test_errors(root, tmp_path):
     )
     for name in ("cat", "dog"):
         shutil.rmtree(root / "test" / name)
-    with pytest.raises(ValueError, match="no test sample is of a class that the training part has; .*did you mean 'dog'"):
+    with pytest.raises(ValueError, match=r"no test sample is of a class .*did you mean 'dog'"):
         load_dataset(root)
     (tmp_path / "bare" / "train").mkdir(parents=True)
     with pytest.raises(ValueError, match="has no images in class folders, and a classifier needs two classes"):

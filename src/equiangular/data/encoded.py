@@ -97,7 +97,10 @@ class EncodedImages:
         chosen = self.index[np.asarray(index) if not isinstance(index, slice) else index]
         with quiet():
             rows = np.atleast_1d(chosen).tolist()
-            images = [check_size(self._decode(row), self.shape[2:], self._label(row)) for row in rows]
+            try:
+                images = [check_size(self._decode(row), self.shape[2:], self._label(row)) for row in rows]
+            except BrokenImageError as error:  # the others like it are named at once, which takes a look at all
+                raise BrokenImageError(self.broken() or str(error)) from error
         stacked = np.stack(images) if images else np.empty((0, *self.shape[2:], 3), np.uint8)
         pixels = torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()
         return pixels if np.ndim(chosen) else pixels[0]

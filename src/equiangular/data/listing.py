@@ -233,7 +233,7 @@ def is_image_folder(folder: Path) -> bool:
     """
     layout = find_layout(folder)
     inner = layout.parts.get("train", [folder])[0]
-    if "train" in layout.parts and _part(inner):
+    if "train" in layout.parts and _part(inner) and inner != folder:
         return True
     looked, with_images = 0, 0
     for entry in folders_in(inner):

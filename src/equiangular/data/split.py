@@ -58,7 +58,7 @@ def stream_batches(
         batches = iter(loader)
     for batch in batches:
         if isinstance(batch, str):
-            raise ValueError(inputs.broken() or batch)
+            raise ValueError(batch)
         yield batch
 
 

@@ -251,7 +251,7 @@ def _files_in(
         layout = find_layout(path)
         part = next((p for p in ("test", "validation", "train") if p in layout.parts), "train")
         folders = layout.parts[part]
-        if part == "train" and set(layout.parts) == {"train"} and folders[0].name.lower() in PART_NAMES["train"]:
+        if part == "train" and folders[0] != path and folders[0].name.lower() in PART_NAMES["train"]:
             raise ValueError(
                 f"{str(path)!r} has {folders[0].name}/ and no test part. To score all of it name the folder of its "
                 f"classes: --data {folders[0]}"
