@@ -234,14 +234,14 @@ def make_dataset(
     in_range = trained.size == len(class_names) and labels.min(initial=0) >= 0 and test[1].max(initial=0) < len(trained)
     if in_range and (~trained).any() and trained.sum() > 1:
         new = np.where(trained, np.cumsum(trained) - 1, -1)
-        absent = [class_names[i] for i in np.flatnonzero(~trained)]
+        absent = [class_names[i] for i in np.flatnonzero(~trained).tolist()]
         apart = Counter(dict(reading.apart)) + Counter(class_names[i] for i in test[1] if i >= 0 and not trained[i])
         if holdout is not None:
             known = trained[labels]
             holdout = np.flatnonzero(np.isin(np.flatnonzero(known), holdout))
             inputs, labels = rows_at(inputs, np.flatnonzero(known)), labels[known]
         labels, test = new[labels], (test[0], np.where(test[1] >= 0, new[test[1]], -1))
-        class_names = [class_names[i] for i in np.flatnonzero(trained)]
+        class_names = [class_names[i] for i in np.flatnonzero(trained).tolist()]
         more = {
             k: v[torch.from_numpy(trained)] if k == "names_features" and v is not None else v for k, v in more.items()
         }
@@ -257,10 +257,10 @@ def make_dataset(
                 f"{apart_note(reading.apart)}{did_you_mean(next(iter(reading.apart), ''), class_names)}"
             )
         test = rows_at(test[0], known), test[1][known]
-    parts = (inputs, torch.from_numpy(labels.astype(np.int64)), test[0], torch.from_numpy(test[1].astype(np.int64)))
+    train_y, test_y = (torch.from_numpy(y.astype(np.int64)) for y in (labels, test[1]))
     held = None if holdout is None or not len(holdout) else torch.from_numpy(holdout.astype(np.int64))
     about: dict[str, Any] = {"holdout": held, "reading": reading, "notes": tuple(told)}
-    return Dataset(name, *parts, tuple(class_names), kind, source, **about, **more)
+    return Dataset(name, inputs, train_y, test[0], test_y, tuple(class_names), kind, source, **about, **more)
 
 
 def match_labels(labels: Sequence[str], names: Sequence[str]) -> tuple[np.ndarray, dict[str, int]]:

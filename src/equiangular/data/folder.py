@@ -230,9 +230,9 @@ def load_folder(
     train = list_classes(layout.parts["train"])
     names = sorted(set(train.names))
     if len(names) < 2:
-        found = f"images of {names[0]!r} alone" if names else "no images in class folders"
+        has = f"images of {names[0]!r} alone" if names else "no images in class folders"
         raise ValueError(
-            f"{str(layout.parts['train'][0])!r} has {found}, and a classifier needs two classes. Expected CLASS/*.png "
+            f"{str(layout.parts['train'][0])!r} has {has}, and a classifier needs two classes. Expected CLASS/*.png "
             f"for each class ({', '.join(SUFFIXES)})."
         )
     used = {part: list_classes(folders, names) for part, folders in layout.parts.items() if part != "train"}

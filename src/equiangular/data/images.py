@@ -64,7 +64,7 @@ def cached_images(sources: Sequence[Source], *, size: int | None = None, spans: 
 
     Arguments, result and errors are those of :func:`decode_all`.
     """
-    blobs = [_blob(source) for source in sources]
+    blobs = [_loaded(source) for source in sources]
     file = _cache_file(blobs, size, spans)
     if file is not None and file.exists():
         try:
@@ -78,15 +78,14 @@ def cached_images(sources: Sequence[Source], *, size: int | None = None, spans: 
             pass  # damaged: decode again and replace it
     decoded = decode_all(blobs, size=size, spans=spans)
     if file is not None:
-        arrays = {
-            "images": decoded.images,
-            "broken": np.array(list(decoded.broken), np.int64),
-            "reasons": np.array(list(decoded.broken.values()), np.str_),
-            "constant": np.array(decoded.constant),
-        }
+        rows, reasons = np.array(list(decoded.broken), np.int64), np.array(list(decoded.broken.values()), np.str_)
+        constant = decoded.constant
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(file, lambda path: np.savez(path, **arrays))
+            write_atomically(
+                file,
+                lambda path: np.savez(path, images=decoded.images, broken=rows, reasons=reasons, constant=constant),
+            )
         except OSError:
             pass  # a full or read-only disk costs the next call some time, nothing else
     return decoded
@@ -201,9 +200,12 @@ def decode_one(source: Source, *, size: int | None, spans: Spans | None = None) 
 def opened(source: Source) -> Iterator[tuple[Any, Any]]:
     """Pillow and an image that it has opened, not yet decoded; whatever fails meanwhile is a broken image."""
     image_module = require("PIL.Image", extra="data", purpose="Decoding images")
-    blob, limit = _blob(source), pixel_limit()
-    if isinstance(blob, str):
-        raise BrokenImageError(blob)
+    limit = pixel_limit()
+    try:
+        blob = read_source(source)
+    except ValueError as error:
+        reason = str(error).removesuffix(".").replace("cannot read ", "cannot be read from ", 1)
+        raise BrokenImageError(reason) from error
     if not blob:
         raise BrokenImageError("has no image data")
     try:
@@ -215,7 +217,7 @@ def opened(source: Source) -> Iterator[tuple[Any, Any]]:
                 )
             yield image_module, image
     except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError) as error:
-        reason = "unknown format" if isinstance(error, image_module.UnidentifiedImageError) else error
+        reason = "unknown format" if isinstance(error, image_module.UnidentifiedImageError) else str(error)
         raise BrokenImageError(f"is not an image that can be read ({reason})") from error
 
 
@@ -265,12 +267,12 @@ def read_source(source: Source) -> bytes | None:
         raise ValueError(f"cannot read {str(source)!r}: {error.strerror or error}.") from error
 
 
-def _blob(source: Source | str) -> bytes | str | None:
-    """The encoded bytes, or as a text why there are none."""
+def _loaded(source: Source) -> Source:
+    """The encoded bytes; the source itself where it cannot be read, which decoding says."""
     try:
-        return read_source(source) if not isinstance(source, str) else source
-    except ValueError as error:
-        return str(error).removesuffix(".").replace("cannot read ", "cannot be read from ", 1)
+        return read_source(source)
+    except ValueError:
+        return source
 
 
 def as_rgb(image_module: Any, image: Any, spans: Spans | None = None) -> Any:
@@ -305,13 +307,15 @@ def _fit(image_module: Any, image: Any, size: int | None) -> Any:
     return image if image.size == (size, size) else image.resize((size, size), box)
 
 
-def _cache_file(blobs: Sequence[bytes | str | None], size: int | None, spans: Spans | None) -> Path | None:
+def _cache_file(blobs: Sequence[Source], size: int | None, spans: Spans | None) -> Path | None:
     folder = cache_folder()
-    if folder is None or any(isinstance(blob, str) for blob in blobs):
+    if folder is None:
         return None
     said = json.dumps([size, {kind: list(span) for kind, span in (spans or {}).items()}], sort_keys=True)
     digest = hashlib.sha256(_FORMAT + said.encode())
     for blob in blobs:
+        if isinstance(blob, Path):  # a file that cannot be read now may be read the next time
+            return None
         digest.update(len(blob or b"").to_bytes(8, "little"))
-        digest.update(blob or b"")  # type: ignore[arg-type]  # texts were met above
+        digest.update(blob or b"")
     return folder / f"images-{digest.hexdigest()[:32]}.npz"

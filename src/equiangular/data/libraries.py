@@ -210,9 +210,14 @@ def load_hugging_face(
     notes += [f"used the split {test} as the test part"] if test in PART_NAMES["validation"] else []
     left = [name for name in train.features if name not in columns]
     notes += [f"columns left out: {listed(left, 6)}"] if left else []
-    own = {"name": Path(name).name, "source": source}
-    images: dict[str, Any] = {"size": size, "memory": memory, "raw": raw, "skip_broken": skip_broken}
-    dataset = from_tables(parts, **own, split_seed=split_seed, **images)
+    images: dict[str, Any] = {
+        "split_seed": split_seed,
+        "size": size,
+        "memory": memory,
+        "raw": raw,
+        "skip_broken": skip_broken,
+    }
+    dataset = from_tables(parts, name=Path(name).name, source=source, **images)
     return replace(dataset, notes=(*notes, *dataset.notes))
 
 

@@ -69,7 +69,7 @@ def select(inputs: Tensor | EncodedImages | Texts, index: Tensor) -> Tensor | En
         >>> select(torch.arange(5), torch.tensor([3, 1])).tolist()
         [3, 1]
     """
-    chosen: Tensor | EncodedImages | Texts = rows_at(inputs, index)
+    chosen: Tensor | EncodedImages | Texts = rows_at(inputs, np.asarray(index))
     return chosen
 
 

@@ -62,7 +62,8 @@ def vector_dataset(
     stated = None if names is None else tuple(str(n) for n in names)
     x, y = _part(arrays, prefix, where)
     labels, class_names = relabel(y, stated, where=where)
-    test, apart = None, {}
+    test: tuple[Tensor, np.ndarray] | None = None
+    apart: dict[str, int] = {}
     if _find(arrays, "test_", VECTOR_NAMES)[1]:
         test_x, test_y = _part(arrays, "test_", where)
         if stated and test_y.dtype.kind in "iu":
