@@ -159,7 +159,7 @@ def test_a_single_file_is_split(tmp_path):
         ({"a": [1.0, 2.0], "label": [0, None]}, None, "row 1 has no label"),
         ({"a": [1.0, 2.0], "label": [0, 2]}, ["x", "y"], r"row 1 has label 2, outside \[0, 1\] for 2 classes"),
         ({"a": [1.0, 2.0], "label": [0, 0]}, ["x", "y"], "no training sample of class 'y'"),
-        ({"a": ["u", "v"], "label": [0, 1]}, None, "column 'a' holds string, not numbers"),
+        ({"a": [{"u": 1}, {"u": 2}], "label": [0, 1]}, None, "nothing to learn from: 'a' is left out: it holds struct"),
         ({"a": [1.0, None], "label": [0, 1]}, None, "row 1, column 0 is nan"),
         ({"label": [0, 1]}, None, "no column beside 'label'"),
         ({"text": ["u", None], "label": [0, 1]}, None, "row 1 has no text"),
@@ -196,8 +196,11 @@ def test_unreadable_files(tmp_path):
     with pytest.raises(ValueError, match=r"cannot read '.*train.parquet' as parquet"):
         load_dataset(tmp_path)
     (tmp_path / "table.csv").write_text("a,b")
-    with pytest.raises(ValueError, match=r"no data set found in '.*table.csv'. Expected an .npz or .parquet file"):
+    with pytest.raises(ValueError, match=r"cannot read '.*table.csv' as csv: it has no rows"):
         load_dataset(tmp_path / "table.csv")
+    (tmp_path / "table.doc").write_text("a,b")
+    with pytest.raises(ValueError, match=r"no data set found in '.*table.doc'. Expected a table \(.csv"):
+        load_dataset(tmp_path / "table.doc")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="no data set found"):
         load_dataset(tmp_path / "empty")

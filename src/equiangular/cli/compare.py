@@ -84,6 +84,8 @@ def compare(
     config = configure(data, methods=names_of(methods), **own, **parse_texts(TrainConfig, fields))
     with EmbeddingBar(quiet=quiet) as embedding:
         comparing = Comparing(config, output, device=fields.get("accelerator") or "auto", embedding=embedding)
+    for note in comparing.dataset.notes:
+        errors.print(note, highlight=False, markup=False)
     plan = comparing.plan()
     for line in plan.lines():
         errors.print(line, highlight=False, markup=False)

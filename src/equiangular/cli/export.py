@@ -17,8 +17,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="DATA",
-            help="What to evaluate on: a folder CLASS/*.png, a file of labelled rows (.npz, .parquet, .csv), or a data "
-            "set by name; default: the test part of the data that the model was trained on.",
+            help="What to evaluate on: a folder CLASS/*.png, a file of labelled rows (.csv, .tsv, .parquet, .feather, "
+            ".npz), or a data set by name; default: the test part of the data that the model was trained on.",
         ),
     ] = None,
     prior: Prior = None,
@@ -57,6 +57,8 @@ def evaluate(
     console.print(report.score_table(results))
     if not quiet:
         console.print(report.class_table(results))
+    for note in results["notes"]:
+        typer.echo(f"equiangular: {note}", err=True)
     written = [write_json(folder / "evaluation.json", results)]
     try:
         written += [
@@ -75,7 +77,8 @@ def predict(
         list[Path],
         typer.Argument(
             metavar="FILES",
-            help="Images, folders of images, tables (.npz, .parquet, .csv), or .txt files with a text in each line.",
+            help="Images, folders of images, tables (.csv, .tsv, .parquet, .feather, .npz), or .txt files with a text in "
+            "each line.",
         ),
     ],
     output: Annotated[
@@ -103,6 +106,7 @@ def predict(
     from equiangular._device import choose_device
     from equiangular._files import check_output
     from equiangular._validate import check_int
+    from equiangular.data.columns import Told
     from equiangular.encoders import KnownEncoder
     from equiangular.inference import (
         list_inputs,
@@ -127,14 +131,14 @@ def predict(
     files = list_inputs(inputs, info.reads)
     encoder = KnownEncoder(info.encoder or {}, device=accelerator) if info.reads != info.kind else None
     top_k = min(top_k, info.num_classes)
-    threshold = None
+    threshold, told = None, Told()
     if reject is not None:
         threshold = run_rejection_threshold(classifier, run, reject, batch_size=batch_size)
     with progress_bar("inputs", bar=False, quiet=quiet or output is None) as bar:
         seen = bar.add_task("predicting", total=None)
 
         def batches():
-            for batch in read_inputs(files, info, batch_size=batch_size, encoder=encoder):
+            for batch in read_inputs(files, info, batch_size=batch_size, encoder=encoder, told=told):
                 yield batch
                 bar.advance(seen, len(batch.names) + len(batch.failures))
 
@@ -144,6 +148,8 @@ def predict(
         else:
             write_predictions(counted, output, top_k=top_k, rejects=reject is not None)
     done, failed = counted.done, counted.failed
+    for note in told.lines():
+        typer.echo(f"equiangular: {note}", err=True)
     if reject is not None and not quiet:
         told = f"{counted.rejected} of {done} inputs taken for none of the classes; the held-out part promises that at "
         typer.echo(f"equiangular: {told}most {100 * reject:g} % of the known ones are", err=True)

@@ -49,6 +49,8 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     if finished:
         console.print(f"this run had finished already; its results, from {output / 'results.json'}:", highlight=False)
     console.print(scores_table(results))
+    for note in results["data"].get("notes", ()):
+        console.print(note, highlight=False, markup=False)
     if note := results["test"].get("note"):
         console.print(note, highlight=False, markup=False)
     names = ["results.json", "metrics.csv"]

@@ -35,9 +35,12 @@ class Dataset:
         source: where the data comes from, and how the test part was chosen.
         licence: as far as the source states one.
         columns: of a table: d names of its columns, in order, where the source names them.
-        vocabulary: of texts: what made features of them, see :func:`equiangular.data.tables.fit_vocabulary`.
+        encoding: of a table read from a file: how its columns became numbers, see
+            :class:`equiangular.data.columns.Columns`.
+        vocabulary: of texts: what made features of them, see :func:`equiangular.data.texts.fit_vocabulary`.
         encoder: of vectors: the encoder that made them, see :func:`equiangular.encoders.describe`, where it is known.
         names_features: of vectors: (K, d) float32, the encoder's vectors of the class names, where it reads texts.
+        notes: what was done to the data on the way in, a sentence each, for people.
 
     Raises:
         ValueError: a shape or dtype that does not fit, a label out of range, or a class without training samples.
@@ -62,6 +65,8 @@ class Dataset:
     vocabulary: dict[str, Any] | None = None
     encoder: dict[str, Any] | None = None
     names_features: Tensor | None = None
+    encoding: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_choice(self.kind, KINDS, "kind")

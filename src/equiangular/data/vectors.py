@@ -14,6 +14,7 @@ from torch import Tensor
 from equiangular._extras import require
 from equiangular._files import check_output, read_safetensors, write_atomically
 from equiangular.data.base import Dataset, own_test_split, relabel
+from equiangular.data.texts import text_lines
 
 VECTOR_NAMES = ("features", "embeddings", "embedding", "X")
 _LABEL_NAMES = ("labels", "label", "y", "targets")
@@ -127,7 +128,7 @@ def load_npy(path: str | Path, *, split_seed: int = 0) -> Dataset:
     for key, source in (("features", file), ("labels", labels)):
         try:
             if source.suffix == ".txt":
-                arrays[key] = np.array(source.read_text(encoding="utf-8").splitlines())
+                arrays[key] = np.array(text_lines(source))
             else:
                 arrays[key] = np.load(source, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:

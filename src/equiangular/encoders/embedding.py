@@ -136,6 +136,8 @@ def embed(
         data.licence,
         encoder=described,
         names_features=names_features(network, data.class_names, batch_size=batch_size),
+        encoding=data.encoding,
+        notes=data.notes,
     )
 
 

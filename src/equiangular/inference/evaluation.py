@@ -11,7 +11,9 @@ from torch import Tensor
 from equiangular._extras import require
 from equiangular._validate import did_you_mean
 from equiangular.data import Dataset, load_dataset
+from equiangular.data.columns import Told
 from equiangular.data.registry import ROOT_VARIABLE
+from equiangular.data.table_files import TABLE_FILES
 from equiangular.encoders import KnownEncoder
 from equiangular.encoders.base import same_encoder
 from equiangular.encoders.embedding import embed_inputs, modality_of
@@ -89,8 +91,8 @@ def evaluate(
 
     Args:
         classifier: the model, with the class prior of its predictions, on the device to compute on.
-        data: what to evaluate on: a folder ``CLASS/*.png``, a file of labelled rows (.npz, .parquet, .csv), a data set
-            by name or a folder with a test part; by default the test part of the data that the model was trained on.
+        data: what to evaluate on: a folder ``CLASS/*.png``, a file of labelled rows (.npz, .csv, .tsv, .parquet,
+            .feather), a data set by name or a folder with a test part; by default the test part of the data that the model was trained on.
             Classes are matched by name.
         batch_size: samples at a time.
         progress: called with the number of samples after each batch.
@@ -99,7 +101,8 @@ def evaluate(
         ``scores`` and ``raw_scores`` (of the logits before correction and calibration), see :meth:`Scorer.compute`;
         ``classes``, ``reliability`` and ``confusion``, see :meth:`Scorer.details`; ``raw_reliability``; ``model``, its
         description without the vocabulary; ``data``, ``prior`` (``"uniform"``, ``"train"``, ``"sampler"`` or weights)
-        and ``method``.
+        ``method``, and ``notes``: what is worth telling of the
+        data, a sentence each.
 
     Raises:
         ValueError: data that cannot be read or have no labels, or a class that the model does not know.
@@ -107,7 +110,8 @@ def evaluate(
     info, device = classifier.info, classifier.shift.device
     scorer, raw = (Scorer(list(info.class_counts), info.thresholds, info.class_names) for _ in range(2))
     encoder = KnownEncoder(info.encoder, device=device) if info.encoder and info.kind == "vectors" else None
-    batches, source = labelled_batches(info, data, batch_size, encoder)
+    told = Told()
+    batches, source = labelled_batches(info, data, batch_size, encoder, told)
     shift = classifier.shift.cpu()
     for x, y in batches:
         logits = classifier.raw_logits(x.to(device)).cpu()
@@ -128,11 +132,16 @@ def evaluate(
         **scorer.details(),
         "raw_reliability": raw.details()["reliability"],
         "model": model,
+        "notes": told.lines(),
     }
 
 
 def labelled_batches(
-    info: ModelInfo, data: str | Path | None, batch_size: int, encoder: KnownEncoder | None = None
+    info: ModelInfo,
+    data: str | Path | None,
+    batch_size: int,
+    encoder: KnownEncoder | None = None,
+    told: Told | None = None,
 ) -> tuple[Iterator[tuple[Tensor, Tensor]], str]:
     """Batches of inputs and labels to evaluate on, and what they come from."""
     if data is None:
@@ -154,14 +163,16 @@ def labelled_batches(
         return _dataset_batches(_load(info, str(data), **own), info, batch_size, encoder)
     if path.suffix in (".safetensors", ".npy"):
         return _dataset_batches(_load(info, path), info, batch_size, encoder)
-    inner = next((path / n for n in ("test", "test.parquet", "val", "validation") if (path / n).exists()), path)
+    tables = [f"test{suffix}" for suffix in TABLE_FILES]
+    inner = next((path / n for n in ("test", *tables, "val", "validation") if (path / n).exists()), path)
     files = list_inputs([inner], info.reads)
-    return _file_batches(files, info, batch_size, encoder), str(inner)
+    return _file_batches(files, info, batch_size, encoder, told), str(inner)
 
 
 def _load(info: ModelInfo, name_or_path: str | Path, **options: Any) -> Dataset:
     """The data set; for a model of vectors as an encoder takes it."""
-    return load_dataset(name_or_path, **options, raw=info.kind == "vectors")
+    own = {"encoding": info.encoding} if info.kind == "table" and info.encoding else {}
+    return load_dataset(name_or_path, **options, **own, raw=info.kind == "vectors")
 
 
 def _dataset_batches(
@@ -190,13 +201,17 @@ def _dataset_batches(
 
 
 def _file_batches(
-    files: list[Path], info: ModelInfo, batch_size: int, encoder: KnownEncoder | None
+    files: list[Path], info: ModelInfo, batch_size: int, encoder: KnownEncoder | None, told: Told | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    for batch in read_inputs(files, info, batch_size=batch_size, encoder=encoder):
+    for batch in read_inputs(files, info, batch_size=batch_size, encoder=encoder, told=told):
         if batch.failures:
             raise ValueError(f"{batch.failures[0][1].rstrip('.')}. An evaluation leaves nothing out.")
         if batch.labels is None:
             raise ValueError(f"{batch.names[0]} has no label. An evaluation needs the class of every sample.")
+        if "" in batch.labels:
+            raise ValueError(
+                f"{batch.names[batch.labels.index('')]} has no label. An evaluation needs the class of every sample."
+            )
         yield batch.inputs, torch.tensor([class_index(name, info) for name in batch.labels])
 
 

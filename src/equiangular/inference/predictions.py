@@ -14,15 +14,18 @@ import torch
 from equiangular._files import check_output, write_atomically
 from equiangular._validate import check_int
 from equiangular.data.folder import SUFFIXES as IMAGE_SUFFIXES
+from equiangular.data.columns import Told
+from equiangular.data.table_files import TABLE_FILES
+from equiangular.data.texts import text_lines
 from equiangular.encoders import KnownEncoder
 from equiangular.inference.rejection import probabilities_and_doubt
-from equiangular.inference.tables import InputBatch, decoded_batch, read_table, text_batch, unreadable
+from equiangular.inference.tables import InputBatch, decoded_batch, read_rows, text_batch, unreadable
 from equiangular.training.model.classifier import Classifier
 from equiangular.training.model.info import ModelInfo
 
 # What each kind of model reads beside tables of rows.
 FILE_SUFFIXES = {"image": IMAGE_SUFFIXES, "table": (), "text": (".txt",), "vectors": ()}
-TABLE_SUFFIXES = (".npz", ".parquet", ".csv")
+TABLE_SUFFIXES = (".npz", *TABLE_FILES)
 
 
 def list_inputs(paths: Sequence[str | Path], kind: str) -> list[Path]:
@@ -60,7 +63,12 @@ def list_inputs(paths: Sequence[str | Path], kind: str) -> list[Path]:
 
 
 def read_inputs(
-    files: Iterable[Path], info: ModelInfo, *, batch_size: int = 256, encoder: KnownEncoder | None = None
+    files: Iterable[Path],
+    info: ModelInfo,
+    *,
+    batch_size: int = 256,
+    encoder: KnownEncoder | None = None,
+    told: Told | None = None,
 ) -> Iterator[InputBatch]:
     """Read files in batches, in their order; memory is O(batch), save for ``.npz`` files, which are read whole.
 
@@ -70,6 +78,7 @@ def read_inputs(
             and resized as those of the training were.
         batch_size: inputs in a batch at most.
         encoder: of a model of vectors: what makes them of texts or images; by default the one that ``info`` names.
+        told: of tables: what is worth telling is added to it.
 
     Raises:
         ImportError: Pillow or pyarrow is missing.
@@ -80,9 +89,11 @@ def read_inputs(
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for tables, group in groupby(files, lambda file: file.suffix.lower() in TABLE_SUFFIXES):
             if tables or info.reads == "text":
-                read = read_table if tables else _text_batches
                 for file in group:
-                    yield from read(file, info, batch_size, encoder)
+                    if tables:
+                        yield from read_rows(file, info, batch_size, encoder, told)
+                    else:
+                        yield from _text_batches(file, info, batch_size, encoder)
             else:
                 yield from _image_batches(list(group), info, batch_size, pool, encoder)
 
@@ -96,9 +107,9 @@ def _image_batches(
 
 
 def _text_batches(file: Path, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None) -> Iterator[InputBatch]:
-    """One text a line."""
+    """One text a line. Lines end in \\n, \\r or \\r\\n; what else Unicode calls a line end is part of a text."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = text_lines(file)
         for start in range(0, len(lines), batch_size):
             part = lines[start : start + batch_size]
             names = [f"{file}:{start + i + 1}" for i in range(len(part))]

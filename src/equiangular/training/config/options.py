@@ -90,6 +90,8 @@ class DataOptions:
         encoder: work on the features of a pretrained encoder, made once and cached: auto, minilm (texts),
             efficientnet-lite0 (images), st:NAME, hf-text:NAME, timm:NAME, torchvision:NAME or hf-image:NAME,
             see `equiangular list encoders`.
+        label: of a file of rows (CSV, TSV, parquet, feather): the column to learn.
+        drop: of a file of rows: columns to leave out, with commas between them.
         root: folder of named data sets; by default the environment variable EQUIANGULAR_DATA.
         size: pad images to a square and resize them to this height and width, in pixels.
         memory: ``"auto"``, ``"memory"`` or ``"stream"``: whether images are decoded once or at every use.
@@ -105,6 +107,8 @@ class DataOptions:
 
     data: str = "digits"
     encoder: str | None = None
+    label: str | None = None
+    drop: str | None = None
     root: str | None = None
     size: int | None = None
     memory: Memory = "auto"
@@ -175,7 +179,7 @@ class Trial(Numerics, Budget, DataOptions):
 
     def decisive(self) -> dict[str, Any]:
         """The values that a result depends on: all but where the data lie, where it runs, what is written meanwhile."""
-        free = {"root", "memory"} | ({"encoder"} if self.encoder is None else set())
+        free = {"root", "memory", *(name for name in ("encoder", "label", "drop") if getattr(self, name) is None)}
         known = {f.name for f in fields(Trial)} - free
         return {name: value for name, value in self.as_dict().items() if name in known}
 

@@ -29,7 +29,7 @@ from equiangular.training.run.outcome import Outcome, Outputs, conclude
 
 _BATCH = 1024
 # What a model's description takes from the data.
-_FROM_DATA = ("input_shape", "class_names", "kind", "vocabulary", "columns", "encoder")
+_FROM_DATA = ("input_shape", "class_names", "kind", "vocabulary", "columns", "encoding", "encoder")
 
 
 def class_means(inputs: Any, labels: Tensor, num_classes: int, prepare: Callable[[Tensor], Tensor]) -> Tensor:
@@ -171,7 +171,7 @@ class TrialRun:
             balance=sampler_alpha(trial.sampler),
             **{name: getattr(data, name) for name in _FROM_DATA},
             **{name: getattr(trial, name) for name in ("width", "size", "seed", "thresholds")},
-            data={"name_or_path": trial.data, "root": trial.root, "split_seed": trial.split_seed, "size": trial.size},
+            data={"name_or_path": trial.data, **load_options(trial)},
             epoch=self.training.epoch,
         )
 
@@ -184,10 +184,17 @@ class TrialRun:
 
 def load_data(options: DataOptions, *, device: str = "auto", progress: EmbedProgress | None = None) -> Dataset:
     """The data that a trial, or a comparison, names; with an encoder its features, computed on ``device`` or cached."""
-    name, root, seed = options.data, options.root, options.split_seed
+    given = load_options(options)
     if options.encoder is not None:
-        return embed(name, options.encoder, root=root, split_seed=seed, device=device, progress=progress)
-    return load_dataset(name, root=root, split_seed=seed, size=options.size, memory=options.memory)
+        data = load_dataset(options.data, **{**given, "size": None}, raw=True)
+        return embed(data, options.encoder, device=device, progress=progress)
+    return load_dataset(options.data, **given, memory=options.memory)
+
+
+def load_options(options: DataOptions) -> dict[str, Any]:
+    """What :func:`equiangular.data.load_dataset` is told beside the name; what says nothing is left out."""
+    told = {name: getattr(options, name) for name in ("label", "drop") if getattr(options, name)}
+    return {"root": options.root, "split_seed": options.split_seed, "size": options.size, **told}
 
 
 def backbone_of(trial: Trial, dataset: Dataset, method: Method | None = None) -> str:
