@@ -11,7 +11,7 @@ from torch import Tensor
 from equiangular._validate import check_choice, did_you_mean
 from equiangular.data.encoded import EncodedImages
 from equiangular.data.texts import Texts
-from equiangular.longtail.cut import draw_by_class, holdout_counts, holdout_indices
+from equiangular.longtail.cut import draw_by_class, holdout_counts, holdout_indices, others
 
 KINDS = ("image", "table", "text", "vectors")
 
@@ -183,8 +183,7 @@ def own_test_split(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarra
             f"which {TEST_FRACTION:.0%} is less than one. Give a test part of your own, or more samples of a class."
         )
     test = holdout_indices(labels, TEST_FRACTION, seed=seed)
-    train = np.setdiff1d(np.arange(len(labels)), test)
-    return train, test, f"; test: {TEST_FRACTION:.0%} of each class, split seed {seed}"
+    return others(test, len(labels)), test, f"; test: {TEST_FRACTION:.0%} of each class, split seed {seed}"
 
 
 def balanced_test_split(labels: np.ndarray, per_class: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -202,4 +201,4 @@ def balanced_test_split(labels: np.ndarray, per_class: int, *, seed: int) -> tup
         if count <= per_class:
             raise ValueError(f"class {c} has {count} samples: too few to take {per_class} of them for testing.")
     chosen = draw_by_class(members, [per_class] * len(classes), seed, 2)
-    return np.setdiff1d(np.arange(len(labels)), chosen), chosen
+    return others(chosen, len(labels)), chosen

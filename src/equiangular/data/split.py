@@ -18,6 +18,7 @@ from equiangular.data.encoded import EncodedImages
 from equiangular.data.images import read_source
 from equiangular.data.texts import Texts
 from equiangular.longtail import SubsetManifest, holdout_indices, long_tail_indices
+from equiangular.longtail.cut import others
 
 
 def stream_batches(
@@ -209,7 +210,7 @@ def make_split(
     held = np.array([], dtype=np.int64)
     if holdout:
         held = holdout_indices(pool_y[subset], holdout, seed=subset_seed)
-    kept = np.setdiff1d(np.arange(len(subset)), held)
+    kept = others(held, len(subset))
     train_x, holdout_x = (select(dataset.train_x, torch.from_numpy(subset[part])) for part in (kept, held))
     labels = torch.from_numpy(pool_y[subset]).long()
     train_y, holdout_y = (labels[torch.from_numpy(part)] for part in (kept, held))
