@@ -317,7 +317,9 @@ def test_the_recommended_head_is_the_one_of_torch(hidden: tuple | None) -> None:
     model = ETFClassifier(head="recommended", loss="la", hidden_layer_sizes=hidden, epochs=30, random_state=0)
     model.fit(X[keep], y[keep])
     head = model.network_.head
-    assert not head.normalize and isinstance(head.norm, torch.nn.BatchNorm1d) and not head.training
+    assert not head.normalize
+    assert isinstance(head.norm, torch.nn.BatchNorm1d)
+    assert not head.training
     rest = np.setdiff1d(np.arange(len(y)), keep)
     assert balanced_accuracy_score(y[rest], model.predict(X[rest])) > 0.85
     # A row alone gives what it gives among others: the statistics are those of training.

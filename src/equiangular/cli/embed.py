@@ -40,7 +40,9 @@ def embed(
     root: Annotated[
         str | None, typer.Option(help="Folder of named data sets; default: the variable EQUIANGULAR_DATA.")
     ] = None,
-    label: Annotated[str | None, typer.Option(metavar="COLUMN", help="Of a file of rows: the column of labels.")] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Of a file of rows: the column of labels.")
+    ] = None,
     drop: Annotated[
         str | None, typer.Option(metavar="COLUMN,...", help="Of a file of rows: columns to leave out.")
     ] = None,

@@ -77,8 +77,8 @@ def predict(
         list[Path],
         typer.Argument(
             metavar="FILES",
-            help="Images, folders of images, tables (.csv, .tsv, .parquet, .feather, .npz), or .txt files with a text in "
-            "each line.",
+            help="Images, folders of images, tables (.csv, .tsv, .parquet, .feather, .npz), or .txt files with a text "
+            "in each line.",
         ),
     ],
     output: Annotated[
@@ -131,14 +131,14 @@ def predict(
     files = list_inputs(inputs, info.reads)
     encoder = KnownEncoder(info.encoder or {}, device=accelerator) if info.reads != info.kind else None
     top_k = min(top_k, info.num_classes)
-    threshold, told = None, Told()
+    threshold, odd = None, Told()
     if reject is not None:
         threshold = run_rejection_threshold(classifier, run, reject, batch_size=batch_size)
     with progress_bar("inputs", bar=False, quiet=quiet or output is None) as bar:
         seen = bar.add_task("predicting", total=None)
 
         def batches():
-            for batch in read_inputs(files, info, batch_size=batch_size, encoder=encoder, told=told):
+            for batch in read_inputs(files, info, batch_size=batch_size, encoder=encoder, told=odd):
                 yield batch
                 bar.advance(seen, len(batch.names) + len(batch.failures))
 
@@ -148,7 +148,7 @@ def predict(
         else:
             write_predictions(counted, output, top_k=top_k, rejects=reject is not None)
     done, failed = counted.done, counted.failed
-    for note in told.lines():
+    for note in odd.lines():
         typer.echo(f"equiangular: {note}", err=True)
     if reject is not None and not quiet:
         told = f"{counted.rejected} of {done} inputs taken for none of the classes; the held-out part promises that at "

@@ -9,8 +9,27 @@ import numpy as np
 from equiangular._extras import require
 
 # What stands for a missing value in texts, as pandas reads them.
-NULL_WORDS = ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A")
-NULL_WORDS += ("NA", "NULL", "NaN", "None", "n/a", "nan", "null")
+NULL_WORDS = (
+    "",
+    "#N/A",
+    "#N/A N/A",
+    "#NA",
+    "-1.#IND",
+    "-1.#QNAN",
+    "-NaN",
+    "-nan",
+    "1.#IND",
+    "1.#QNAN",
+    "<NA>",
+    "N/A",
+    "NA",
+    "NULL",
+    "NaN",
+    "None",
+    "n/a",
+    "nan",
+    "null",
+)
 NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity)$"
 TRUTHS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
 
@@ -23,7 +42,7 @@ def _arrow() -> tuple[Any, Any, Any]:
 
 def flat(column: Any) -> Any:
     """A column as one ``pyarrow.Array``, its dictionary decoded."""
-    pa, compute, types = _arrow()
+    pa, _compute, types = _arrow()
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(array, pa.ChunkedArray):  # too long for one, or empty
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
@@ -62,7 +81,7 @@ def as_texts(column: Any, name: str) -> Any:
 
     Whole numbers in floating point are written without a point.
     """
-    pa, compute, types = _arrow()
+    pa, compute, _types = _arrow()
     array = flat(column)
     if not is_text(array.type):
         array = plain_texts(array, name)

@@ -1,4 +1,4 @@
-"""What a table's columns are, found on training rows, and how rows become numbers by it; JSON-plain, nothing pickled."""
+"""What a table's columns are, and how rows become numbers by it: JSON-plain, nothing pickled."""
 
 from __future__ import annotations
 
@@ -95,7 +95,9 @@ class Column:
             )
         if self.missing:
             values[:, -1] = 0 if missing is None else missing
-        elif missing is not None and missing.any():
+        elif missing is not None:
+            missing = missing.copy()
+            missing[list(encoded.bad)] = False  # what cannot be read is refused, not missing
             encoded.odd["missing", self.name] += int(missing.sum())
 
     def _filled(self, numbers: np.ndarray, encoded: Encoded) -> tuple[np.ndarray, np.ndarray | None]:
@@ -202,7 +204,9 @@ class Columns:
             ValueError: something else.
         """
         try:
-            listed = [{k: tuple(v) if isinstance(v, list) else v for k, v in c.items()} for c in values["columns"]]
+            listed: list[dict[str, Any]] = [
+                {k: tuple(v) if isinstance(v, list) else v for k, v in c.items()} for c in values["columns"]
+            ]
             return cls(tuple(Column(**column) for column in listed), dict(values.get("left_out", {})))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"this is no description of columns: {error}.") from error
@@ -233,7 +237,7 @@ class Told:
             for file, names in self.ignored.items()
             if names
         ]
-        for (what, name), count in sorted(self.odd.items()):
+        for (what, name), count in sorted((+self.odd).items()):
             if what == "missing":
                 remedy = "none was in training; the mean, or none of the levels, stands there"
                 lines.append(f"column {name!r}: {count:,} missing, and {remedy}")

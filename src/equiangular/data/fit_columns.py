@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,23 @@ MAX_TERMS = 256  # numbers that stand for a text column at most
 # A column whose values lie this many times their range away from 0 is centred, before float32 rounds the offset.
 _FAR = 1000.0
 _LOOKED_AT = 10_000  # rows, evenly spaced, on which a loss of values is looked for
-_FORMATS = ("", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%y", "%d/%m/%y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%b %d %Y")
-_FORMATS += ("%d %b %Y", "%d-%b-%Y", "%B %d, %Y", "%Y/%m/%d %H:%M:%S", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M")
+_FORMATS = (
+    "",
+    "%Y/%m/%d",
+    "%d.%m.%Y",
+    "%m/%d/%y",
+    "%d/%m/%y",
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%d-%m-%Y",
+    "%b %d %Y",
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%B %d, %Y",
+    "%Y/%m/%d %H:%M:%S",
+    "%m/%d/%Y %H:%M",
+    "%d/%m/%Y %H:%M",
+)
 _KEYS = {"id", "ids", "uuid", "guid", "identifier", "key", "index", "idx", "unnamed", "rowname", "rownames"}
 
 
@@ -64,8 +80,21 @@ def fit_columns(table: Any, rows: np.ndarray | None = None) -> tuple[Columns, li
     if not found:
         why = "; ".join(f"{name!r} is left out, {reason}" for name, reason in left_out.items())
         raise ValueError(f"there is nothing to learn from: {why or 'it has no column beside the label'}.")
+    columns = Columns(tuple(found), left_out)
     notes += [f"column {name!r} is left out: {reason}" for name, reason in left_out.items()]
-    return Columns(tuple(found), left_out), notes
+    return columns, [*_summary(columns), *notes]
+
+
+def _summary(columns: Columns) -> list[str]:
+    """What the columns are, where they are not numbers without holes all of them."""
+    kinds = sorted(Counter(column.kind for column in columns.columns).items())
+    missing = sum(column.missing for column in columns.columns)
+    if not missing and [kind for kind, _ in kinds] == ["number"]:
+        return []
+    *first, last = [f"{count} {kind}" for kind, count in kinds]
+    said = f"{', '.join(first)} and {last}" if first else last
+    holes = f"; values are missing in {missing} of them" if missing else ""
+    return [f"{len(columns.columns)} columns, {said}, become {len(columns.names)} numbers{holes}"]
 
 
 def _fit(column: Any, name: str, rows: np.ndarray, notes: list[str]) -> Column | str:
@@ -96,9 +125,7 @@ def _fit(column: Any, name: str, rows: np.ndarray, notes: list[str]) -> Column |
     return f"it holds {kind}"
 
 
-def _fit_text(
-    texts: Any, values: Any, present: int, name: str, rows: np.ndarray, notes: list[str]
-) -> Column | str:
+def _fit_text(texts: Any, values: Any, present: int, name: str, rows: np.ndarray, notes: list[str]) -> Column | str:
     """A column of texts: ``values`` are its different values, ``present`` how many rows have one."""
     compute = require("pyarrow.compute", extra="data", purpose="Reading tables")
 
@@ -188,4 +215,6 @@ def _is_key(name: str) -> bool:
     """
     words = re.findall(r"[a-z]+|[A-Z]+(?![a-z])|[A-Z][a-z]+", name)
     lowered = [word.lower() for word in words]
-    return not name.strip() or bool(lowered) and (lowered[0] in _KEYS or lowered[-1] in _KEYS or "".join(lowered) in _KEYS)
+    if not lowered:
+        return not name.strip()
+    return lowered[0] in _KEYS or lowered[-1] in _KEYS or "".join(lowered) in _KEYS

@@ -193,7 +193,7 @@ def load_hugging_face(
     used = [_TRAIN] if test is None else [_TRAIN, test]
     parts = [_part(splits[key], f"{place}, split {key}", columns) for key in used]
     source = f"Hugging Face datasets, {place}" + ("" if test is None else f"; test: its split {test}")
-    own = {"name": Path(name).name, "source": source}
+    own: dict[str, Any] = {"name": Path(name).name, "source": source}
     return from_tables(parts, **own, split_seed=split_seed, size=size, memory=memory, raw=raw)
 
 

@@ -113,7 +113,7 @@ def load_dataset(
     if layout in _ARRAY_FILES:
         return _ARRAY_FILES[layout](path, split_seed=split_seed)
     if layout == "table":
-        columns = {"label": label, "drop": names_in(drop), "encoding": encoding}
+        columns: dict[str, Any] = {"label": label, "drop": names_in(drop), "encoding": encoding}
         return load_table(path, split_seed=split_seed, size=size, memory=memory, raw=raw, **columns)
     if layout == "folder":
         return load_folder(path, split_seed=split_seed, size=size, memory=memory)

@@ -30,6 +30,7 @@ def read_table(file: Path) -> Any:
             table = module.read_csv(file, **_csv_options(file, module))
         elif kind == ".parquet":
             module = require("pyarrow.parquet", extra="data", purpose="Reading parquet files")
+            check_names(module.read_schema(file).names, "it")
             table = module.read_table(file)
         else:
             module = require("pyarrow.feather", extra="data", purpose="Reading feather files")

@@ -50,7 +50,7 @@ def find_label(names: Sequence[str], label: str | None, where: str) -> str:
     if LABEL in found or len(found) == 1:
         return found[0]
     what = f"several columns that could be the labels, {' and '.join(found)}" if found else f"no column {LABEL!r}"
-    raise ValueError(f"{where} has {what}; {columns}. Name the one to learn with label='COLUMN' (--label COLUMN).")
+    raise ValueError(f"{where} has {what}; {columns}. Name the one to learn with label='COLUMN' (--label).")
 
 
 def read_labels(column: Any, name: str, stated: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:

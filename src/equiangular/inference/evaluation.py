@@ -91,9 +91,9 @@ def evaluate(
 
     Args:
         classifier: the model, with the class prior of its predictions, on the device to compute on.
-        data: what to evaluate on: a folder ``CLASS/*.png``, a file of labelled rows (.npz, .csv, .tsv, .parquet,
-            .feather), a data set by name or a folder with a test part; by default the test part of the data that the model was trained on.
-            Classes are matched by name.
+        data: what to evaluate on: a folder ``CLASS/*.png``, a file of labelled rows (.csv, .tsv, .parquet,
+            .feather, .npz), a data set by name or a folder with a test part; by default the test part of the data that
+            the model was trained on. Classes are matched by name.
         batch_size: samples at a time.
         progress: called with the number of samples after each batch.
 
@@ -171,8 +171,8 @@ def labelled_batches(
 
 def _load(info: ModelInfo, name_or_path: str | Path, **options: Any) -> Dataset:
     """The data set; for a model of vectors as an encoder takes it."""
-    own = {"encoding": info.encoding} if info.kind == "table" and info.encoding else {}
-    return load_dataset(name_or_path, **options, **own, raw=info.kind == "vectors")
+    encoding = info.encoding if info.kind == "table" else None
+    return load_dataset(name_or_path, **options, encoding=encoding, raw=info.kind == "vectors")
 
 
 def _dataset_batches(

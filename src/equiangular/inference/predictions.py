@@ -13,8 +13,8 @@ import torch
 
 from equiangular._files import check_output, write_atomically
 from equiangular._validate import check_int
-from equiangular.data.folder import SUFFIXES as IMAGE_SUFFIXES
 from equiangular.data.columns import Told
+from equiangular.data.folder import SUFFIXES as IMAGE_SUFFIXES
 from equiangular.data.table_files import TABLE_FILES
 from equiangular.data.texts import text_lines
 from equiangular.encoders import KnownEncoder
@@ -107,7 +107,7 @@ def _image_batches(
 
 
 def _text_batches(file: Path, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None) -> Iterator[InputBatch]:
-    """One text a line. Lines end in \\n, \\r or \\r\\n; what else Unicode calls a line end is part of a text."""
+    r"""One text a line. Lines end in \\n, \\r or \\r\\n; what else Unicode calls a line end is part of a text."""
     try:
         lines = text_lines(file)
         for start in range(0, len(lines), batch_size):

@@ -17,9 +17,9 @@ from equiangular.data.cells import is_text, plain_texts
 from equiangular.data.columns import Columns, Told, plain_columns
 from equiangular.data.folder import _as_inputs
 from equiangular.data.images import decode_image, quiet
+from equiangular.data.registry import names_in
 from equiangular.data.table_files import table_batches
 from equiangular.data.tables import IMAGE, LABEL, LABEL_NAMES, TEXT, read_labels, stated_class_names
-from equiangular.data.registry import names_in
 from equiangular.data.texts import vocabulary_features
 from equiangular.data.vectors import VECTOR_NAMES, vector_column
 from equiangular.encoders import KnownEncoder
@@ -237,12 +237,10 @@ def text_column(schema: Any, label: str | None, info: ModelInfo) -> str:
     found = [name for name in names if name != label and is_text(schema.field(name).type)]
     if len(found) != 1:
         _need(names, str((info.encoding or {}).get(TEXT, TEXT)))
-    return found[0]
+    return str(found[0])
 
 
-def _encoded(
-    file: Path, start: int, batch: Any, columns: Columns, labels: list[str] | None, told: Told
-) -> InputBatch:
+def _encoded(file: Path, start: int, batch: Any, columns: Columns, labels: list[str] | None, told: Told) -> InputBatch:
     """A batch of rows by the model's columns; those that cannot be read are failures."""
     encoded = columns.encode(batch)
     told.add(encoded)

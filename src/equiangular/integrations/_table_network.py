@@ -98,8 +98,8 @@ def etf_network(
     """Standardised columns, hidden layers with ReLU, and a head of fixed class vectors.
 
     ``"etf"``: a linear map to K dimensions, unit norm, and a simplex ETF, or the ``prototypes`` (K, d) after a map to d
-    dimensions, or vectors with the cosines of ``class_means`` (K, p). One dimension more than the K - 1 that the simplex
-    spans: a sample that belongs nowhere can point there, where in K - 1 dimensions every unit vector leans towards some
+    dimensions, or vectors with the cosines of ``class_means`` (K, p). One dimension more than the K - 1 of the simplex:
+    a sample that belongs nowhere can point there, where in K - 1 dimensions every unit vector leans towards some
     class (and for K = 2 there would be two of them only). ``"recommended"``:
     :func:`equiangular.heads.recommended_head`; without hidden layers it has a map in front of it.
     """

@@ -283,7 +283,9 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
             raise ValueError("loss='dr' regresses cosines onto 1; head='recommended' does not normalise. Take 'la'.")
         given = [name for name in ("class_vectors", "prototypes", "class_means") if getattr(self, name) is not None]
         if len(given) > 1 or (named and self.head != "etf"):
-            raise ValueError(f"{' and '.join([*given, 'head'][:2])} both say what the class vectors are: leave one out.")
+            raise ValueError(
+                f"{' and '.join([*given, 'head'][:2])} both say what the class vectors are: leave one out."
+            )
         if self.learn_vectors and (not named or self.loss == "dr"):
             raise ValueError(
                 "learn_vectors=True learns class_vectors on, which must be given, by loss='ce' or 'la', not 'dr'."

@@ -214,7 +214,12 @@ class _InFolder(Watcher):
             "config": self.config.as_dict(),
             "content": self.content,
             "fingerprint": self.config.fingerprint(self.content, run.method.training_name),
-            "data": {"name": data.name, "source": data.source, "classes": list(data.class_names), "notes": list(data.notes)},
+            "data": {
+                "name": data.name,
+                "source": data.source,
+                "classes": list(data.class_names),
+                "notes": list(data.notes),
+            },
             "backbone": run.backbone,
             "class_counts": run.split.class_counts.tolist(),
             "parameters": sum(p.numel() for p in final.task.parameters() if p.requires_grad),
