@@ -383,7 +383,7 @@ def test_folders_of_tables_and_dropped_columns(tmp_path: Path) -> None:
     train(config, tmp_path / "run")
     info = Classifier.load(tmp_path / "run").info
     assert not any(name.startswith(("Comments", "Stage")) for name in info.columns or ())
-    scores = evaluate(Classifier.load(tmp_path / "run"), data=tmp_path / "set")
+    scores = evaluate(Classifier.load(tmp_path / "run"), data=tmp_path / "set" / "test.tsv")
     assert scores["scores"]["samples"] == 60
     assert scores["notes"] == []
 
@@ -417,7 +417,7 @@ def test_the_commands_say_what_they_did(tmp_path: Path, capsys: pytest.CaptureFi
     assert code
     assert "no column 'label'" in err
     assert "Name the one to learn with --label COLUMN" in err
-    options = ("--label", "Species", "--epochs", 2, "--quiet")
+    options = ("--label", "Species", "--epochs", 2)
     code, out, err = run(capsys, "train", file, "-o", tmp_path / "run", *options)
     assert code == 0
     assert "column 'Individual ID' is left out" in out + err

@@ -9,6 +9,7 @@ import typer
 
 from equiangular.cli._embedding import EmbeddingBar
 from equiangular.cli._fields import Folder, Quiet, names_of, options_of, parse_texts, progress_bar, screen
+from equiangular.cli._reading import said
 from equiangular.cli.train import PANELS
 from equiangular.training.config.options import Hardware, TrainConfig, Trial
 
@@ -84,11 +85,9 @@ def compare(
     config = configure(data, methods=names_of(methods), **own, **parse_texts(TrainConfig, fields))
     with EmbeddingBar(quiet=quiet) as embedding:
         comparing = Comparing(config, output, device=fields.get("accelerator") or "auto", embedding=embedding)
-    for note in comparing.dataset.notes:
-        errors.print(note, highlight=False, markup=False)
     plan = comparing.plan()
     for line in plan.lines():
-        errors.print(line, highlight=False, markup=False)
+        errors.print(said(line), highlight=False, markup=False)
     with progress_bar("", quiet=quiet) as bar:
         task = bar.add_task("training", total=plan.trainings)
         results = comparing.run(plan, lambda what, done, _: bar.update(task, description=what, completed=done))

@@ -9,6 +9,7 @@ import typer
 
 from equiangular.cli._embedding import EmbeddingBar
 from equiangular.cli._fields import Quiet
+from equiangular.cli._reading import said
 
 
 def embed(
@@ -47,6 +48,9 @@ def embed(
         str | None, typer.Option(metavar="COLUMN,...", help="Of a file of rows: columns to leave out.")
     ] = None,
     split_seed: Annotated[int, typer.Option(help="Seed of the test part, where the data have none.")] = 0,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out images that cannot be read, and say which.")
+    ] = False,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves it to PyTorch.")] = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -75,13 +79,14 @@ def embed(
             batch_size=batch_size,
             device=device,
             dtype=check_choice(dtype, STORED_DTYPES, "dtype"),
+            skip_broken=skip_broken,
             cache=cache,
             progress=bar,
             report=report,
         )
     file = write_vectors(made, output, dtype=torch.float16 if dtype == "float16" else torch.float32)
     for note in (*made.notes, *report.notes):
-        typer.echo(f"equiangular: {note}", err=True)
+        typer.echo(f"equiangular: {said(note)}", err=True)
     new = report.inputs - report.from_cache
     speed = f" in {report.seconds:.1f} s, {new / report.seconds:.0f}/s" if new else ""
     described = made.encoder or {}

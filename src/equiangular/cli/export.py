@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from equiangular.cli._fields import Accelerator, Prior, Run, progress_bar, screen
+from equiangular.cli._reading import show_notes
 
 
 def evaluate(
@@ -27,6 +28,9 @@ def evaluate(
         typer.Option("--output", "-o", metavar="DIR", help="Folder for the results; default: RUN/evaluation."),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Samples at a time.")] = 256,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out inputs that cannot be read, and say which.")
+    ] = False,
     accelerator: Accelerator = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table of classes.")] = False,
 ) -> None:
@@ -51,14 +55,19 @@ def evaluate(
     folder = prepare_folder(run / "evaluation" if output is None and run.is_dir() else output or Path("evaluation"))
     with progress_bar("samples", bar=False, quiet=quiet) as bar:
         seen = bar.add_task("evaluating", total=None)
-        results = evaluate(classifier, data=data, batch_size=batch_size, progress=lambda n: bar.advance(seen, n))
+        results = evaluate(
+            classifier,
+            data=data,
+            batch_size=batch_size,
+            skip_broken=skip_broken,
+            progress=lambda n: bar.advance(seen, n),
+        )
+    show_notes(results["notes"] if not quiet else ())
     results = {"path": str(run), **results, "provenance": provenance()}
     console = screen()
     console.print(report.score_table(results))
     if not quiet:
         console.print(report.class_table(results))
-    for note in results["notes"]:
-        typer.echo(f"equiangular: {note}", err=True)
     written = [write_json(folder / "evaluation.json", results)]
     try:
         written += [
@@ -128,7 +137,9 @@ def predict(
         check_output(output, SUFFIXES, WRITTEN)
     task, info = load_model(run)
     classifier = Classifier(task, info, prior=read_prior(prior, info.class_names)).to(choose_device(accelerator))
-    files = list_inputs(inputs, info.reads)
+    notes: list[str] = []
+    files = list_inputs(inputs, info.reads, notes=notes)
+    show_notes(notes if not quiet else ())
     encoder = KnownEncoder(info.encoder or {}, device=accelerator) if info.reads != info.kind else None
     top_k = min(top_k, info.num_classes)
     threshold, odd = None, Told()
@@ -148,8 +159,7 @@ def predict(
         else:
             write_predictions(counted, output, top_k=top_k, rejects=reject is not None)
     done, failed = counted.done, counted.failed
-    for note in odd.lines():
-        typer.echo(f"equiangular: {note}", err=True)
+    show_notes(odd.lines() if not quiet else ())
     if reject is not None and not quiet:
         told = f"{counted.rejected} of {done} inputs taken for none of the classes; the held-out part promises that at "
         typer.echo(f"equiangular: {told}most {100 * reject:g} % of the known ones are", err=True)

@@ -12,6 +12,7 @@ import typer
 
 from equiangular.cli._embedding import EmbeddingBar
 from equiangular.cli._fields import Quiet, options_of, parse_texts, progress_bar
+from equiangular.cli._reading import show_data
 from equiangular.training.config.budget import Budget
 from equiangular.training.config.options import DataOptions, Hardware, TrainConfig
 
@@ -27,6 +28,7 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     """Run, or go on, with a progress bar; then print the scores of the test part and where everything is."""
     from rich.console import Console
 
+    from equiangular.data.reading import apart_note
     from equiangular.report.figure import save_figure, training_figure
     from equiangular.training.engine.stopping import Stopped
     from equiangular.training.methods import FittedMethod, get_method
@@ -38,7 +40,7 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     bar = ProgressBar(epochs, quiet=quiet)
     try:
         with bar, EmbeddingBar(quiet=quiet, bar=bar.bar) as embedding:
-            results = train(config, output, progress=bar, embedding=embedding)
+            results = train(config, output, progress=bar, embedding=embedding, loaded=None if quiet else show_data)
     except Stopped as stopped:
         if bar.first_process:
             print(f"equiangular: {stopped}", file=sys.stderr)
@@ -49,13 +51,13 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     if finished:
         console.print(f"this run had finished already; its results, from {output / 'results.json'}:", highlight=False)
     console.print(scores_table(results))
-    for note in results["data"].get("notes", ()):
-        console.print(note, highlight=False, markup=False)
     if note := results["test"].get("note"):
         console.print(note, highlight=False, markup=False)
     names = ["results.json", "metrics.csv"]
     if find_spec("matplotlib") is not None:
         names.append(save_figure(training_figure(results), output / "curves.png").name)
+    if apart := results["data"].get("apart"):
+        console.print(apart_note(apart), highlight=False, markup=False)
     console.print(f"wrote {', '.join(names)} and model/ into {output}", highlight=False)
 
 

@@ -140,7 +140,7 @@ def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) 
     spread = torch.ones(1) if vectors is None else vectors.std(0)
     uneven = float(spread.max() / spread[spread > 0].min()) if bool((spread > 0).any()) else 1.0
     held, tests = (torch.bincount(y, minlength=len(names)).tolist() for y in (split.holdout_y, split.test_y))
-    notes = []
+    notes = list(dataset.notes)
     if uneven > _UNEVEN:
         notes.append(
             f"taken as vectors of an encoder, so columns are not standardised, and their spreads differ {uneven:,.0f} "

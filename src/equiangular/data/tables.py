@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from torch import Tensor
 from equiangular._choices import Memory
 from equiangular._extras import require
 from equiangular._validate import did_you_mean
-from equiangular.data.base import Dataset, own_test_split
+from equiangular.data.base import Dataset, check_names_differ, make_dataset, match_labels, own_test_split, rows_at
 from equiangular.data.cells import flat, is_text, nulls, plain_texts
 from equiangular.data.columns import Columns, Told
-from equiangular.data.encoded import ArrowImages, EncodedImages, ImageSource, image_inputs
+from equiangular.data.encoded import ArrowImages, EncodedImages, ImageSource, read_images
 from equiangular.data.fit_columns import fit_columns
+from equiangular.data.reading import Reading
 from equiangular.data.table_files import check_names, read_table
 from equiangular.data.texts import Texts, fit_vocabulary, vocabulary_features
 from equiangular.data.vectors import VECTOR_NAMES, is_vector_type, vector_column
@@ -159,6 +161,7 @@ def from_tables(
     size: int | None,
     memory: Memory,
     raw: bool = False,
+    skip_broken: bool = False,
     encoding: dict[str, Any] | None = None,
 ) -> Dataset:
     """Make a data set of a training table and, if there is one, a test table.
@@ -177,19 +180,26 @@ def from_tables(
         if missing:
             raise ValueError(f"{part.where!r} has no column {missing[0]!r}, which the training part has.")
     labels, names = _labels(parts)
+    kind, column = kind_of(train.table, raw=raw)
+    extra: dict[str, Any] = {"encoding": {"text": column}} if kind == "text" else {}
+    if kind == "image":
+        groups = [ImageSource(ArrowImages(part.table.column(column)), part.where) for part in parts]
+        read = read_images(groups, size=size, memory=memory, raw=raw, skip_broken=skip_broken)
+        labels = [y[kept] for y, kept in zip(labels, read.rows, strict=True)]
+        extra = {"reading": read.reading, "notes": read.notes}
     if len(parts) == 1:
         *rows, note = own_test_split(labels[0], split_seed)
         parts, labels = [train, train], [labels[0][chosen] for chosen in rows]
         source += note
     else:
-        rows = [np.arange(len(part.codes)) for part in parts]
-    kind, column = kind_of(train.table, raw=raw)
+        rows = [np.arange(len(y)) for y in labels]
+        of_rows = parts[1].codes[read.rows[1]] if kind == "image" else parts[1].codes
+        strange = Counter(parts[1].names[code] for code in of_rows[labels[1] < 0] if code >= 0)
+        extra["reading"] = replace(extra.get("reading", Reading()), apart=dict(strange))
     pairs = list(zip(parts, rows, strict=True))
     inputs: Sequence[Tensor | EncodedImages | Texts]
-    extra: dict[str, Any] = {"encoding": {"text": column}} if kind == "text" else {}
     if kind == "image":
-        groups = {id(p): ImageSource(ArrowImages(p.table.column(column)), p.where) for p in parts}
-        inputs = image_inputs([(groups[id(p)], chosen) for p, chosen in pairs], size=size, memory=memory)
+        inputs = [rows_at(read.inputs[parts.index(part)], chosen) for part, chosen in pairs]
     elif kind == "text":
         texts = [_texts(part, column, chosen) for part, chosen in pairs]
         if raw:
@@ -201,12 +211,14 @@ def from_tables(
         full = {id(p): vector_column(p.table.column(column), f"{p.where!r}: column {column!r}") for p in parts}
         inputs = [full[id(p)][torch.from_numpy(chosen)] for p, chosen in pairs]
     else:
-        inputs, extra = _encoded(pairs, encoding)
+        inputs, found = _encoded(pairs, encoding)
+        extra |= found
     if kind != "table" and len(columns) > 1:
         others = ", ".join(repr(c) for c in columns if c != column)
-        extra["notes"] = (f"the column {column!r} is what is learned from; left out: {others}",)
-    train_y, test_y = (torch.from_numpy(y) for y in labels)
-    return Dataset(name, inputs[0], train_y, inputs[1], test_y, names, kind, source, **extra)
+        told = f"the column {column!r} is what is learned from; left out: {others}"
+        extra["notes"] = (told, *extra.get("notes", ()))
+    train_part, test_part = zip(inputs, labels, strict=True)
+    return make_dataset(name, train_part, test_part, names, kind, source, **extra)
 
 
 def kind_of(table: Any, *, raw: bool = False) -> tuple[str, str]:
@@ -270,21 +282,17 @@ def _encoded(
 
 
 def _labels(parts: Sequence[Part]) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """Class indices of every part and the class names, which all parts must share."""
+    """Class indices of every part, and the class names of the training part; -1 for those of other classes."""
     stated = [part.names for part in parts if part.stated]
     if any(names != stated[0] for names in stated):
         raise ValueError(f"{parts[0].where!r} and {parts[1].where!r} name different classes.")
     names = stated[0] if stated else parts[0].names
-    place = {name: i for i, name in enumerate(names)}
-    codes = []
-    for part in parts:
-        unknown = [name for name in part.names if name not in place]
-        if unknown:
-            hint = did_you_mean(unknown[0], names)
-            raise ValueError(f"{part.where!r}: label {unknown[0]!r} is not among the {len(names)} classes{hint}")
-        own = np.array([place[name] for name in part.names], dtype=np.int64)
-        codes.append(part.codes if part.names == names else own[part.codes])
-    return codes, names
+    own = [match_labels(part.names, names)[0] for part in parts]
+    if (own[0] < 0).any():
+        unknown = parts[0].names[int(own[0].argmin())]
+        hint = did_you_mean(unknown, names)
+        raise ValueError(f"{parts[0].where!r}: label {unknown!r} is not among the {len(names)} classes{hint}")
+    return [p.codes if p.names == names else place[p.codes] for p, place in zip(parts, own, strict=True)], names
 
 
 def _vector_column(table: Any, columns: list[str]) -> str | None:
@@ -313,6 +321,7 @@ def load_table(
     size: int | None = None,
     memory: Memory = "auto",
     raw: bool = False,
+    skip_broken: bool = False,
     label: str | None = None,
     drop: Sequence[str] = (),
     encoding: dict[str, Any] | None = None,
@@ -351,8 +360,8 @@ def load_table(
         parts.append(Part.of(str(file), table, names, label=key, drop=drop))
     name = given.stem if given.is_file() else given.name
     source = f"{given.name} ({files[0].suffix[1:].lower()})"
-    shared: dict[str, Any] = {"split_seed": split_seed, "size": size, "memory": memory, "raw": raw}
-    return from_tables(parts, name=name, source=source, encoding=encoding, **shared)
+    images: dict[str, Any] = {"size": size, "memory": memory, "raw": raw, "skip_broken": skip_broken}
+    return from_tables(parts, name=name, source=source, split_seed=split_seed, encoding=encoding, **images)
 
 
 def table_parts(folder: Path) -> list[Path]:
@@ -367,6 +376,8 @@ def stated_class_names(metadata: dict[bytes, bytes] | None, label: str = LABEL) 
     """The names of a ClassLabel feature in the metadata that ``datasets`` writes into a parquet schema."""
     try:
         features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
-        return tuple(str(name) for name in features[label]["names"])
+        names = tuple(str(name) for name in features[label]["names"])
     except (KeyError, TypeError, ValueError):
         return None
+    check_names_differ(names, "the file's list of class names")
+    return names

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import check_npz
+from equiangular.data.base import check_names_differ
 from equiangular.data.cells import is_text, plain_texts
 from equiangular.data.columns import Columns, Told, plain_columns
-from equiangular.data.folder import _as_inputs
+from equiangular.data.folder import _as_inputs, npz_part, read_npz
 from equiangular.data.images import decode_image, quiet
 from equiangular.data.registry import names_in
 from equiangular.data.table_files import table_batches
@@ -36,13 +36,20 @@ class InputBatch:
         inputs: (B, *input_shape) as the model's :class:`equiangular.training.Classifier` takes them.
         labels: the name of each input's class where the source has one: the folder of an image, a column of labels; ""
             where a row of it has none.
-        failures: name and reason of everything that could not be read.
+        failures: name and reason of everything that could not be read, in their order.
+        failed_at: where each failure stands among all inputs of the batch, ascending; by default after the others.
     """
 
     names: list[str]
     inputs: Tensor
     labels: list[str] | None = None
     failures: list[tuple[str, str]] = field(default_factory=list)
+    failed_at: list[int] = field(default_factory=list)
+
+    def placed_failures(self) -> list[tuple[int, tuple[str, str]]]:
+        """The failures with their places, which are right if each is inserted in turn."""
+        after = [len(self.names) + i for i in range(len(self.failures))]
+        return list(zip(self.failed_at or after, self.failures, strict=True))
 
 
 def decoded_batch(
@@ -58,7 +65,7 @@ def decoded_batch(
     def decode(position: int) -> Any:
         try:
             if encoder is not None:
-                return pil_image(decode_image(sources[position], size=None, label=names[position]))
+                return pil_image(decode_image(sources[position], size=None, label=names[position], spans=info.spans))
             return decode_for(sources[position], info, names[position])
         except ValueError as error:
             return str(error)
@@ -76,13 +83,14 @@ def decoded_batch(
         inputs,
         None if labels is None else [labels[i] for i in good],
         [(names[i], images[i]) for i in bad],
+        bad,
     )
 
 
 def decode_for(source: bytes | Path | None, info: ModelInfo, name: str) -> Tensor:
     """One encoded image as the model takes it: (C, H, W) uint8."""
     channels, height, width = info.input_shape
-    array = decode_image(source, size=height if height == width else None, label=name)
+    array = decode_image(source, size=height if height == width else None, label=name, spans=info.spans)
     if array.shape[:2] != (height, width):
         raise ValueError(
             f"{name} has size {array.shape[0]} x {array.shape[1]}, and the model takes {height} x {width}. Resize it."
@@ -101,8 +109,7 @@ def unreadable(file: Path, info: ModelInfo, error: Exception) -> InputBatch:
     return InputBatch([], torch.empty(0, *info.input_shape), None, [(str(file), f"cannot read {file}: {error}")])
 
 
-INPUT_KEYS = ("x", "test_x", "images", *VECTOR_NAMES, *(f"test_{name}" for name in VECTOR_NAMES))
-LABEL_KEYS = ("y", "test_y", "labels", "test_labels")
+VECTOR_KEYS = (*(f"test_{name}" for name in VECTOR_NAMES), *VECTOR_NAMES)
 
 
 def read_rows(
@@ -122,44 +129,45 @@ def read_rows(
 
 
 def _npz_batches(file: Path, info: ModelInfo, batch_size: int, told: Told) -> Iterator[InputBatch]:
-    check_npz(file)
-    with np.load(file, allow_pickle=False) as archive:
-        arrays = {key: archive[key] for key in archive.files}
-    key = next((key for key in INPUT_KEYS if key in arrays), None)
-    if key is None:
-        raise ValueError(f"it needs an array named {' or '.join(INPUT_KEYS)}, got {', '.join(arrays)}.")
-    if info.kind == "table" and info.encoding:
-        yield from _array_batches(file, arrays, key, Columns.from_dict(info.encoding), batch_size, told)
-        return
-    inputs = _as_inputs(arrays[key], key)
+    arrays = read_npz(file)
+    values, labels = npz_part(arrays, "test_", "")
+    if values is None:
+        values = next((arrays[key] for key in VECTOR_KEYS if key in arrays), None)
+        labels = npz_part(arrays, "", "test_")[1] if labels is None else labels
+    if values is None:
+        raise ValueError(f"it needs an array named x, test_x, images or features, got {', '.join(arrays)}.")
+    encoded = info.kind == "table" and info.encoding
+    table = _columns_of_array(values, Columns.from_dict(info.encoding)) if encoded and info.encoding else None
+    inputs = _as_inputs(values, "its array") if table is None else torch.empty(len(values), *info.input_shape)
     if tuple(inputs.shape[1:]) != info.input_shape:
         raise ValueError(f"its inputs have shape {tuple(inputs.shape[1:])}, the model takes {info.input_shape}.")
-    labels = next((arrays[key] for key in LABEL_KEYS if key in arrays), None)
     names = arrays["class_names"].tolist() if "class_names" in arrays else None
+    if names is not None:
+        check_names_differ([str(name) for name in names], "its class_names")
+    labels = None if labels is None else labels.reshape(-1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
     for start in range(0, len(inputs), batch_size):
         stop = min(start + batch_size, len(inputs))
         own = None if labels is None else _label_names(labels[start:stop].tolist(), names)
-        yield _finite(file, start, inputs[start:stop], own)
+        if table is not None and info.encoding:
+            part = table.slice(start, stop - start)
+            yield _encoded(file, start, part, Columns.from_dict(info.encoding), own, told)
+        else:
+            yield _finite(file, start, inputs[start:stop], own)
 
 
-def _array_batches(
-    file: Path, arrays: dict[str, np.ndarray], key: str, columns: Columns, batch_size: int, told: Told
-) -> Iterator[InputBatch]:
-    """The rows of an array of numbers (N, columns) for a model of the columns of a file, by their order."""
+def _columns_of_array(values: np.ndarray, columns: Columns) -> Any:
+    """An array of numbers (N, columns) as a table with the columns of a model, by their order.
+
+    Raises:
+        ValueError: another number of columns, or columns that are no numbers.
+    """
     pa = require("pyarrow", extra="data", purpose="Reading tables")
     names = [column.name for column in columns.columns]
-    values = arrays[key]
     if any(column.kind not in ("number", "boolean") for column in columns.columns):
         raise ValueError("the model reads columns that are no numbers. Give it a table, such as a .csv file.")
     if values.ndim != 2 or values.shape[1] != len(names):
         raise ValueError(f"its inputs have shape {values.shape[1:]}, the model takes {len(names)} columns.")
-    labels = next((arrays[k] for k in LABEL_KEYS if k in arrays), None)
-    stated = arrays["class_names"].tolist() if "class_names" in arrays else None
-    for start in range(0, len(values), batch_size):
-        part = slice(start, start + batch_size)
-        batch = pa.table({name: values[part, i] for i, name in enumerate(names)})
-        own = None if labels is None else _label_names(labels[part].tolist(), stated)
-        yield _encoded(file, start, batch, columns, own, told)
+    return pa.table({name: values[:, i] for i, name in enumerate(names)})
 
 
 def _column_batches(
@@ -176,7 +184,7 @@ def _column_batches(
             if len(codes) and codes.max() >= len(classes):
                 raise ValueError(f"it has label {codes.max()}, outside [0, {len(classes) - 1}] of its class names.")
             labels = [classes[code] if code >= 0 else "" for code in codes]
-        rows = [f"{file}:{start + i}" for i in range(batch.num_rows)]
+        rows = [f"{file}:{start + i + 1}" for i in range(batch.num_rows)]
         vectors = next((n for n in VECTOR_NAMES if n in names), None) if info.kind == "vectors" else None
         if vectors is not None:
             inputs = vector_column(batch.column(vectors), f"column {vectors!r}")
@@ -254,7 +262,7 @@ def text_batch(
 ) -> InputBatch:
     """Texts as the model takes them; those without a character are failures, as training refuses them."""
     good = [i for i, text in enumerate(texts) if text.strip()]
-    empty = [name for name, text in zip(names, texts, strict=True) if not text.strip()]
+    empty = [i for i, text in enumerate(texts) if not text.strip()]
     kept = [texts[i] for i in good]
     inputs = torch.empty(0, *info.input_shape)
     if good:
@@ -263,7 +271,8 @@ def text_batch(
         [names[i] for i in good],
         inputs,
         None if labels is None else [labels[i] for i in good],
-        [(name, "an empty text. Fill it in or drop the row.") for name in empty],
+        [(names[i], "an empty text. Fill it in or drop the row.") for i in empty],
+        empty,
     )
 
 
@@ -283,10 +292,11 @@ def _finite(
     reasons = dict.fromkeys(holes, "a missing, NaN or infinite value. Fill it in or drop the row.") | (bad or {})
     good = [i for i in range(len(inputs)) if i not in reasons]
     return InputBatch(
-        [f"{file}:{start + i}" for i in good],
+        [f"{file}:{start + i + 1}" for i in good],
         inputs[good] if reasons else inputs,
         None if labels is None else [labels[i] for i in good],
-        [(f"{file}:{start + i}", reasons[i]) for i in sorted(reasons)],
+        [(f"{file}:{start + i + 1}", reasons[i]) for i in sorted(reasons)],
+        sorted(reasons),
     )
 
 

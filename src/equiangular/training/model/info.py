@@ -27,6 +27,8 @@ class ModelInfo:
         kind: ``"image"``, ``"table"``, ``"text"`` or ``"vectors"``.
         width: width of the backbone.
         size: images were padded to a square and resized to this height and width; None: they came in this size.
+        spans: of images of more than 8 bits: the values that became 0 and 255, see
+            :func:`equiangular.data.depth.to_bytes`.
         seed: training seed.
         head: kind and options of the head; filled in by :func:`save_model` from the head itself.
         correction: what turns logits into class probabilities, see :func:`equiangular.training.fit_correction`; None
@@ -60,6 +62,7 @@ class ModelInfo:
     kind: str = "image"
     width: float = 1.0
     size: int | None = None
+    spans: dict[str, tuple[float, float]] = field(default_factory=dict)
     seed: int = 0
     head: dict[str, Any] = field(default_factory=dict)
     correction: dict[str, Any] | None = None
@@ -78,6 +81,7 @@ class ModelInfo:
             if value is not None:
                 value = value.tolist() if hasattr(value, "tolist") else value
                 object.__setattr__(self, name, tuple(value))
+        object.__setattr__(self, "spans", {kind: tuple(span) for kind, span in self.spans.items()})
         check_choice(self.kind, ("image", "table", "text", "vectors"), "kind")
         if len(self.class_names) < 2:
             raise ValueError(f"a model needs at least two class names, got {len(self.class_names)}.")
@@ -102,6 +106,7 @@ class ModelInfo:
     def as_dict(self) -> dict[str, Any]:
         """JSON-plain values, the format's version among them."""
         values = asdict(self)
+        values["spans"] = {kind: list(span) for kind, span in self.spans.items()}
         return {"format": FORMAT, **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}}
 
     @classmethod

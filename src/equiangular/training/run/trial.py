@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from equiangular._validate import NonFiniteError
 from equiangular.data import Dataset, load_dataset
+from equiangular.data.registry import absolute_name
 from equiangular.data.split import Split, as_float, make_split, stream_batches
 from equiangular.encoders import embed
 from equiangular.encoders.embedding import Progress as EmbedProgress
@@ -170,8 +173,14 @@ class TrialRun:
             std=tuple(split.std.flatten().tolist()),
             balance=sampler_alpha(trial.sampler),
             **{name: getattr(data, name) for name in _FROM_DATA},
-            **{name: getattr(trial, name) for name in ("width", "size", "seed", "thresholds")},
-            data={"name_or_path": trial.data, **load_options(trial)},
+            **{name: getattr(trial, name) for name in ("width", "seed", "thresholds")},
+            size=data.reading.size if data.kind == "image" else trial.size,
+            spans=dict(data.reading.spans),
+            data={
+                "name_or_path": absolute_name(trial.data, trial.root),
+                **load_options(trial),
+                "size": data.reading.size if data.kind == "image" else trial.size,
+            },
             epoch=self.training.epoch,
         )
 
@@ -193,8 +202,9 @@ def load_data(options: DataOptions, *, device: str = "auto", progress: EmbedProg
 
 def load_options(options: DataOptions) -> dict[str, Any]:
     """What :func:`equiangular.data.load_dataset` is told beside the name; what says nothing is left out."""
-    told = {name: getattr(options, name) for name in ("label", "drop") if getattr(options, name)}
-    return {"root": options.root, "split_seed": options.split_seed, "size": options.size, **told}
+    root = None if options.root is None else os.path.abspath(Path(options.root).expanduser())
+    told = {name: getattr(options, name) for name in ("label", "drop", "skip_broken") if getattr(options, name)}
+    return {"root": root, "split_seed": options.split_seed, "size": options.size, **told}
 
 
 def backbone_of(trial: Trial, dataset: Dataset, method: Method | None = None) -> str:
