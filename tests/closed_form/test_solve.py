@@ -10,8 +10,9 @@ from sklearn.linear_model import Ridge
 
 from equiangular import simplex_etf
 from equiangular.closed_form import ClassStatistics, KeptSamples
-from equiangular.closed_form.kernel import KernelFit, cosines_of, joined
-from equiangular.closed_form.solution import squared_error
+from equiangular.closed_form.features import RandomFeatures
+from equiangular.closed_form.kernel import KernelFit, cosines_of, inverse_diagonal, joined
+from equiangular.closed_form.solution import solve_linear, squared_error
 from equiangular.closed_form.solve import (
     GaussianSolver,
     MeansSolver,
@@ -138,20 +139,38 @@ def test_shrinkage_is_scikit_learns_on_pooled_deviations_but_for_two_terms() -> 
     assert ours == pytest.approx((theirs * (n + 1) - 2 / D * square / (square - trace**2 / D)) / (n + 1 - 2 / D))
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("kind", SOLVERS)
-def test_left_out_logits_are_those_of_a_refit(kind, weighted: bool) -> None:
+def copied(given: str):
+    """Samples once, with weights, or some of them several times and in any order; and their weights."""
     x, y = samples()
     generator = torch.Generator().manual_seed(1)
-    w = torch.rand(len(y), generator=generator, dtype=torch.float64) * 2 + 0.3 if weighted else None
-    found = ClassStatistics.empty(K, D).update(x, y, w)
+    w = torch.ones(len(y), dtype=torch.float64)
+    if given == "weights":
+        w = torch.rand(len(y), generator=generator, dtype=torch.float64) * 3 + 0.3
+    if given == "copies":
+        order = torch.arange(len(y)).repeat_interleave(torch.arange(len(y)) % 3 + 1)
+        order = order[torch.randperm(len(order), generator=generator)]
+        x, y, w = x[order], y[order], w[0].expand(len(order))
+    return x, y, w
+
+
+@pytest.mark.parametrize("given", ["once", "weights", "copies"])
+@pytest.mark.parametrize(("kind", "mapped"), [*((kind, None) for kind in SOLVERS), (RidgeSolver, RandomFeatures(D, 9))])
+def test_left_out_logits_are_those_of_a_refit_without_the_row_and_its_copies(kind, mapped, given: str) -> None:
+    x, y, w = copied(given)
+
+    def statistics(keep):
+        return ClassStatistics.empty(K, D, transform=mapped).update(x[keep], y[keep], w[keep])
+
+    found = statistics(slice(None))
     solver, left = kind(found), left_out_samples(found, found.count, 1000)
-    assert len(left) == len(y)
+    assert len(left) == 40
+    assert float(left.weights.sum()) == pytest.approx(float(w.sum()))
     logits = list(solver.left_out(left, solver.values))
     for i in range(0, len(left), 3):
-        row, label, unit = left.rows[i : i + 1], left.labels[i : i + 1], left.unit[i : i + 1]
-        other = found.copy().remove(row, label, unit)
+        row = left.rows[i : i + 1]
+        other = statistics((found.mapped(x) - row).abs().amax(1) > 1e-12)
         before, after = float(found.count.sum()), float(other.count.sum())
+        assert before - after == pytest.approx(float(left.weights[i]))
         if kind is RidgeSolver:  # the divisor stays
             other.scatter *= after / before
         if kind is GaussianSolver:
@@ -168,10 +187,44 @@ def test_left_out_logits_are_those_of_a_refit(kind, weighted: bool) -> None:
             )
 
 
+def test_a_class_of_copies_of_one_row_is_not_left_out() -> None:
+    x, y, _ = copied("once")
+    x[y == 3] = x[y == 3][:1]
+    found = ClassStatistics.empty(K, D).update(x, y)
+    assert left_out_samples(found, found.count, 1000).labels.unique().tolist() == [0, 1, 2]
+    prior = torch.tensor([0.0, 0.0, 0.0, 1.0])  # something else is known of it
+    assert left_out_samples(found, found.count + prior, 1000).labels.unique().tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("n", [24, 40, 200])
+def test_the_shrinkage_is_that_of_least_left_out_loss_of_all_values(n: int) -> None:
+    """The search looks at half of the values, and at the classes alone that left-out samples have."""
+    x, y = samples(n=n)
+    found = ClassStatistics.empty(K + 1, D).update(x, y).update(torch.zeros(1, D), torch.tensor([K]))
+    solver, left = GaussianSolver(found), left_out_samples(found, found.count, 256)
+    assert left.labels.unique().tolist() == [0, 1, 2, 3]  # the last class has one sample
+    losses = {}
+    for value, logits in zip(solver.values.tolist(), solver.left_out(left, solver.values), strict=True):
+        z, mass = logits[:, :K], torch.bincount(left.labels).double()
+        size = found.count.log()[:K]
+
+        def objective(point, z=z, mass=mass, size=size):
+            scores = np.exp(point[0]) * z - point[1] * size + mass.log()
+            ce = torch.nn.functional.cross_entropy(scores, left.labels, reduction="sum")
+            return float(ce) + (point[0] ** 2 + point[1] ** 2) / 2 / 0.5**2
+
+        t, strength = minimize(objective, [0.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-6}).x
+        losses[value] = objective([t, strength]) - (t**2 + strength**2) / 2 / 0.5**2
+    chosen = solve_linear("gaussian", found, torch.nn.Identity()).chosen["regularization"]
+    assert losses[chosen] == pytest.approx(min(losses.values()), rel=1e-6)
+    assert len({round(loss, 6) for loss in losses.values()}) > 6
+
+
 @pytest.mark.parametrize(("b", "a", "value"), [(1.0, 0.5, 0.1), (8.0, 0.0, 1.0), (2.0, 1.0, 1e-3)])
 def test_a_kernel_is_solved_and_left_out_as_the_normal_equations_say(b: float, a: float, value: float) -> None:
     x, y = samples(n=24)
-    kept = KeptSamples.empty(K, D).update(x, y, torch.arange(1, 25) / 8.0)
+    again = slice(3, 9)  # these rows occur twice
+    kept = KeptSamples.empty(K, D).update(x, y, torch.arange(1, 25) / 8.0).update(x[again], y[again])
     n, m = len(kept.labels), simplex_etf(K, K - 1, dtype=torch.float64)
     unit = kept.rows / kept.rows.norm(dim=1, keepdim=True)
     gram = torch.exp(b * (unit @ unit.T - 1))
@@ -188,10 +241,17 @@ def test_a_kernel_is_solved_and_left_out_as_the_normal_equations_say(b: float, a
     torch.testing.assert_close(by_path, left_out, rtol=1e-6, atol=1e-8)
     for i in range(0, n, 5):
         less = omega.clone()
-        less[i] *= 1 - min(1.0, 1 / float(kept.weights[i]))
+        less[i] = 0.0
         system = less[:, None] * gram + value * torch.eye(n)
         f = gram @ torch.linalg.solve(system, less[:, None] * m[kept.labels])
         torch.testing.assert_close(left_out[i], f[i] @ m.T, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("n", [1, 255, 256, 600])
+def test_the_diagonal_of_an_inverse_is_found_in_blocks(n: int) -> None:
+    matrix = torch.randn(n, n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    matrix = matrix @ matrix.T + torch.eye(n)
+    torch.testing.assert_close(inverse_diagonal(torch.linalg.cholesky(matrix)), matrix.inverse().diagonal())
 
 
 def test_prior_samples_of_a_kernel_are_not_left_out() -> None:

@@ -14,7 +14,7 @@ from equiangular._files import read_json
 from equiangular.compare import Comparing, answer, compare, configure
 from equiangular.compare import run as run_module
 from equiangular.compare.config import FEATURE_METHODS, NAMED_METHODS
-from equiangular.compare.tuning import Settings, Space, next_settings
+from equiangular.compare.tuning import Settings, Space, beyond, next_settings
 from equiangular.records import Comparison, from_json, to_json
 from equiangular.report import abilities_table, comparison_page, comparison_table
 from equiangular.training import TrainConfig, train
@@ -82,7 +82,7 @@ def test_the_whole_of_it(vectors: Path, tmp_path: Path) -> None:
     assert "Collapse during training" not in page
     rows = abilities_table(found)
     assert list(rows.columns[-1].cells) == ["yes"] * 5 + ["-"] * 3
-    assert "= 24 fits, 24 done already" in "\n".join(
+    assert "= 24 fits, all done already" in "\n".join(
         Comparing(configure(str(vectors), seeds=2), tmp_path / "out").plan().lines()
     )
     again = compare(configure(str(vectors), seeds=2), tmp_path / "out")
@@ -221,6 +221,17 @@ def test_names_of_classes_take_part_where_they_have_vectors(tmp_path: Path) -> N
         assert scores[f"{name}-names"] > scores[name] + 5, scores
         assert found.row(f"{name}-names").kind == "computed"
     assert "vectors of class names" in found.data.digest
+    learned = {"logistic-pc-names", "named-learned-la"}
+    assert {
+        row.method for row in found.rows if row.method.startswith(("logistic", "named")) and row.kind == "learned"
+    } == {*learned, "logistic", "logistic-pc", "logistic-balanced"}
+    assert found.row("named-la").kind == "mapped"
+    assert scores["logistic-pc-names"] > scores["logistic-pc"] + 5
+    assert min(scores["named-la"], scores["named-learned-la"]) > scores["logistic-pc"] + 5
+    # Both of the pair have the names, and so has what stands beside it.
+    assert found.answer.learned in learned
+    assert all(name.endswith("-names") for name in (found.answer.fixed, *(c.fixed for c in found.answer.secondary)))
+    assert ", with the class names given to both," in found.answer.effect
     with pytest.raises(ValueError, match=r"'ridge-names' takes the vectors of the class names"):
         Comparing(configure(str(tmp_path / "plain.safetensors"), methods=("ridge-names", "logistic")), tmp_path / "no")
 
@@ -234,9 +245,57 @@ def test_one_class_among_the_samples_that_choose_is_no_choice(tmp_path: Path) ->
     assert "--methods ridge,logistic" in found.answer.effect
 
 
-def test_a_table_that_is_taken_for_vectors_is_told(tmp_path: Path) -> None:
+def test_a_table_in_the_place_of_vectors_is_standardised_by_column(vectors: Path, tmp_path: Path) -> None:
+    """One wide column hid the others from logistic regression, and a computed classifier was told to be better."""
     (x, y), (own_x, own_y) = blobs(COUNTS, 0), blobs((20,) * len(COUNTS), 1)
-    x[:, 0], own_x[:, 0] = 1000 * x[:, 0], 1000 * own_x[:, 0]
-    np.savez(tmp_path / "t.npz", train_X=x, train_y=y, test_X=own_x, test_y=own_y)
-    text = "\n".join(Comparing(configure(str(tmp_path / "t.npz"), **FEW), tmp_path / "out").plan().lines())
-    assert "if this is a table, name the arrays x and y" in text
+    scores = {}
+    for factor, scaling in ((1.0, "columns"), (1000.0, "auto"), (1000.0, "shared")):
+        x[:, 0], own_x[:, 0] = factor * x[:, 0], factor * own_x[:, 0]
+        path = tmp_path / f"t{factor:g}{scaling}.npz"
+        np.savez(path, train_X=x, train_y=y, test_X=own_x, test_y=own_y, scaling=scaling)
+        comparing = Comparing(configure(str(path), **FEW, tune="none"), tmp_path / path.stem)
+        plan = comparing.plan()
+        told = [note for note in plan.data.notes if "each is standardised by itself" in note]
+        assert bool(told) == (scaling != "shared")
+        assert all("add scaling='shared' to the file" in note for note in told)
+        scores[factor, scaling] = comparing.run(plan).row("logistic").measures["balanced_accuracy"].values
+        x[:, 0], own_x[:, 0] = x[:, 0] / factor, own_x[:, 0] / factor
+    assert scores[1000.0, "auto"] == pytest.approx(scores[1.0, "columns"], abs=0.9)  # a test sample, for rounding
+    assert max(scores[1000.0, "shared"]) < min(scores[1000.0, "auto"])
+
+
+def test_copies_in_the_test_part_are_told(tmp_path: Path) -> None:
+    (x, y), (own_x, own_y) = blobs(COUNTS, 0), blobs((20,) * len(COUNTS), 1)
+    own_x[:3], own_y[:3] = x[:3], (0, 0, 1)
+    np.savez(tmp_path / "c.npz", train_X=x, train_y=y, test_X=own_x, test_y=own_y)
+    notes = Comparing(configure(str(tmp_path / "c.npz"), **FEW), tmp_path / "out").plan().data.notes
+    told = "3 of 120 test samples are in the training data too, number by number, 1 of them with another label: "
+    assert any(note.startswith(told) for note in notes)
+
+
+def test_the_search_goes_on_beyond_its_end(tmp_path: Path) -> None:
+    """Logistic regression that is regularised too much is no rival: its search had five fits, wherever its best lay."""
+    space, scores = Space(Settings(strength=0.1), scales=False), {}
+    best = 300.0
+    while len(scores) < 5:
+        settings = next_settings(space, scores)
+        scores[settings] = -abs(np.log(settings.strength / best))
+    while (settings := beyond(space, scores)) is not None:
+        scores[settings] = -abs(np.log(settings.strength / best))
+    found = max(scores, key=scores.__getitem__).strength
+    assert best / 9 < found < best * 9
+    assert beyond(Space(Settings(0.1, 1.0)), dict.fromkeys((Settings(0.1, 1.0), Settings(0.3, 1.0)), 1.0)) is None
+    (x, y), (own_x, own_y) = blobs((30,) * 4, 0), blobs((20,) * 4, 1)
+    x, own_x = (
+        np.hstack([part / 300, 5 * np.random.default_rng(3).normal(size=(len(part), 1))]) for part in (x, own_x)
+    )
+    np.savez(tmp_path / "s.npz", train_X=x, train_y=y, test_X=own_x, test_y=own_y, scaling="shared")
+    comparing = Comparing(configure(str(tmp_path / "s.npz"), methods=("ridge", "logistic"), seeds=2), tmp_path / "out")
+    plan, seen = comparing.plan(), []
+    found = comparing.run(plan, lambda *told: seen.append(told[1:]))
+    assert found.tuning["logistic"].trainings > 5
+    assert found.tuning["logistic"].settings["strength"] > 2.7
+    assert seen[-1][0] == seen[-1][1] - 1  # what was added is planned too
+    again = Comparing(comparing.config, tmp_path / "out").plan()
+    assert again.fits_done == again.trainings == seen[-1][1]
+    assert again.lines()[-1].endswith("all done already")

@@ -161,7 +161,11 @@ def test_a_single_file_is_split(tmp_path):
         ({"a": [{"u": 1}, {"u": 2}], "label": [0, 1]}, None, "nothing to learn from: 'a' .*holds struct"),
         ({"a": [1.0, np.inf], "label": [0, 1]}, None, "row 1: column 'a' is infinite"),
         ({"label": [0, 1]}, None, "nothing to learn from: it has no column beside the label"),
-        ({"a": [1.0, 2.0], "label": [{"u": 1}, {"u": 2}]}, None, "column 'label' holds struct.* texts or whole numbers"),
+        (
+            {"a": [1.0, 2.0], "label": [{"u": 1}, {"u": 2}]},
+            None,
+            "column 'label' holds struct.* texts or whole numbers",
+        ),
         ({"a": [1.0, 2.0], "label": [0.5, 1.0]}, None, r"column 'label' holds 0\.5: a class for every number"),
         ({"text": ["u", None], "label": [0, 1]}, None, "row 1 has no text"),
         ({"text": ["!", "?"], "label": [0, 1]}, None, "no vocabulary can be made of 2 training texts"),

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import save_file
+from tests.damage import flip_last_bit
 
 from equiangular.data import Dataset, Texts, content_digest, load_dataset, make_split, select, write_vectors
 from equiangular.data.split import standardisation
@@ -204,3 +205,11 @@ def test_the_metadata_of_a_file_is_plain(tmp_path: Path) -> None:
     with safe_open(file, framework="np") as archive:
         assert json.loads(archive.metadata()["class_names"]) == NAMES
         assert sorted(archive.keys()) == ["test_features", "test_labels", "train_features", "train_labels"]
+
+
+def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
+    np.savez(tmp_path / "f.npz", features=X, labels=Y)
+    path = write_vectors(load_dataset(tmp_path / "f.npz"), tmp_path / "f.safetensors")
+    load_dataset(path)
+    with pytest.raises(ValueError, match=r"f\.safetensors' is damaged: .* Embed the data again"):
+        load_dataset(flip_last_bit(path))

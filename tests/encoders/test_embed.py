@@ -120,7 +120,7 @@ def test_damage_is_noticed_and_mended(tmp_path: Path) -> None:
     assert torch.equal(again.train_x, made.train_x)
     assert rest.seen == 20 + 2
     assert "another hash than was written" in report.notes[0]
-    assert "cannot be read" in report.notes[1]
+    assert "is not a readable .safetensors file" in report.notes[1]
     last, report = Counting(), EmbedReport()
     eq.embed(texts(), last.encoder(), cache=tmp_path, report=report)
     assert (last.seen, report.notes) == (2, [])

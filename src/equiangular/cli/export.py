@@ -181,27 +181,47 @@ def export(
     inputs: Annotated[
         str, typer.Option(help="What images come as: uint8 (0 to 255) or float (float32 in 0 to 1); auto: uint8.")
     ] = "auto",
+    head_only: Annotated[
+        bool, typer.Option("--head-only", help="Leave the encoder out: the file takes its vectors.")
+    ] = False,
     tolerance: Annotated[float, typer.Option(help="Largest difference of a logit, relative to the largest.")] = 1e-4,
 ) -> None:
     """Write one file with standardisation, network, head and calibration inside, for any batch size.
 
-    The file is run, ONNX by onnxruntime, and compared with PyTorch before it appears.
+    A model of an encoder's features has the encoder inside too: token numbers of texts in, or prepared images. The file
+    is run, ONNX by onnxruntime, and compared with PyTorch before it appears.
     """
     from rich.console import Console
 
+    from equiangular.encoders import KnownEncoder
     from equiangular.export import export_model
     from equiangular.inference import read_prior
     from equiangular.training import Classifier, load_model
 
     task, info = load_model(run)
     classifier = Classifier(task, info, prior=read_prior(prior, info.class_names))
+    known = None if head_only or not info.encoder else KnownEncoder(info.encoder, device="cpu")
     with Console(stderr=True).status("exporting"):
-        report = export_model(classifier, output, inputs=inputs, tolerance=tolerance)
+        try:
+            encoder = None if known is None else known.encoder
+            report = export_model(classifier, output, inputs=inputs, tolerance=tolerance, encoder=encoder)
+        except ValueError as error:
+            if known is None:
+                raise
+            raise ValueError(f"{error} The classifier alone, for vectors of that encoder: --head-only") from error
     batches = ", ".join(map(str, report["batches"]))
-    lines = (
-        f"input x: {report['inputs']}; outputs logits and probabilities: torch.float32 (B, {info.num_classes})",
+    lines = [
+        *(f"input {name}: {shape}" for name, shape in report["inputs"].items()),
+        f"outputs logits and probabilities: torch.float32 (batch, {info.num_classes})",
         f"against PyTorch, batches of {batches}: logits differ by at most {report['max_logit_difference']:.2g}, "
         f"probabilities by {report['max_probability_difference']:.2g}",
         f"wrote {report['path']}, {report['bytes'] / 1e6:.2f} MB",
-    )
+    ]
+    named = info.encoder or {}
+    if known is not None:
+        ready = "its tokenizer is" if known.modality == "text" else "how it prepares images is"
+        lines.insert(0, f"encoder {named['name']} (weights {named['revision']}) inside; {ready} in the metadata")
+    elif info.kind == "vectors":
+        of = f"the encoder {named['name']}" if named else "the encoder that made the training data"
+        lines.insert(0, f"no encoder inside: x are vectors of {of}")
     typer.echo("\n".join(lines))

@@ -36,8 +36,8 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     from equiangular.training.run.train import train
 
     finished = RunFolder(output).results.exists()
-    epochs = 1 if isinstance(get_method(config.method), FittedMethod) else config.epochs
-    bar = ProgressBar(epochs, quiet=quiet)
+    fitted = isinstance(get_method(config.method), FittedMethod)
+    bar = ProgressBar(0 if fitted else config.epochs, quiet=quiet)
     try:
         with bar, EmbeddingBar(quiet=quiet, bar=bar.bar) as embedding:
             results = train(config, output, progress=bar, embedding=embedding, loaded=None if quiet else show_data)
@@ -54,7 +54,7 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     if note := results["test"].get("note"):
         console.print(note, highlight=False, markup=False)
     names = ["results.json", "metrics.csv"]
-    if find_spec("matplotlib") is not None:
+    if find_spec("matplotlib") is not None and not fitted:
         names.append(save_figure(training_figure(results), output / "curves.png").name)
     if apart := results["data"].get("apart"):
         console.print(apart_note(apart), highlight=False, markup=False)
@@ -62,7 +62,7 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
 
 
 class ProgressBar:
-    """Epochs and steps on standard error; without a terminal, one line for each epoch."""
+    """Epochs and steps on standard error; without a terminal, one line for each epoch. 0 epochs: a fit in one call."""
 
     def __init__(self, epochs: int, *, quiet: bool) -> None:
         from rich.console import Console
@@ -88,7 +88,8 @@ class ProgressBar:
             self.bar.update(self.task, total=self.epochs * steps, completed=training.epoch * steps + training.step)
             return
         score = row.get("validation_balanced_accuracy")
-        text = f"epoch {training.epoch}/{self.epochs}, loss {row['loss']:.4f}"
+        text = f"epoch {training.epoch}/{self.epochs}" if self.epochs else "fitted"
+        text += f", loss {row['loss']:.4f}"
         text += "" if score is None else f", validation {score:.1f} % balanced"
         self.bar.update(self.task, description=text)
         if self.lines and self.first_process:
@@ -96,7 +97,7 @@ class ProgressBar:
 
 
 def scores_table(results: dict[str, Any]) -> Any:
-    """The scores of the last epoch, and of the epoch that was best on the validation part."""
+    """The scores of the last epoch, and of the epoch that was best on the validation part; of a fit, which has none."""
     from equiangular.report.table import new_table
 
     title = f"{results['method']['label']} on {results['data']['name']}, test part, %"
@@ -105,6 +106,9 @@ def scores_table(results: dict[str, Any]) -> Any:
         scores = results[key]
         if scores is not None:
             cells = ("-" if n is None or math.isnan(n) else f"{n:.1f}" for n in map(scores.get, SCORES))
+            if scores["epoch"] is None:
+                table.add_row("fitted", *cells)
+                break
             table.add_row(f"{scores['epoch']} ({meaning})", *cells)
     return table
 

@@ -110,17 +110,25 @@ class Sketch:
             np.minimum.at(self.thresholds, self.labels[dropped], self.hashes[dropped])
             self._keep(np.flatnonzero(~dropped))
 
-    def find(self, hashes: Hashes, labels: Labels) -> Labels:
-        """Where samples are kept, (B,) int64: -1 for those above the threshold.
+    def find(self, hashes: Hashes, labels: Labels, weights: Floats) -> Labels:
+        """Where samples to be taken out are kept, (B,) int64: -1 for those above the threshold.
 
         Raises:
-            ValueError: one is below its class's threshold and not here, so it is not present.
+            ValueError: one is below its class's threshold and not here, so it is not present; or it is, with less
+                weight than is to go.
         """
         order = {(label, value): i for i, (label, value) in enumerate(zip(self.labels, self.hashes, strict=True))}
         place = np.array([order.get(key, -1) for key in zip(labels, hashes, strict=True)], dtype=np.int64)
         missing = (place < 0) & (hashes < self.thresholds[labels])
         if missing.any():
-            raise ValueError(f"row {int(np.flatnonzero(missing)[0])} was never added under its label")
+            raise ValueError(f"Row {int(np.flatnonzero(missing)[0])} was never added under its label.")
+        kept = place >= 0
+        gone = np.zeros_like(self.weights)
+        np.add.at(gone, place[kept], weights[kept])
+        if (over := gone > self.weights * (1 + 1e-9)).any():
+            row = int(np.flatnonzero(kept & over[place])[0])
+            there, wanted = self.weights[place[row]], gone[place[row]]
+            raise ValueError(f"Row {row} is there with a weight of {there:g} in all, and {wanted:g} of it were to go.")
         return place
 
     def take_out(self, place: Labels, weights: Floats) -> None:

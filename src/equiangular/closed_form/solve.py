@@ -5,6 +5,7 @@ All three take the class prior as uniform, whatever the counts: their logits sta
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,24 +13,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from equiangular.closed_form.statistics import ClassStatistics
+from equiangular.closed_form.statistics import ClassStatistics, gram
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Samples to be left out one at a time.
+    """Samples to be left out one at a time, each with all its weight: a copy left behind would know the answer.
 
     Attributes:
-        rows: (M, d) float64.
+        rows: (M, d) float64; no row occurs twice in a class.
         labels: (M,) int64.
-        unit: (M,) float64, the weight that is left out: 1, or all where a sample has less.
-        weights: (M,) float64, what a sample stands for.
+        weights: (M,) float64, what a sample stands for: the sum over equal samples of its class.
         num_classes: K.
     """
 
     rows: Tensor
     labels: Tensor
-    unit: Tensor
     weights: Tensor
     num_classes: int
 
@@ -49,6 +48,12 @@ class LeftOut:
         size = self.class_weights
         return self.weights / (size[self.labels] * max(1, int((size > 0).sum())))
 
+    def among(self, classes: Tensor) -> LeftOut:
+        """The same samples, which are all of these classes (C,), numbered 0 to C - 1 in that order."""
+        place = torch.full((self.num_classes,), -1, device=classes.device)
+        place[classes] = torch.arange(len(classes), device=classes.device)
+        return LeftOut(self.rows, place[self.labels], self.weights, len(classes))
+
 
 def left_out_samples(statistics: ClassStatistics, total: Tensor, limit: int) -> LeftOut:
     """Samples of the sketch whose class keeps something without them, at most ``limit``.
@@ -60,14 +65,13 @@ def left_out_samples(statistics: ClassStatistics, total: Tensor, limit: int) -> 
     """
     sketch, device = statistics.sketch, statistics.mean.device
     labels, weights = torch.from_numpy(sketch.labels).to(device), torch.from_numpy(sketch.weights).to(device)
-    unit = weights.clamp(max=1)
-    kept = (total[labels] - unit > 1e-9 * total[labels]).nonzero().flatten()
+    kept = (total[labels] - weights > 1e-9 * total[labels]).nonzero().flatten()
     if len(kept) > limit:
         first = torch.searchsorted(labels[kept], labels[kept])  # labels ascend
         rank = torch.arange(len(kept), device=device) - first
         kept = kept[(rank * (len(statistics.count) + 1) + labels[kept]).argsort()[:limit].sort().values]
     rows = statistics.mapped(torch.from_numpy(sketch.rows).to(device)[kept])
-    return LeftOut(rows, labels[kept], unit[kept], weights[kept], len(total))
+    return LeftOut(rows, labels[kept], weights[kept], len(total))
 
 
 class Solver(ABC):
@@ -100,7 +104,7 @@ class Solver(ABC):
     def _deviations(self, samples: LeftOut) -> tuple[Tensor, Tensor]:
         """delta_i = x_i - mu_{y_i}, (M, d), and a_i: without the sample its class mean is mu - a_i delta_i."""
         deviations = samples.rows - self.mean[samples.labels]
-        return deviations, samples.unit / (self.count[samples.labels] - samples.unit)
+        return deviations, samples.weights / (self.count[samples.labels] - samples.weights)
 
 
 class MeansSolver(Solver):
@@ -182,7 +186,7 @@ class RidgeSolver(Solver):
         delta, own = delta @ self.basis, self.coded[labels]
         inverse = 1 / (self.spectrum + values[:, None])  # (L, d)
         dd, du, uu = ((p @ inverse.T).T for p in (delta.square(), delta * own, own.square()))  # (L, M)
-        drop = samples.unit * n / ((n - samples.unit) * max(self.weight_sum, 1e-300))
+        drop = samples.weights * n / ((n - samples.weights) * max(self.weight_sum, 1e-300))
         q, p = pi * (1 - pi) * a.square() - drop, -pi * a  # change of G: q dd^T + p (du^T + ud^T)
         m11, m12, m21, m22 = 1 + q * dd + p * du, q * du + p * uu, p * dd, 1 + p * du
         determinant = m11 * m22 - m12 * m21
@@ -239,28 +243,44 @@ class GaussianSolver(Solver):
         squares = (scaled * self.coded).sum(1) - self.excess(value) / self.count
         return weight, -(weight @ self.centre) - squares / 2
 
+    def among(self, classes: Tensor) -> GaussianSolver:
+        """The same Gaussians of these classes (C,) alone: the columns of the logits that a loss over them looks at."""
+        few = copy.copy(self)
+        few.count, few.mean, few.coded = self.count[classes], self.mean[classes], self.coded[classes]
+        few.num_classes = len(classes)
+        return few
+
     def left_out(self, samples: LeftOut, values: Tensor) -> Iterator[Tensor]:
-        """See :class:`Solver`. Exact for the same N - K, t and trace: C changes by a multiple of d d^T."""
+        """See :class:`Solver`. Exact for the same N - K, t and trace: C changes by a multiple of d d^T.
+
+        x_i - c = delta_i + u_k, k the sample's class. So one product a value has all terms.
+        """
         delta, a = self._deviations(samples)
         labels, n = samples.labels, self.count[samples.labels]
         every = torch.arange(len(a), device=a.device)
-        delta, x = delta @ self.basis, (samples.rows - self.centre) @ self.basis
-        drop = samples.unit * n / ((n - samples.unit) * self.freedom)
-        all_uu = self.coded.square() @ self._inverse(values[:, None]).T  # (K, L)
-        for value, uu in zip(values, all_uu.T, strict=True):
-            inverse = self._inverse(value)
-            scaled = delta * inverse
-            dd, dx = (scaled * delta).sum(1), (scaled * x).sum(1)
-            du, logits = scaled @ self.coded.T, (x * inverse) @ self.coded.T
-            own = 2 * a * du[every, labels] - a.square() * dd  # what u C^-1 u of its own mean loses as the mean moves
+        present, place = labels.unique(return_inverse=True)
+        delta, own = delta @ self.basis, self.coded[present]
+        drop = samples.weights * n / ((n - samples.weights) * self.freedom)
+        inverses = self._inverse(values[:, None]).T  # (d, L)
+        all_uu, all_dd = self.coded.square() @ inverses, delta.square() @ inverses  # (K, L), (M, L)
+        for value, inverse, uu, dd in zip(values, inverses.T.contiguous(), all_uu.T, all_dd.T, strict=True):
+            if len(present) == len(self.coded):
+                between = gram((own * inverse.sqrt()).T)
+            else:
+                between = (own * inverse) @ self.coded.T
+            du = (delta * inverse) @ self.coded.T
+            logits, own_du = between[place].add_(du), du[every, labels]
+            dx = dd + own_du
+            # What u C^-1 u of its own mean loses as the mean moves, and its x C^-1 u.
+            logits[every, labels] += a * own_du - a.square() * dd / 2 - a * dx
             du[every, labels] -= a * dd
-            logits[every, labels] += own / 2 - a * dx
             loss = drop * (1 - value)
             gain = (loss / (1 - loss * dd).clamp(min=1e-12))[:, None]  # Sherman and Morrison
-            logits.addcmul_(du, (gain[:, 0] * dx)[:, None].expand_as(du))
             excess = self.excess(value) / 2
-            logits[every, labels] += excess * (1 / (n - samples.unit) - 1 / n)
-            yield logits.sub_(du.square_().mul_(gain / 2)).sub_(uu / 2 - excess / self.count)
+            logits[every, labels] += excess * (1 / (n - samples.weights) - 1 / n)
+            # gain (dx du - du^2 / 2)
+            logits.addcmul_(du, (2 * dx[:, None] - du).mul_(gain / 2))
+            yield logits.sub_(uu / 2 - excess / self.count)
 
 
 def oracle_approximating_shrinkage(spectrum: Tensor, freedom: float) -> float:
@@ -278,6 +298,7 @@ def oracle_approximating_shrinkage(spectrum: Tensor, freedom: float) -> float:
     Signal Processing 2010, eq. 23.
     """
     d = len(spectrum)
+    spectrum = spectrum / max(float(spectrum.max()), 1e-300)  # whose squares float64 holds
     trace, square = float(spectrum.sum()), float(spectrum.square().sum())
     spread = square - trace**2 / d
     if spread <= 1e-15 * square:

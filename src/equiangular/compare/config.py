@@ -39,7 +39,9 @@ FEATURE_METHODS = (
     "logistic-balanced",
 )
 # Where the vectors of the class names are there too.
-NAMED_METHODS = ("class-means-names", "ridge-names", "kernel-names")
+NAMED_HEADS = ("named-la", "named-learned-la")
+NAMED_SAMPLES = 2000  # to train on; where there are more, heads trained from the names are compared if asked for
+NAMED_METHODS = ("class-means-names", "ridge-names", "kernel-names", "logistic-pc-names", *NAMED_HEADS)
 _OWN = ("seeds", "subset_seed", "tune", "margin")  # fields of its own that are asked for
 # What of a trial a comparison decides itself, method by method and run by run.
 PER_RUN = ("method", "head", "seed", "subset_seed", "pretrained")
@@ -103,11 +105,11 @@ class CompareConfig:
         methods: names of methods, see :data:`equiangular.training.METHODS`; empty: those of :data:`DEFAULT_METHODS`,
             with the best frame that fits where there are too many classes for an ETF; of an encoder's vectors those of
             :data:`FEATURE_METHODS`, and of :data:`NAMED_METHODS` where the class names have vectors, without the kernel
-            where there are many samples.
+            and without heads trained from the names where there are many samples.
         seeds: number of paired runs of every method.
         subset_seed: see above.
         tune: ``"quick"`` (8 trainings for every head), ``"full"`` (24, with two seeds each) or ``"none"``; 5 and
-            10 fits for logistic regression, which has one number to tune.
+            10 for logistic regression and heads that start at the class names, which have one number to tune.
         margin: points of balanced accuracy; a difference smaller than that does not matter.
         head: options of the head by training, tuned already.
         validation: scores that belong to them, by method.

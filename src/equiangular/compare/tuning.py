@@ -20,6 +20,7 @@ Effort = Literal["none", "quick", "full"]
 EFFORTS: dict[str, tuple[int, int]] = {"none": (0, 0), "quick": (8, 1), "full": (24, 2)}
 # The same for logistic regression, which has one number to tune.
 FITS: dict[str, tuple[int, int]] = {"none": (0, 0), "quick": (5, 1), "full": (10, 2)}
+BEYOND = 5  # more of them at most, while the best lies at an end of what was tried
 FIRST_SEED = 1000  # apart from the seeds of the runs that are reported
 AnySettings = TypeVar("AnySettings")
 FRACTION = 0.2  # of the training pool, by class
@@ -95,6 +96,29 @@ def next_settings(space: Space, scored: Mapping[Settings, float]) -> Settings:
             if not any(_same(neighbour, settings) for settings in scored):
                 return neighbour
         halvings += 1
+
+
+def beyond(space: Space, scored: Mapping[Settings, float]) -> Settings | None:
+    """The next settings beyond the best ones, where a search along one axis ended with its best at an end; else None.
+
+    The step is x9, for the search has gone far already. A fit whose regularisation is stopped short is no rival, and
+    one that is regularised too much scores as little all along: an upper end as good as any other is one to go beyond.
+
+    Example:
+        >>> space = Space(Settings(strength=0.1), scales=False)
+        >>> beyond(space, {Settings(strength=0.1): 70.0, Settings(strength=0.3): 71.0}).strength
+        2.7
+        >>> beyond(space, {Settings(strength=0.1): 71.0, Settings(strength=0.3): 70.0, Settings(strength=0.03): 70.0})
+    """
+    if space.scales or space.norms or space.other_scale is not None or len(scored) < 2:
+        return None
+    if all(math.isnan(score) for score in scored.values()):
+        return None
+    axis = "strength" if space.start.strength is not None else "learning_rate"
+    best, (low, high) = choose(scored), (pick(scored, key=lambda s: getattr(s, axis)) for pick in (min, max))
+    if scored[high] == scored[best]:
+        return Settings(**{axis: _rounded(getattr(high, axis) * 9)})
+    return Settings(**{axis: _rounded(getattr(low, axis) / 9)}) if best == low else None
 
 
 def _neighbours(space: Space, best: Settings, halvings: int) -> Iterator[Settings]:

@@ -16,6 +16,8 @@ from equiangular.data.reading import Reading, apart_note, listed
 from equiangular.data.texts import Texts
 from equiangular.longtail.cut import draw_by_class, holdout_counts, holdout_indices, others
 
+SCALINGS = ("auto", "shared", "columns")
+_WIDER = 100  # times the median deviation: beyond, one column is nearly all that distances and products see
 KINDS = ("image", "table", "text", "vectors")
 
 
@@ -47,6 +49,9 @@ class Dataset:
             none, and a part of the pool is held out.
         reading: what was found and decided while the data were read.
         notes: what was done to the data on the way in, a sentence each, for people.
+        scaling: of vectors: ``"shared"``, one number for all columns, or ``"columns"``, each by its own mean and
+            deviation as in a table; ``"auto"`` becomes the second where no encoder is known and the widest column is
+            more than a hundred times as wide as the median one.
 
     Raises:
         ValueError: a shape or dtype that does not fit, a label out of range, or a class without training samples.
@@ -75,9 +80,11 @@ class Dataset:
     holdout: Tensor | None = None
     reading: Reading = field(default_factory=Reading)
     notes: tuple[str, ...] = ()
+    scaling: str = "auto"
 
     def __post_init__(self) -> None:
         check_choice(self.kind, KINDS, "kind")
+        check_choice(self.scaling, SCALINGS, "scaling")
         if len(self.class_names) < 2:
             raise ValueError(f"data set {self.name!r} has {len(self.class_names)} class(es); a classifier needs two.")
         check_names_differ(self.class_names, f"data set {self.name!r}")
@@ -94,6 +101,9 @@ class Dataset:
             raise ValueError(
                 f"data set {self.name!r}: names_features must have shape {expected}, got {tuple(names.shape)}."
             )
+        if self.scaling == "auto":  # here, so that a part of the data has what the whole has
+            columns = self.kind == "vectors" and self.encoder is None and uneven(self.train_x)
+            object.__setattr__(self, "scaling", "columns" if columns else "shared")
         missing = np.flatnonzero(self.train_counts == 0)
         if len(missing):
             raise ValueError(
@@ -276,6 +286,24 @@ def match_labels(labels: Sequence[str], names: Sequence[str]) -> tuple[np.ndarra
     position = {unicodedata.normalize("NFC", name): i for i, name in enumerate(names)}
     found = np.array([position.get(unicodedata.normalize("NFC", label), -1) for label in labels], dtype=np.int64)
     return found, dict(Counter(label for label, index in zip(labels, found, strict=True) if index < 0))
+
+
+def uneven(vectors: Tensor) -> bool:
+    """Whether the widest column is more than a hundred times as wide as the median of those that vary.
+
+    So are tables in the units of their columns. An encoder's vectors are not: they may have columns that hardly vary,
+    such as those of a dead ReLU, which harm nobody and which a scale of their own would blow up.
+
+    Example:
+        >>> x = torch.randn(50, 5, generator=torch.Generator().manual_seed(0))
+        >>> uneven(x), uneven(x * torch.tensor([1.0, 1, 1, 1, 1e-4])), uneven(x * torch.tensor([1.0, 1, 1, 1, 1e4]))
+        (False, False, True)
+    """
+    if len(vectors) < 2:
+        return False
+    spread = vectors.std(0)
+    spread = spread[spread > 0]
+    return bool(len(spread)) and float(spread.max() / spread.median()) > _WIDER
 
 
 def relabel(

@@ -98,7 +98,8 @@ def content_digest(dataset: Dataset) -> dict[str, str]:
     Order, shape, dtype and every value count. Images that stay encoded are hashed as they are encoded, without being
     decoded, together with the size they are brought to; so an image saved anew in another form is another image.
     Returns the hexadecimal digests ``"training inputs"``, ``"training labels"``, ``"test inputs"``, ``"test labels"``
-    and ``"class names"``; ``"vectors of class names"`` and ``"validation part"`` where there are any.
+    and ``"class names"``; ``"vectors of class names"`` and ``"validation part"`` where there are any, and ``"scaling"``
+    where columns have their own.
 
     Raises:
         ValueError: an image file that cannot be read any more.
@@ -118,6 +119,8 @@ def content_digest(dataset: Dataset) -> dict[str, str]:
         digests["vectors of class names"] = input_digest(dataset.names_features)
     if dataset.holdout is not None:
         digests["validation part"] = input_digest(dataset.holdout)
+    if dataset.scaling == "columns":  # which changes what is made of the same numbers
+        digests["scaling"] = "columns"
     return {**digests, "class names": names.hexdigest()}
 
 
@@ -231,7 +234,7 @@ def make_split(
         *test,
         counts,
         manifest,
-        *standardisation(train_x, shared=dataset.kind == "vectors"),
+        *standardisation(train_x, shared=dataset.kind == "vectors" and dataset.scaling == "shared"),
     )
 
 
@@ -244,7 +247,7 @@ def standardisation(inputs: Any, *, shared: bool = False) -> tuple[Tensor, Tenso
     """Mean and deviation over the samples: per channel for images (N, C, H, W), per column for tables (N, d).
 
     ``shared``, for vectors of an encoder (N, d): mean 0 and, for all columns, the root mean square of all values. The
-    encoder has standardised already; one scale keeps the angles between its vectors.
+    encoder has standardised already; one scale keeps the angles between its vectors. See ``Dataset.scaling``.
 
     Example:
         >>> standardisation(torch.tensor([[3.0, 4.0]]), shared=True)[1] ** 2

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import check_output, read_safetensors, write_atomically
-from equiangular.data.base import Dataset, make_dataset, match_labels, relabel
+from equiangular._files import check_output, read_safetensors, write_safetensors
+from equiangular._validate import check_choice
+from equiangular.data.base import SCALINGS, Dataset, make_dataset, match_labels, relabel
 from equiangular.data.reading import Reading
 from equiangular.data.texts import text_lines
 
@@ -41,8 +42,8 @@ def vector_dataset(
     Args:
         arrays: ``features`` (or ``embeddings``, ``embedding``, ``X``) (N, d) floating point, and ``labels`` (or
             ``label``, ``y``, ``targets``) (N,), each with ``train_`` before it or without; ``test_`` ones if there are;
-            ``class_names`` (K,) and ``names_features`` (K, d) if there are.
-        metadata: ``class_names`` and ``encoder`` as JSON, if they are known.
+            ``class_names`` (K,) and ``names_features`` (K, d) if there are; ``scaling``, see :class:`Dataset`.
+        metadata: ``class_names`` and ``encoder`` as JSON, and ``scaling``, if they are known.
         name: short name.
         where: the file, for messages.
         split_seed: of the test part, where the file has none.
@@ -72,6 +73,7 @@ def vector_dataset(
         else:
             held, apart = match_labels(test_y.astype(str).tolist(), class_names)
             test = test_x, held
+    scaling = str(metadata.get("scaling") or np.asarray(arrays.get("scaling", "auto")))
     of_names, rows = arrays.get("names_features"), arrays.get("validation_rows")
     return make_dataset(
         name,
@@ -85,6 +87,7 @@ def vector_dataset(
         reading=Reading(apart=apart),
         encoder=json.loads(metadata["encoder"]) if metadata.get("encoder") else None,
         names_features=None if of_names is None else _as_vectors(of_names, f"{where}: names_features"),
+        scaling=check_choice(scaling, SCALINGS, f"{where}: scaling"),
     )
 
 
@@ -150,18 +153,16 @@ def write_vectors(dataset: Dataset, path: str | Path, *, dtype: torch.dtype = to
     target = check_output(path, *WRITTEN)
     if dataset.kind != "vectors":
         raise ValueError(f"{dataset.name!r} is of kind {dataset.kind!r}, not 'vectors'. Embed it first.")
-    torch_format = require("safetensors.torch", extra="train", purpose="Writing a .safetensors file")
     tensors = {"train_labels": dataset.train_y, "test_labels": dataset.test_y}
     features = {"train_features": dataset.train_x, "test_features": dataset.test_x}
     features |= {} if dataset.names_features is None else {"names_features": dataset.names_features}
     tensors |= {} if dataset.holdout is None else {"validation_rows": dataset.holdout}
     tensors |= {key: value.to(dtype) for key, value in features.items() if isinstance(value, Tensor)}
     metadata = {"class_names": json.dumps(dataset.class_names), "name": dataset.name, "source": dataset.source}
+    metadata |= {} if dataset.scaling == "shared" else {"scaling": dataset.scaling}
     metadata |= {} if dataset.encoder is None else {"encoder": json.dumps(dataset.encoder)}
-    # Copies: the format wants tensors that share no memory, and the parts may be slices of one.
-    content = torch_format.save({k: v.contiguous().clone() for k, v in tensors.items()}, metadata=metadata)
     try:
-        return write_atomically(target, lambda p: p.write_bytes(content))
+        return write_safetensors(target, tensors, metadata)
     except OSError as error:
         raise ValueError(f"cannot write {str(target)!r}: {error.strerror or error}.") from error
 

@@ -12,10 +12,11 @@ import torch
 from torch import nn
 
 from equiangular._extras import require
-from equiangular._validate import check_choice, check_class_counts, check_int, check_positive
+from equiangular._validate import check_choice, check_int, check_positive
 from equiangular.frames import load_frame
 from equiangular.heads import NamedHead, unit_normalize
 from equiangular.heads.functional import Projection
+from equiangular.integrations._class_priors import prior_vector
 from equiangular.integrations._class_vectors import class_vector_rows
 from equiangular.integrations._table_network import LOSSES, TableNetwork, etf_network, train, weighted_moments
 from equiangular.longtail.cut import holdout_indices
@@ -49,9 +50,10 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
             ``class_vectors``, which lie where the columns lie.
         loss: ``"ce"`` (cross-entropy), ``"la"`` (logit-adjusted cross-entropy, whose predictions hold under equally
             frequent classes) or ``"dr"`` (dot-regression, whose probabilities are scores and want calibration).
-        target_prior: class frequencies to predict for: ``"uniform"``, or (K,) positive weights in the order of
-            ``classes_``. The logits are corrected from the training prior to this one by Bayes' rule, with scale and
-            strength calibrated on the held-out part where ``early_stopping`` makes one. None corrects nothing.
+        target_prior: class frequencies to predict for: ``"uniform"``, ``"train"``, a mapping of label to weight, or
+            (K,) positive weights in the order of ``classes_``. The logits are corrected from the training prior to this
+            one by Bayes' rule, with scale and strength calibrated on the held-out part where ``early_stopping`` makes
+            one. None corrects nothing.
         normalize: whether h is scaled to unit norm. If not, the logits are <h, m_k>, as free as those of a linear
             layer, which may help where classes overlap. ``"dr"`` needs True.
         head: ``"etf"``, or ``"recommended"``, which does not normalise and takes ``"ce"`` or ``"la"``.
@@ -228,10 +230,7 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
         """``target_prior`` as (K,) weights."""
         if self.target_prior is None:
             return None
-        if isinstance(self.target_prior, str):
-            check_choice(self.target_prior, ("uniform",), "target_prior")
-            return np.ones_like(self.class_count_)
-        return check_class_counts(self.target_prior, len(self.classes_), name="target_prior").numpy()
+        return prior_vector(self.target_prior, self.classes_, self.class_count_, "target_prior")
 
     def _class_vectors(self, width: int) -> torch.Tensor | None:
         """Class vectors (K, width) in the order of ``classes_``, to which classes without samples are added."""

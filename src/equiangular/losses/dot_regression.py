@@ -113,8 +113,8 @@ def _importance(
         raise ValueError("batch_counts is 0 for a class of this batch. Sum the counts of all parts, this one included.")
     present = (counts > 0).sum().clamp(min=1)
     importance = share * weights * (counts.sum() / present) / torch.where(totals > 0, totals, 1)
-    mean_weight = 1.0 if class_weight is None else (per_class * (counts > 0)).sum() / present
-    return importance, batch * torch.as_tensor(mean_weight).to(share)
+    mean_weight = share.new_ones(()) if class_weight is None else (per_class * (counts > 0)).sum() / present
+    return importance, (batch * mean_weight).to(share)
 
 
 def batch_class_counts(target: Target, num_classes: int, *, ignore_index: int = IGNORE_INDEX) -> Tensor:

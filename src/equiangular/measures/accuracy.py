@@ -54,8 +54,7 @@ def per_class_accuracy(predicted: Tensor, labels: Tensor, num_classes: int) -> T
         tensor([0.5000, 1.0000,    nan], dtype=torch.float64)
     """
     predicted, labels, classes = _checked(predicted, labels, num_classes)
-    correct = torch.bincount(labels[predicted == labels], minlength=classes)
-    return class_rates(correct, torch.bincount(labels, minlength=classes))
+    return class_rates(counts_of(labels, classes, predicted == labels), counts_of(labels, classes))
 
 
 def balanced_accuracy(values: Tensor) -> Tensor:
@@ -162,8 +161,7 @@ def confusion_matrix(predicted: Tensor, labels: Tensor, num_classes: int) -> Ten
                 [0, 1]])
     """
     predicted, labels, classes = _checked(predicted, labels, num_classes)
-    cells = torch.bincount(labels * classes + predicted, minlength=classes * classes)
-    return cells.view(classes, classes)
+    return counts_of(labels * classes + predicted, classes * classes).view(classes, classes)
 
 
 def expected_calibration_error(probabilities: Tensor, correct: Tensor, n_bins: int = 15) -> Tensor:
@@ -209,12 +207,29 @@ def calibration_bins(confidence: Tensor, correct: Tensor, n_bins: int = 15) -> t
     """
     bins = check_int(n_bins, "n_bins", minimum=1)
     confidence, correct = confidence_and_correct(confidence, correct)
-    wide = accumulation_dtype(confidence.device)
-    value = confidence.detach().to(wide)
-    index = (value * bins).long().clamp_(0, bins - 1)
-    total = torch.bincount(index, minlength=bins)
-    summed = torch.zeros(bins, dtype=wide, device=value.device).index_add_(0, index, value)
-    return total, summed, torch.bincount(index[correct], minlength=bins)
+    total, summed, hits = grouped_bins(confidence, correct, torch.zeros_like(correct, dtype=torch.int64), (1, bins))
+    return total[0], summed[0], hits[0]
+
+
+def grouped_bins(
+    confidence: Tensor, correct: Tensor, group: Tensor, shape: tuple[int, int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The sums of :func:`calibration_bins`, each of ``shape`` (G, M), of samples in groups (N,) int64 in [0, G)."""
+    groups, bins = shape
+    value = confidence.detach().to(accumulation_dtype(confidence.device))
+    index = group * bins + (value * bins).long().clamp_(0, bins - 1)
+    summed = value.new_zeros(groups * bins).index_add_(0, index, value)
+    counts = counts_of(index, groups * bins), counts_of(index, groups * bins, correct)
+    return counts[0].view(shape), summed.view(shape), counts[1].view(shape)
+
+
+def counts_of(index: Tensor, size: int, hits: Tensor | None = None) -> Tensor:
+    """How often each of ``size`` values occurs in index (N,) int64, where ``hits`` (N,) bool is true; (size,) int64.
+
+    As ``torch.bincount``, which makes the host wait for an accelerator.
+    """
+    once = torch.ones_like(index) if hits is None else hits.to(index.dtype)
+    return index.new_zeros(size).index_add_(0, index, once)
 
 
 def ece_from_bins(total: Tensor, confidence_sum: Tensor, correct: Tensor) -> Tensor:

@@ -58,6 +58,7 @@ class NeuralCollapse(SumMetric):
 
     higher_is_better = None
     needed_alike = "num_classes, dim, groups, covariance and reference_means"
+    slot: Tensor
     packed: Tensor
     agreed: Tensor
     decided: Tensor
@@ -93,9 +94,13 @@ class NeuralCollapse(SumMetric):
         self.register_buffer("reference_means", reference_means, persistent=False)
         slot = group_slots(self.num_classes, self.groups or {}) if self.covariance else None
         slot = torch.zeros(self.num_classes, dtype=torch.long) if slot is None else slot
-        self._shape = (self.num_classes, self.dim, slot, self.covariance)
+        self.register_buffer("slot", slot, persistent=False)
         size = self.num_classes * (self.dim + 2) + (int(slot.max()) + 1) * self.dim**2 * self.covariance
-        self.add_state("packed", torch.zeros(size, dtype=torch.float64), dist_reduce_fx=partial(fold, *self._shape))
+        self.add_state(
+            "packed",
+            torch.zeros(size, dtype=torch.float64),
+            dist_reduce_fx=partial(fold, num_classes, dim, slot, self.covariance),
+        )
         for name, length in (("agreed", num_classes), ("decided", num_classes), ("ood_sum", dim), ("ood_count", 1)):
             self.add_state(name, torch.zeros(length, dtype=torch.float64), dist_reduce_fx="sum")
         self.configure(slot, reference_means)
@@ -103,7 +108,7 @@ class NeuralCollapse(SumMetric):
     @property
     def moments(self) -> ClassMoments:
         """The class moments so far: views of the metric's state."""
-        return unpack(self.packed, *self._shape)
+        return unpack(self.packed, self.num_classes, self.dim, self.slot, self.covariance)
 
     def class_means(self) -> Tensor:
         """Class means (K, d) of the samples so far, those of all processes: mu_c is the mean over all of class c."""

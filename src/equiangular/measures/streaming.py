@@ -16,13 +16,14 @@ from equiangular.longtail import class_groups
 from equiangular.measures._metric import SumMetric
 from equiangular.measures.accuracy import (
     balanced_accuracy,
-    calibration_bins,
     class_rates,
     confidence_and_correct,
     confusion_matrix,
+    counts_of,
     decided_classes,
     ece_from_bins,
     group_accuracy,
+    grouped_bins,
 )
 
 
@@ -72,8 +73,8 @@ class ShotAccuracy(SumMetric):
         predicted = decided_classes(preds, name="preds") if preds.ndim == 2 else preds
         target = check_labels(target, self.num_classes, name="target")
         predicted = check_labels(predicted, self.num_classes, name="preds", batch=target.shape[0])
-        self.total += torch.bincount(target, minlength=self.num_classes)
-        self.correct += torch.bincount(target[predicted == target], minlength=self.num_classes)
+        self.total += counts_of(target, self.num_classes)
+        self.correct += counts_of(target, self.num_classes, predicted == target)
         if self.confusion:
             self.matrix += confusion_matrix(predicted, target, self.num_classes)
 
@@ -165,11 +166,9 @@ class CalibrationError(SumMetric):
             group = self.group_of_class[target]
         else:
             group = torch.zeros_like(hit, dtype=torch.int64)
-        for i in range(len(self.total)):
-            own = group == i
-            sums = calibration_bins(confidence[own], hit[own], self.n_bins)
-            for state, value in zip((self.total, self.confidence, self.correct), sums, strict=True):
-                state[i] += value
+        sums = grouped_bins(confidence, hit, group, (len(self.total), self.n_bins))
+        for state, value in zip((self.total, self.confidence, self.correct), sums, strict=True):
+            state += value
 
     def compute(self) -> dict[str, Tensor]:
         """``ece`` over all samples and ``ece_NAME`` for each group, scalar float64 tensors; NaN without samples."""

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from tests.damage import flip_last_bit
 
 import equiangular as eq
 import equiangular.heads
@@ -229,3 +230,10 @@ def test_info_is_checked() -> None:
         replace(info(), class_counts=(5, 5, 0))
     method = Method("mine", "mine", "etf", lambda *_: None, "here")
     assert not method.corrected
+
+
+def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
+    run = saved(tmp_path)
+    flip_last_bit(run / "model" / "model.safetensors")
+    with pytest.raises(ValueError, match=r"model\.safetensors' is damaged: .* another hash .* save the model again"):
+        load_model(run)

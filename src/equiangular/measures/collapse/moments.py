@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from equiangular._validate import check_choice, check_features, check_int, check_labels
+from equiangular._validate import check_choice, check_features, check_int, check_labels, values_are_readable
 
 
 def accumulation_dtype(device: torch.device | str | None = None) -> torch.dtype:
@@ -102,15 +102,15 @@ class ClassMoments:
         check_features(features, dim=self.dim)
         labels = check_labels(labels, self.num_classes, batch=features.shape[0]).to(self.mean.device)
         h = features.detach().to(self.mean)
-        present, inverse, count = labels.unique(return_inverse=True, return_counts=True)
+        present, inverse, count = _classes_of(labels, self.num_classes)
         count = count.to(h.dtype)
-        mean = torch.zeros(len(present), self.dim, dtype=h.dtype, device=h.device).index_add_(0, inverse, h)
-        mean /= count[:, None]
+        divisor = count.clamp(min=1)[:, None]
+        mean = torch.zeros(len(count), self.dim, dtype=h.dtype, device=h.device).index_add_(0, inverse, h) / divisor
         if h.dtype != torch.float64:  # the rounding of the first mean counts where features have collapsed
-            mean += torch.zeros_like(mean).index_add_(0, inverse, h - mean[inverse]) / count[:, None]
+            mean += torch.zeros_like(mean).index_add_(0, inverse, h - mean[inverse]) / divisor
         before = self.count[present][:, None]
         old = torch.where(before > 0, self.mean[present], mean)
-        new = old + (mean - old) * (count[:, None] / (before + count[:, None]))
+        new = old + (mean - old) * (count[:, None] / (before + count[:, None]).clamp(min=1))
         left, right = old[inverse], (new - old)[inverse]  # made h - old, h - new and their product in place
         torch.sub(h, left, out=left)
         torch.sub(left, right, out=right)
@@ -150,9 +150,24 @@ class ClassMoments:
         if len(scatter) == 1:
             scatter[0].addmm_(left.T, right)
             return
-        for slot in slots.unique().tolist():
-            rows = slots == slot
-            scatter[slot].addmm_(left[rows].T, right[rows])
+        if values_are_readable(slots):
+            for slot in slots.unique().tolist():
+                rows = slots == slot
+                scatter[slot].addmm_(left[rows].T, right[rows])
+            return
+        for slot, target in enumerate(scatter):
+            target.addmm_((left * (slots == slot)[:, None]).T, right)
+
+
+def _classes_of(labels: Tensor, num_classes: int) -> tuple[Tensor | slice, Tensor, Tensor]:
+    """The classes of a batch, the place of each label among them, and their counts.
+
+    On an accelerator these are all classes: to know which occur, the host would have to wait.
+    """
+    if values_are_readable(labels):
+        present, inverse, count = labels.unique(return_inverse=True, return_counts=True)
+        return present, inverse, count
+    return slice(None), labels, labels.new_zeros(num_classes).index_add_(0, labels, torch.ones_like(labels))
 
 
 GlobalMean = Literal["class", "sample"]
@@ -214,7 +229,6 @@ def fold(num_classes: int, dim: int, slot: Tensor, covariance: bool, stacked: Te
 def unpack(state: Tensor, num_classes: int, dim: int, slot: Tensor, covariance: bool) -> ClassMoments:
     """Class moments as views of one vector: counts (K), means (K d), squares (K) and scatters (G d d)."""
     k, d = num_classes, dim
-    slots = int(slot.max()) + 1
-    count, mean, squares, scatter = state.split([k, k * d, k, slots * d * d if covariance else 0])
-    kept = scatter.view(slots, d, d) if covariance else None
+    count, mean, squares, scatter = state.split([k, k * d, k, len(state) - k * (d + 2)])
+    kept = scatter.view(-1, d, d) if covariance else None
     return ClassMoments(count, mean.view(k, d), squares, kept, slot.to(state.device))

@@ -73,6 +73,7 @@ class Training:
         step: steps taken in this epoch.
         losses: mean training loss of every finished epoch.
         seconds: wall-clock time of the steps so far.
+        peak_memory: bytes, see :class:`equiangular.training.engine.memory.PeakMemory`; NaN until the end.
         last_rate: learning rate of the last step.
     """
 
@@ -126,6 +127,8 @@ class Training:
         # The sum of the losses of this epoch on this process; Apple's GPUs have no float64.
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self.total = torch.zeros((), dtype=dtype, device=device)
+
+    peak_memory = math.nan
 
     @property
     def shown(self) -> Task:

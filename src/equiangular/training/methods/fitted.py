@@ -19,7 +19,7 @@ from equiangular.training.methods.base import Context, Method
 Ability = Literal["one pass", "merge", "new classes", "remove"]
 KERNEL_SAMPLES = 1000  # more are compared where the kernel is asked for: N x N numbers, and N^3 steps
 _CLOSED_FORM_OPTIONS, _LOGISTIC_OPTIONS = ("regularization", "prior_weight", "width"), ("strength", "balanced")
-REVISION = 2  # of the formulas: raise it with every change of what a fit gives
+REVISION = 3  # of the formulas: raise it with every change of what a fit gives
 STRENGTH = 0.1  # of logistic regression on centred features of root mean square 1; about 40 at unit norm and d = 384
 
 
@@ -37,12 +37,13 @@ class FittedMethod(Method):
             regression. ``head_options`` are the options of either: of the last ``strength``, its inverse regularisation
             (:data:`STRENGTH`), and ``balanced``.
         abilities: what it can do that would take others a new fit.
-        named: whether the vectors of the class names enter as samples of a weight that leave-one-out chooses.
+
+    Where it is ``named`` the vectors of the class names are samples: of a closed form with a weight that follows from
+    the data, of logistic regression one more of each class.
     """
 
     kind: Kind | None = None
     abilities: tuple[Ability, ...] = ()
-    named: bool = False
 
     @property
     def revised_name(self) -> str:
@@ -74,6 +75,8 @@ class FittedMethod(Method):
             head.fit(features, labels)
             return numbers_in(head.closed_form.seen)
         options: Any = self.head_options
+        if names is not None:
+            features, labels = torch.cat([features, names]), torch.cat([labels, torch.arange(len(names))])
         fit_logistic(cast("LinearHead", head), features, labels, **options)
         return features.numel() + labels.numel()
 
@@ -139,7 +142,9 @@ def _closed_form(kind: Kind, label: str, source: str, abilities: tuple[Ability, 
 def with_names(method: FittedMethod) -> FittedMethod:
     """The same classifier with the vectors of the class names among its samples."""
     name, label = f"{method.name}-names", f"{method.label}, with names"
-    return replace(method, name=name, label=label, source=f"{method.source}; names: docs/compare.md", named=True)
+    shared = method.trained_as and f"{method.trained_as}-names"
+    source = f"{method.source}; names: docs/embeddings.md"
+    return replace(method, name=name, label=label, source=source, named=True, trained_as=shared)
 
 
 LOGISTIC = FittedMethod("logistic", "logistic regression", "linear", not_trained, "Cox 1958")
@@ -153,4 +158,4 @@ BALANCED = FittedMethod(
     balances=True,
 )
 _COMPUTED = tuple(_closed_form(kind, *rest) for kind, rest in _CLOSED_FORMS.items())
-FITTED = (*_COMPUTED, *map(with_names, _COMPUTED), LOGISTIC, BALANCED)
+FITTED = (*_COMPUTED, *map(with_names, _COMPUTED), LOGISTIC, with_names(LOGISTIC), BALANCED)

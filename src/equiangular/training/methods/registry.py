@@ -12,7 +12,7 @@ from equiangular._validate import check_choice
 from equiangular.heads.registry import SIMILAR
 from equiangular.training.methods import criteria
 from equiangular.training.methods.base import RECOMMENDED, Criterion, Method, SecondStage, TwoStageMethod
-from equiangular.training.methods.fitted import FITTED, LOGISTIC
+from equiangular.training.methods.fitted import FITTED, LOGISTIC, with_names
 from equiangular.training.methods.retraining import (
     STAGE_ONE_WEIGHT_DECAY,
     balanced_weights,
@@ -34,6 +34,9 @@ _HEADS: dict[str, tuple[str, str, Mapping[str, Any]]] = {
     "frame": ("spread frame", "etf", {"norm": "batch", "basis": "spread"}),
     # Vectors as similar as the mean inputs of their classes, known before anything is trained.
     "means": ("class means", "etf", SIMILAR),
+    # Vectors of the class names, which meet the features that the same encoder made, behind a map that starts as one.
+    "named": ("class names, fixed", "named", {}),
+    "named-learned": ("class names, learned on", "named", {"learn_vectors": True}),
 }
 # The second part: label, criterion, and whether the logits then stand for equal class priors.
 _LOSSES: dict[str, tuple[str, Criterion, bool]] = {
@@ -102,6 +105,7 @@ _TRAINED = (
     _method("frame", "dr", f"{_FRAME}; Yang et al. 2022"),
     _method("means", "ce", _OURS, similarity=1.0),
     _method("means", "la", f"{_OURS}; Menon et al. 2021", similarity=1.0),
+    *(_method(head, "la", "this project, docs/embeddings.md", named=True) for head in ("named", "named-learned")),
 )
 _BY_NAME = {method.name: method for method in _TRAINED}
 # Logit adjustment has taken the prior out already.
@@ -119,7 +123,7 @@ METHODS: dict[str, Method] = {
     method.name: method for method in (*_TRAINED, *(corrected(_BY_NAME[name]) for name in _CORRECTED), *_STAGED)
 }
 # Fitted to features in one call, no network trained.
-METHODS |= {method.name: method for method in (*FITTED, corrected(LOGISTIC))}
+METHODS |= {m.name: m for m in (*FITTED, corrected(LOGISTIC), with_names(corrected(LOGISTIC)))}
 # Names of the last release. "best" means the best validation epoch and nothing else.
 RENAMED = {"best": "recommended", "best-vs": "recommended-vs"}
 

@@ -24,10 +24,11 @@ from equiangular.training.config.budget import sampler_alpha
 from equiangular.training.config.options import DataOptions, Hardware, Trial
 from equiangular.training.engine.fabric import full_tensor
 from equiangular.training.engine.loop import Training
+from equiangular.training.engine.memory import PeakMemory
 from equiangular.training.methods import FittedMethod, Method, TrainingDivergedError, get_method
 from equiangular.training.model.info import ModelInfo
 from equiangular.training.model.task import Task, build_task, default_backbone
-from equiangular.training.run.fitting import Fitting
+from equiangular.training.run.fitting import Fitting, check_class_vectors
 from equiangular.training.run.outcome import Outcome, Outputs, conclude
 
 _BATCH = 1024
@@ -57,12 +58,15 @@ def class_means(inputs: Any, labels: Tensor, num_classes: int, prepare: Callable
     return moments.mean
 
 
-def means_for(method: Method, kind: str, split: Split) -> Tensor | None:
+def means_for(method: Method, kind: str, split: Split, names: Tensor | None = None) -> Tensor | None:
     """The class means of a run's training part, for a method whose class vectors follow them; None for others.
 
-    Texts and images are taken as they are, which keeps the weights of their terms; columns of tables are standardised,
-    since each has a unit of its own.
+    A method that is named has the vectors of the class names in their place, prepared as its inputs are. Texts and
+    images are taken as they are, which keeps the weights of their terms; columns of tables are standardised, since each
+    has a unit of its own.
     """
+    if method.named:
+        return None if names is None else split.standardise(names)
     if method.similarity is None or kind not in method.similar_for:
         return None
     prepare = split.standardise if kind == "table" else as_float
@@ -111,7 +115,8 @@ class TrialRun:
         self.workers = hardware.workers
         self.split = split_of(trial, dataset)
         self.backbone = backbone_of(trial, dataset, method)
-        self.class_means = means_for(method, dataset.kind, self.split)
+        check_class_vectors(method, dataset.names_features, self.backbone)
+        self.class_means = means_for(method, dataset.kind, self.split, dataset.names_features)
         task = self.new_task(pretrained=trial.pretrained if pretrained is None else pretrained)
         if isinstance(self.method, FittedMethod):
             names = dataset.names_features
@@ -181,7 +186,7 @@ class TrialRun:
                 **load_options(trial),
                 "size": data.reading.size if data.kind == "image" else trial.size,
             },
-            epoch=self.training.epoch,
+            epoch=None if isinstance(self.training, Fitting) else self.training.epoch,
         )
 
     def conclude(self, task: Task, info: ModelInfo, methods: Sequence[Method] = ()) -> list[Outcome]:
@@ -208,8 +213,9 @@ def load_options(options: DataOptions) -> dict[str, Any]:
 
 
 def backbone_of(trial: Trial, dataset: Dataset, method: Method | None = None) -> str:
-    """The name of a trial's backbone, ``"auto"`` resolved for the data; the inputs as they are for a fitted method."""
-    if trial.backbone == "auto" and isinstance(method or get_method(trial.method), FittedMethod):
+    """The name of a trial's backbone, ``"auto"`` resolved for the data; none for a method that is fitted or named."""
+    method = method or get_method(trial.method)
+    if trial.backbone == "auto" and (isinstance(method, FittedMethod) or method.named):
         return "identity"
     return default_backbone(dataset.kind, dataset.input_shape) if trial.backbone == "auto" else trial.backbone
 
@@ -263,8 +269,10 @@ def run_trial(
     run = TrialRun(trial, dataset, method=own, hardware=hardware, fabric=fabric, pretrained=pretrained)
     watcher.start(run)
     try:
-        with watcher.guard:
+        with watcher.guard, PeakMemory() as peak:
             run.training.run(on_step=watcher.after_step, on_epoch=watcher.after_epoch)
+        if not isinstance(run.training, Fitting):  # which knows the fit from what its features take
+            run.training.peak_memory = peak.bytes
         return run, run.conclude(run.snapshot(), run.describe(), methods)
     except NonFiniteError as error:  # the loss was finite to the end, what the network makes of the data is not
         raise TrainingDivergedError(f"{run.method.name} diverged: {error}") from error
