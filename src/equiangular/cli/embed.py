@@ -41,6 +41,12 @@ def embed(
     root: Annotated[
         str | None, typer.Option(help="Folder of named data sets; default: the variable EQUIANGULAR_DATA.")
     ] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Of a file of rows: the column of labels.")
+    ] = None,
+    drop: Annotated[
+        str | None, typer.Option(metavar="COLUMN,...", help="Of a file of rows: columns to leave out.")
+    ] = None,
     split_seed: Annotated[int, typer.Option(help="Seed of the test part, where the data have none.")] = 0,
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out images that cannot be read, and say which.")
@@ -57,7 +63,7 @@ def embed(
 
     from equiangular._files import check_output
     from equiangular._validate import check_choice, check_int
-    from equiangular.data import write_vectors
+    from equiangular.data import load_dataset, write_vectors
     from equiangular.data.vectors import WRITTEN
     from equiangular.encoders import EmbedReport, embed
     from equiangular.encoders.embedding import STORED_DTYPES
@@ -68,20 +74,25 @@ def embed(
     report = EmbedReport()
     with EmbeddingBar(quiet=quiet) as bar:
         made = embed(
-            data,
+            load_dataset(
+                data,
+                root=root,
+                split_seed=split_seed,
+                label=label,
+                drop=drop or (),
+                raw=True,
+                skip_broken=skip_broken,
+            ),
             encoder,
-            root=root,
-            split_seed=split_seed,
             batch_size=batch_size,
             device=device,
             dtype=check_choice(dtype, STORED_DTYPES, "dtype"),
-            skip_broken=skip_broken,
             cache=cache,
             progress=bar,
             report=report,
         )
     file = write_vectors(made, output, dtype=torch.float16 if dtype == "float16" else torch.float32)
-    for note in report.notes:
+    for note in (*made.notes, *report.notes):
         typer.echo(f"equiangular: {said(note)}", err=True)
     new = report.inputs - report.from_cache
     speed = f" in {report.seconds:.1f} s, {new / report.seconds:.0f}/s" if new else ""

@@ -18,8 +18,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="DATA",
-            help="What to evaluate on: a folder CLASS/*.png, a file of labelled rows (.npz, .parquet, .csv), or a data "
-            "set by name; default: the test part of the data that the model was trained on.",
+            help="What to evaluate on: a folder CLASS/*.png, a file of labelled rows (.csv, .tsv, .parquet, .feather, "
+            ".npz), or a data set by name; default: the test part of the data that the model was trained on.",
         ),
     ] = None,
     prior: Prior = None,
@@ -86,7 +86,8 @@ def predict(
         list[Path],
         typer.Argument(
             metavar="FILES",
-            help="Images, folders of images, tables (.npz, .parquet, .csv), or .txt files with a text in each line.",
+            help="Images, folders of images, tables (.csv, .tsv, .parquet, .feather, .npz), or .txt files with a text "
+            "in each line.",
         ),
     ],
     output: Annotated[
@@ -114,6 +115,7 @@ def predict(
     from equiangular._device import choose_device
     from equiangular._files import check_output
     from equiangular._validate import check_int
+    from equiangular.data.columns import Told
     from equiangular.encoders import KnownEncoder
     from equiangular.inference import (
         list_inputs,
@@ -140,14 +142,14 @@ def predict(
     show_notes(notes if not quiet else ())
     encoder = KnownEncoder(info.encoder or {}, device=accelerator) if info.reads != info.kind else None
     top_k = min(top_k, info.num_classes)
-    threshold = None
+    threshold, odd = None, Told()
     if reject is not None:
         threshold = run_rejection_threshold(classifier, run, reject, batch_size=batch_size)
     with progress_bar("inputs", bar=False, quiet=quiet or output is None) as bar:
         seen = bar.add_task("predicting", total=None)
 
         def batches():
-            for batch in read_inputs(files, info, batch_size=batch_size, encoder=encoder):
+            for batch in read_inputs(files, info, batch_size=batch_size, encoder=encoder, told=odd):
                 yield batch
                 bar.advance(seen, len(batch.names) + len(batch.failures))
 
@@ -157,6 +159,7 @@ def predict(
         else:
             write_predictions(counted, output, top_k=top_k, rejects=reject is not None)
     done, failed = counted.done, counted.failed
+    show_notes(odd.lines() if not quiet else ())
     if reject is not None and not quiet:
         told = f"{counted.rejected} of {done} inputs taken for none of the classes; the held-out part promises that at "
         typer.echo(f"equiangular: {told}most {100 * reject:g} % of the known ones are", err=True)

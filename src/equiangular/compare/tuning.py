@@ -13,6 +13,7 @@ import torch
 from equiangular._checks import check_choice
 from equiangular.data import Dataset, select
 from equiangular.longtail import holdout_counts, holdout_indices
+from equiangular.longtail.cut import others
 
 Effort = Literal["none", "quick", "full"]
 # Trainings for each head, and seeds of each training.
@@ -187,7 +188,7 @@ def validation_dataset(dataset: Dataset, *, fraction: float = FRACTION, seed: in
     """
     stated = dataset.holdout
     rows = holdout_indices(dataset.train_y, fraction, seed=seed) if stated is None else stated.numpy()
-    kept = torch.from_numpy(np.setdiff1d(np.arange(len(dataset.train_y)), rows))
+    kept = torch.from_numpy(others(rows, len(dataset.train_y)))
     held = torch.from_numpy(rows)
     return replace(
         dataset,

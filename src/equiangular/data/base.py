@@ -14,7 +14,7 @@ from equiangular._validate import check_choice, did_you_mean
 from equiangular.data.encoded import EncodedImages
 from equiangular.data.reading import Reading, apart_note, listed
 from equiangular.data.texts import Texts
-from equiangular.longtail.cut import draw_by_class, holdout_counts, holdout_indices
+from equiangular.longtail.cut import draw_by_class, holdout_counts, holdout_indices, others
 
 SCALINGS = ("auto", "shared", "columns")
 _WIDER = 100  # times the median deviation: beyond, one column is nearly all that distances and products see
@@ -40,7 +40,9 @@ class Dataset:
         source: where the data comes from, and how the test part was chosen.
         licence: as far as the source states one.
         columns: of a table: d names of its columns, in order, where the source names them.
-        vocabulary: of texts: what made features of them, see :func:`equiangular.data.tables.fit_vocabulary`.
+        encoding: of a table read from a file: how its columns became numbers, see
+            :class:`equiangular.data.columns.Columns`.
+        vocabulary: of texts: what made features of them, see :func:`equiangular.data.texts.fit_vocabulary`.
         encoder: of vectors: the encoder that made them, see :func:`equiangular.encoders.describe`, where it is known.
         names_features: of vectors: (K, d) float32, the encoder's vectors of the class names, where it reads texts.
         holdout: (V,) int64 positions in the training pool that the source calls its validation part; None where it has
@@ -74,6 +76,7 @@ class Dataset:
     vocabulary: dict[str, Any] | None = None
     encoder: dict[str, Any] | None = None
     names_features: Tensor | None = None
+    encoding: dict[str, Any] | None = None
     holdout: Tensor | None = None
     reading: Reading = field(default_factory=Reading)
     notes: tuple[str, ...] = ()
@@ -343,8 +346,7 @@ def own_test_split(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarra
             f"which {TEST_FRACTION:.0%} is less than one. Give a test part of your own, or more samples of a class."
         )
     test = holdout_indices(labels, TEST_FRACTION, seed=seed)
-    train = np.setdiff1d(np.arange(len(labels)), test)
-    return train, test, f"; test: {TEST_FRACTION:.0%} of each class, split seed {seed}"
+    return others(test, len(labels)), test, f"; test: {TEST_FRACTION:.0%} of each class, split seed {seed}"
 
 
 def balanced_test_split(labels: np.ndarray, per_class: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -362,4 +364,4 @@ def balanced_test_split(labels: np.ndarray, per_class: int, *, seed: int) -> tup
         if count <= per_class:
             raise ValueError(f"class {c} has {count} samples: too few to take {per_class} of them for testing.")
     chosen = draw_by_class(members, [per_class] * len(classes), seed, 2)
-    return np.setdiff1d(np.arange(len(labels)), chosen), chosen
+    return others(chosen, len(labels)), chosen

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from equiangular._choices import MEMORIES, Memory
+from equiangular._counted import counted
 from equiangular._validate import check_choice
 from equiangular.data.depth import Spans, is_wide, kind_of, span_of
 from equiangular.data.images import (
@@ -32,7 +33,6 @@ from equiangular.data.images import (
     read_source,
     shown_size,
 )
-from equiangular.data.listing import counted
 from equiangular.data.reading import Reading, listed
 
 AUTO_LIMIT = 4 * 2**30  # bytes of pixels above which "auto" streams

@@ -1,6 +1,5 @@
-"""Files in usual layouts: folders CLASS/*.png, parquet as Hugging Face's datasets writes it, .npz; and arrays."""
+"""Files in usual layouts: folders CLASS/*.png, .npz; and arrays."""
 
-import json
 import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,13 +12,12 @@ import torch
 from torch import Tensor
 
 from equiangular._choices import Memory
-from equiangular._extras import require
+from equiangular._counted import counted
 from equiangular._files import check_npz
-from equiangular.data.base import Dataset, check_names_differ, joined, make_dataset, match_labels, relabel, rows_at
+from equiangular.data.base import Dataset, joined, make_dataset, match_labels, relabel, rows_at
 from equiangular.data.encoded import ImageSource, read_images
-from equiangular.data.listing import SUFFIXES, Found, counted, find_layout, list_classes
+from equiangular.data.listing import SUFFIXES, Found, find_layout, list_classes
 from equiangular.data.reading import Reading, apart_note
-from equiangular.data.tables import LABEL, Part, from_tables
 from equiangular.data.vectors import has_vectors, vector_dataset
 from equiangular.longtail.labels import label_array
 
@@ -277,60 +275,3 @@ def load_folder(
         reading=replace(read.reading, apart=dict(strange)),
         notes=[*notes, *read.notes],
     )
-
-
-def load_parquet(
-    path: str | Path,
-    *,
-    split_seed: int = 0,
-    size: int | None = None,
-    memory: Memory = "auto",
-    raw: bool = False,
-    skip_broken: bool = False,
-) -> Dataset:
-    """Read ``train.parquet`` and ``test.parquet`` of a folder, or a single file.
-
-    The column ``label`` holds class indices, with names in the metadata that ``datasets`` writes (without names, or as
-    strings, the labels are numbered in ascending order). The other columns decide what the data is:
-
-    - ``image``: structs of ``bytes`` (and ``path``), any format Pillow reads -> uint8 (N, C, H, W). Decoded once and
-      cached, see :func:`equiangular.data.images.cached_images`, or streamed.
-    - ``text``: strings -> TF-IDF features, the vocabulary from the training pool alone, see
-      :func:`equiangular.data.tables.vocabulary_features`.
-    - lists of numbers, of one length: an encoder's vectors -> float32 (N, d).
-    - numbers only: a table -> float32 (N, d), columns in the order of the training file.
-
-    Without a test file a seeded fifth of every class is taken for testing. A ``validation.parquet`` is not read:
-    validation data is taken from the training part.
-
-    Other arguments are those of :func:`equiangular.data.load_dataset`.
-
-    Raises:
-        ValueError: a file that cannot be read, a missing column, a corrupt image (with its row), a label out of range.
-    """
-    given = Path(path)
-    files = [given] if given.is_file() else [given / "train.parquet", given / "test.parquet"]
-    parts = [_read(file) for file in files if file.exists()]
-    name, source = given.stem if given.is_file() else given.name, f"{given.name} (parquet)"
-    images: dict[str, Any] = {"size": size, "memory": memory, "raw": raw, "skip_broken": skip_broken}
-    return from_tables(parts, name=name, source=source, split_seed=split_seed, **images)
-
-
-def _read(file: Path) -> Part:
-    pq = require("pyarrow.parquet", extra="data", purpose="Reading parquet files")
-    try:
-        table = pq.read_table(file)
-    except (OSError, ValueError) as error:  # pyarrow's own errors are among them
-        raise ValueError(f"cannot read {str(file)!r} as parquet: {error}") from error
-    return Part.of(str(file), table, stated_class_names(table.schema.metadata))
-
-
-def stated_class_names(metadata: dict[bytes, bytes] | None) -> tuple[str, ...] | None:
-    """The names of a ClassLabel feature in the metadata that ``datasets`` writes into a parquet schema."""
-    try:
-        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
-        names = tuple(str(name) for name in features[LABEL]["names"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    check_names_differ(names, "the file's list of class names")
-    return names

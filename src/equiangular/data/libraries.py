@@ -161,6 +161,7 @@ def load_hugging_face(
     memory: Memory = "auto",
     raw: bool = False,
     skip_broken: bool = False,
+    encoding: dict[str, Any] | None = None,
 ) -> Dataset:
     """Read a data set through ``datasets``: from the hub (downloaded once), or a local folder.
 
@@ -175,7 +176,7 @@ def load_hugging_face(
     Args:
         text: ``NAME``, ``NAME:CONFIGURATION``, each with ``#COLUMN`` where several columns could be the labels, such as
             ``uoft-cs/cifar100#fine_label``.
-        split_seed, size, memory, raw, skip_broken: see :func:`equiangular.data.load_dataset`.
+        split_seed, size, memory, raw, skip_broken, encoding: see :func:`equiangular.data.load_dataset`.
 
     Raises:
         ValueError: nothing of that name, no connection, or columns that cannot be told.
@@ -216,6 +217,7 @@ def load_hugging_face(
         "memory": memory,
         "raw": raw,
         "skip_broken": skip_broken,
+        "encoding": encoding,
     }
     dataset = from_tables(parts, name=Path(name).name, source=source, **images)
     return replace(dataset, notes=(*notes, *dataset.notes))

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from equiangular._counted import counted
 from equiangular.data.reading import listed
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
@@ -256,13 +257,3 @@ def _files(folder: Path) -> Iterator[Path]:
     for entry in inside:
         if entry.is_dir() and not entry.is_symlink():
             yield from _files(entry)
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun.
-
-    Example:
-        >>> counted(1, "file"), counted(1200, "image")
-        ('1 file', '1,200 images')
-    """
-    return f"{number:,} {noun}{'s' * (number != 1)}"

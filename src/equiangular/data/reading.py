@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from equiangular._counted import counted
+
 SHOWN = 20  # lines of a list in a message
 
 
@@ -36,9 +38,9 @@ def apart_note(apart: Mapping[str, int], part: str = "test") -> str:
         >>> apart_note({"zebra": 2, "yak": 1})
         "3 test samples of classes without training samples are not scored: 'yak' (1), 'zebra' (2)"
     """
-    total = sum(apart.values())
     named = listed([f"{name!r} ({apart[name]})" for name in sorted(apart)], 6)
-    return f"{total:,} {part} sample{'s' * (total != 1)} of classes without training samples are not scored: {named}"
+    samples = counted(sum(apart.values()), f"{part} sample")
+    return f"{samples} of classes without training samples are not scored: {named}"
 
 
 def listed(items: Sequence[str], limit: int = SHOWN) -> str:

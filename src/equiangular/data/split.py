@@ -218,7 +218,9 @@ def make_split(
     held = np.array([], dtype=np.int64)
     if holdout:
         held = subset[holdout_indices(pool_y[subset], holdout, seed=subset_seed)] if stated is None else stated.numpy()
-    kept = subset[~np.isin(subset, held)]
+    free = np.zeros(len(pool_y), dtype=bool)
+    free[held] = True
+    kept = subset[~free[subset]]
     train_x, holdout_x = (select(dataset.train_x, torch.from_numpy(part)) for part in (kept, held))
     labels = torch.from_numpy(pool_y).long()
     train_y, holdout_y = (labels[torch.from_numpy(part)] for part in (kept, held))

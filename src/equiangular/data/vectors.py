@@ -16,6 +16,7 @@ from equiangular._files import check_output, read_safetensors, write_safetensors
 from equiangular._validate import check_choice
 from equiangular.data.base import SCALINGS, Dataset, make_dataset, match_labels, relabel
 from equiangular.data.reading import Reading
+from equiangular.data.texts import text_lines
 
 VECTOR_NAMES = ("features", "embeddings", "embedding", "X")
 _LABEL_NAMES = ("labels", "label", "y", "targets")
@@ -72,8 +73,8 @@ def vector_dataset(
         else:
             held, apart = match_labels(test_y.astype(str).tolist(), class_names)
             test = test_x, held
-    of_names, rows = arrays.get("names_features"), arrays.get("validation_rows")
     scaling = str(metadata.get("scaling") or np.asarray(arrays.get("scaling", "auto")))
+    of_names, rows = arrays.get("names_features"), arrays.get("validation_rows")
     return make_dataset(
         name,
         (x, labels),
@@ -131,7 +132,7 @@ def load_npy(path: str | Path, *, split_seed: int = 0) -> Dataset:
     for key, source in (("features", file), ("labels", labels)):
         try:
             if source.suffix == ".txt":
-                arrays[key] = np.array(source.read_text(encoding="utf-8").splitlines())
+                arrays[key] = np.array(text_lines(source))
             else:
                 arrays[key] = np.load(source, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:

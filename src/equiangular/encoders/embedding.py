@@ -139,6 +139,7 @@ def embed(
         data.licence,
         encoder=described,
         names_features=names_features(network, data.class_names, batch_size=batch_size),
+        encoding=data.encoding,
         holdout=data.holdout,
         reading=data.reading,
         notes=data.notes,

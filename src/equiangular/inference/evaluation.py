@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equiangular._counted import counted
 from equiangular._extras import require
 from equiangular._validate import did_you_mean
 from equiangular.data import Dataset, load_dataset
+from equiangular.data.columns import Told
 from equiangular.data.libraries import is_saved_to_disk
-from equiangular.data.listing import PART_NAMES, class_name, counted, find_layout, list_classes
+from equiangular.data.listing import PART_NAMES, class_name, find_layout, list_classes
 from equiangular.data.reading import SHOWN, apart_note, listed
 from equiangular.data.registry import ROOT_VARIABLE, find_path
 from equiangular.encoders import KnownEncoder
@@ -96,10 +98,10 @@ def evaluate(
 
     Args:
         classifier: the model, with the class prior of its predictions, on the device to compute on.
-        data: what to evaluate on: a folder ``CLASS/*.png``, a file of labelled rows (.npz, .parquet, .csv), a data set
-            by name or a folder with a test part; by default the test part of the data that the model was trained on,
-            which is also what is taken where ``data`` is those data. Classes are matched by name; samples of classes
-            that the model does not know are counted apart.
+        data: what to evaluate on: a folder ``CLASS/*.png``, a file of labelled rows (.csv, .tsv, .parquet, .feather,
+            .npz), a data set by name or a folder with a test part; by default the test part of the data that the model
+            was trained on, which is also what is taken where ``data`` is those data. Classes are matched by name;
+            samples of classes that the model does not know are counted apart.
         batch_size: samples at a time.
         skip_broken: leave out inputs that cannot be read, and say which.
         progress: called with the number of samples after each batch.
@@ -136,7 +138,7 @@ def evaluate(
                 f"It was trained on {info.num_classes} classes, {info.class_names[0]!r} the first."
             )
         raise ValueError(f"no samples to evaluate on in {source!r}.")
-    notes = list(labelled.notes)
+    notes = [*labelled.notes, *labelled.told.lines()]
     if labelled.apart and not any("not scored" in note for note in notes):
         notes.append(apart_note(labelled.apart))
     model = {key: value for key, value in info.as_dict().items() if key != "vocabulary"}
@@ -165,6 +167,7 @@ class Labelled:
         notes: what a user should know of it.
         apart: samples of classes that the model does not know, by class; complete when the batches are through.
         left_out: inputs that cannot be read, likewise.
+        told: what was odd about the columns of tables, likewise.
     """
 
     batches: Iterator[tuple[Tensor, Tensor]]
@@ -172,6 +175,7 @@ class Labelled:
     notes: list[str] = field(default_factory=list)
     apart: Counter[str] = field(default_factory=Counter)
     left_out: list[str] = field(default_factory=list)
+    told: Told = field(default_factory=Told)
 
 
 def labelled_batches(
@@ -266,14 +270,15 @@ def _files_in(
     else:
         files = list_inputs(folders, info.reads, notes=notes)
     labelled = Labelled(iter(()), ", ".join(map(str, folders)), notes)
-    batches = read_inputs(files, info, batch_size=batch_size, encoder=encoder, labels=labels)
+    batches = read_inputs(files, info, batch_size=batch_size, encoder=encoder, labels=labels, told=labelled.told)
     labelled.batches = _file_batches(batches, info, labelled, skip_broken=skip_broken)
     return labelled
 
 
 def _load(info: ModelInfo, name_or_path: str | Path, **options: Any) -> Dataset:
     """The data set; for a model of vectors as an encoder takes it."""
-    return load_dataset(name_or_path, **options, raw=info.kind == "vectors")
+    encoding = info.encoding if info.kind == "table" else None
+    return load_dataset(name_or_path, **options, encoding=encoding, raw=info.kind == "vectors")
 
 
 def _dataset_batches(dataset: Dataset, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None) -> Labelled:
@@ -309,11 +314,16 @@ def _file_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of what can be read and has a known class; the rest is noted in ``labelled``, or raised in the end."""
     for batch in batches:
-        labelled.left_out += [reason.rstrip(".") for _, reason in batch.failures]
+        labelled.left_out += [
+            (reason if name in reason else f"{name}: {reason}").rstrip(".") for name, reason in batch.failures
+        ]
         if not batch.names:
             continue
         if batch.labels is None:
             raise ValueError(f"{batch.names[0]} has no label. An evaluation needs the class of every sample.")
+        if "" in batch.labels:
+            name = batch.names[batch.labels.index("")]
+            raise ValueError(f"{name} has no label. An evaluation needs the class of every sample.")
         labels = class_indices(batch.labels, info)
         labelled.apart.update(name for name, label in zip(batch.labels, labels.tolist(), strict=True) if label < 0)
         if (known := labels >= 0).any():

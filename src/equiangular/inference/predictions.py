@@ -13,17 +13,20 @@ import torch
 
 from equiangular._files import check_output, write_atomically
 from equiangular._validate import check_int
+from equiangular.data.columns import Told
 from equiangular.data.listing import SUFFIXES as IMAGE_SUFFIXES
 from equiangular.data.listing import Found, find_files
+from equiangular.data.table_files import TABLE_FILES
+from equiangular.data.texts import text_lines
 from equiangular.encoders import KnownEncoder
 from equiangular.inference.rejection import probabilities_and_doubt
-from equiangular.inference.tables import InputBatch, decoded_batch, read_table, text_batch, unreadable
+from equiangular.inference.tables import InputBatch, decoded_batch, read_rows, text_batch, unreadable
 from equiangular.training.model.classifier import Classifier
 from equiangular.training.model.info import ModelInfo
 
 # What each kind of model reads beside tables of rows.
 FILE_SUFFIXES = {"image": IMAGE_SUFFIXES, "table": (), "text": (".txt",), "vectors": ()}
-TABLE_SUFFIXES = (".npz", ".parquet", ".csv")
+TABLE_SUFFIXES = (".npz", *TABLE_FILES)
 
 
 def list_inputs(paths: Sequence[str | Path], kind: str, *, notes: list[str] | None = None) -> list[Path]:
@@ -74,6 +77,7 @@ def read_inputs(
     batch_size: int = 256,
     encoder: KnownEncoder | None = None,
     labels: Mapping[Path, str] | None = None,
+    told: Told | None = None,
 ) -> Iterator[InputBatch]:
     """Read files in batches, in their order; memory is O(batch), save for ``.npz`` files, which are read whole.
 
@@ -84,6 +88,7 @@ def read_inputs(
         batch_size: inputs in a batch at most.
         encoder: of a model of vectors: what makes them of texts or images; by default the one that ``info`` names.
         labels: the class of each image; by default the name of its folder.
+        told: of tables: what is worth telling is added to it.
 
     Raises:
         ImportError: Pillow or pyarrow is missing.
@@ -94,9 +99,11 @@ def read_inputs(
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for tables, group in groupby(files, lambda file: file.suffix.lower() in TABLE_SUFFIXES):
             if tables or info.reads == "text":
-                read = read_table if tables else _text_batches
                 for file in group:
-                    yield from read(file, info, batch_size, encoder)
+                    if tables:
+                        yield from read_rows(file, info, batch_size, encoder, told)
+                    else:
+                        yield from _text_batches(file, info, batch_size, encoder)
                 continue
             images = list(group)
             for start in range(0, len(images), batch_size):
@@ -106,9 +113,9 @@ def read_inputs(
 
 
 def _text_batches(file: Path, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None) -> Iterator[InputBatch]:
-    """One text a line."""
+    r"""One text a line. Lines end in \\n, \\r or \\r\\n; what else Unicode calls a line end is part of a text."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = text_lines(file)
         for start in range(0, len(lines), batch_size):
             part = lines[start : start + batch_size]
             names = [f"{file}:{start + i + 1}" for i in range(len(part))]

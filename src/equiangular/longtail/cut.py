@@ -99,7 +99,7 @@ def holdout_indices(targets: Any, fraction: float, *, seed: int, min_per_class: 
 
     Each class gives the number of samples that :func:`holdout_counts` states, drawn without replacement from a random
     stream of its own. Classes too small give none. Returns ascending int64 positions into ``targets``; the training
-    part is ``np.setdiff1d(np.arange(N), positions)``.
+    part is :func:`others` of them.
 
     Args:
         targets: (N,) labels of the training part.
@@ -125,6 +125,18 @@ def holdout_indices(targets: Any, fraction: float, *, seed: int, min_per_class: 
             f"keeps {min_per_class}. Raise fraction (--validation)."
         )
     return draw_by_class(members, held, int(seed), 1)  # the 1: not the stream that cut the subset
+
+
+def others(positions: np.ndarray, size: int) -> np.ndarray:
+    """The ascending int64 positions in [0, size) that are none of these.
+
+    Example:
+        >>> others(np.array([3, 1]), 5)
+        array([0, 2, 4])
+    """
+    free = np.ones(size, dtype=bool)
+    free[positions] = False
+    return np.flatnonzero(free)
 
 
 def draw_by_class(members: np.ndarray, wanted: Sequence[int] | np.ndarray, seed: int, *stream: int) -> np.ndarray:

@@ -90,6 +90,8 @@ class DataOptions:
         encoder: work on the features of a pretrained encoder, made once and cached: auto, minilm (texts),
             efficientnet-lite0 (images), st:NAME, hf-text:NAME, timm:NAME, torchvision:NAME or hf-image:NAME,
             see `equiangular list encoders`.
+        label: of a file of rows (CSV, TSV, parquet, feather): the column to learn.
+        drop: of a file of rows: columns to leave out, with commas between them.
         root: folder of named data sets; by default the environment variable EQUIANGULAR_DATA.
         size: pad images to a square and resize them to this height and width, in pixels. Where images differ in size
             and none is given, one is chosen and told.
@@ -107,6 +109,8 @@ class DataOptions:
 
     data: str = "digits"
     encoder: str | None = None
+    label: str | None = None
+    drop: str | None = None
     root: str | None = None
     size: int | None = None
     skip_broken: bool = False
@@ -181,7 +185,8 @@ class Trial(Numerics, Budget, DataOptions):
 
         Images that were left out are missing from the content of the data, which decides beside these.
         """
-        free = {"root", "memory", "skip_broken"} | ({"encoder"} if self.encoder is None else set())
+        unsaid = {name for name in ("encoder", "label", "drop") if getattr(self, name) is None}
+        free = {"root", "memory", "skip_broken", *unsaid}
         known = {f.name for f in fields(Trial)} - free
         return {name: value for name, value in self.as_dict().items() if name in known}
 

@@ -33,8 +33,9 @@ class ModelInfo:
         head: kind and options of the head; filled in by :func:`save_model` from the head itself.
         correction: what turns logits into class probabilities, see :func:`equiangular.training.fit_correction`; None
             where there was no validation part to calibrate on.
-        vocabulary: of texts: what turns them into features, see :func:`equiangular.data.tables.fit_vocabulary`.
-        columns: of tables: d names of the columns, in order, where the source has names.
+        vocabulary: of texts: what turns them into features, see :func:`equiangular.data.texts.fit_vocabulary`.
+        columns: of tables: d names of their numbers, in order, where the source has names.
+        encoding: of tables: how the columns of a file become numbers, see :class:`equiangular.data.columns.Columns`.
         encoder: of vectors: what makes them of texts or images, see :func:`equiangular.encoders.describe`.
         data: how the data was loaded: keyword arguments of :func:`equiangular.data.load_dataset`.
         balance: how far the sampler balanced the classes: class c was drawn with probability proportional to
@@ -67,6 +68,7 @@ class ModelInfo:
     correction: dict[str, Any] | None = None
     vocabulary: dict[str, Any] | None = None
     columns: tuple[str, ...] | None = None
+    encoding: dict[str, Any] | None = None
     encoder: dict[str, Any] | None = None
     data: dict[str, Any] = field(default_factory=dict)
     balance: float = 0.0

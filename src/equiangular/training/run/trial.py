@@ -33,7 +33,7 @@ from equiangular.training.run.outcome import Outcome, Outputs, conclude
 
 _BATCH = 1024
 # What a model's description takes from the data.
-_FROM_DATA = ("input_shape", "class_names", "kind", "vocabulary", "columns", "encoder")
+_FROM_DATA = ("input_shape", "class_names", "kind", "vocabulary", "columns", "encoding", "encoder")
 
 
 def class_means(inputs: Any, labels: Tensor, num_classes: int, prepare: Callable[[Tensor], Tensor]) -> Tensor:
@@ -208,7 +208,7 @@ def load_data(options: DataOptions, *, device: str = "auto", progress: EmbedProg
 def load_options(options: DataOptions) -> dict[str, Any]:
     """What :func:`equiangular.data.load_dataset` is told beside the name; what says nothing is left out."""
     root = None if options.root is None else os.path.abspath(Path(options.root).expanduser())
-    told = {name: True for name in ("skip_broken",) if getattr(options, name)}
+    told = {name: getattr(options, name) for name in ("label", "drop", "skip_broken") if getattr(options, name)}
     return {"root": root, "split_seed": options.split_seed, "size": options.size, **told}
 
 
