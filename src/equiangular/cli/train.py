@@ -14,6 +14,7 @@ from equiangular.cli._embedding import EmbeddingBar
 from equiangular.cli._fields import Quiet, options_of, parse_texts, progress_bar
 from equiangular.cli._reading import show_data
 from equiangular.training.config.budget import Budget
+from equiangular.training.config.catalogue import method_name, refuse_unknown_data
 from equiangular.training.config.options import DataOptions, Hardware, TrainConfig
 
 if TYPE_CHECKING:
@@ -144,7 +145,10 @@ def train(
     if config is not None:
         layers.append(read_yaml(config))
         make_config(TrainConfig, layers[-1], where=str(config))  # a message about the file names it
-    show_run(make_config(TrainConfig, *layers, given, where="the options"), output, quiet=quiet)
+    settings = make_config(TrainConfig, *layers, given, where="the options")
+    method_name(settings.method)  # a mistyped name is refused before torch is imported
+    refuse_unknown_data(settings.data, settings.root)
+    show_run(settings, output, quiet=quiet)
 
 
 @options_of(Hardware, leave=("precision", "accumulate", "compile", "channels_last"))

@@ -274,8 +274,8 @@ def estimate_seconds(trial: Trial, dataset: Dataset, hardware: Hardware) -> floa
 def estimate_fits(trial: Trial, dataset: Dataset, methods: Sequence[Sequence[Method]]) -> list[float]:
     """Seconds that a trial of each of these methods is likely to take, from fits to parts of its samples.
 
-    An eighth and a quarter of the samples are fitted. The time of a fit is taken to be a + b N, that of a kernel to grow
-    with N^2.5. What follows a fit (calibration and scores) is timed once, for the first.
+    An eighth and a quarter of the samples are fitted. The time of a fit is taken to be a + b N, that of a kernel to
+    grow with N^2.5. What follows a fit (calibration and scores) is timed once, for the first.
     """
     seconds, after = [], None
     for first, *others in methods:

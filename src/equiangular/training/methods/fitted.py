@@ -14,6 +14,7 @@ from equiangular._validate import check_positive
 from equiangular.closed_form import ClosedFormHead, Kind
 from equiangular.closed_form.head import CLOSED_FORM
 from equiangular.heads import Head, LinearHead
+from equiangular.training.config.catalogue import ENTRIES
 from equiangular.training.methods.base import Context, Method
 
 Ability = Literal["one pass", "merge", "new classes", "remove"]
@@ -125,37 +126,35 @@ def fit_logistic(
 
 
 _ALL: tuple[Ability, ...] = ("one pass", "merge", "new classes", "remove")
-# Label, source, abilities. A kernel keeps its samples: one pass over them is not all it needs.
-_CLOSED_FORMS: dict[Kind, tuple[str, str, tuple[Ability, ...]]] = {
-    "class-means": ("nearest class mean", "Mensink et al. 2013", _ALL),
-    "gaussian": ("Gaussians of one covariance", "Fisher 1936; Ledoit and Wolf 2004", _ALL),
-    "ridge": ("ridge onto a simplex", "Yang et al. 2022, solved exactly", _ALL),
-    "random-features": ("ridge on random features", "McDonnell et al. 2023 (RanPAC)", _ALL),
-    "kernel": ("kernel ridge onto a simplex", "Yang et al. 2022, in the space of a kernel", _ALL[1:]),
+# A kernel keeps its samples: one pass over them is not all it needs.
+_ABILITIES: dict[Kind, tuple[Ability, ...]] = {
+    "class-means": _ALL,
+    "gaussian": _ALL,
+    "ridge": _ALL,
+    "random-features": _ALL,
+    "kernel": _ALL[1:],
 }
 
 
-def _closed_form(kind: Kind, label: str, source: str, abilities: tuple[Ability, ...]) -> FittedMethod:
+def _closed_form(kind: Kind, abilities: tuple[Ability, ...]) -> FittedMethod:
+    label, _, source = ENTRIES[kind]
     return FittedMethod(kind, label, CLOSED_FORM, not_trained, source, balances=True, kind=kind, abilities=abilities)
 
 
 def with_names(method: FittedMethod) -> FittedMethod:
     """The same classifier with the vectors of the class names among its samples."""
-    name, label = f"{method.name}-names", f"{method.label}, with names"
+    name = f"{method.name}-names"
+    label, _, source = ENTRIES[name]
     shared = method.trained_as and f"{method.trained_as}-names"
-    source = f"{method.source}; names: docs/embeddings.md"
     return replace(method, name=name, label=label, source=source, named=True, trained_as=shared)
 
 
-LOGISTIC = FittedMethod("logistic", "logistic regression", "linear", not_trained, "Cox 1958")
-BALANCED = FittedMethod(
-    "logistic-balanced",
-    "logistic regression, classes weighted",
-    "linear",
-    not_trained,
-    "King and Zeng 2001",
-    head_options={"balanced": True},
-    balances=True,
-)
-_COMPUTED = tuple(_closed_form(kind, *rest) for kind, rest in _CLOSED_FORMS.items())
+def _logistic(name: str, **options: Any) -> FittedMethod:
+    label, _, source = ENTRIES[name]
+    return FittedMethod(name, label, "linear", not_trained, source, **options)
+
+
+LOGISTIC = _logistic("logistic")
+BALANCED = _logistic("logistic-balanced", head_options={"balanced": True}, balances=True)
+_COMPUTED = tuple(_closed_form(kind, abilities) for kind, abilities in _ABILITIES.items())
 FITTED = (*_COMPUTED, *map(with_names, _COMPUTED), LOGISTIC, with_names(LOGISTIC), BALANCED)
