@@ -437,6 +437,39 @@ def test_the_commands_say_what_they_did(tmp_path: Path, capsys: pytest.CaptureFi
     assert (tmp_path / "c" / "report.html").exists()
 
 
+@pytest.mark.parametrize("texts", [False, True])
+def test_the_columns_are_in_the_exported_file(tmp_path: Path, capsys: pytest.CaptureFixture[str], texts: bool) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    file = write(tmp_path / "p.csv", penguins())
+    drop = {} if texts else {"drop": "Comments"}
+    train(TrainConfig(data=str(file), **OPTIONS, **drop), tmp_path / "run")
+    code, out, _ = run(capsys, "export", tmp_path / "run", "-o", tmp_path / "m.onnx")
+    assert code == 0
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    (taken,) = session.get_inputs()
+    if texts:
+        assert (taken.name, taken.shape[1]) == ("x", 115)
+        assert "x are the numbers that the reader makes of a row" in out
+        return
+    assert (taken.name, taken.type, taken.shape[1]) == ("columns", "tensor(double)", 8)
+    table = penguins(40, seed=9)
+    described = json.loads(session.get_modelmeta().custom_metadata_map["columns"])
+    rows = []
+    for column in described:  # by hand, from what the metadata says
+        values = table[column["name"]]
+        if column["kind"] == "category":
+            place = {level: i for i, level in enumerate(column["levels"])}
+            rows.append([np.nan if v is None else place.get(v, -1) for v in values])
+        elif column["kind"] == "date":
+            rows.append([(v - datetime.date(1970, 1, 1)).days * 86400 for v in values])
+        else:
+            rows.append([np.nan if v is None else float(v) for v in values])
+    _, found = session.run(None, {"columns": np.array(rows, dtype=np.float64).T})
+    expected = predicted(tmp_path / "run", write(tmp_path / "new.parquet", changed(table, Species=None)))[0]
+    np.testing.assert_allclose(found, list(expected.values()), atol=1e-5)
+
+
 def raw_file(package: str, *parts: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:

@@ -224,4 +224,8 @@ def export(
     elif info.kind == "vectors":
         of = f"the encoder {named['name']}" if named else "the encoder that made the training data"
         lines.insert(0, f"no encoder inside: x are vectors of {of}")
+    elif "columns" in report["inputs"]:
+        lines.insert(0, "the columns of the table are inside; the metadata's 'columns' says what each number is")
+    elif info.kind == "table" and info.encoding:
+        lines.insert(0, "x are the numbers that the reader makes of a row; the metadata's 'equiangular' says how")
     typer.echo("\n".join(lines))

@@ -18,7 +18,7 @@ Kind = Literal["number", "boolean", "category", "date", "text"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 DAY = 86400.0
 # Cycles of dates, in seconds: their phase is the same for a whole number of them after 1970.
-_CYCLES = {"year": 365.2425 * DAY, "week": 7 * DAY, "day": DAY}
+CYCLES = {"year": 365.2425 * DAY, "week": 7 * DAY, "day": DAY}
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Column:
             seconds = np.where(missing, self.centre, seconds)
             values[:, 0] = (seconds - self.centre) / DAY
             for i, cycle in enumerate(self.cycles):
-                phase = 2 * np.pi * (seconds % _CYCLES[cycle]) / _CYCLES[cycle]
+                phase = 2 * np.pi * (seconds % CYCLES[cycle]) / CYCLES[cycle]
                 values[:, 1 + 2 * i], values[:, 2 + 2 * i] = np.sin(phase), np.cos(phase)
         elif self.kind == "category":
             missing = self._one_hot(as_texts(column, self.name), values, encoded)
