@@ -62,7 +62,7 @@ def evaluate(
             skip_broken=skip_broken,
             progress=lambda n: bar.advance(seen, n),
         )
-    show_notes(results["notes"] if not quiet else ())
+    show_notes(results["notes"])
     results = {"path": str(run), **results, "provenance": provenance()}
     console = screen()
     console.print(report.score_table(results))
@@ -139,7 +139,7 @@ def predict(
     classifier = Classifier(task, info, prior=read_prior(prior, info.class_names)).to(choose_device(accelerator))
     notes: list[str] = []
     files = list_inputs(inputs, info.reads, notes=notes)
-    show_notes(notes if not quiet else ())
+    show_notes(notes)
     encoder = KnownEncoder(info.encoder or {}, device=accelerator) if info.reads != info.kind else None
     top_k = min(top_k, info.num_classes)
     threshold, odd = None, Told()
