@@ -75,13 +75,7 @@ def embed(
     with EmbeddingBar(quiet=quiet) as bar:
         made = embed(
             load_dataset(
-                data,
-                root=root,
-                split_seed=split_seed,
-                label=label,
-                drop=drop or (),
-                raw=True,
-                skip_broken=skip_broken,
+                data, root=root, split_seed=split_seed, label=label, drop=drop or (), raw=True, skip_broken=skip_broken
             ),
             encoder,
             batch_size=batch_size,

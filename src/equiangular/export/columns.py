@@ -75,7 +75,9 @@ def _rows(columns: Columns, classifier: Classifier, batch: int, seed: int) -> tu
     """Random rows as the file takes them, (B, C) float64, and the same as an Arrow table."""
     pa = require("pyarrow", extra="data", purpose="Checking a model of tables")
     draw = np.random.default_rng(seed)
-    mean, std = (value.flatten().double().numpy() for value in (classifier.standardize.mean, classifier.standardize.std))
+    mean, std = (
+        value.flatten().double().numpy() for value in (classifier.standardize.mean, classifier.standardize.std)
+    )
     values, arrays, start = [], [], 0
     for column in columns.columns:
         if column.kind == "category":
