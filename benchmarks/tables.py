@@ -1,10 +1,11 @@
 """A table from parquet to the first step, against pyarrow reading it into NumPy.
 
-A file of N rows and d columns of float64 and a column of labels is drawn at random. Two ways are gone in turns, in rounds, each on one
-thread; the processor time of each is its median over the rounds, which other load on the machine hardly changes:
+A file of N rows and d columns of float64 and a column of labels is drawn at random. Two ways are gone in turns, in
+rounds, each on one thread; the processor time of each is its median over the rounds:
 
 - ``pyarrow``: ``read_table``, and its columns as one (N, d) float32 array, with the labels.
-- ``equiangular``: ``load_dataset`` (what the columns are, a test part), ``make_split`` (a validation part, standardisation) and a first batch.
+- ``equiangular``: ``load_dataset`` (what the columns are, a test part), ``make_split`` (a validation part,
+  standardisation) and a first batch.
 
 Nothing is trained.
 

@@ -288,6 +288,27 @@ def test_types_come_from_the_model_and_every_row_is_read(tmp_path: Path) -> None
         assert (len(good), bad, told.lines()) == (rows, {}, [])
 
 
+@pytest.mark.parametrize("form", [".npz", ".csv", ".parquet"])
+def test_seconds_in_arrays_are_centred_alike(tmp_path: Path, form: str) -> None:
+    draw = np.random.default_rng(0)
+    second = draw.integers(0, 3600, 400)
+    x = np.stack([1_764_000_000 + second, draw.integers(0, 9, 400)], 1).astype(np.float64)
+    labels = np.where(second < 1800, "first", "second")
+    np.savez(tmp_path / "t.npz", x=x, y=labels)
+    data = load_dataset(tmp_path / "t.npz")
+    assert len(data.notes) == 1
+    assert len(torch.cat([data.train_x, data.test_x])[:, 0].unique()) == len(np.unique(second))
+    options = {"method": "linear-ce", "epochs": 20, "accelerator": "cpu", "threads": 1}
+    results = train(TrainConfig(data=str(tmp_path / "t.npz"), **options), tmp_path / "run")
+    assert results["test"]["accuracy"] > 95  # float32 seconds are 128 s apart, and all of them far from 0
+    file = tmp_path / f"new{form}"
+    if form == ".npz":
+        np.savez(file, x=x, y=labels)
+    else:
+        write(file, {"time": x[:, 0].tolist(), "other": x[:, 1].tolist(), "label": labels.tolist()})
+    assert evaluate(Classifier.load(tmp_path / "run"), data=file)["scores"]["accuracy"] > 95
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_seconds_and_metres_keep_their_values(tmp_path: Path, form: str) -> None:
     draw = np.random.default_rng(0)

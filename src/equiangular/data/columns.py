@@ -16,6 +16,8 @@ from equiangular.data.texts import vocabulary_features
 
 Kind = Literal["number", "boolean", "category", "date", "text"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+# A column whose values lie this many times their range away from 0 is centred, before float32 rounds the offset.
+FAR = 1000.0
 DAY = 86400.0
 # Cycles of dates, in seconds: their phase is the same for a whole number of them after 1970.
 CYCLES = {"year": 365.2425 * DAY, "week": 7 * DAY, "day": DAY}
@@ -250,3 +252,23 @@ class Told:
 def plain_columns(names: Sequence[str]) -> Columns:
     """Columns of numbers as they are, of which none may be missing."""
     return Columns(tuple(Column(name, "number", fill=float("nan")) for name in names))
+
+
+def far_columns(values: np.ndarray) -> Columns | None:
+    """What a column is, for each of an array (N, d) of numbers, where one is far from 0 for its range; else None.
+
+    Example:
+        >>> far_columns(np.array([[1.0, 1e9], [2.0, 1e9 + 1]])).columns[1].centre
+        1000000000.0
+        >>> far_columns(np.array([[1.0], [2.0]])) is None
+        True
+    """
+    low, high = values.min(0).astype(float), values.max(0).astype(float)
+    far = np.maximum(abs(low), abs(high)) > FAR * (high - low)
+    far &= high > low
+    if not far.any():
+        return None
+    mean = values.mean(0, dtype=np.float64)
+    centres = np.where(far, np.round(mean), 0)
+    listed = zip(centres.tolist(), (mean - centres).tolist(), strict=True)
+    return Columns(tuple(Column(str(i), "number", centre=c, fill=f) for i, (c, f) in enumerate(listed)))

@@ -10,13 +10,11 @@ import numpy as np
 
 from equiangular._extras import require
 from equiangular.data.cells import NUMBER, as_numbers, as_seconds, as_texts, is_date, is_number, is_text, parsed_dates
-from equiangular.data.columns import DAY, Column, Columns
+from equiangular.data.columns import DAY, FAR, Column, Columns
 from equiangular.data.texts import fit_vocabulary
 
 MAX_LEVELS = 40  # values of a text column up to which they are levels of a category
 MAX_TERMS = 256  # numbers that stand for a text column at most
-# A column whose values lie this many times their range away from 0 is centred, before float32 rounds the offset.
-_FAR = 1000.0
 _LOOKED_AT = 10_000  # rows, evenly spaced, on which a loss of values is looked for
 _FORMATS = (
     "",
@@ -172,7 +170,7 @@ def _number(
         mean = own.mean()
     low, high = float(own.min()), float(own.max())
     centre = 0.0
-    if max(abs(low), abs(high)) > _FAR * (high - low) > 0:
+    if max(abs(low), abs(high)) > FAR * (high - low) > 0:
         centre = float(np.round(mean))
         notes.append(f"column {name!r}: its values lie far from 0 for their range; {centre:.15g} is taken off them")
     sample = own[:: max(1, len(own) // _LOOKED_AT)] - centre

@@ -15,6 +15,7 @@ from equiangular._choices import Memory
 from equiangular._counted import counted
 from equiangular._files import check_npz
 from equiangular.data.base import Dataset, joined, make_dataset, match_labels, relabel, rows_at
+from equiangular.data.columns import Columns, far_columns
 from equiangular.data.encoded import ImageSource, read_images
 from equiangular.data.listing import SUFFIXES, Found, find_layout, list_classes
 from equiangular.data.reading import Reading, apart_note
@@ -65,13 +66,14 @@ def from_arrays(
         if (x is None) != (y is None):
             raise ValueError(f"{part}_x and {part}_y belong together: pass both or neither.")
     names = None if class_names is None else tuple(str(c) for c in class_names)
-    x, y = _as_inputs(train_x, "train_x"), _as_labels(train_y, "train_y")
+    columns = _far(train_x)
+    x, y = _as_inputs(train_x, "train_x", columns), _as_labels(train_y, "train_y")
     if len(y) != len(x):
         raise ValueError(f"train_x has {len(x)} samples, train_y {len(y)} labels; they must agree.")
     labels, found = relabel(y, names, where=f"data set {name!r}, train part")
 
     def other(part: str, inputs: Any, given: Any) -> tuple[Tensor, np.ndarray, dict[str, int]]:
-        own, held = _as_inputs(inputs, f"{part}_x"), _as_labels(given, f"{part}_y")
+        own, held = _as_inputs(inputs, f"{part}_x", columns), _as_labels(given, f"{part}_y")
         if len(own) != len(held):
             raise ValueError(f"{part}_x has {len(own)} samples, {part}_y {len(held)} labels; they must agree.")
         if names is not None and held.dtype.kind in "iu":  # indices; what is out of range is an error
@@ -79,7 +81,10 @@ def from_arrays(
         return own, *match_labels([str(label) for label in held.tolist()], found)
 
     reading, holdout, test = Reading(), None, None
-    notes = []
+    far = [] if columns is None else [column for column in columns.columns if column.centre]
+    notes = [
+        f"column {c.name}: its values lie far from 0 for their range; {c.centre:.15g} is taken off them" for c in far
+    ]
     if val_x is not None:
         more, held, strange = other("val", val_x, val_y)
         kept = np.flatnonzero(held >= 0) if strange else np.arange(len(held))
@@ -93,6 +98,7 @@ def from_arrays(
         test, reading = (own, held), Reading(apart=apart)
     kind = "image" if x.ndim == 4 else "table"
     options: dict[str, Any] = {"holdout": holdout, "split_seed": split_seed, "reading": reading, "notes": notes}
+    options |= {} if columns is None else {"encoding": columns.as_dict()}
     return make_dataset(name, (x, labels), test, found, kind, source, licence=licence, **options)
 
 
@@ -175,12 +181,24 @@ def _as_labels(values: Any, name: str) -> np.ndarray:
     return label_array(array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array, name=name)
 
 
-def _as_inputs(values: Any, name: str) -> Tensor:
-    """Images as (N, C, H, W) uint8, tables as (N, d) float32."""
-    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+def _far(values: Any) -> Columns | None:
+    """The columns of an array (N, d) of which float32 would round an offset away; None where it would not."""
+    array = _as_array(values)
+    return far_columns(array) if array.ndim == 2 and array.size and array.dtype.kind in "iuf" else None
+
+
+def _as_array(values: Any) -> np.ndarray:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def _as_inputs(values: Any, name: str, columns: Columns | None = None) -> Tensor:
+    """Images as (N, C, H, W) uint8, tables as (N, d) float32, less the offsets of their ``columns``."""
+    array = _as_array(values)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must hold numbers, got dtype {array.dtype}.")
     if array.ndim == 2:
+        if columns is not None and array.shape[1] == len(columns.columns):
+            array = array - np.array([column.centre for column in columns.columns])
         return torch.from_numpy(array.astype(np.float32))
     if array.dtype != np.uint8 or array.ndim not in (3, 4):
         raise ValueError(

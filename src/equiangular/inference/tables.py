@@ -4,7 +4,7 @@ import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -247,11 +247,14 @@ def model_columns(info: ModelInfo, present: Sequence[str]) -> Columns:
     Raises:
         ValueError: their number does not fit.
     """
-    if info.encoding:
+    if info.encoding and info.columns:
         return Columns.from_dict(info.encoding)
     names = list(info.columns or present)
     if len(names) != info.input_shape[0]:
         raise ValueError(f"it has {len(names)} columns of numbers, the model takes {info.input_shape[0]}.")
+    if info.encoding:  # of an array, whose columns have no names
+        own = Columns.from_dict(info.encoding).columns
+        return Columns(tuple(replace(column, name=name) for column, name in zip(own, names, strict=True)))
     return plain_columns(names)
 
 
