@@ -17,8 +17,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="DATA",
-            help="What to evaluate on: a folder CLASS/*.png, a file of labelled rows (.npz, .parquet, .csv), or a data "
-            "set by name; default: the test part of the data that the model was trained on.",
+            help="What to evaluate on: a folder CLASS/*.png, a file of labelled rows (.npz, .parquet, .csv, .npy, "
+            ".safetensors), or a data set by name; default: the test part of the data that the model was trained on.",
         ),
     ] = None,
     prior: Prior = None,
@@ -75,7 +75,8 @@ def predict(
         list[Path],
         typer.Argument(
             metavar="FILES",
-            help="Images, folders of images, tables (.npz, .parquet, .csv), or .txt files with a text in each line.",
+            help="Images, folders of images, tables (.npz, .parquet, .csv), arrays or features (.npy, .safetensors), "
+            "what datasets has saved, or .txt files with a text in each line.",
         ),
     ],
     output: Annotated[

@@ -143,7 +143,7 @@ def _table(part: Any, where: str, names: tuple[str, ...] | None) -> Part:
 
 
 _TRAIN = "train"
-_TEST = ("test", "validation", "valid", "val", "dev")
+TEST_PARTS = ("test", "validation", "valid", "val", "dev")
 
 
 def is_saved_to_disk(folder: Path) -> bool:
@@ -188,7 +188,7 @@ def load_hugging_face(
         raise ValueError(f"data set {place!r} has no split {_TRAIN!r}; its splits are {', '.join(splits)}.")
     train = splits[_TRAIN]
     label = _label_column(train.features, column, place)
-    test = next((key for key in _TEST if key in splits and _is_labelled(splits[key], label)), None)
+    test = next((key for key in TEST_PARTS if key in splits and _is_labelled(splits[key], label)), None)
     columns = _columns(train.features, label, raw=raw)
     used = [_TRAIN] if test is None else [_TRAIN, test]
     parts = [_part(splits[key], f"{place}, split {key}", columns) for key in used]

@@ -89,8 +89,9 @@ def evaluate(
 
     Args:
         classifier: the model, with the class prior of its predictions, on the device to compute on.
-        data: what to evaluate on: a folder ``CLASS/*.png``, a file of labelled rows (.npz, .parquet, .csv), a data set
-            by name or a folder with a test part; by default the test part of the data that the model was trained on.
+        data: what to evaluate on: a folder ``CLASS/*.png``, a file of labelled rows (.npz, .parquet, .csv, .npy with
+            labels beside it, .safetensors; its test part where it has one), what ``datasets`` has saved, a data set by
+            name or a folder with a test part; by default the test part of the data that the model was trained on.
             Classes are matched by name.
         batch_size: samples at a time.
         progress: called with the number of samples after each batch.
@@ -152,8 +153,6 @@ def labelled_batches(
             raise ValueError(f"{str(data)!r} does not exist. Texts are evaluated from a file that has them.")
         own = {key: value for key, value in info.data.items() if key not in ("name_or_path", "memory")}
         return _dataset_batches(_load(info, str(data), **own), info, batch_size, encoder)
-    if path.suffix in (".safetensors", ".npy"):
-        return _dataset_batches(_load(info, path), info, batch_size, encoder)
     inner = next((path / n for n in ("test", "test.parquet", "val", "validation") if (path / n).exists()), path)
     files = list_inputs([inner], info.reads)
     return _file_batches(files, info, batch_size, encoder), str(inner)

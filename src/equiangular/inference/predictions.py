@@ -14,6 +14,7 @@ import torch
 from equiangular._files import check_output, write_atomically
 from equiangular._validate import check_int
 from equiangular.data.folder import SUFFIXES as IMAGE_SUFFIXES
+from equiangular.data.libraries import is_saved_to_disk
 from equiangular.encoders import KnownEncoder
 from equiangular.inference.rejection import probabilities_and_doubt
 from equiangular.inference.tables import InputBatch, decoded_batch, read_table, text_batch, unreadable
@@ -22,14 +23,16 @@ from equiangular.training.model.info import ModelInfo
 
 # What each kind of model reads beside tables of rows.
 FILE_SUFFIXES = {"image": IMAGE_SUFFIXES, "table": (), "text": (".txt",), "vectors": ()}
-TABLE_SUFFIXES = (".npz", ".parquet", ".csv")
+IN_FOLDERS = (".npz", ".parquet", ".csv")
+TABLE_SUFFIXES = (*IN_FOLDERS, ".npy", ".safetensors")  # of the last two a folder may hold labels, or a model
 
 
 def list_inputs(paths: Sequence[str | Path], kind: str) -> list[Path]:
     """The files to read: those named, and all of a model's kind below the folders named, in alphabetical order.
 
     Args:
-        paths: files and folders. Hidden files and folders are left out.
+        paths: files and folders; one that ``datasets`` has saved stands for its rows. Hidden files and folders are left
+            out; ``.npy`` and ``.safetensors`` files are read where they are named.
         kind: what the model reads, see :attr:`equiangular.training.ModelInfo.reads`.
 
     Raises:
@@ -40,12 +43,16 @@ def list_inputs(paths: Sequence[str | Path], kind: str) -> list[Path]:
         Traceback (most recent call last):
         ValueError: nothing to read: name files or folders...
     """
-    suffixes = (*FILE_SUFFIXES[kind], *TABLE_SUFFIXES)
+    suffixes, inside_folders = ((*FILE_SUFFIXES[kind], *tables) for tables in (TABLE_SUFFIXES, IN_FOLDERS))
     files: list[Path] = []
     for given in paths:
         path = Path(given).expanduser()
-        if path.is_dir():
-            inside = (file.relative_to(path) for file in sorted(path.rglob("*")) if file.suffix.lower() in suffixes)
+        if path.is_dir() and is_saved_to_disk(path):
+            files.append(path)
+        elif path.is_dir():
+            inside = (
+                file.relative_to(path) for file in sorted(path.rglob("*")) if file.suffix.lower() in inside_folders
+            )
             files += [path / file for file in inside if not any(part.startswith(".") for part in file.parts)]
         elif not path.exists():
             raise ValueError(f"{str(path)!r} does not exist.")
@@ -62,7 +69,7 @@ def list_inputs(paths: Sequence[str | Path], kind: str) -> list[Path]:
 def read_inputs(
     files: Iterable[Path], info: ModelInfo, *, batch_size: int = 256, encoder: KnownEncoder | None = None
 ) -> Iterator[InputBatch]:
-    """Read files in batches, in their order; memory is O(batch), save for ``.npz`` files, which are read whole.
+    """Read files in batches, in their order; memory is O(batch), save for files of arrays, which are read whole.
 
     Args:
         files: as :func:`list_inputs` gives them.
@@ -78,7 +85,7 @@ def read_inputs(
     if encoder is None and info.reads != info.kind:
         encoder = KnownEncoder(info.encoder or {})
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for tables, group in groupby(files, lambda file: file.suffix.lower() in TABLE_SUFFIXES):
+        for tables, group in groupby(files, lambda file: file.suffix.lower() in TABLE_SUFFIXES or file.is_dir()):
             if tables or info.reads == "text":
                 read = read_table if tables else _text_batches
                 for file in group:

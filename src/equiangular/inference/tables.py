@@ -1,5 +1,6 @@
-"""Rows of .npz, .parquet and .csv files as batches of a model's inputs: numbers, texts, or embedded images."""
+"""Rows of tables and arrays in files as batches of a model's inputs: numbers, texts, or embedded images."""
 
+import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +13,14 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import check_npz
+from equiangular._files import check_npz, read_safetensors
 from equiangular.data.folder import _as_inputs, stated_class_names
 from equiangular.data.images import decode_image, quiet
+from equiangular.data.libraries import TEST_PARTS
 from equiangular.data.tables import LABEL, vocabulary_features
-from equiangular.data.vectors import VECTOR_NAMES, vector_column
+from equiangular.data.vectors import VECTOR_NAMES, labels_beside, read_labels, vector_column
 from equiangular.encoders import KnownEncoder
+from equiangular.encoders.base import same_encoder
 from equiangular.encoders.inputs import pil_image
 from equiangular.training.model.info import ModelInfo
 
@@ -96,7 +99,7 @@ def unreadable(file: Path, info: ModelInfo, error: Exception) -> InputBatch:
 
 
 INPUT_KEYS = ("x", "test_x", "images", *VECTOR_NAMES, *(f"test_{name}" for name in VECTOR_NAMES))
-LABEL_KEYS = ("y", "test_y", "labels", "test_labels")
+LABEL_KEYS = ("y", "test_y", "labels", "test_labels", "label", "test_label", "targets", "test_targets")
 
 
 def read_table(
@@ -104,28 +107,42 @@ def read_table(
 ) -> Iterator[InputBatch]:
     """Batches of a file's rows; a file that does not fit the model is one failure."""
     try:
-        if file.suffix.lower() == ".npz":
-            yield from _npz_batches(file, info, batch_size)
+        if file.suffix.lower() in (".npz", ".npy", ".safetensors"):
+            yield from _array_batches(file, info, batch_size)
         else:
             yield from _column_batches(file, info, batch_size, encoder)
     except ImportError:
         raise
-    except (OSError, ValueError, zipfile.BadZipFile) as error:  # pyarrow's errors are ValueErrors
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:  # pyarrow's errors are ValueErrors
         yield unreadable(file, info, error)
 
 
-def _npz_batches(file: Path, info: ModelInfo, batch_size: int) -> Iterator[InputBatch]:
+def _read_arrays(file: Path, info: ModelInfo) -> tuple[dict[str, Any], list[str] | None]:
+    """Arrays of a file by name, and the class names that it states."""
+    if file.suffix.lower() == ".npy":  # the name says what it is: the inputs
+        labels = labels_beside(file)
+        return {"x": np.load(file, allow_pickle=False), **({"y": read_labels(labels)} if labels else {})}, None
+    if file.suffix.lower() == ".safetensors":
+        tensors, metadata = read_safetensors(file, remedy="Make it again.")
+        theirs = json.loads(metadata["encoder"]) if metadata.get("encoder") else {}
+        if info.encoder and (why := same_encoder(info.encoder, theirs)):
+            raise ValueError(f"its features come from another encoder than those that the model was trained on: {why}.")
+        return tensors, json.loads(metadata["class_names"]) if metadata.get("class_names") else None
     check_npz(file)
     with np.load(file, allow_pickle=False) as archive:
         arrays = {key: archive[key] for key in archive.files}
+    return arrays, arrays["class_names"].tolist() if "class_names" in arrays else None
+
+
+def _array_batches(file: Path, info: ModelInfo, batch_size: int) -> Iterator[InputBatch]:
+    arrays, names = _read_arrays(file, info)
     key = next((key for key in INPUT_KEYS if key in arrays), None)
     if key is None:
         raise ValueError(f"it needs an array named {' or '.join(INPUT_KEYS)}, got {', '.join(arrays)}.")
-    inputs = _as_inputs(arrays[key], key)
+    inputs = _as_inputs(np.asarray(arrays[key]), key)
     if tuple(inputs.shape[1:]) != info.input_shape:
         raise ValueError(f"its inputs have shape {tuple(inputs.shape[1:])}, the model takes {info.input_shape}.")
     labels = next((arrays[key] for key in LABEL_KEYS if key in arrays), None)
-    names = arrays["class_names"].tolist() if "class_names" in arrays else None
     for start in range(0, len(inputs), batch_size):
         stop = min(start + batch_size, len(inputs))
         own = None if labels is None else _label_names(labels[start:stop].tolist(), names)
@@ -160,6 +177,11 @@ def _column_batches(file: Path, info: ModelInfo, batch_size: int, encoder: Known
 
 def _record_batches(file: Path, batch_size: int) -> Iterator[tuple[Any, Sequence[str] | None]]:
     """Record batches of at most ``batch_size`` rows, and the class names that the file states."""
+    if file.is_dir():
+        table = _saved_table(file)
+        for batch in table.to_batches(max_chunksize=batch_size):
+            yield batch, stated_class_names(table.schema.metadata)
+        return
     if file.suffix.lower() == ".csv":
         csv = require("pyarrow.csv", extra="data", purpose="Reading .csv files")
         with csv.open_csv(file) as reader:
@@ -172,6 +194,18 @@ def _record_batches(file: Path, batch_size: int) -> Iterator[tuple[Any, Sequence
         names = stated_class_names(source.schema_arrow.metadata)
         for batch in source.iter_batches(batch_size=batch_size):
             yield batch, names
+
+
+def _saved_table(folder: Path) -> Any:
+    """The Arrow table of what ``datasets`` saved: its test part, or all of it where it has no parts."""
+    library = require("datasets", extra="data", purpose="Reading what datasets has saved")
+    made = library.load_from_disk(str(folder))
+    if hasattr(made, "keys"):
+        part = next((name for name in TEST_PARTS if name in made), None)
+        if part is None:
+            raise ValueError(f"none of its parts {', '.join(made)} is called {' or '.join(TEST_PARTS)}.")
+        made = made[part]
+    return made.data.table.replace_schema_metadata(made.features.arrow_schema.metadata)
 
 
 def _numbers(batch: Any, info: ModelInfo) -> Tensor:

@@ -14,6 +14,7 @@ from equiangular._extras import require
 from equiangular._validate import check_choice, check_int, check_positive
 from equiangular.heads import NamedHead, unit_normalize
 from equiangular.heads.functional import Projection
+from equiangular.integrations._arrays import read_only_tensor
 from equiangular.integrations._class_priors import prior_vector
 from equiangular.integrations._class_vectors import class_vector_rows
 from equiangular.integrations._table_network import LOSSES, TableNetwork, etf_network, train
@@ -153,7 +154,7 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
         held = np.zeros(len(codes), dtype=bool)
         if self.early_stopping:
             held[holdout_indices(codes, self.validation_fraction, seed=seed)] = True
-        table = [torch.from_numpy(a).to(self.device) for a in (X, codes, total.astype(X.dtype))]
+        table = [read_only_tensor(a).to(self.device) for a in (X, codes, total.astype(X.dtype))]
         dtype = table[0].dtype
         if vectors is None:
             network = etf_network(X.shape[1], hidden, k, normalize=bool(self.normalize), seed=seed, dtype=dtype)
@@ -207,7 +208,7 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
     @torch.no_grad()
     def _raw_logits(self, X: np.ndarray) -> torch.Tensor:
         dtype = self.network_.head.weight.dtype
-        return self.network_(torch.from_numpy(X).to(dtype))[1]
+        return self.network_(read_only_tensor(X).to(dtype))[1]
 
     def _target_prior(self) -> np.ndarray | None:
         """``target_prior`` as (K,) weights."""
