@@ -13,6 +13,7 @@ import torch
 from equiangular._checks import check_choice
 from equiangular.data import Dataset, select
 from equiangular.longtail import holdout_counts, holdout_indices
+from equiangular.longtail.cut import others
 
 Effort = Literal["none", "quick", "full"]
 # Trainings for each head, and seeds of each training.
@@ -115,9 +116,11 @@ def beyond(space: Space, scored: Mapping[Settings, float]) -> Settings | None:
         return None
     axis = "strength" if space.start.strength is not None else "learning_rate"
     best, (low, high) = choose(scored), (pick(scored, key=lambda s: getattr(s, axis)) for pick in (min, max))
-    if scored[high] == scored[best]:
-        return Settings(**{axis: _rounded(getattr(high, axis) * 9)})
-    return Settings(**{axis: _rounded(getattr(low, axis) / 9)}) if best == low else None
+    if scored[high] != scored[best] and best != low:
+        return None
+    end, factor = (high, 9.0) if scored[high] == scored[best] else (low, 1 / 9)
+    value = _rounded(getattr(end, axis) * factor)
+    return replace(end, strength=value) if axis == "strength" else replace(end, learning_rate=value)
 
 
 def _neighbours(space: Space, best: Settings, halvings: int) -> Iterator[Settings]:
@@ -172,7 +175,8 @@ def validation_dataset(dataset: Dataset, *, fraction: float = FRACTION, seed: in
         seed: seed of the split.
 
     Returns:
-        A data set with the rest of the pool for training. Classes too small to give a sample stay whole.
+        A data set with the rest of the pool for training. Classes too small to give a sample stay whole. Where the
+        data have a validation part, it is that.
 
     Raises:
         ValueError: no class is large enough to give a sample.
@@ -184,8 +188,9 @@ def validation_dataset(dataset: Dataset, *, fraction: float = FRACTION, seed: in
         >>> len(inner.train_y) + len(inner.test_y) == len(digits.train_y)
         True
     """
-    rows = holdout_indices(dataset.train_y, fraction, seed=seed)
-    kept = torch.from_numpy(np.setdiff1d(np.arange(len(dataset.train_y)), rows))
+    stated = dataset.holdout
+    rows = holdout_indices(dataset.train_y, fraction, seed=seed) if stated is None else stated.numpy()
+    kept = torch.from_numpy(others(rows, len(dataset.train_y)))
     held = torch.from_numpy(rows)
     return replace(
         dataset,
@@ -193,12 +198,17 @@ def validation_dataset(dataset: Dataset, *, fraction: float = FRACTION, seed: in
         train_y=dataset.train_y[kept],
         test_x=select(dataset.train_x, held),
         test_y=dataset.train_y[held],
+        holdout=None,
     )
 
 
 def without_validation(dataset: Dataset, fraction: float = FRACTION) -> list[int]:
     """The classes too small to give a sample of the training pool for validation."""
-    return [int(k) for k in np.flatnonzero(holdout_counts(dataset.train_counts, fraction) == 0)]
+    if dataset.holdout is not None:
+        held = np.bincount(dataset.train_y[dataset.holdout].numpy(), minlength=dataset.num_classes)
+    else:
+        held = holdout_counts(dataset.train_counts, fraction)
+    return [int(k) for k in np.flatnonzero(held == 0)]
 
 
 def check_effort(effort: str) -> str:
