@@ -10,6 +10,7 @@ import typer
 
 from equiangular.cli._embedding import EmbeddingBar
 from equiangular.cli._fields import Quiet, names_of, options_of, parse_texts, progress_bar, screen
+from equiangular.cli._reading import said
 from equiangular.cli.train import PANELS
 from equiangular.training.config.options import Hardware, TrainConfig, Trial
 
@@ -105,7 +106,7 @@ def compare(
         comparing = Comparing(config, output, device=fields.get("accelerator") or "auto", embedding=embedding)
     plan = comparing.plan()
     for line in plan.lines():
-        errors.print(line, highlight=False, markup=False)
+        errors.print(said(line), highlight=False, markup=False)
     with progress_bar("", quiet=quiet) as bar:
         task = bar.add_task("training", total=plan.trainings)
         results = comparing.run(plan, lambda *told: bar.update(task, **dict(zip(_TOLD, told, strict=True))))

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from equiangular.cli._fields import Accelerator, Prior, Run, progress_bar, screen
+from equiangular.cli._reading import show_notes
 
 
 def evaluate(
@@ -17,8 +18,9 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="DATA",
-            help="What to evaluate on: a folder CLASS/*.png, a file of labelled rows (.npz, .parquet, .csv, .npy, "
-            ".safetensors), or a data set by name; default: the test part of the data that the model was trained on.",
+            help="What to evaluate on: a folder CLASS/*.png, a file of labelled rows (.csv, .tsv, .parquet, .feather, "
+            ".npz, .npy, .safetensors), or a data set by name; default: the test part of the data that the model was "
+            "trained on.",
         ),
     ] = None,
     prior: Prior = None,
@@ -27,6 +29,9 @@ def evaluate(
         typer.Option("--output", "-o", metavar="DIR", help="Folder for the results; default: RUN/evaluation."),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Samples at a time.")] = 256,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out inputs that cannot be read, and say which.")
+    ] = False,
     accelerator: Accelerator = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table of classes.")] = False,
 ) -> None:
@@ -51,7 +56,14 @@ def evaluate(
     folder = prepare_folder(run / "evaluation" if output is None and run.is_dir() else output or Path("evaluation"))
     with progress_bar("samples", bar=False, quiet=quiet) as bar:
         seen = bar.add_task("evaluating", total=None)
-        results = evaluate(classifier, data=data, batch_size=batch_size, progress=lambda n: bar.advance(seen, n))
+        results = evaluate(
+            classifier,
+            data=data,
+            batch_size=batch_size,
+            skip_broken=skip_broken,
+            progress=lambda n: bar.advance(seen, n),
+        )
+    show_notes(results["notes"])
     results = {"path": str(run), **results, "provenance": provenance()}
     console = screen()
     console.print(report.score_table(results))
@@ -75,8 +87,8 @@ def predict(
         list[Path],
         typer.Argument(
             metavar="FILES",
-            help="Images, folders of images, tables (.npz, .parquet, .csv), arrays or features (.npy, .safetensors), "
-            "what datasets has saved, or .txt files with a text in each line.",
+            help="Images, folders of images, tables (.csv, .tsv, .parquet, .feather, .npz), arrays or features (.npy, "
+            ".safetensors), what datasets has saved, or .txt files with a text in each line.",
         ),
     ],
     output: Annotated[
@@ -104,6 +116,7 @@ def predict(
     from equiangular._device import choose_device
     from equiangular._files import check_output
     from equiangular._validate import check_int
+    from equiangular.data.columns import Told
     from equiangular.encoders import KnownEncoder
     from equiangular.inference import (
         list_inputs,
@@ -125,17 +138,19 @@ def predict(
         check_output(output, SUFFIXES, WRITTEN)
     task, info = load_model(run)
     classifier = Classifier(task, info, prior=read_prior(prior, info.class_names)).to(choose_device(accelerator))
-    files = list_inputs(inputs, info.reads)
+    notes: list[str] = []
+    files = list_inputs(inputs, info.reads, notes=notes)
+    show_notes(notes)
     encoder = KnownEncoder(info.encoder or {}, device=accelerator) if info.reads != info.kind else None
     top_k = min(top_k, info.num_classes)
-    threshold = None
+    threshold, odd = None, Told()
     if reject is not None:
         threshold = run_rejection_threshold(classifier, run, reject, batch_size=batch_size)
     with progress_bar("inputs", bar=False, quiet=quiet or output is None) as bar:
         seen = bar.add_task("predicting", total=None)
 
         def batches():
-            for batch in read_inputs(files, info, batch_size=batch_size, encoder=encoder):
+            for batch in read_inputs(files, info, batch_size=batch_size, encoder=encoder, told=odd):
                 yield batch
                 bar.advance(seen, len(batch.names) + len(batch.failures))
 
@@ -145,6 +160,7 @@ def predict(
         else:
             write_predictions(counted, output, top_k=top_k, rejects=reject is not None)
     done, failed = counted.done, counted.failed
+    show_notes(odd.lines() if not quiet else ())
     if reject is not None and not quiet:
         told = f"{counted.rejected} of {done} inputs taken for none of the classes; the held-out part promises that at "
         typer.echo(f"equiangular: {told}most {100 * reject:g} % of the known ones are", err=True)
@@ -209,4 +225,8 @@ def export(
     elif info.kind == "vectors":
         of = f"the encoder {named['name']}" if named else "the encoder that made the training data"
         lines.insert(0, f"no encoder inside: x are vectors of {of}")
+    elif "columns" in report["inputs"]:
+        lines.insert(0, "the columns of the table are inside; the metadata's 'columns' says what each number is")
+    elif info.kind == "table" and info.encoding:
+        lines.insert(0, "x are the numbers that the reader makes of a row; the metadata's 'equiangular' says how")
     typer.echo("\n".join(lines))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ import typer
 
 from equiangular.cli._embedding import EmbeddingBar
 from equiangular.cli._fields import Quiet, options_of, parse_texts, progress_bar
+from equiangular.cli._reading import show_data
 from equiangular.training.config.budget import Budget
 from equiangular.training.config.catalogue import method_name, refuse_unknown_data
 from equiangular.training.config.options import DataOptions, Hardware, TrainConfig
@@ -28,6 +30,7 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     """Run, or go on, with a progress bar; then print the scores of the test part and where everything is."""
     from rich.console import Console
 
+    from equiangular.data.reading import apart_note
     from equiangular.report.figure import save_figure, training_figure
     from equiangular.training.engine.stopping import Stopped
     from equiangular.training.methods import FittedMethod, get_method
@@ -39,7 +42,7 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     bar = ProgressBar(0 if fitted else config.epochs, quiet=quiet)
     try:
         with bar, EmbeddingBar(quiet=quiet, bar=bar.bar) as embedding:
-            results = train(config, output, progress=bar, embedding=embedding)
+            results = train(config, output, progress=bar, embedding=embedding, loaded=partial(show_data, quiet=quiet))
     except Stopped as stopped:
         if bar.first_process:
             print(f"equiangular: {stopped}", file=sys.stderr)
@@ -55,6 +58,8 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     names = ["results.json", "metrics.csv"]
     if find_spec("matplotlib") is not None and not fitted:
         names.append(save_figure(training_figure(results), output / "curves.png").name)
+    if apart := results["data"].get("apart"):
+        console.print(apart_note(apart), highlight=False, markup=False)
     console.print(f"wrote {', '.join(names)} and model/ into {output}", highlight=False)
 
 

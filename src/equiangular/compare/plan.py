@@ -154,7 +154,7 @@ def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) 
     """What of the data limits what a comparison can say: a cut, classes not validated on or hardly tested, few runs."""
     names = dataset.class_names
     held, tests = (torch.bincount(y, minlength=len(names)).tolist() for y in (split.holdout_y, split.test_y))
-    notes = []
+    notes = list(dataset.notes)
     if dataset.kind == "vectors" and dataset.scaling == "columns":
         notes.append(
             "one column is more than 100 times as wide as most, as in a table: each is standardised by itself, as "

@@ -13,6 +13,7 @@ import torch
 from equiangular._checks import check_choice
 from equiangular.data import Dataset, select
 from equiangular.longtail import holdout_counts, holdout_indices
+from equiangular.longtail.cut import others
 
 Effort = Literal["none", "quick", "full"]
 # Trainings for each head, and seeds of each training.
@@ -174,7 +175,8 @@ def validation_dataset(dataset: Dataset, *, fraction: float = FRACTION, seed: in
         seed: seed of the split.
 
     Returns:
-        A data set with the rest of the pool for training. Classes too small to give a sample stay whole.
+        A data set with the rest of the pool for training. Classes too small to give a sample stay whole. Where the
+        data have a validation part, it is that.
 
     Raises:
         ValueError: no class is large enough to give a sample.
@@ -186,8 +188,9 @@ def validation_dataset(dataset: Dataset, *, fraction: float = FRACTION, seed: in
         >>> len(inner.train_y) + len(inner.test_y) == len(digits.train_y)
         True
     """
-    rows = holdout_indices(dataset.train_y, fraction, seed=seed)
-    kept = torch.from_numpy(np.setdiff1d(np.arange(len(dataset.train_y)), rows))
+    stated = dataset.holdout
+    rows = holdout_indices(dataset.train_y, fraction, seed=seed) if stated is None else stated.numpy()
+    kept = torch.from_numpy(others(rows, len(dataset.train_y)))
     held = torch.from_numpy(rows)
     return replace(
         dataset,
@@ -195,12 +198,17 @@ def validation_dataset(dataset: Dataset, *, fraction: float = FRACTION, seed: in
         train_y=dataset.train_y[kept],
         test_x=select(dataset.train_x, held),
         test_y=dataset.train_y[held],
+        holdout=None,
     )
 
 
 def without_validation(dataset: Dataset, fraction: float = FRACTION) -> list[int]:
     """The classes too small to give a sample of the training pool for validation."""
-    return [int(k) for k in np.flatnonzero(holdout_counts(dataset.train_counts, fraction) == 0)]
+    if dataset.holdout is not None:
+        held = np.bincount(dataset.train_y[dataset.holdout].numpy(), minlength=dataset.num_classes)
+    else:
+        held = holdout_counts(dataset.train_counts, fraction)
+    return [int(k) for k in np.flatnonzero(held == 0)]
 
 
 def check_effort(effort: str) -> str:

@@ -14,7 +14,9 @@ from torch import Tensor
 from equiangular._extras import require
 from equiangular._files import check_output, read_safetensors, write_safetensors
 from equiangular._validate import check_choice
-from equiangular.data.base import SCALINGS, Dataset, own_test_split, relabel
+from equiangular.data.base import SCALINGS, Dataset, make_dataset, match_labels, relabel
+from equiangular.data.reading import Reading
+from equiangular.data.texts import text_lines
 
 VECTOR_NAMES = ("features", "embeddings", "embedding", "X")
 _LABEL_NAMES = ("labels", "label", "y", "targets")
@@ -62,27 +64,27 @@ def vector_dataset(
     stated = None if names is None else tuple(str(n) for n in names)
     x, y = _part(arrays, prefix, where)
     labels, class_names = relabel(y, stated, where=where)
-    source = where
-    if not _find(arrays, "test_", VECTOR_NAMES)[1]:
-        train, test, note = own_test_split(labels, split_seed)
-        source += note
-        parts = x[torch.from_numpy(train)], labels[train], x[torch.from_numpy(test)], labels[test]
-    else:
+    test: tuple[Tensor, np.ndarray] | None = None
+    apart: dict[str, int] = {}
+    if _find(arrays, "test_", VECTOR_NAMES)[1]:
         test_x, test_y = _part(arrays, "test_", where)
-        test_y = test_y if stated else test_y.astype(str)
-        held, _ = relabel(test_y, class_names, where=f"{where}, test part")
-        parts = x, labels, test_x, held
-    of_names = arrays.get("names_features")
+        if stated and test_y.dtype.kind in "iu":
+            test = test_x, test_y.astype(np.int64)
+        else:
+            held, apart = match_labels(test_y.astype(str).tolist(), class_names)
+            test = test_x, held
     scaling = str(metadata.get("scaling") or np.asarray(arrays.get("scaling", "auto")))
-    return Dataset(
+    of_names, rows = arrays.get("names_features"), arrays.get("validation_rows")
+    return make_dataset(
         name,
-        parts[0],
-        torch.from_numpy(parts[1]),
-        parts[2],
-        torch.from_numpy(parts[3]),
+        (x, labels),
+        test,
         class_names,
         "vectors",
-        metadata.get("source") or source,
+        metadata.get("source") or where,
+        holdout=None if rows is None else np.asarray(rows, dtype=np.int64),
+        split_seed=split_seed,
+        reading=Reading(apart=apart),
         encoder=json.loads(metadata["encoder"]) if metadata.get("encoder") else None,
         names_features=None if of_names is None else _as_vectors(of_names, f"{where}: names_features"),
         scaling=check_choice(scaling, SCALINGS, f"{where}: scaling"),
@@ -147,7 +149,7 @@ def read_labels(file: Path) -> np.ndarray:
     """
     try:
         if file.suffix == ".txt":
-            return np.array(file.read_text(encoding="utf-8").splitlines())
+            return np.array(text_lines(file))
         labels: np.ndarray = np.load(file, allow_pickle=False)
         return labels
     except (OSError, ValueError, EOFError) as error:
@@ -158,7 +160,8 @@ def write_vectors(dataset: Dataset, path: str | Path, *, dtype: torch.dtype = to
     """Write a data set of vectors as one ``.safetensors`` file that every command takes as DATA.
 
     It holds ``train_features`` (N, d), ``train_labels`` (N,) int64, ``test_features``, ``test_labels`` and, where there
-    are, ``names_features`` (K, d); and as metadata ``class_names`` and ``encoder`` in JSON, ``name`` and ``source``.
+    are, ``names_features`` (K, d) and ``validation_rows`` (V,), positions in the training part; and as metadata
+    ``class_names`` and ``encoder`` in JSON, ``name`` and ``source``.
 
     Raises:
         ValueError: data of another kind, another suffix, or a file that cannot be written.
@@ -169,6 +172,7 @@ def write_vectors(dataset: Dataset, path: str | Path, *, dtype: torch.dtype = to
     tensors = {"train_labels": dataset.train_y, "test_labels": dataset.test_y}
     features = {"train_features": dataset.train_x, "test_features": dataset.test_x}
     features |= {} if dataset.names_features is None else {"names_features": dataset.names_features}
+    tensors |= {} if dataset.holdout is None else {"validation_rows": dataset.holdout}
     tensors |= {key: value.to(dtype) for key, value in features.items() if isinstance(value, Tensor)}
     metadata = {"class_names": json.dumps(dataset.class_names), "name": dataset.name, "source": dataset.source}
     metadata |= {} if dataset.scaling == "shared" else {"scaling": dataset.scaling}
@@ -211,6 +215,7 @@ def _part(arrays: Mapping[str, Any], prefix: str, where: str) -> tuple[Tensor, n
         raise ValueError(f"{where}: no labels beside {name!r}; add {wanted}. It has {', '.join(arrays)}.")
     x = _as_vectors(features, f"{where}: {name}")
     y = labels.numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    y = y[:, 0] if y.shape == (len(x), 1) else y
     if y.shape != (len(x),) or y.dtype.kind not in "iuUS":
         raise ValueError(
             f"{where}: {label_name} must hold {len(x)} integers or strings, one for each row of {name}, got {y.dtype} "

@@ -40,7 +40,7 @@ class EmbedReport:
         from_cache: those that were there already.
         seconds: for those that were not, without loading data and encoder.
         error: of float16: the largest distance of a stored vector from the made one, relative to its length.
-        notes: what was found damaged or could not be kept, in words.
+        notes: what was met while the data were read, was found damaged or could not be kept, in words.
     """
 
     inputs: int = 0
@@ -59,6 +59,7 @@ def embed(
     batch_size: int = BATCH_SIZE,
     device: str | torch.device = "auto",
     dtype: StoredDtype = "float32",
+    skip_broken: bool = False,
     cache: str | Path | None = None,
     progress: Progress | None = None,
     report: EmbedReport | None = None,
@@ -79,6 +80,7 @@ def embed(
         batch_size: inputs at a time.
         device: ``"auto"`` takes a GPU if there is one.
         dtype: what features are kept in: ``"float32"`` or ``"float16"``, half the size with its error measured.
+        skip_broken: leave out images that cannot be read, see :func:`equiangular.data.load_dataset`.
         cache: folder for the chunks; by default ``embeddings`` in ``$EQUIANGULAR_CACHE``, or ``equiangular`` in the
             user's cache folder. ``EQUIANGULAR_CACHE=off`` keeps nothing.
         progress: called with the inputs done and their number.
@@ -111,11 +113,12 @@ def embed(
     check_choice(dtype, STORED_DTYPES, "dtype")
     report = EmbedReport() if report is None else report
     # What can be wrong with a name is said before the data are read.
-    device = choose_device(device) if isinstance(device, str) else device
+    device = choose_device(device, "device") if isinstance(device, str) else device
     if isinstance(encoder, str) and encoder != "auto":
         check_encoder_name(encoder)
     if not isinstance(data, Dataset):
-        data = load_dataset(data, root=root, split_seed=split_seed, raw=True)
+        data = load_dataset(data, root=root, split_seed=split_seed, raw=True, skip_broken=skip_broken)
+        report.notes += data.notes
     network = as_encoder(encoder, modality_of(data), device=device)
     options: dict[str, Any] = {"batch_size": batch_size, "dtype": dtype, "cache": cache, "report": report}
 
@@ -141,6 +144,10 @@ def embed(
         data.licence,
         encoder=described,
         names_features=names_features(network, data.class_names, batch_size=batch_size),
+        encoding=data.encoding,
+        holdout=data.holdout,
+        reading=data.reading,
+        notes=data.notes,
     )
 
 

@@ -10,7 +10,9 @@ import torch
 
 from equiangular._files import check_output, write_atomically
 from equiangular._validate import check_choice, check_positive
+from equiangular.data.columns import Columns
 from equiangular.encoders import Encoder, KnownEncoder
+from equiangular.export.columns import columns_subject, has_graph
 from equiangular.export.formats import FORMATS, Runner, exporting
 from equiangular.export.subject import Subject, encoded_subject, plain_subject
 from equiangular.training.model.classifier import Classifier
@@ -33,17 +35,19 @@ def export_model(
     The file's input ``x`` is (B, C, H, W) or (B, d); its outputs are ``logits`` and ``probabilities``, (B, K) float32,
     with softmax(logits) = probabilities. Behind an encoder of texts the inputs are ``input_ids`` and
     ``attention_mask``, (B, T) int64, T up to the encoder's limit; of images ``pixel_values``, (B, C, H, W) float32, as
-    the encoder's transform gives them. The metadata (``.onnx``: ``metadata_props``; ``.pt2``: the extra file
-    ``equiangular.json``) has ``class_names``, ``inputs``, the model's description under ``equiangular``, and with an
-    encoder its name, hash of weights and preprocessing under ``encoder``, and ``tokenizer.json`` as the tokenizers
-    library reads it. Before the file appears it is run, ``.onnx`` by onnxruntime, on batches of several sizes and
-    compared with PyTorch.
+    the encoder's transform gives them. Of a table with columns that are more than plain numbers it is ``columns``,
+    (B, C) float64, a number for each column of the data file: see :class:`equiangular.export.columns.ExportedColumns`;
+    with a column of texts it stays ``x``, the numbers that the reader makes. The metadata (``.onnx``:
+    ``metadata_props``; ``.pt2``: the extra file ``equiangular.json``) has ``class_names``, ``inputs``, the model's
+    description under ``equiangular``, and with an encoder its name, hash of weights and preprocessing under
+    ``encoder``, and ``tokenizer.json`` as the tokenizers library reads it. Before the file appears it is run, ``.onnx``
+    by onnxruntime, on batches of several sizes and compared with PyTorch.
 
     Args:
         classifier: the model, with the class prior of its probabilities.
         path: ``.onnx``, or ``.pt2`` for ``torch.export.load``.
         inputs: what images come as: ``"uint8"`` 0 to 255, or ``"float"`` float32 in [0, 1]; ``"auto"`` is uint8 for
-            images. Tables and features of texts are float32.
+            images. Tables and features of texts are float32; ``"float"`` leaves the columns of a table to their reader.
         tolerance: largest difference of a logit allowed, relative to the largest logit or to 1, whichever is more.
         encoder: of a model of vectors: what made them, to be written into the file too; it is moved to the CPU. None:
             the file takes vectors.
@@ -64,9 +68,12 @@ def export_model(
         raise ValueError(f"a model of kind {info.kind!r} takes float32 inputs, not bytes; leave inputs at 'auto'.")
     if encoder is None:
         remedy = "Try the other format, .onnx or .pt2."
-        subject = plain_subject(
-            classifier, torch.uint8 if inputs != "float" and info.kind == "image" else torch.float32
-        )
+        columns = Columns.from_dict(info.encoding) if info.kind == "table" and info.encoding else None
+        if columns is not None and inputs == "auto" and has_graph(columns):
+            subject = columns_subject(classifier, columns)
+        else:
+            dtype = torch.uint8 if inputs != "float" and info.kind == "image" else torch.float32
+            subject = plain_subject(classifier, dtype)
     else:
         if info.encoder is None:
             raise ValueError("this model does not read what an encoder made; export it without one.")

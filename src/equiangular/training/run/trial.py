@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from equiangular._validate import NonFiniteError
 from equiangular.data import Dataset, load_dataset
+from equiangular.data.registry import absolute_name
 from equiangular.data.split import Split, as_float, make_split, stream_batches
 from equiangular.encoders import embed
 from equiangular.encoders.embedding import Progress as EmbedProgress
@@ -30,7 +33,7 @@ from equiangular.training.run.outcome import Outcome, Outputs, conclude
 
 _BATCH = 1024
 # What a model's description takes from the data.
-_FROM_DATA = ("input_shape", "class_names", "kind", "vocabulary", "columns", "encoder")
+_FROM_DATA = ("input_shape", "class_names", "kind", "vocabulary", "columns", "encoding", "encoder")
 
 
 def class_means(inputs: Any, labels: Tensor, num_classes: int, prepare: Callable[[Tensor], Tensor]) -> Tensor:
@@ -175,8 +178,14 @@ class TrialRun:
             std=tuple(split.std.flatten().tolist()),
             balance=sampler_alpha(trial.sampler),
             **{name: getattr(data, name) for name in _FROM_DATA},
-            **{name: getattr(trial, name) for name in ("width", "size", "seed", "thresholds")},
-            data={"name_or_path": trial.data, "root": trial.root, "split_seed": trial.split_seed, "size": trial.size},
+            **{name: getattr(trial, name) for name in ("width", "seed", "thresholds")},
+            size=data.reading.size if data.kind == "image" else trial.size,
+            spans=dict(data.reading.spans),
+            data={
+                "name_or_path": absolute_name(trial.data, trial.root),
+                **load_options(trial),
+                "size": data.reading.size if data.kind == "image" else trial.size,
+            },
             epoch=None if isinstance(self.training, Fitting) else self.training.epoch,
         )
 
@@ -189,10 +198,18 @@ class TrialRun:
 
 def load_data(options: DataOptions, *, device: str = "auto", progress: EmbedProgress | None = None) -> Dataset:
     """The data that a trial, or a comparison, names; with an encoder its features, computed on ``device`` or cached."""
-    name, root, seed = options.data, options.root, options.split_seed
+    given = load_options(options)
     if options.encoder is not None:
-        return embed(name, options.encoder, root=root, split_seed=seed, device=device, progress=progress)
-    return load_dataset(name, root=root, split_seed=seed, size=options.size, memory=options.memory)
+        data = load_dataset(options.data, **{**given, "size": None}, raw=True)
+        return embed(data, options.encoder, device=device, progress=progress)
+    return load_dataset(options.data, **given, memory=options.memory)
+
+
+def load_options(options: DataOptions) -> dict[str, Any]:
+    """What :func:`equiangular.data.load_dataset` is told beside the name; what says nothing is left out."""
+    root = None if options.root is None else os.path.abspath(Path(options.root).expanduser())
+    told = {name: getattr(options, name) for name in ("label", "drop", "skip_broken") if getattr(options, name)}
+    return {"root": root, "split_seed": options.split_seed, "size": options.size, **told}
 
 
 def backbone_of(trial: Trial, dataset: Dataset, method: Method | None = None) -> str:
