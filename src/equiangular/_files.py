@@ -141,11 +141,14 @@ def write_safetensors(
     kept = dict(metadata or {})
     # Through bytes: every failure to write is then an OSError.
     content = library.save(plain, metadata={**kept, CHECKSUM: tensors_checksum(plain, kept)})
+    header, begin = _header_in_order(content)
 
     def write(temporary: Path) -> None:
-        temporary.write_bytes(content)
-        if durable:
-            with temporary.open("r+b") as file:
+        with temporary.open("wb") as file:
+            file.write(header)
+            file.write(memoryview(content)[begin:])
+            if durable:
+                file.flush()
                 os.fsync(file.fileno())
 
     return write_atomically(path, write)
@@ -185,6 +188,19 @@ def tensors_checksum(tensors: Mapping[str, Any], metadata: Mapping[str, str]) ->
         if tensor.numel():  # an empty one may have strides that no view takes
             hasher.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
     return hasher.hexdigest()
+
+
+def _header_in_order(content: bytes) -> tuple[bytes, int]:
+    """The header of a .safetensors file with its metadata in order, and where its tensors begin.
+
+    The library writes metadata in an order that changes from call to call; so the same content has the same bytes.
+    """
+    begin = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:begin])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text, begin
 
 
 def check_npz(path: str | Path) -> None:

@@ -238,3 +238,11 @@ def test_what_was_added_can_always_be_removed(seed: int) -> None:
         inside ^= chosen
     left = np.bincount(y[inside], w[inside], K)
     np.testing.assert_allclose(found.count, left, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 16, 255, 2**11])
+def test_different_rows_of_coarse_values_have_different_hashes(steps: int) -> None:
+    """Words that occur or not, counts, pixels: a product of their bits alone gave 20,000 rows 4,096 hashes."""
+    rows = np.unique(np.random.default_rng(0).integers(steps + 1, size=(20_000, 40)) / steps, axis=0)
+    assert len(set(content_hashes(rows).tolist())) == len(rows)
+    assert len(set(content_hashes(np.eye(3000)).tolist())) == 3000

@@ -207,6 +207,18 @@ def test_the_metadata_of_a_file_is_plain(tmp_path: Path) -> None:
         assert sorted(archive.keys()) == ["test_features", "test_labels", "train_features", "train_labels"]
 
 
+def test_the_same_content_is_the_same_bytes(tmp_path: Path) -> None:
+    """Metadata of several keys come out of safetensors in an order of their own."""
+    x, y = torch.randn(10, 3, generator=torch.Generator().manual_seed(0)), torch.arange(10) % 2
+    described = {"name": "é", "revision": "1", "dim": 3}
+    data = Dataset("d", x, y, x[:4], y[:4], ("a", "b"), "vectors", "made up", encoder=described)
+    written = {write_vectors(data, tmp_path / f"{i}.safetensors").read_bytes() for i in range(8)}
+    assert len(written) == 1
+    again = load_dataset(tmp_path / "0.safetensors")
+    assert (again.encoder, again.source) == (described, "made up")
+    assert torch.equal(again.train_x, x)
+
+
 def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
     np.savez(tmp_path / "f.npz", features=X, labels=Y)
     path = write_vectors(load_dataset(tmp_path / "f.npz"), tmp_path / "f.safetensors")

@@ -336,3 +336,19 @@ def test_merging_with_itself_counts_all_twice(kind: str) -> None:
     model = ClosedFormClassifier(kind, width=20).fit(POINTS, WORDS)
     twice = ClosedFormClassifier(kind, width=20).fit(POINTS, WORDS, sample_weight=np.full(60, 2.0))
     np.testing.assert_allclose(model.merge(model).predict_proba(POINTS), twice.predict_proba(POINTS), rtol=1e-7)
+
+
+def test_arrays_that_may_not_be_written_are_read_and_left_alone() -> None:
+    """In a process of its own, for PyTorch warns of them once."""
+    program = """
+import warnings; warnings.simplefilter("error")
+import numpy as np
+from equiangular import ClosedFormClassifier, ETFClassifier
+X, y = np.random.default_rng(0).normal(size=(60, 5)), np.arange(60) % 3
+X.flags.writeable = False
+model = ClosedFormClassifier().fit(X, y)
+model.remove(X[:9], y[:9]).partial_fit(X[:9], y[:9]).set_class_prior(X[:3], y[:3]).predict(X)
+ETFClassifier(epochs=1).fit(X, y).predict(X)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -85,9 +85,9 @@ def embed(
             progress=bar,
             report=report,
         )
-    file = write_vectors(made, output, dtype=torch.float16 if dtype == "float16" else torch.float32)
     for note in (*made.notes, *report.notes):
         typer.echo(f"equiangular: {said(note)}", err=True)
+    file = write_vectors(made, output, dtype=torch.float16 if dtype == "float16" else torch.float32)
     new = report.inputs - report.from_cache
     speed = f" in {report.seconds:.1f} s, {new / report.seconds:.0f}/s" if new else ""
     described = made.encoder or {}

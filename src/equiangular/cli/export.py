@@ -19,7 +19,8 @@ def evaluate(
         typer.Option(
             metavar="DATA",
             help="What to evaluate on: a folder CLASS/*.png, a file of labelled rows (.csv, .tsv, .parquet, .feather, "
-            ".npz), or a data set by name; default: the test part of the data that the model was trained on.",
+            ".npz, .npy, .safetensors), or a data set by name; default: the test part of the data that the model was "
+            "trained on.",
         ),
     ] = None,
     prior: Prior = None,
@@ -86,8 +87,8 @@ def predict(
         list[Path],
         typer.Argument(
             metavar="FILES",
-            help="Images, folders of images, tables (.csv, .tsv, .parquet, .feather, .npz), or .txt files with a text "
-            "in each line.",
+            help="Images, folders of images, tables (.csv, .tsv, .parquet, .feather), arrays or features (.npz, .npy, "
+            ".safetensors), what datasets has saved, or .txt files with a text in each line.",
         ),
     ],
     output: Annotated[

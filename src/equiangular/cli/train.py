@@ -102,7 +102,7 @@ def scores_table(results: dict[str, Any]) -> Any:
     from equiangular.report.table import new_table
 
     title = f"{results['method']['label']} on {results['data']['name']}, test part, %"
-    table = new_table(title, "epoch", numbers=HEADINGS)
+    table = new_table(title, "" if results["test"]["epoch"] is None else "epoch", numbers=HEADINGS)
     for key, meaning in (("test", "last"), ("best", "best")):
         scores = results[key]
         if scores is not None:

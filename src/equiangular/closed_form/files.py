@@ -17,7 +17,7 @@ from equiangular.closed_form.kernel import KeptSamples
 from equiangular.closed_form.sketch import Sketch, content_hashes
 from equiangular.closed_form.statistics import ClassStatistics
 
-FORMAT = "equiangular-closed-form-1"
+FORMAT, BEFORE = "equiangular-closed-form-2", "equiangular-closed-form-1"  # which took other hashes
 _OPTIONS = ("kind", "regularization", "prior_weight", "width", "seed")
 _KEY, _BESIDE = "closed_form", "beside."
 _REMEDY = "Save the classifier again, or take another copy of the file."
@@ -32,6 +32,7 @@ def closed_form_state(model: ClosedForm) -> tuple[dict[str, Tensor], dict[str, A
     if model.prior is not None:
         tensors |= _pack(model.prior, "prior.")
     plain = {name: getattr(model, name) for name in _OPTIONS}
+    plain["whole"] = isinstance(model.seen, KeptSamples) or model.seen.sketch.whole
     return tensors, {"format": FORMAT, "in_features": model.in_features, "num_classes": model.num_classes, **plain}
 
 
@@ -41,7 +42,7 @@ def closed_form_from_state(tensors: Mapping[str, Tensor], described: Mapping[str
     Raises:
         ValueError: another format, a missing tensor, or tensors that do not fit together.
     """
-    if described.get("format") != FORMAT:
+    if described.get("format") not in (FORMAT, BEFORE):
         raise ValueError(f"its format is {described.get('format')!r}, where {FORMAT!r} can be read")
     try:
         options = {name: described[name] for name in _OPTIONS}
@@ -49,6 +50,10 @@ def closed_form_from_state(tensors: Mapping[str, Tensor], described: Mapping[str
         model.seen = _unpack(model, tensors, "")
         if any(name.startswith("prior.") for name in tensors):
             model.prior = _unpack(model, tensors, "prior.")
+        if isinstance(model.seen, ClassStatistics):
+            sketch = model.seen.sketch
+            complete = bool((sketch.thresholds == np.uint64(2**64 - 1)).all())  # all samples are here
+            sketch.whole = complete if described["format"] == BEFORE else bool(described["whole"])
     except KeyError as error:
         raise ValueError(f"it has no {error}") from error
     return model
@@ -139,7 +144,7 @@ def _unpack(model: ClosedForm, tensors: Mapping[str, Tensor], prefix: str) -> Cl
         raise ValueError("its samples' weights are not all above 0")
     hashes = content_hashes(rows.numpy())
     if isinstance(empty, KeptSamples):
-        return KeptSamples(rows, labels, weights, k, hashes)
+        return KeptSamples.empty(k, empty.in_features).merge(KeptSamples(rows, labels, weights, k, hashes))
     count, mean, scatter = (tensors[prefix + name] for name in ("count", "mean", "scatter"))
     thresholds = tensors[f"{prefix}sketch.thresholds"]
     for name, tensor, shape in (
@@ -152,5 +157,7 @@ def _unpack(model: ClosedForm, tensors: Mapping[str, Tensor], prefix: str) -> Cl
             raise ValueError(f"its {name} has NaN or infinite values")
     if bool((count < 0).any()):
         raise ValueError("its count is not all of at least 0")
+    order = np.lexsort((hashes, labels.numpy()))  # they are in order but in files of before
     sketch = Sketch(hashes, labels.numpy(), rows.numpy(), weights.numpy(), thresholds.numpy().view(np.uint64))
+    sketch._keep(order)
     return ClassStatistics(count, mean, scatter, sketch, empty.transform)

@@ -201,7 +201,7 @@ class KernelFit:
         spectrum, basis = torch.linalg.eigh(self.kernel)
         spectrum = spectrum.clamp(min=0)
         coded = basis.T @ (self.root[:, None] * self.targets)
-        inverses = 1 / (spectrum[:, None] + torch.tensor(values).to(spectrum))  # (N, L)
+        inverses = 1 / (spectrum[:, None] + spectrum.new_tensor(values))  # (N, L)
         diagonals = basis.square() @ inverses
         return [
             self.left_out(basis @ (coded * inverse[:, None]), diagonal)

@@ -101,7 +101,7 @@ class ClassStatistics:
         s = self.sketch
         thresholds = other.sketch.thresholds
         thresholds[numbers] = s.thresholds
-        other.sketch = Sketch(s.hashes, numbers[s.labels], s.rows, s.weights, thresholds)
+        other.sketch = Sketch(s.hashes, numbers[s.labels], s.rows, s.weights, thresholds, s.whole)
         return other
 
     def restrict(self, index: Tensor) -> ClassStatistics:
@@ -109,7 +109,7 @@ class ClassStatistics:
         s, numbers = self.sketch, index.cpu().numpy()
         place = np.full(self.num_classes, -1)
         place[numbers] = np.arange(len(numbers))
-        sketch = Sketch(s.hashes, place[s.labels], s.rows, s.weights, s.thresholds[numbers])
+        sketch = Sketch(s.hashes, place[s.labels], s.rows, s.weights, s.thresholds[numbers], s.whole)
         return ClassStatistics(self.count[index], self.mean[index], self.scatter, sketch, self.transform)
 
     def update(self, features: Tensor, labels: Tensor, weights: Tensor | None = None) -> ClassStatistics:

@@ -341,6 +341,8 @@ TEST_FRACTION = 0.2
 
 def own_test_split(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
     """Indices of the training pool and of a seeded fifth of every class for testing, and a note that says so."""
+    if not len(labels):
+        raise ValueError("the data have no samples at all. Is it the right file?")
     counts = np.bincount(class_positions(labels))
     if not holdout_counts(counts, TEST_FRACTION).any():
         raise ValueError(

@@ -120,24 +120,40 @@ def load_npy(path: str | Path, *, split_seed: int = 0) -> Dataset:
         ValueError: a file that cannot be read, or no labels.
     """
     file = Path(path)
-    stems = [f"{file.stem}_labels.npy", *_LABEL_FILES]
-    beside = [file.with_name(name).with_suffix(suffix) for name in stems for suffix in (".npy", ".txt")]
-    labels = next((other for other in beside if other.exists() and other != file), None)
+    labels = labels_beside(file)
     if labels is None:
         raise ValueError(
-            f"found no labels of {str(file)!r}: they belong into {stems[0]} or labels.npy beside it, or into a .txt "
-            "file of that name with a label in each line."
+            f"found no labels of {str(file)!r}: they belong into {file.stem}_labels.npy or labels.npy beside it, or "
+            "into a .txt file of that name with a label in each line."
         )
-    arrays = {}
-    for key, source in (("features", file), ("labels", labels)):
-        try:
-            if source.suffix == ".txt":
-                arrays[key] = np.array(text_lines(source))
-            else:
-                arrays[key] = np.load(source, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise ValueError(f"cannot read {str(source)!r}: {error}.") from error
+    try:
+        features = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"cannot read {str(file)!r}: {error}.") from error
+    arrays = {"features": features, "labels": read_label_file(labels)}
     return vector_dataset(arrays, {}, name=file.stem, where=str(file), split_seed=split_seed)
+
+
+def labels_beside(file: Path) -> Path | None:
+    """The file with the labels of a ``.npy`` file, see :func:`load_npy`."""
+    stems = [f"{file.stem}_labels.npy", *_LABEL_FILES]
+    beside = [file.with_name(name).with_suffix(suffix) for name in stems for suffix in (".npy", ".txt")]
+    return next((other for other in beside if other.exists() and other != file), None)
+
+
+def read_label_file(file: Path) -> np.ndarray:
+    """Labels (N,) of a ``.npy`` file, or of a ``.txt`` file with one in each line.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    try:
+        if file.suffix == ".txt":
+            return np.array(text_lines(file))
+        labels: np.ndarray = np.load(file, allow_pickle=False)
+        return labels
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"cannot read {str(file)!r}: {error}.") from error
 
 
 def write_vectors(dataset: Dataset, path: str | Path, *, dtype: torch.dtype = torch.float32) -> Path:

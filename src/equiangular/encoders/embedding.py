@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular._device import choose_device
 from equiangular._validate import check_choice, check_int
 from equiangular.data import Dataset, Texts, load_dataset
 from equiangular.data.split import input_digest
 from equiangular.encoders.base import Encoder, Modality, describe
 from equiangular.encoders.cache import ChunkStore
 from equiangular.encoders.inputs import read_ahead
-from equiangular.encoders.registry import as_encoder
+from equiangular.encoders.registry import as_encoder, check_encoder_name
 
 StoredDtype = Literal["float32", "float16"]
 STORED_DTYPES: tuple[StoredDtype, ...] = get_args(StoredDtype)
@@ -111,6 +112,10 @@ def embed(
     check_int(batch_size, "batch_size", minimum=1)
     check_choice(dtype, STORED_DTYPES, "dtype")
     report = EmbedReport() if report is None else report
+    # What can be wrong with a name is said before the data are read.
+    device = choose_device(device) if isinstance(device, str) else device
+    if isinstance(encoder, str) and encoder != "auto":
+        check_encoder_name(encoder)
     if not isinstance(data, Dataset):
         data = load_dataset(data, root=root, split_seed=split_seed, raw=True, skip_broken=skip_broken)
         report.notes += data.notes

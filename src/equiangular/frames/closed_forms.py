@@ -37,10 +37,44 @@ def minimal_coefficients(num_classes: int, *, device: torch.device | str = "cpu"
     return own, own / left
 
 
-def canonical_simplex(num_classes: int) -> Tensor:
-    """sqrt(K/(K-1)) (I - 11^T/K): K unit vectors in K dimensions with pairwise inner product -1/(K-1), float64."""
-    k = num_classes
-    return (torch.eye(k, dtype=torch.float64, device="cpu") - 1 / k) * math.sqrt(k / (k - 1))
+def minimal_rows(num_classes: int, dim: int, dtype: torch.dtype) -> Tensor:
+    """:func:`minimal_simplex` and zeros after it, (K, d), each number rounded once, from float64 to ``dtype``."""
+    n = num_classes - 1
+    own, below = (c.to(dtype) for c in minimal_coefficients(num_classes))
+    frame = torch.empty(num_classes, dim, dtype=dtype, device="cpu")
+    frame[:, n:] = 0
+    # All rows at once and then the triangle above taken out: one pass to write and half of one to clear.
+    frame[:, :n] = -below
+    frame[:, :n].tril_(-1)
+    frame[:n, :n].diagonal().copy_(own)
+    return frame
+
+
+def canonical_rows(num_classes: int, dim: int, dtype: torch.dtype) -> Tensor:
+    """sqrt(K/(K-1)) (I - 11^T/K), K unit vectors with pairwise inner product -1/(K-1), and zeros after it: (K, d)."""
+    own, other = _canonical_entries(num_classes)
+    frame = torch.empty(num_classes, dim, dtype=dtype, device="cpu")
+    frame[:, num_classes:] = 0
+    frame[:, :num_classes] = other
+    frame[:, :num_classes].diagonal().fill_(own)
+    return frame
+
+
+def centred_groups(owner: Tensor, value: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
+    """The canonical simplex on groups of coordinates, (K, d): coordinate j is ``value[j]`` of class ``owner[j]``.
+
+    The product with the K x K matrix has one term in every entry: a coordinate of one's own times the diagonal, another
+    class's times what is beside it.
+    """
+    own, other = _canonical_entries(num_classes)
+    frame = (other * value).to(dtype).expand(num_classes, len(value)).contiguous()
+    return frame.scatter_(0, owner[None], (own * value).to(dtype)[None])
+
+
+def _canonical_entries(num_classes: int) -> tuple[float, float]:
+    """The diagonal and the other entries of the canonical simplex."""
+    scale = math.sqrt(num_classes / (num_classes - 1))
+    return (1 - 1 / num_classes) * scale, -(1 / num_classes) * scale
 
 
 def signed_dct_simplex(num_classes: int, dim: int, *, seed: int) -> Tensor:

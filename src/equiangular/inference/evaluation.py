@@ -99,7 +99,8 @@ def evaluate(
     Args:
         classifier: the model, with the class prior of its predictions, on the device to compute on.
         data: what to evaluate on: a folder ``CLASS/*.png``, a file of labelled rows (.csv, .tsv, .parquet, .feather,
-            .npz), a data set by name or a folder with a test part; by default the test part of the data that the model
+            .npz, .npy with labels beside it, .safetensors; its test part where it has one), what ``datasets`` has
+            saved, a data set by name or a folder with a test part; by default the test part of the data that the model
             was trained on, which is also what is taken where ``data`` is those data. Classes are matched by name;
             samples of classes that the model does not know are counted apart.
         batch_size: samples at a time.
@@ -204,10 +205,6 @@ def labelled_batches(
         found = _own_test_part(info, batch_size, encoder, skip_broken=skip_broken)
         found.notes.insert(0, f"{str(data)!r} is what the model was trained on: scored is its test part alone")
         return found
-    if path.suffix in (".safetensors", ".npy"):
-        return _dataset_batches(_load(info, path), info, batch_size, encoder)
-    if path.is_dir() and is_saved_to_disk(path):
-        return _dataset_batches(_load(info, path, **own), info, batch_size, encoder)
     _refuse_training_part(path, trained)
     return _files_in(path, info, batch_size, encoder, skip_broken=skip_broken)
 
@@ -251,7 +248,8 @@ def _files_in(
     notes: list[str] = []
     labels: dict[Path, str] | None = None
     folders = [table or path]
-    if path.is_dir() and table is None:
+    saved = path.is_dir() and is_saved_to_disk(path)
+    if path.is_dir() and table is None and not saved:
         layout = find_layout(path)
         part = next((p for p in ("test", "validation", "train") if p in layout.parts), "train")
         folders = layout.parts[part]
@@ -261,7 +259,7 @@ def _files_in(
                 f"classes: --data {folders[0]}"
             )
         notes = list(layout.notes) + ([f"used {folders[0].name}/ as the test part"] if part == "validation" else [])
-    if info.reads == "image" and all(folder.is_dir() for folder in folders):
+    if info.reads == "image" and not saved and all(folder.is_dir() for folder in folders):
         classes = list_classes(folders, info.class_names)
         labels = dict(zip(classes.files, classes.names, strict=True))
         notes += [*classes.notes("test part"), *classes.found.notes()]

@@ -14,6 +14,7 @@ import torch
 from equiangular._files import check_output, write_atomically
 from equiangular._validate import check_int
 from equiangular.data.columns import Told
+from equiangular.data.libraries import is_saved_to_disk
 from equiangular.data.listing import SUFFIXES as IMAGE_SUFFIXES
 from equiangular.data.listing import Found, find_files
 from equiangular.data.table_files import TABLE_FILES
@@ -26,15 +27,17 @@ from equiangular.training.model.info import ModelInfo
 
 # What each kind of model reads beside tables of rows.
 FILE_SUFFIXES = {"image": IMAGE_SUFFIXES, "table": (), "text": (".txt",), "vectors": ()}
-TABLE_SUFFIXES = (".npz", *TABLE_FILES)
+IN_FOLDERS = (".npz", *TABLE_FILES)
+TABLE_SUFFIXES = (*IN_FOLDERS, ".npy", ".safetensors")  # of the last two a folder may hold labels, or a model
 
 
 def list_inputs(paths: Sequence[str | Path], kind: str, *, notes: list[str] | None = None) -> list[Path]:
     """The files to read: those named, and all of a model's kind below the folders named, in alphabetical order.
 
     Args:
-        paths: files and folders. Below a folder, files that are hidden or that systems leave are left out, see
-            :mod:`equiangular.data.listing`.
+        paths: files and folders; one that ``datasets`` has saved stands for its rows. Below a folder, files that are
+            hidden or that systems leave are left out, see :mod:`equiangular.data.listing`; ``.npy`` and
+            ``.safetensors`` files are read where they are named.
         kind: what the model reads, see :attr:`equiangular.training.ModelInfo.reads`.
         notes: filled in with what was left out.
 
@@ -46,13 +49,15 @@ def list_inputs(paths: Sequence[str | Path], kind: str, *, notes: list[str] | No
         Traceback (most recent call last):
         ValueError: nothing to read: name files or folders...
     """
-    suffixes = (*FILE_SUFFIXES[kind], *TABLE_SUFFIXES)
+    suffixes, inside_folders = ((*FILE_SUFFIXES[kind], *tables) for tables in (TABLE_SUFFIXES, IN_FOLDERS))
     files: list[Path] = []
     left = Found()
     for given in paths:
         path = Path(given).expanduser()
-        if path.is_dir():
-            found = find_files(path, suffixes)
+        if path.is_dir() and is_saved_to_disk(path):
+            files.append(path)
+        elif path.is_dir():
+            found = find_files(path, inside_folders)
             files += found.files
             found.files = []
             left += found
@@ -79,7 +84,7 @@ def read_inputs(
     labels: Mapping[Path, str] | None = None,
     told: Told | None = None,
 ) -> Iterator[InputBatch]:
-    """Read files in batches, in their order; memory is O(batch), save for ``.npz`` files, which are read whole.
+    """Read files in batches, in their order; memory is O(batch), save for files of arrays, which are read whole.
 
     Args:
         files: as :func:`list_inputs` gives them.
@@ -97,7 +102,7 @@ def read_inputs(
     if encoder is None and info.reads != info.kind:
         encoder = KnownEncoder(info.encoder or {})
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for tables, group in groupby(files, lambda file: file.suffix.lower() in TABLE_SUFFIXES):
+        for tables, group in groupby(files, lambda file: file.suffix.lower() in TABLE_SUFFIXES or file.is_dir()):
             if tables or info.reads == "text":
                 for file in group:
                     if tables:

@@ -1,5 +1,6 @@
-"""Rows of tables and .npz files as batches of a model's inputs: numbers, texts, or embedded images."""
+"""Rows of tables and arrays in files as batches of a model's inputs: numbers, texts, or embedded images."""
 
+import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,17 +13,20 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
+from equiangular._files import read_safetensors
 from equiangular.data.base import check_names_differ
 from equiangular.data.cells import is_text, plain_texts
 from equiangular.data.columns import Columns, Told, plain_columns
 from equiangular.data.folder import _as_inputs, npz_part, read_npz
 from equiangular.data.images import decode_image, quiet
+from equiangular.data.listing import PART_NAMES
 from equiangular.data.registry import names_in
 from equiangular.data.table_files import table_batches
 from equiangular.data.tables import IMAGE, LABEL, LABEL_NAMES, TEXT, read_labels, stated_class_names
 from equiangular.data.texts import vocabulary_features
-from equiangular.data.vectors import VECTOR_NAMES, vector_column
+from equiangular.data.vectors import VECTOR_NAMES, labels_beside, read_label_file, vector_column
 from equiangular.encoders import KnownEncoder
+from equiangular.encoders.base import same_encoder
 from equiangular.encoders.inputs import pil_image
 from equiangular.training.model.info import ModelInfo
 
@@ -118,39 +122,56 @@ def read_rows(
     """Batches of a file's rows; a file that does not fit the model is one failure. ``told`` is added to."""
     told = Told() if told is None else told
     try:
-        if file.suffix.lower() == ".npz":
-            yield from _npz_batches(file, info, batch_size, told)
+        if file.suffix.lower() in (".npz", ".npy", ".safetensors"):
+            yield from _array_batches(file, info, batch_size, told)
         else:
             yield from _column_batches(file, info, batch_size, encoder, told)
     except ImportError:
         raise
-    except (OSError, ValueError, zipfile.BadZipFile) as error:  # pyarrow's errors are ValueErrors
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:  # pyarrow's errors are ValueErrors
         yield unreadable(file, info, error)
 
 
-def _npz_batches(file: Path, info: ModelInfo, batch_size: int, told: Told) -> Iterator[InputBatch]:
-    arrays = read_npz(file)
+def _read_arrays(file: Path, info: ModelInfo) -> tuple[Any, Any, list[str] | None]:
+    """Inputs, labels and class names of a file of arrays, as far as it has them; of its test part, where it has one."""
+    if file.suffix.lower() == ".npy":  # the name says what it is: the inputs
+        beside = labels_beside(file)
+        return np.load(file, allow_pickle=False), None if beside is None else read_label_file(beside), None
+    names = None
+    arrays: dict[str, Any]
+    if file.suffix.lower() == ".safetensors":
+        arrays, metadata = read_safetensors(file, remedy="Make it again.")
+        theirs = json.loads(metadata["encoder"]) if metadata.get("encoder") else {}
+        if info.encoder and (why := same_encoder(info.encoder, theirs)):
+            raise ValueError(f"its features come from another encoder than those that the model was trained on: {why}.")
+        names = json.loads(metadata["class_names"]) if metadata.get("class_names") else None
+    else:
+        arrays = read_npz(file)
+        names = arrays["class_names"].tolist() if "class_names" in arrays else None
     values, labels = npz_part(arrays, "test_", "")
     if values is None:
         values = next((arrays[key] for key in VECTOR_KEYS if key in arrays), None)
         labels = npz_part(arrays, "", "test_")[1] if labels is None else labels
     if values is None:
         raise ValueError(f"it needs an array named x, test_x, images or features, got {', '.join(arrays)}.")
-    encoded = info.kind == "table" and info.encoding
-    table = _columns_of_array(values, Columns.from_dict(info.encoding)) if encoded and info.encoding else None
+    return np.asarray(values), None if labels is None else np.asarray(labels), names
+
+
+def _array_batches(file: Path, info: ModelInfo, batch_size: int, told: Told) -> Iterator[InputBatch]:
+    values, labels, names = _read_arrays(file, info)
+    columns = Columns.from_dict(info.encoding) if info.kind == "table" and info.encoding else None
+    table = None if columns is None else _columns_of_array(values, columns)
     inputs = _as_inputs(values, "its array") if table is None else torch.empty(len(values), *info.input_shape)
     if tuple(inputs.shape[1:]) != info.input_shape:
         raise ValueError(f"its inputs have shape {tuple(inputs.shape[1:])}, the model takes {info.input_shape}.")
-    names = arrays["class_names"].tolist() if "class_names" in arrays else None
     if names is not None:
         check_names_differ([str(name) for name in names], "its class_names")
     labels = None if labels is None else labels.reshape(-1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
     for start in range(0, len(inputs), batch_size):
         stop = min(start + batch_size, len(inputs))
         own = None if labels is None else _label_names(labels[start:stop].tolist(), names)
-        if table is not None and info.encoding:
-            part = table.slice(start, stop - start)
-            yield _encoded(file, start, part, Columns.from_dict(info.encoding), own, told)
+        if table is not None and columns is not None:
+            yield _encoded(file, start, table.slice(start, stop - start), columns, own, told)
         else:
             yield _finite(file, start, inputs[start:stop], own)
 
@@ -174,7 +195,8 @@ def _column_batches(
     file: Path, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None, told: Told
 ) -> Iterator[InputBatch]:
     start = 0
-    for batch in table_batches(file, batch_size):
+    rows_of = _saved_batches if file.is_dir() else table_batches
+    for batch in rows_of(file, batch_size):
         names = batch.schema.names
         key = label_column(names, info)
         labels = None
@@ -206,6 +228,26 @@ def _column_batches(
             told.ignored.setdefault(str(file), [name for name in names if name not in known])
             yield _encoded(file, start, batch, columns, labels, told)
         start += batch.num_rows
+
+
+_TEST_PARTS = (*PART_NAMES["test"], *PART_NAMES["validation"])
+
+
+def _saved_batches(folder: Path, batch_size: int) -> Iterator[Any]:
+    """Record batches of what ``datasets`` saved."""
+    yield from _saved_table(folder).to_batches(max_chunksize=batch_size)
+
+
+def _saved_table(folder: Path) -> Any:
+    """The Arrow table of what ``datasets`` saved: its test part, or all of it where it has no parts."""
+    library = require("datasets", extra="data", purpose="Reading what datasets has saved")
+    made = library.load_from_disk(str(folder))
+    if hasattr(made, "keys"):
+        part = next((name for name in _TEST_PARTS if name in made), None)
+        if part is None:
+            raise ValueError(f"none of its parts {', '.join(made)} is called {' or '.join(_TEST_PARTS)}.")
+        made = made[part]
+    return made.data.table.replace_schema_metadata(made.features.arrow_schema.metadata)
 
 
 def model_columns(info: ModelInfo, present: Sequence[str]) -> Columns:

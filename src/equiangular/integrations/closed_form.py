@@ -13,6 +13,7 @@ from equiangular._extras import require
 from equiangular._validate import check_choice
 from equiangular.closed_form import KINDS, ClosedForm, Kind, save_closed_form
 from equiangular.closed_form.files import read_closed_form
+from equiangular.integrations._arrays import read_only_tensor
 from equiangular.integrations._class_priors import prior_vector
 from equiangular.integrations._class_vectors import class_vector_rows
 from equiangular.integrations._labels import check_label_kind, label_kind
@@ -183,7 +184,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         if len(unknown):
             raise ValueError(f"cannot remove samples of the class {unknown.tolist()[0]!r}: it was never added.")
         codes = torch.from_numpy(np.searchsorted(self.classes_, y))
-        self.closed_form_.remove(torch.from_numpy(X), codes, torch.from_numpy(weight))
+        self.closed_form_.remove(read_only_tensor(X), codes, torch.from_numpy(weight))
         return self
 
     def set_class_prior(self, vectors: Any, classes: Any) -> ClosedFormClassifier:
@@ -203,7 +204,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         if first:
             self._start(np.unique(y), self.n_features_in_)
         self._grow(np.unique(y), "classes")
-        self.closed_form_.set_prior(torch.from_numpy(X), torch.from_numpy(np.searchsorted(self.classes_, y)))
+        self.closed_form_.set_prior(read_only_tensor(X), torch.from_numpy(np.searchsorted(self.classes_, y)))
         return self
 
     @property
@@ -326,14 +327,14 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
 
     def _add(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> ClosedFormClassifier:
         codes = torch.from_numpy(np.searchsorted(self.classes_, y))
-        self.closed_form_.update(torch.from_numpy(X), codes, torch.from_numpy(weight))
+        self.closed_form_.update(read_only_tensor(X), codes, torch.from_numpy(weight))
         return self
 
     def _logits(self, X: Any) -> torch.Tensor:
         _validation.check_is_fitted(self)
         X = _validation.validate_data(self, X, dtype=FLOATS, order="C", reset=False)
         prior = self.closed_form_.log_prior(self._target_prior())
-        return self.closed_form_.solve().logits(torch.from_numpy(X), prior)
+        return self.closed_form_.solve().logits(read_only_tensor(X), prior)
 
     def _target_prior(self) -> Any:
         """``target_prior`` as a name, of which the closed form knows what an empty class is, or (K,) weights."""

@@ -16,6 +16,7 @@ from equiangular._validate import check_choice, check_int, check_positive
 from equiangular.frames import load_frame
 from equiangular.heads import NamedHead, unit_normalize
 from equiangular.heads.functional import Projection
+from equiangular.integrations._arrays import read_only_tensor
 from equiangular.integrations._class_priors import prior_vector
 from equiangular.integrations._class_vectors import class_vector_rows
 from equiangular.integrations._table_network import LOSSES, TableNetwork, etf_network, train, weighted_moments
@@ -168,7 +169,7 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
         held = np.zeros(len(codes), dtype=bool)
         if self.early_stopping:
             held[holdout_indices(codes, self.validation_fraction, seed=seed)] = True
-        table = [torch.from_numpy(a).to(self.device) for a in (X, codes, total.astype(X.dtype))]
+        table = [read_only_tensor(a).to(self.device) for a in (X, codes, total.astype(X.dtype))]
         dtype = table[0].dtype
         if vectors is None:
             fixed = {"prototypes": self._prototypes(k), "class_means": self._class_means(X, codes, total)}
@@ -224,7 +225,7 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
     @torch.no_grad()
     def _raw_logits(self, X: np.ndarray) -> torch.Tensor:
         dtype = self.network_.head.weight.dtype
-        return self.network_(torch.from_numpy(X).to(dtype))[1]
+        return self.network_(read_only_tensor(X).to(dtype))[1]
 
     def _target_prior(self) -> np.ndarray | None:
         """``target_prior`` as (K,) weights."""

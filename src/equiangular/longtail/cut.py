@@ -128,7 +128,7 @@ def holdout_indices(targets: Any, fraction: float, *, seed: int, min_per_class: 
 
 
 def class_positions(labels: np.ndarray) -> np.ndarray:
-    """The place of each label among the sorted ones that occur, (N,) int64; small whole numbers are counted, not sorted.
+    """The place of each label among the sorted ones, (N,) int64; small whole numbers are counted, not sorted.
 
     Example:
         >>> class_positions(np.array([7, 2, 7, 5]))
