@@ -414,3 +414,23 @@ def test_the_first_command_on_photographs(tmp_path: Path, capsys: Any, monkeypat
     assert code == 0
     assert "images of 3 x 16 x 16" in err
     assert "resized to 64" not in err
+
+
+def test_commands_say_what_they_leave_out(tmp_path: Path, capsys: Any) -> None:
+    """``evaluate`` and ``compare`` on a folder with a broken image, ``predict`` on one with what systems leave."""
+    trained(cats_and_dogs(tmp_path / "own"), tmp_path / "run")
+    other = cats_and_dogs(tmp_path / "other", 6)
+    (other / "dog" / "03.png").write_bytes(b"x")
+    (other / "dog" / "._03.png").write_bytes(b"x")
+    code, _, err = run(capsys, "evaluate", tmp_path / "run", "--data", other, "--quiet")
+    assert (code, "1 input cannot be read" in err, "--skip-broken" in err) == (2, True, True)
+    code, _, err = run(capsys, "evaluate", tmp_path / "run", "--data", other, "--quiet", "--skip-broken")
+    assert code == 0
+    assert "left out 1 input that cannot be read" in err
+    code, _, err = run(capsys, "predict", tmp_path / "run", other, "--quiet", "-o", tmp_path / "p.csv")
+    assert code == 3
+    assert "left out 1 file that systems leave or hide (._03.png)" in err
+    options = ("--epochs", 1, "--seeds", 2, "--tune", "none", "--methods", "linear-ce,etf-ce", "--width", 0.25)
+    code, _, err = run(capsys, "compare", other, "-o", tmp_path / "compare", "--quiet", *options, "--skip-broken")
+    assert code == 0
+    assert "left out 1 image that cannot be read" in " ".join(err.split())

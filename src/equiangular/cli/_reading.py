@@ -30,10 +30,11 @@ def show_notes(notes: Iterable[str]) -> None:
         print(f"  {said(note)}", file=sys.stderr)
 
 
-def show_data(dataset: Dataset) -> None:
-    """Print what data were read, and the notes, on standard error."""
+def show_data(dataset: Dataset, *, quiet: bool = False) -> None:
+    """Print what data were read, and the notes, on standard error; ``quiet``, what was noted alone."""
     parts = f"{len(dataset.train_y):,} training and {len(dataset.test_y):,} test samples"
     shape = " x ".join(map(str, dataset.input_shape))
     kind = {"image": "images"}.get(dataset.kind, dataset.kind)
-    print(f"read {dataset.name}: {parts} of {dataset.num_classes} classes, {kind} of {shape}", file=sys.stderr)
+    if not quiet:
+        print(f"read {dataset.name}: {parts} of {dataset.num_classes} classes, {kind} of {shape}", file=sys.stderr)
     show_notes(dataset.notes)

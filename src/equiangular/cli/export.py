@@ -63,7 +63,7 @@ def evaluate(
             skip_broken=skip_broken,
             progress=lambda n: bar.advance(seen, n),
         )
-    show_notes(results["notes"] if not quiet else ())
+    show_notes(results["notes"])
     results = {"path": str(run), **results, "provenance": provenance()}
     console = screen()
     console.print(report.score_table(results))
@@ -87,7 +87,7 @@ def predict(
         list[Path],
         typer.Argument(
             metavar="FILES",
-            help="Images, folders of images, tables (.csv, .tsv, .parquet, .feather), arrays or features (.npz, .npy, "
+            help="Images, folders of images, tables (.csv, .tsv, .parquet, .feather, .npz), arrays or features (.npy, "
             ".safetensors), what datasets has saved, or .txt files with a text in each line.",
         ),
     ],
@@ -140,7 +140,7 @@ def predict(
     classifier = Classifier(task, info, prior=read_prior(prior, info.class_names)).to(choose_device(accelerator))
     notes: list[str] = []
     files = list_inputs(inputs, info.reads, notes=notes)
-    show_notes(notes if not quiet else ())
+    show_notes(notes)
     encoder = KnownEncoder(info.encoder or {}, device=accelerator) if info.reads != info.kind else None
     top_k = min(top_k, info.num_classes)
     threshold, odd = None, Told()

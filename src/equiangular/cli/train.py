@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,7 +42,7 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     bar = ProgressBar(0 if fitted else config.epochs, quiet=quiet)
     try:
         with bar, EmbeddingBar(quiet=quiet, bar=bar.bar) as embedding:
-            results = train(config, output, progress=bar, embedding=embedding, loaded=None if quiet else show_data)
+            results = train(config, output, progress=bar, embedding=embedding, loaded=partial(show_data, quiet=quiet))
     except Stopped as stopped:
         if bar.first_process:
             print(f"equiangular: {stopped}", file=sys.stderr)

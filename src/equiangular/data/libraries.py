@@ -146,6 +146,8 @@ def _table(part: Any, where: str, names: tuple[str, ...] | None) -> Part:
 
 
 _TRAIN = "train"
+# Splits that can be the test part, the first with labels.
+TEST_PARTS = (*PART_NAMES["test"], *PART_NAMES["validation"])
 
 
 def is_saved_to_disk(folder: Path) -> bool:
@@ -198,15 +200,13 @@ def load_hugging_face(
         raise ValueError(f"data set {place!r} has no split {_TRAIN!r}; its splits are {', '.join(splits)}.")
     train = splits[_TRAIN]
     label = _label_column(train.features, column, place)
-    test = next((key for key in _TEST_SPLITS if key in splits and _is_labelled(splits[key], label)), None)
+    test = next((key for key in TEST_PARTS if key in splits and _is_labelled(splits[key], label)), None)
     columns = _columns(train, label, raw=raw)
     used = [_TRAIN] if test is None else [_TRAIN, test]
     parts = [_part(splits[key], f"{place}, split {key}", columns) for key in used]
     source = f"Hugging Face datasets, {place}" + ("" if test is None else f"; test: its split {test}")
     notes = [
-        f"the split {key} has no labels, so it is not used"
-        for key in _TEST_SPLITS
-        if _is_unlabelled(splits, key, label)
+        f"the split {key} has no labels, so it is not used" for key in TEST_PARTS if _is_unlabelled(splits, key, label)
     ]
     notes += [f"used the split {test} as the test part"] if test in PART_NAMES["validation"] else []
     left = [name for name in train.features if name not in columns]
@@ -221,9 +221,6 @@ def load_hugging_face(
     }
     dataset = from_tables(parts, name=Path(name).name, source=source, **images)
     return replace(dataset, notes=(*notes, *dataset.notes))
-
-
-_TEST_SPLITS = (*PART_NAMES["test"], *PART_NAMES["validation"])
 
 
 def _label_column(features: Any, asked: str, place: str) -> str:

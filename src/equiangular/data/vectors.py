@@ -130,7 +130,7 @@ def load_npy(path: str | Path, *, split_seed: int = 0) -> Dataset:
         features = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise ValueError(f"cannot read {str(file)!r}: {error}.") from error
-    arrays = {"features": features, "labels": read_label_file(labels)}
+    arrays = {"features": features, "labels": read_labels(labels)}
     return vector_dataset(arrays, {}, name=file.stem, where=str(file), split_seed=split_seed)
 
 
@@ -141,7 +141,7 @@ def labels_beside(file: Path) -> Path | None:
     return next((other for other in beside if other.exists() and other != file), None)
 
 
-def read_label_file(file: Path) -> np.ndarray:
+def read_labels(file: Path) -> np.ndarray:
     """Labels (N,) of a ``.npy`` file, or of a ``.txt`` file with one in each line.
 
     Raises:

@@ -19,12 +19,13 @@ from equiangular.data.cells import is_text, plain_texts
 from equiangular.data.columns import Columns, Told, plain_columns
 from equiangular.data.folder import _as_inputs, npz_part, read_npz
 from equiangular.data.images import decode_image, quiet
-from equiangular.data.listing import PART_NAMES
+from equiangular.data.libraries import TEST_PARTS
 from equiangular.data.registry import names_in
 from equiangular.data.table_files import table_batches
 from equiangular.data.tables import IMAGE, LABEL, LABEL_NAMES, TEXT, read_labels, stated_class_names
 from equiangular.data.texts import vocabulary_features
-from equiangular.data.vectors import VECTOR_NAMES, labels_beside, read_label_file, vector_column
+from equiangular.data.vectors import VECTOR_NAMES, labels_beside, vector_column
+from equiangular.data.vectors import read_labels as read_label_file
 from equiangular.encoders import KnownEncoder
 from equiangular.encoders.base import same_encoder
 from equiangular.encoders.inputs import pil_image
@@ -132,46 +133,44 @@ def read_rows(
         yield unreadable(file, info, error)
 
 
-def _read_arrays(file: Path, info: ModelInfo) -> tuple[Any, Any, list[str] | None]:
-    """Inputs, labels and class names of a file of arrays, as far as it has them; of its test part, where it has one."""
+def _read_arrays(file: Path, info: ModelInfo) -> tuple[dict[str, Any], list[str] | None]:
+    """Arrays of a file by name, and the class names that it states."""
     if file.suffix.lower() == ".npy":  # the name says what it is: the inputs
-        beside = labels_beside(file)
-        return np.load(file, allow_pickle=False), None if beside is None else read_label_file(beside), None
-    names = None
-    arrays: dict[str, Any]
+        labels = labels_beside(file)
+        return {"x": np.load(file, allow_pickle=False), **({"y": read_label_file(labels)} if labels else {})}, None
     if file.suffix.lower() == ".safetensors":
-        arrays, metadata = read_safetensors(file, remedy="Make it again.")
+        tensors, metadata = read_safetensors(file, remedy="Make it again.")
         theirs = json.loads(metadata["encoder"]) if metadata.get("encoder") else {}
         if info.encoder and (why := same_encoder(info.encoder, theirs)):
             raise ValueError(f"its features come from another encoder than those that the model was trained on: {why}.")
-        names = json.loads(metadata["class_names"]) if metadata.get("class_names") else None
-    else:
-        arrays = read_npz(file)
-        names = arrays["class_names"].tolist() if "class_names" in arrays else None
-    values, labels = npz_part(arrays, "test_", "")
-    if values is None:
-        values = next((arrays[key] for key in VECTOR_KEYS if key in arrays), None)
-        labels = npz_part(arrays, "", "test_")[1] if labels is None else labels
-    if values is None:
-        raise ValueError(f"it needs an array named x, test_x, images or features, got {', '.join(arrays)}.")
-    return np.asarray(values), None if labels is None else np.asarray(labels), names
+        return tensors, json.loads(metadata["class_names"]) if metadata.get("class_names") else None
+    arrays = read_npz(file)
+    return dict(arrays), arrays["class_names"].tolist() if "class_names" in arrays else None
 
 
 def _array_batches(file: Path, info: ModelInfo, batch_size: int, told: Told) -> Iterator[InputBatch]:
-    values, labels, names = _read_arrays(file, info)
-    columns = Columns.from_dict(info.encoding) if info.kind == "table" and info.encoding else None
-    table = None if columns is None else _columns_of_array(values, columns)
+    arrays, names = _read_arrays(file, info)
+    values, labels = npz_part(arrays, "test_", "")
+    if values is None:
+        values = next((arrays[key] for key in VECTOR_KEYS if key in arrays), None)
+    if values is None:
+        raise ValueError(f"it needs an array named x, test_x, images or features, got {', '.join(arrays)}.")
+    values = np.asarray(values)
+    encoded = info.kind == "table" and info.encoding
+    table = _columns_of_array(values, Columns.from_dict(info.encoding)) if encoded and info.encoding else None
     inputs = _as_inputs(values, "its array") if table is None else torch.empty(len(values), *info.input_shape)
     if tuple(inputs.shape[1:]) != info.input_shape:
         raise ValueError(f"its inputs have shape {tuple(inputs.shape[1:])}, the model takes {info.input_shape}.")
     if names is not None:
         check_names_differ([str(name) for name in names], "its class_names")
-    labels = None if labels is None else labels.reshape(-1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    labels = None if labels is None else np.asarray(labels)
+    labels = labels[:, 0] if labels is not None and labels.ndim == 2 and labels.shape[1] == 1 else labels
     for start in range(0, len(inputs), batch_size):
         stop = min(start + batch_size, len(inputs))
         own = None if labels is None else _label_names(labels[start:stop].tolist(), names)
-        if table is not None and columns is not None:
-            yield _encoded(file, start, table.slice(start, stop - start), columns, own, told)
+        if table is not None and info.encoding:
+            part = table.slice(start, stop - start)
+            yield _encoded(file, start, part, Columns.from_dict(info.encoding), own, told)
         else:
             yield _finite(file, start, inputs[start:stop], own)
 
@@ -195,8 +194,8 @@ def _column_batches(
     file: Path, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None, told: Told
 ) -> Iterator[InputBatch]:
     start = 0
-    rows_of = _saved_batches if file.is_dir() else table_batches
-    for batch in rows_of(file, batch_size):
+    saved = _saved_table(file).to_batches(max_chunksize=batch_size) if file.is_dir() else None
+    for batch in table_batches(file, batch_size) if saved is None else saved:
         names = batch.schema.names
         key = label_column(names, info)
         labels = None
@@ -230,22 +229,14 @@ def _column_batches(
         start += batch.num_rows
 
 
-_TEST_PARTS = (*PART_NAMES["test"], *PART_NAMES["validation"])
-
-
-def _saved_batches(folder: Path, batch_size: int) -> Iterator[Any]:
-    """Record batches of what ``datasets`` saved."""
-    yield from _saved_table(folder).to_batches(max_chunksize=batch_size)
-
-
 def _saved_table(folder: Path) -> Any:
     """The Arrow table of what ``datasets`` saved: its test part, or all of it where it has no parts."""
     library = require("datasets", extra="data", purpose="Reading what datasets has saved")
     made = library.load_from_disk(str(folder))
     if hasattr(made, "keys"):
-        part = next((name for name in _TEST_PARTS if name in made), None)
+        part = next((name for name in TEST_PARTS if name in made), None)
         if part is None:
-            raise ValueError(f"none of its parts {', '.join(made)} is called {' or '.join(_TEST_PARTS)}.")
+            raise ValueError(f"none of its parts {', '.join(made)} is called {' or '.join(TEST_PARTS)}.")
         made = made[part]
     return made.data.table.replace_schema_metadata(made.features.arrow_schema.metadata)
 
