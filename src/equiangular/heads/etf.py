@@ -135,8 +135,9 @@ class ETFHead(Head):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         loaded, own = state_dict.get(f"{prefix}weight"), self._buffers.get("weight")
-        same = isinstance(loaded, Tensor) and own is not None and self._are_as_built() and loaded.shape == own.shape
-        same = same and values_are_readable(loaded, own) and loaded.dtype == own.dtype and torch.equal(loaded, own)
+        same = False
+        if isinstance(loaded, Tensor) and own is not None and self._are_as_built() and loaded.shape == own.shape:
+            same = values_are_readable(loaded, own) and loaded.dtype == own.dtype and torch.equal(loaded, own)
         super()._load_from_state_dict(state_dict, prefix, *rest)
         if same:
             self._note_vectors()

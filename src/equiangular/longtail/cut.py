@@ -135,8 +135,8 @@ def class_positions(labels: np.ndarray) -> np.ndarray:
         array([2, 0, 2, 1])
     """
     if labels.dtype.kind == "i" and labels.min() >= 0 and labels.max() < 4 * len(labels):
-        places: np.ndarray = (np.cumsum(np.bincount(labels) > 0) - 1)[labels]
-        return places
+        positions: np.ndarray = (np.cumsum(np.bincount(labels) > 0) - 1)[labels]
+        return positions
     return np.unique(labels, return_inverse=True)[1]
 
 
