@@ -80,7 +80,7 @@ def test_a_damaged_trial_is_told_and_made_anew(tmp_path: Path) -> None:
         again = comparing.run(plan)
         assert any(note.startswith(told) for note in again.notes)
         assert without_times(again) == without_times(whole)
-        assert not compare(config, tmp_path).notes
+        assert not any("damaged" in note for note in compare(config, tmp_path).notes)
     path.write_text(json.dumps({"records": []}))
     assert len(compare(config, tmp_path).runs) == 6
 

@@ -226,6 +226,11 @@ def test_what_cannot_be_embedded() -> None:
         eq.embed(texts(), 3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"dtype.*float16"):
         eq.embed(texts(), Counting().encoder(None), dtype="float8")  # type: ignore[arg-type]
+    # Before the data are read, which may take long.
+    with pytest.raises(ValueError, match="unknown encoder 'nope'"):
+        eq.embed("no such data", "nope")
+    with pytest.raises(ValueError, match="device must be one of 'auto'"):
+        eq.embed("no such data", "minilm", device="gpu")
 
 
 @pytest.mark.parametrize(
@@ -337,3 +342,9 @@ def test_numbers_are_no_class_names() -> None:
     encoder = Counting().encoder(None)
     assert names_features(encoder, ("0", "1")) is None  # labels that were never given a name
     assert names_features(encoder, ("café", "2nd")).shape == (2, 2)
+
+
+def test_data_without_a_sample(tmp_path: Path) -> None:
+    np.savez(tmp_path / "none.npz", features=np.empty((0, 3), np.float32), labels=np.empty(0, int))
+    with pytest.raises(ValueError, match="the data have no samples at all"):
+        eq.data.load_dataset(tmp_path / "none.npz")

@@ -285,6 +285,17 @@ def test_what_is_wrong_with_class_vectors_is_told(options: dict, match: str) -> 
         ETFClassifier(**{"class_vectors": vectors, **options}).fit(X, y)
 
 
+def test_a_prior_by_label_is_that_in_the_order_of_the_classes() -> None:
+    X, y = load_iris(return_X_y=True)
+    names = np.array(["c", "a", "b"])[y]
+    options = {"epochs": 2, "random_state": 0}
+    by_order = ETFClassifier(target_prior=[1, 2, 3], **options).fit(X, names).predict_proba(X)
+    by_label = ETFClassifier(target_prior={"c": 3, "a": 1, "b": 2}, **options).fit(X, names).predict_proba(X)
+    np.testing.assert_array_equal(by_label, by_order)
+    with pytest.raises(ValueError, match="target_prior: there is no class 'd'"):
+        ETFClassifier(target_prior={"a": 1, "b": 2, "c": 1, "d": 1}, **options).fit(X, names)
+
+
 def test_prototypes_are_the_fixed_vectors(tmp_path) -> None:
     X, y = load_iris(return_X_y=True)
     frame = equiangular.spread_frame(3, 2)

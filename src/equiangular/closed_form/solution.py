@@ -111,22 +111,20 @@ def solve_linear(
         else:
             found = [squared_error(z, samples.labels, samples.share) for z in solver.left_out(samples, values)]
             value = float(values[int(np.argmin(found))])
+    del samples
+    final = _left_out_scale(solver, data, value, scale_limit, start)  # before class vectors, for the sake of memory
     weight, bias = solver.solution(value)
-    samples = left_out_samples(data, solver.count, scale_limit)
-    labels, weights = samples.labels, samples.weights
-    if len(samples):
-        logits = next(solver.left_out(samples, weight.new_tensor([value])))
-    else:  # the class means stand in
+    if final is None:  # the class means stand in
         logits, labels = solver.mean @ weight.T + bias, torch.arange(len(bias), device=bias.device)
-        weights = torch.ones_like(bias)
-    final = left_out_calibration(logits, labels, weights, solver.count, start=start)
+        final = left_out_calibration(logits, labels, torch.ones_like(bias), solver.count, start=start)
+        final = final._replace(by_samples=False)
     bias = bias + final.bias(solver.count)
     chosen = {
         "regularization": value,
         "strength": final.strength,
         **({} if prior is None else {"prior_weight": factor}),
     }
-    return Solution(features, weight, bias, final.scale, final.by_samples and len(samples) > 0, chosen)
+    return Solution(features, weight, bias, final.scale, final.by_samples, chosen)
 
 
 def solve_kernel(
@@ -229,6 +227,17 @@ def _least_left_out_loss(solver: GaussianSolver, samples: LeftOut, values: Tenso
     best = look(list(range(0, len(values), 2)), None)
     beside = [i for i in (best - 1, best + 1) if 0 <= i < len(values)]
     return float(values[look(beside, found[best])])
+
+
+def _left_out_scale(
+    solver: Solver, data: ClassStatistics, value: float, limit: int, start: float | None
+) -> Calibrated | None:
+    """Scale and strength from at most ``limit`` left-out samples; None without one."""
+    samples = left_out_samples(data, solver.count, limit)
+    if not len(samples):
+        return None
+    logits = next(solver.left_out(samples, solver.centre.new_tensor([value])))
+    return left_out_calibration(logits, samples.labels, samples.weights, solver.count, start=start)
 
 
 def squared_error(logits: Tensor, labels: Tensor, share: Tensor) -> float:

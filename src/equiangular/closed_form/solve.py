@@ -91,7 +91,11 @@ class Solver(ABC):
         self.weight_sum = float(statistics.count.sum())
         self.num_classes = statistics.num_classes
         self.centre = statistics.mean.mean(0)
-        self.shifted = statistics.mean - self.centre  # u_k
+
+    @property
+    def shifted(self) -> Tensor:
+        """u_k = mu_k - c, (K, d). It is made anew each time: what stays in memory is what limits K and d."""
+        return self.mean - self.centre
 
     @abstractmethod
     def solution(self, value: float) -> tuple[Tensor, Tensor]:
@@ -114,8 +118,9 @@ class MeansSolver(Solver):
 
     def solution(self, value: float) -> tuple[Tensor, Tensor]:
         """See :class:`Solver`; there is nothing to choose."""
-        norms = torch.linalg.vector_norm(self.shifted, dim=1, keepdim=True)
-        weight = self.shifted / torch.where(norms > 0, norms, 1)
+        weight = self.shifted
+        norms = torch.linalg.vector_norm(weight, dim=1, keepdim=True)
+        weight /= torch.where(norms > 0, norms, 1)
         return weight, -(weight @ self.centre)
 
     def left_out(self, samples: LeftOut, values: Tensor) -> Iterator[Tensor]:
@@ -127,12 +132,14 @@ class MeansSolver(Solver):
         delta, a = self._deviations(samples)
         every, own = torch.arange(len(a), device=a.device), samples.labels
         part = a / self.num_classes  # what every class moves by, in delta; its own moves by part - a
-        centred = samples.rows - self.centre + part[:, None] * delta
+        centred = (samples.rows - self.centre).addcmul_(part[:, None], delta)
         dd, cd = delta.square().sum(1), (centred * delta).sum(1)
-        inner = centred @ self.shifted.T + (part * cd)[:, None]
+        shifted = self.shifted
+        inner = (centred @ shifted.T).add_((part * cd)[:, None])
         inner[every, own] -= a * cd
-        squares = torch.linalg.vector_norm(self.shifted, dim=1).square()
-        cross = delta @ self.shifted.T
+        squares = torch.linalg.vector_norm(shifted, dim=1).square()
+        cross = delta @ shifted.T
+        del centred, delta, shifted
         norms = squares + 2 * part[:, None] * cross + (part.square() * dd)[:, None]
         norms[every, own] += a * ((a - 2 * part) * dd - 2 * cross[every, own])
         yield inner.div_(norms.clamp_(min=torch.finfo(inner.dtype).tiny).sqrt_())
@@ -156,21 +163,22 @@ class RidgeSolver(Solver):
 
     def __init__(self, statistics: ClassStatistics) -> None:
         super().__init__(statistics)
-        gram = statistics.scatter / max(self.weight_sum, 1e-300)
-        gram.addmm_(self.shifted.T, self.shifted, alpha=1 / self.num_classes)
-        values, self.basis = torch.linalg.eigh(gram)
-        del gram
+        matrix = statistics.scatter / max(self.weight_sum, 1e-300)
+        shifted = self.shifted
+        matrix.addmm_(shifted.T, shifted, alpha=1 / self.num_classes)
+        del shifted
+        values, self.basis = torch.linalg.eigh(matrix)
+        del matrix
         self.spectrum = values.clamp(min=0)
         self.coded = self.shifted @ self.basis  # u_k in the basis, (K, d)
         size = float(self.spectrum.mean()) or 1.0
-        del self.shifted
         self.values = torch.logspace(-5, 2, 20, dtype=torch.float64, device=values.device) * size
         self.default = 0.1 * size
 
     def solution(self, value: float) -> tuple[Tensor, Tensor]:
         """See :class:`Solver`; ``value`` is lambda."""
         k = self.num_classes
-        weight = (self.coded / (self.spectrum + value)) @ self.basis.T / max(k - 1, 1)
+        weight = (self.coded / ((self.spectrum + value) * max(k - 1, 1))) @ self.basis.T
         return weight, -(weight @ self.centre)
 
     def left_out(self, samples: LeftOut, values: Tensor) -> Iterator[Tensor]:
@@ -216,11 +224,10 @@ class GaussianSolver(Solver):
     def __init__(self, statistics: ClassStatistics) -> None:
         super().__init__(statistics)
         self.freedom = max(self.weight_sum - self.num_classes, min(1.0, self.weight_sum), 1e-300)
-        values, self.basis = torch.linalg.eigh(statistics.scatter / self.freedom)
-        self.spectrum = values.clamp(min=0)
+        values, self.basis = torch.linalg.eigh(statistics.scatter)
+        self.spectrum = values.clamp(min=0) / self.freedom
         self.average = float(self.spectrum.mean()) or 1.0
         self.coded = self.shifted @ self.basis
-        del self.shifted
         oas = oracle_approximating_shrinkage(self.spectrum, self.freedom)
         odds = torch.logspace(-2.5, 2, 12, dtype=torch.float64, device=values.device)
         ladder = odds / (1 + odds)
@@ -240,7 +247,7 @@ class GaussianSolver(Solver):
         """See :class:`Solver`; ``value`` is rho in (0, 1]."""
         scaled = self.coded * self._inverse(value)
         weight = scaled @ self.basis.T
-        squares = (scaled * self.coded).sum(1) - self.excess(value) / self.count
+        squares = scaled.mul_(self.coded).sum(1) - self.excess(value) / self.count
         return weight, -(weight @ self.centre) - squares / 2
 
     def among(self, classes: Tensor) -> GaussianSolver:
@@ -262,14 +269,17 @@ class GaussianSolver(Solver):
         delta, own = delta @ self.basis, self.coded[present]
         drop = samples.weights * n / ((n - samples.weights) * self.freedom)
         inverses = self._inverse(values[:, None]).T  # (d, L)
-        all_uu, all_dd = self.coded.square() @ inverses, delta.square() @ inverses  # (K, L), (M, L)
+        all_uu = torch.cat([rows.square() @ inverses for rows in self.coded.split(256)])  # (K, L)
+        all_dd = delta.square() @ inverses  # (M, L)
         for value, inverse, uu, dd in zip(values, inverses.T.contiguous(), all_uu.T, all_dd.T, strict=True):
             if len(present) == len(self.coded):
                 between = gram((own * inverse.sqrt()).T)
             else:
                 between = (own * inverse) @ self.coded.T
             du = (delta * inverse) @ self.coded.T
-            logits, own_du = between[place].add_(du), du[every, labels]
+            # Labels ascend: of different ones each has its own row already.
+            logits = (between if len(present) == len(labels) else between[place]).add_(du)
+            own_du = du[every, labels]
             dx = dd + own_du
             # What u C^-1 u of its own mean loses as the mean moves, and its x C^-1 u.
             logits[every, labels] += a * own_du - a.square() * dd / 2 - a * dx
@@ -278,9 +288,8 @@ class GaussianSolver(Solver):
             gain = (loss / (1 - loss * dd).clamp(min=1e-12))[:, None]  # Sherman and Morrison
             excess = self.excess(value) / 2
             logits[every, labels] += excess * (1 / (n - samples.weights) - 1 / n)
-            # gain (dx du - du^2 / 2)
-            logits.addcmul_(du, (2 * dx[:, None] - du).mul_(gain / 2))
-            yield logits.sub_(uu / 2 - excess / self.count)
+            logits.addcmul_(du, (gain[:, 0] * dx)[:, None])
+            yield logits.sub_(du.square_().mul_(gain / 2)).sub_(uu / 2 - excess / self.count)
 
 
 def oracle_approximating_shrinkage(spectrum: Tensor, freedom: float) -> float:

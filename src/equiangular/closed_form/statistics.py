@@ -197,7 +197,8 @@ class ClassStatistics:
         if bool((left.cpu().numpy() < sketched * (1 - 1e-9) - 1e-9 * gone.count.cpu().numpy()).any()):
             raise ValueError(f"{STRANGERS} (More of a class is left in the sketch than in all.)")
         classes, before = (gone.count > 0).nonzero().flatten(), (self.count.clone(), self.mean.clone())
-        removed = gone.scatter + gram(self._move(classes, gone.count[classes], gone.mean[classes], sign=-1))
+        removed = gone.scatter
+        _add_gram(removed, self._move(classes, gone.count[classes], gone.mean[classes], sign=-1))
         scatter = self.scatter - removed
         if not known.all() and _overdrawn(self.scatter, scatter, float(removed.trace())):
             self.count, self.mean = before
@@ -304,9 +305,9 @@ def gram(rows: Tensor) -> Tensor:
         return torch.from_numpy(array.T @ array)
 
 
-def _add_gram(scatter: Tensor, rows: Tensor, sign: int = 1) -> None:
-    """Add sign rows^T rows to the scatter (d, d), in place."""
+def _add_gram(scatter: Tensor, rows: Tensor) -> None:
+    """Add rows^T rows to the scatter (d, d), in place."""
     if 8 * len(rows) < rows.shape[1]:  # for few rows another (d, d) would cost more than half the work
-        scatter.addmm_(rows.T, rows, alpha=sign)
+        scatter.addmm_(rows.T, rows)
     else:
-        scatter.add_(gram(rows), alpha=sign)
+        scatter += gram(rows)

@@ -116,9 +116,11 @@ def beyond(space: Space, scored: Mapping[Settings, float]) -> Settings | None:
         return None
     axis = "strength" if space.start.strength is not None else "learning_rate"
     best, (low, high) = choose(scored), (pick(scored, key=lambda s: getattr(s, axis)) for pick in (min, max))
-    if scored[high] == scored[best]:
-        return Settings(**{axis: _rounded(getattr(high, axis) * 9)})
-    return Settings(**{axis: _rounded(getattr(low, axis) / 9)}) if best == low else None
+    if scored[high] != scored[best] and best != low:
+        return None
+    end, factor = (high, 9.0) if scored[high] == scored[best] else (low, 1 / 9)
+    value = _rounded(getattr(end, axis) * factor)
+    return replace(end, strength=value) if axis == "strength" else replace(end, learning_rate=value)
 
 
 def _neighbours(space: Space, best: Settings, halvings: int) -> Iterator[Settings]:

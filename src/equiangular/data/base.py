@@ -102,7 +102,8 @@ class Dataset:
                 f"data set {self.name!r}: names_features must have shape {expected}, got {tuple(names.shape)}."
             )
         if self.scaling == "auto":  # here, so that a part of the data has what the whole has
-            columns = self.kind == "vectors" and self.encoder is None and uneven(self.train_x)
+            vectors = self.train_x if self.kind == "vectors" and self.encoder is None else None
+            columns = isinstance(vectors, Tensor) and uneven(vectors)
             object.__setattr__(self, "scaling", "columns" if columns else "shared")
         missing = np.flatnonzero(self.train_counts == 0)
         if len(missing):

@@ -113,7 +113,7 @@ def embed(
     check_choice(dtype, STORED_DTYPES, "dtype")
     report = EmbedReport() if report is None else report
     # What can be wrong with a name is said before the data are read.
-    device = choose_device(device) if isinstance(device, str) else device
+    device = choose_device(device, "device") if isinstance(device, str) else device
     if isinstance(encoder, str) and encoder != "auto":
         check_encoder_name(encoder)
     if not isinstance(data, Dataset):

@@ -29,7 +29,7 @@ class ExportedColumns(Exported):
         super().__init__(classifier)
         self.columns = columns
 
-    def forward(self, columns: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(self, columns: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and probabilities, (B, K) each, of a number for each column, (B, C) float64; NaN where it is missing.
 
         A number is as it stands, a truth value 0 or 1, a date the seconds since 1970 in UTC, a category the position of

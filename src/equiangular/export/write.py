@@ -39,9 +39,9 @@ def export_model(
     (B, C) float64, a number for each column of the data file: see :class:`equiangular.export.columns.ExportedColumns`;
     with a column of texts it stays ``x``, the numbers that the reader makes. The metadata (``.onnx``:
     ``metadata_props``; ``.pt2``: the extra file ``equiangular.json``) has ``class_names``, ``inputs``, the model's
-    description under ``equiangular``, and with an encoder its name, hash of weights and preprocessing under ``encoder``, and ``tokenizer.json`` as the tokenizers
-    library reads it. Before the file appears it is run, ``.onnx`` by onnxruntime, on batches of several sizes and
-    compared with PyTorch.
+    description under ``equiangular``, and with an encoder its name, hash of weights and preprocessing under
+    ``encoder``, and ``tokenizer.json`` as the tokenizers library reads it. Before the file appears it is run, ``.onnx``
+    by onnxruntime, on batches of several sizes and compared with PyTorch.
 
     Args:
         classifier: the model, with the class prior of its probabilities.

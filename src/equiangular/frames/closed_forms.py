@@ -137,12 +137,16 @@ def simplex_logits(x: Tensor, num_classes: int, *, basis: Literal["canonical", "
         raise ValueError(f"x must be a floating-point tensor, got {received}. Convert it with .float().")
     if x.ndim == 0 or x.shape[-1] < needed:
         raise ValueError(f"the {basis} basis of K={k} classes needs d >= {needed} features, got {tuple(x.shape)}.")
+    return scaled_simplex_logits(x, k, basis, 1.0)
+
+
+def scaled_simplex_logits(x: Tensor, k: int, basis: Literal["canonical", "minimal"], scale: float | Tensor) -> Tensor:
+    """:func:`simplex_logits` of checked arguments times a scale, which costs no pass of its own."""
     if basis == "canonical":
         part = x[..., :k]
-        return math.sqrt(k / (k - 1)) * (part - part.mean(-1, keepdim=True))
-    own_factor, below_factor = (c.to(x.dtype) for c in minimal_coefficients(k, device=x.device))
+        return (part - part.mean(-1, keepdim=True)).mul_(math.sqrt(k / (k - 1)) * scale)
+    own_factor, below_factor = (c.to(x.dtype) * scale for c in minimal_coefficients(k, device=x.device))
     part = x[..., : k - 1]
-    own = part * own_factor
-    before = torch.cumsum(part * below_factor, dim=-1)
-    zero = torch.zeros_like(x[..., :1])
-    return torch.cat([own, zero], dim=-1) - torch.cat([zero, before], dim=-1)
+    logits = torch.nn.functional.pad(part * own_factor, (0, 1))
+    logits[..., 1:] -= torch.cumsum(part * below_factor, dim=-1)
+    return logits

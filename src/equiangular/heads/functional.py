@@ -78,13 +78,13 @@ class _UnitRows(torch.autograd.Function):
     """x / ||x|| given 1 / ||x||, in the operations, and so the bits, of :func:`_unit_rows` and of its gradient."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, inverse: Tensor, limit: float) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, inverse: Tensor, limit: float) -> Tensor:
         ctx.save_for_backward(x, inverse)
         ctx.limit = limit
         return x * inverse
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         x, inverse = ctx.saved_tensors
         if torch.is_grad_enabled():  # a gradient of the gradient is asked for
             (again,) = torch.autograd.grad(_unit_rows(x, ctx.limit), x, gradient, create_graph=True)

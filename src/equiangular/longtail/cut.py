@@ -128,14 +128,15 @@ def holdout_indices(targets: Any, fraction: float, *, seed: int, min_per_class: 
 
 
 def class_positions(labels: np.ndarray) -> np.ndarray:
-    """The place of each label among the sorted ones that occur, (N,) int64; small whole numbers are counted, not sorted.
+    """The place of each label among the sorted ones, (N,) int64; small whole numbers are counted, not sorted.
 
     Example:
         >>> class_positions(np.array([7, 2, 7, 5]))
         array([2, 0, 2, 1])
     """
     if labels.dtype.kind == "i" and labels.min() >= 0 and labels.max() < 4 * len(labels):
-        return (np.cumsum(np.bincount(labels) > 0) - 1)[labels]
+        positions: np.ndarray = (np.cumsum(np.bincount(labels) > 0) - 1)[labels]
+        return positions
     return np.unique(labels, return_inverse=True)[1]
 
 

@@ -127,14 +127,14 @@ class _DotRegression(torch.autograd.Function):
     """(w_y . h - n)^2 / 2n of every row and its reduction, in the operations, and so the bits, of the formula."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, rows: Tensor, norm: float, reduction: Reduction) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, features: Tensor, rows: Tensor, norm: float, reduction: Reduction) -> Tensor:
         missing = (features * rows).sum(-1).sub_(norm)
         ctx.save_for_backward(features, rows, missing)
         ctx.options = norm, reduction
         return reduce_losses(missing.square().div_(2 * norm), reduction)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         features, rows, missing = ctx.saved_tensors
         norm, reduction = ctx.options
         if torch.is_grad_enabled():  # a gradient of the gradient is asked for

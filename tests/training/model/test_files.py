@@ -140,7 +140,7 @@ def test_a_failed_write_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr("equiangular._files.os.replace", full)
     with pytest.raises(ValueError, match=r"No space left on device\. Make room there"):
         save_model(run / "model", task(seed=4), info())
     monkeypatch.undo()

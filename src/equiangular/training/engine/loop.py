@@ -204,11 +204,12 @@ class Training:
     def _losses(self, x: Tensor, target: Any) -> Tensor:
         """The losses of the samples; where the CPU's checks find NaN features in them, training has diverged."""
         try:
-            return (self.task if self.direct else self.module)(x, target)["losses"]
+            losses: Tensor = (self.task if self.direct else self.module)(x, target)["losses"]
         except NonFiniteError as error:
             if torch.isfinite(x).all():
                 raise self._diverged("infinite") from error
             raise
+        return losses
 
     def _diverged(self, loss: str) -> TrainingDivergedError:
         return TrainingDivergedError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from equiangular.heads.registry import SIMILAR
 from equiangular.training.config.catalogue import CORRECTED, ENTRIES, TRAINED, Entry, method_name, with_prior
@@ -21,6 +21,7 @@ from equiangular.training.methods.retraining import (
     tau_normalized,
 )
 
+AnyMethod = TypeVar("AnyMethod", bound=Method)
 _BATCH = {"norm": "batch"}
 # The first part of a name: kind and options of the head. Labels, sources and the order of the names: the catalogue.
 _HEADS: dict[str, tuple[str, Mapping[str, Any]]] = {
@@ -80,7 +81,7 @@ def _two_stages(name: str, second_stage: SecondStage, **options: Any) -> TwoStag
     return TwoStageMethod(name, label, "linear", criteria.cross_entropy, source, **options)
 
 
-def corrected(method: Method) -> Method:
+def corrected(method: AnyMethod) -> AnyMethod:
     """The same method followed by the prior correction: one training run serves both."""
     label, _, source = with_prior(Entry(method.label, "", method.source))
     name = f"{method.name}-pc"
