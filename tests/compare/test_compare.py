@@ -12,10 +12,10 @@ from tests.compare.conftest import COUNTS
 
 from equiangular._files import read_json
 from equiangular.compare import Comparing, compare, configure
-from equiangular.compare.config import DEFAULT_METHODS, PRESETS, without_etf
+from equiangular.compare.config import DEFAULT_METHODS, PRESETS, fit_to, without_etf
 from equiangular.compare.summary import rows_of
 from equiangular.compare.tuning import FIRST_SEED
-from equiangular.data import load_dataset
+from equiangular.data import from_arrays, load_dataset
 from equiangular.measures import paired_comparison
 from equiangular.posthoc.footing import crossed_logits
 from equiangular.records import Comparison, from_json, to_json, unpack
@@ -505,3 +505,11 @@ def test_the_data_of_the_plan_are_those_of_the_data_set(table: Path, tmp_path: P
     assert set(plan.data.digest) == {
         "training inputs", "training labels", "test inputs", "test labels", "class names",
     }  # fmt: skip
+
+
+def test_epochs_are_those_of_the_cut_not_of_the_pool() -> None:
+    generator = torch.Generator().manual_seed(0)
+    data = from_arrays(torch.randn(24_000, 3, generator=generator).numpy(), np.arange(24_000) % 10)
+    assert fit_to(configure("a"), data).trial.epochs == 8  # 160,000 over 19,200
+    cut = fit_to(configure("a", imbalance=100.0), data).trial
+    assert (cut.epochs, cut.batch_size) == (34, 64)  # 160,000 over 4,762 = sum of 1,920 x 100^(-k / 9)

@@ -12,6 +12,7 @@ from equiangular.data import Dataset
 from equiangular.training.config.options import Hardware, Trial
 from equiangular.training.methods import METHODS, Method, get_method
 from equiangular.training.run.folder import check_names
+from equiangular.training.run.trial import split_of
 
 # The rows of the main job, in the order of its table.
 DEFAULT_METHODS = (
@@ -221,11 +222,16 @@ _CHANGEABLE = tuple(dict.fromkeys((*_OWN, *_TRIAL, *(f.name for f in fields(Hard
 def fit_to(config: CompareConfig, dataset: Dataset) -> CompareConfig:
     """The configuration with what was not asked for made to suit the data.
 
-    Epochs: as many as show a training 160,000 samples, between 8 and 40. Batches of 64, of 128 from 5,000 samples on.
+    Epochs: as many as show a training 160,000 samples of the cut, between 8 and 40. Batches of 64, of 128 from 5,000
+    samples on.
     Width: for an MLP wide enough for an ETF of the classes. Methods: classifiers on features for an encoder's vectors;
     else, where there are more classes than dimensions allow for an ETF, the best frame that fits in its place.
     """
-    number, classes = len(dataset.train_y), dataset.num_classes
+    classes = dataset.num_classes
+    number = len(dataset.train_y)
+    if config.trial.imbalance != 1:
+        split = split_of(config.trial, dataset)
+        number = len(split.train_y) + len(split.holdout_y)
     suits: dict[str, Any] = {
         "epochs": min(40, max(8, round(_SAMPLES_SEEN / number))),
         "batch_size": 64 if number < 5000 else 128,
