@@ -1,6 +1,7 @@
 """Features of an encoder as data: files of our own and of others, scale, and texts that stay texts."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.damage import flip_last_bit
 
 from equiangular.data import Dataset, Texts, content_digest, load_dataset, make_split, select, write_vectors
 from equiangular.data.split import standardisation
+from equiangular.data.vectors import load_safetensors, vector_dataset
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 6)).astype(np.float32)
@@ -225,3 +227,25 @@ def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
     load_dataset(path)
     with pytest.raises(ValueError, match=r"f\.safetensors' is damaged: .* Embed the data again"):
         load_dataset(flip_last_bit(path))
+
+
+def test_how_columns_are_scaled_is_kept_with_the_vectors(tmp_path: Path) -> None:
+    """A table as vectors is standardised by column, its parts too; vectors of a known encoder are not."""
+    x = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+    y = np.arange(40) % 2
+    wide = x * np.array([1, 1, 1, 1e4], np.float32)
+    made = {"x": x, "wide": wide, "dead": x * np.array([1, 1, 1, 1e-6], np.float32)}
+    found = {name: vector_dataset({"X": value, "y": y}, {}, name=name, where=name) for name, value in made.items()}
+    assert {name: data.scaling for name, data in found.items()} == {"x": "shared", "wide": "columns", "dead": "shared"}
+    part = replace(found["wide"], train_x=found["wide"].train_x[:, :4] * torch.tensor([1.0, 1, 1, 1e-4]))
+    assert part.scaling == "columns"
+    assert make_split(found["wide"]).standardise(found["wide"].train_x).std(0) == pytest.approx(np.ones(4), abs=0.2)
+    assert vector_dataset({"X": wide, "y": y, "scaling": "shared"}, {}, name="s", where="s").scaling == "shared"
+    encoder = {"encoder": json.dumps({"name": "demo"})}
+    assert vector_dataset({"X": wide, "y": y}, encoder, name="e", where="e").scaling == "shared"
+    with pytest.raises(ValueError, match="scaling must be one of"):
+        vector_dataset({"X": wide, "y": y, "scaling": "none"}, {}, name="n", where="n")
+    assert content_digest(found["wide"])["scaling"] == "columns"
+    assert "scaling" not in content_digest(found["x"])
+    again = load_safetensors(write_vectors(found["wide"], tmp_path / "w.safetensors"))
+    assert again.scaling == "columns"

@@ -16,7 +16,8 @@ import equiangular as eq
 from equiangular.data import Dataset, Texts, from_arrays
 from equiangular.encoders import CallableEncoder, EmbedReport, KnownEncoder, describe, load_encoder
 from equiangular.encoders import embed as package
-from equiangular.encoders.embedding import CHUNKS, names_features
+from equiangular.encoders.class_names import names_features, read_class_texts
+from equiangular.encoders.embedding import CHUNKS
 
 WORDS = ["a", "bb", "ccc", "dddd", "eeeee ee"]
 
@@ -336,6 +337,41 @@ def test_another_encoder_under_the_same_name_is_refused() -> None:
 
 def test_the_command_and_the_function_share_a_name() -> None:
     assert eq.embed is package is eq.encoders.embed
+
+
+def test_class_texts_and_templates_are_averaged_as_directions() -> None:
+    encoder = Counting().encoder(None)
+    data, given = texts(), {"yes": ["yes", "sure thing"]}
+    templates = ("{}", "a text that says {}")
+    made = eq.embed(data, encoder, class_texts=given, templates=templates)
+    filled = [t.format(s) for s in given["yes"] for t in templates]
+    vectors = encoder.encode(filled).double().numpy()
+    unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).mean(0)
+    expected = unit / np.linalg.norm(unit) * np.linalg.norm(vectors, axis=1).mean()
+    place = data.class_names.index("yes")
+    np.testing.assert_allclose(made.names_features[place].numpy(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"class_texts": {"yse": "a"}}, "class_texts: there is no class 'yse'; did you mean 'yes'"),
+        ({"class_texts": {"yes": ""}}, "has no text, or one that is empty"),
+        ({"templates": ["no place"]}, "a template is a text with one {} for the class"),
+    ],
+)
+def test_wrong_class_texts(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        eq.embed(texts(), Counting().encoder(None), **options)
+
+
+def test_class_texts_from_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "texts.json"
+    path.write_text('{"yes": ["a", "b"], "no": "c"}')
+    assert read_class_texts(path) == {"yes": ["a", "b"], "no": "c"}
+    path.write_text('["a"]')
+    with pytest.raises(ValueError, match="must hold a text, or a list of texts, for each class name"):
+        read_class_texts(path)
 
 
 def test_numbers_are_no_class_names() -> None:

@@ -51,6 +51,20 @@ def embed(
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out images that cannot be read, and say which.")
     ] = False,
+    class_texts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='JSON, {"class": "text", ...} or {"class": ["text", ...], ...}: what classes are called or described '
+            "as. Default: their names. For methods that take names.",
+        ),
+    ] = None,
+    template: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", help='What a class text is put into, such as "a question about {}"; several are averaged.'
+        ),
+    ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves it to PyTorch.")] = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -66,6 +80,7 @@ def embed(
     from equiangular.data import load_dataset, write_vectors
     from equiangular.data.vectors import WRITTEN
     from equiangular.encoders import EmbedReport, embed
+    from equiangular.encoders.class_names import PLAIN, read_class_texts
     from equiangular.encoders.embedding import STORED_DTYPES
 
     check_output(output, *WRITTEN)
@@ -81,6 +96,8 @@ def embed(
             batch_size=batch_size,
             device=device,
             dtype=check_choice(dtype, STORED_DTYPES, "dtype"),
+            class_texts=None if class_texts is None else read_class_texts(class_texts),
+            templates=template or PLAIN,
             cache=cache,
             progress=bar,
             report=report,

@@ -63,7 +63,7 @@ def evaluate(
             skip_broken=skip_broken,
             progress=lambda n: bar.advance(seen, n),
         )
-    show_notes(results["notes"])
+    show_notes(results["notes"] if not quiet or results["apart"] or results["left_out"] else ())
     results = {"path": str(run), **results, "provenance": provenance()}
     console = screen()
     console.print(report.score_table(results))
