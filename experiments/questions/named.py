@@ -2,8 +2,8 @@
 
     python -m experiments questions named FOLDER [--sets banking77 clinc150] [--draws N] [--output FILE]
 
-FOLDER holds NAME.safetensors as ``equiangular embed NAME --encoder minilm`` writes them. For each cut (1, 5 and 20
-samples a class; tails of 50 : 1 and 100 : 1, the classes in an order drawn anew) and each draw, balanced accuracy on
+FOLDER holds NAME.safetensors as ``equiangular embed NAME --encoder minilm`` writes them. For each cut (1, 5, 20 and 100
+samples a class, where it has so many; tails of 50 : 1 and 100 : 1, the classes in an order drawn anew) and each draw, balanced accuracy on
 the whole test part of:
 
 - names alone; logistic regression with the prior taken out, and the same with the names as one more sample of each
@@ -47,7 +47,7 @@ from equiangular.measures import mean_ci
 from experiments.common import QUESTIONS, command_parser
 
 OUTPUT = QUESTIONS / "named.json"
-CUTS = ("1", "5", "20", "50:1", "100:1")
+CUTS = ("1", "5", "20", "100", "50:1", "100:1")
 CLOSED = ("class-means", "gaussian", "ridge", "kernel")
 RIVALS = ("logistic regression", "cosine head")
 RULE = ("names fixed, residual map", "names learned on", "kernel + names")
@@ -208,7 +208,10 @@ def table(results: dict[str, Any]) -> str:
     lines = ["| | samples | best learned | " + " | ".join(SHOWN) + " |", "|---|---|---|" + "---|" * len(SHOWN)]
     for cell in sorted(results["cells"], key=lambda name: (name.split()[0], CUTS.index(name.split()[1]))):
         kept = results["cells"][cell]
-        over = {method: "{:+.1f} ± {:.1f}".format(*row["over_best_learned"]) for method, row in kept["rows"].items()}
+        over = {
+            method: "{:+.1f} ± {:.1f}".format(*row["over_best_learned"]).replace("-", "−")
+            for method, row in kept["rows"].items()
+        }
         told = [over.get(method, "") for method in SHOWN]
         mean, half = kept["rows"][kept["best_learned"]]["mean_ci"]
         lines.append(f"| {cell} | {kept['samples']} | {mean:.1f} ± {half:.1f} | " + " | ".join(told) + " |")
