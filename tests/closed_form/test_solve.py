@@ -91,7 +91,7 @@ def test_gaussians_are_scikit_learns_discriminant_at_the_same_shrinkage() -> Non
     found = ClassStatistics.empty(K, D).update(x, y)
     solver = GaussianSolver(found)
     covariance = 0.7 * found.scatter / (len(y) - K)
-    covariance += 0.3 * (found.scatter.trace() / (len(y) - K) / D) * torch.eye(D)
+    covariance += 0.3 * (found.scatter.trace() / (len(y) - K) / D) * torch.eye(D, dtype=torch.float64)
 
     class Given:
         def fit(self, X):
@@ -101,7 +101,13 @@ def test_gaussians_are_scikit_learns_discriminant_at_the_same_shrinkage() -> Non
     rival = LinearDiscriminantAnalysis(solver="lsqr", priors=np.full(K, 1 / K), covariance_estimator=Given())
     expected = rival.fit(x.numpy(), y.numpy()).decision_function(x.numpy())
     pooled = found.scatter / (len(y) - K)
-    expected += (torch.linalg.solve(covariance, pooled).trace() / found.count / 2).numpy()  # the squares of noisy means
+    # The squares of noisy means: a sample a class makes them too large by the trace.
+    shifted = found.mean - found.mean.mean(0)
+    squares = (shifted * torch.linalg.solve(covariance, shifted.T).T).sum(1)
+    noise = torch.linalg.solve(covariance, pooled).trace() / found.count
+    spread = float((found.count * (squares - noise)).sum().clamp(min=0) / found.count.sum())
+    kept = spread / (spread + noise)  # of a mean, where it is one of a normal distribution of that scatter
+    expected += ((squares - kept * (kept * squares + noise)) / 2).numpy()
     weight, bias = solver.solution(0.3)
     logits = (x @ weight.T + bias).numpy()
     np.testing.assert_allclose(
@@ -110,19 +116,34 @@ def test_gaussians_are_scikit_learns_discriminant_at_the_same_shrinkage() -> Non
 
 
 def test_the_square_of_a_noisy_mean_is_corrected() -> None:
-    """Averaged over samples, logits are those of the true means, whatever the number of samples of a class."""
+    """On average it is that of the true means, whatever the number of samples of a class."""
     generator = torch.Generator().manual_seed(0)
-    means = torch.randn(2, D, generator=generator, dtype=torch.float64)
-    y = torch.tensor([0] * 2 + [1] * 60)
-    x = means.mean(0) + torch.zeros(1, D)
-    found = []
-    for _ in range(400):
+    sizes = torch.tensor([2, 60]).repeat(30)
+    y = torch.arange(60).repeat_interleave(sizes)
+    errors, raw = [], []
+    for _ in range(100):
+        means = torch.randn(60, D, generator=generator, dtype=torch.float64)
         noise = torch.randn(len(y), D, generator=generator, dtype=torch.float64)
-        weight, bias = GaussianSolver(ClassStatistics.empty(2, D).update(means[y] + noise, y)).solution(1e-6)
-        found.append((x @ weight.T + bias)[0])
-    difference = torch.stack(found).diff(dim=1)[:, 0]  # the point in the middle belongs to neither
-    assert abs(difference.mean()) < 4 * difference.std() / 400**0.5
-    assert 4 * difference.std() / 400**0.5 < D / 2 / 2  # what it would be without the correction
+        solver = GaussianSolver(ClassStatistics.empty(60, D).update(means[y] + noise, y))
+        weight, bias = solver.solution(1e-6)
+        true = (means - means.mean(0)).square().sum(1)
+        errors.append((-2 * (bias + weight @ solver.centre) - true).view(30, 2).mean(0))
+        raw.append(((weight * solver.shifted).sum(1) - true).view(30, 2).mean(0))
+    errors = torch.stack(errors)
+    assert (errors.mean(0).abs() < 4 * errors.std(0) / 10 + 0.1).all()
+    assert torch.stack(raw).mean(0)[0] > D / 2 * 0.8  # what it would be without the correction
+
+
+def test_a_single_short_sample_does_not_win_everything() -> None:
+    """One class is noisier than the others, and one sample of another is near the common mean."""
+    generator = torch.Generator().manual_seed(0)
+    means = 3 * torch.randn(5, 40, generator=generator, dtype=torch.float64)
+    y = torch.tensor([0] * 60 + [1] * 60 + [2] * 60 + [3] * 60 + [4])
+    spread = torch.tensor([4.0, 2.0, 2.0, 2.0, 0.1])[y, None]
+    x = means[y] + spread * torch.randn(len(y), 40, generator=generator, dtype=torch.float64)
+    x[-1] = means[:4].mean(0) + 0.1
+    weight, bias = GaussianSolver(ClassStatistics.empty(5, 40).update(x, y)).solution(0.5)
+    assert ((x @ weight.T + bias).argmax(1) == y).double().mean() > 0.9
 
 
 def test_shrinkage_is_scikit_learns_on_pooled_deviations_but_for_two_terms() -> None:
@@ -178,7 +199,9 @@ def test_left_out_logits_are_those_of_a_refit_without_the_row_and_its_copies(kin
         refit = kind(other)
         if kind is GaussianSolver:
             refit.average = solver.average  # what is shrunk to stays too
-            refit.excess = solver.excess
+            refit.excess, refit.scatter_of_means = solver.excess, solver.scatter_of_means
+            refit.centre = solver.centre
+            refit.coded = refit.shifted @ refit.basis
         for value, all_logits in zip(solver.values.tolist(), logits, strict=True):
             weight, bias = refit.solution(value)
             expected = (row @ weight.T + bias)[0]

@@ -211,14 +211,18 @@ class RidgeSolver(Solver):
 
 
 class GaussianSolver(Solver):
-    """Gaussians of one covariance: logit_k = u_k^T C^-1 (x - c) - (u_k^T C^-1 u_k - tr C^-1 S_p / n_k) / 2.
+    """Gaussians of one covariance: logit_k = u_k^T C^-1 (x - c) - q_k / 2, q_k the square of the true mean, estimated.
 
-    C = (1 - rho) S_p + rho t I, with S_p = S / (N - K) the pooled covariance and t its mean eigenvalue. The trace is
-    what the square of a mean of n_k samples is too large by: without it rare classes lose. The shrinkage rho is chosen
-    by leave-one-out among twelve values and that of :func:`oracle_approximating_shrinkage`.
+    C = (1 - rho) S_p + rho t I, with S_p = S / (N - K) the pooled covariance and t its mean eigenvalue. The square
+    E_k = u_k^T C^-1 u_k of a mean of n_k samples is too large by e_k = tr C^-1 S_p / n_k on average: rare classes would
+    lose. Taking e_k off would let a single sample that is shorter than most win everything. So q_k is what one expects
+    of the square where true means scatter around c by B: q_k = f_k (f_k E_k + e_k), f_k = B / (B + e_k), with
+    B = max(0, sum_k n_k (E_k - e_k) / N). The shrinkage rho is chosen by leave-one-out among twelve values and that of
+    :func:`oracle_approximating_shrinkage`.
 
-    Source of the trace: Moran and Murphy, "A closer look at two alternative methods of statistical discrimination",
-    Applied Statistics 1979.
+    Sources: of e_k, Moran and Murphy, "A closer look at two alternative methods of statistical discrimination", Applied
+    Statistics 1979; of f_k, Efron and Morris, "Stein's estimation rule and its competitors", J. American Statistical
+    Association 1973, with the posterior's variance, f_k e_k, in the square.
     """
 
     def __init__(self, statistics: ClassStatistics) -> None:
@@ -228,6 +232,7 @@ class GaussianSolver(Solver):
         self.spectrum = values.clamp(min=0) / self.freedom
         self.average = float(self.spectrum.mean()) or 1.0
         self.coded = self.shifted @ self.basis
+        self._all = self.coded, self.count
         oas = oracle_approximating_shrinkage(self.spectrum, self.freedom)
         odds = torch.logspace(-2.5, 2, 12, dtype=torch.float64, device=values.device)
         ladder = odds / (1 + odds)
@@ -239,6 +244,18 @@ class GaussianSolver(Solver):
         total: Tensor = (self._inverse(value) * self.spectrum).sum()
         return total
 
+    def scatter_of_means(self, value: Tensor | float) -> Tensor:
+        """B, 0-dim: how far the true means are from the common one on average, squared, a class by its samples."""
+        coded, count = self._all
+        energies = coded.square() @ self._inverse(value)
+        return ((energies * count).sum() - len(count) * self.excess(value)).clamp(min=0) / count.sum()
+
+    def _true_squares(self, energies: Tensor, noise: Tensor, value: Tensor | float) -> Tensor:
+        """q of E and e, of any one shape."""
+        scatter = self.scatter_of_means(value)
+        kept = scatter / (scatter + noise).clamp(min=torch.finfo(noise.dtype).tiny)
+        return kept * (kept * energies + noise)
+
     def _inverse(self, value: Tensor | float) -> Tensor:
         inverse: Tensor = 1 / ((1 - value) * self.spectrum + value * self.average)
         return inverse
@@ -247,7 +264,7 @@ class GaussianSolver(Solver):
         """See :class:`Solver`; ``value`` is rho in (0, 1]."""
         scaled = self.coded * self._inverse(value)
         weight = scaled @ self.basis.T
-        squares = scaled.mul_(self.coded).sum(1) - self.excess(value) / self.count
+        squares = self._true_squares(scaled.mul_(self.coded).sum(1), self.excess(value) / self.count, value)
         return weight, -(weight @ self.centre) - squares / 2
 
     def among(self, classes: Tensor) -> GaussianSolver:
@@ -258,7 +275,7 @@ class GaussianSolver(Solver):
         return few
 
     def left_out(self, samples: LeftOut, values: Tensor) -> Iterator[Tensor]:
-        """See :class:`Solver`. Exact for the same N - K, t and trace: C changes by a multiple of d d^T.
+        """See :class:`Solver`. Exact for the same c, N - K, t, trace and B: C changes by a multiple of d d^T.
 
         x_i - c = delta_i + u_k, k the sample's class. So one product a value has all terms.
         """
@@ -281,15 +298,17 @@ class GaussianSolver(Solver):
             logits = (between if len(present) == len(labels) else between[place]).add_(du)
             own_du = du[every, labels]
             dx = dd + own_du
-            # What u C^-1 u of its own mean loses as the mean moves, and its x C^-1 u.
-            logits[every, labels] += a * own_du - a.square() * dd / 2 - a * dx
+            # What x C^-1 u and u C^-1 u of its own mean lose as the mean moves.
+            logits[every, labels] -= a * dx
             du[every, labels] -= a * dd
             loss = drop * (1 - value)
             gain = (loss / (1 - loss * dd).clamp(min=1e-12))[:, None]  # Sherman and Morrison
-            excess = self.excess(value) / 2
-            logits[every, labels] += excess * (1 / (n - samples.weights) - 1 / n)
             logits.addcmul_(du, (gain[:, 0] * dx)[:, None])
-            yield logits.sub_(du.square_().mul_(gain / 2)).sub_(uu / 2 - excess / self.count)
+            energies = du.square_().mul_(gain).add_(uu)
+            energies[every, labels] += a.square() * dd - 2 * a * own_du
+            noise = (self.excess(value) / self.count).repeat(len(a), 1)
+            noise[every, labels] *= n / (n - samples.weights)
+            yield logits.sub_(self._true_squares(energies, noise, value) / 2)
 
 
 def oracle_approximating_shrinkage(spectrum: Tensor, freedom: float) -> float:
