@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 import equiangular as eq
 from equiangular.data import Dataset, Texts, from_arrays
+from equiangular.data.split import input_digests
 from equiangular.encoders import CallableEncoder, EmbedReport, KnownEncoder, describe, load_encoder
 from equiangular.encoders import embed as package
 from equiangular.encoders.class_names import names_features, read_class_texts
@@ -64,7 +65,8 @@ def test_rows_keep_their_order_whatever_the_batches(tmp_path: Path) -> None:
         assert made.kind == "vectors"
         assert torch.equal(made.train_y, data.train_y)
     torch.testing.assert_close(made.names_features, torch.tensor([[7.0, 0.5], [3.0, 0.5]]))  # "no card", "yes"
-    assert made.encoder == {**describe(Counting().encoder(None)), "dtype": "float32"}
+    described = {**describe(Counting().encoder(None)), "dtype": "float32"}
+    assert made.encoder == {**described, "inputs": input_digests(data)}
 
 
 def test_what_was_made_is_not_made_again(tmp_path: Path) -> None:

@@ -124,6 +124,11 @@ def content_digest(dataset: Dataset) -> dict[str, str]:
     return {**digests, "class names": names.hexdigest()}
 
 
+def input_digests(dataset: Dataset) -> dict[str, str]:
+    """Digests of the inputs of the ``"training"`` and the ``"test"`` part; what :func:`content_digest` has of them."""
+    return {"training": input_digest(dataset.train_x), "test": input_digest(dataset.test_x)}
+
+
 def input_digest(values: Tensor | EncodedImages | Texts) -> str:
     """A hexadecimal digest of the inputs of one part."""
     hasher = hashlib.sha256(f"{values.dtype} {tuple(values.shape)}".encode())

@@ -15,7 +15,7 @@ from torch import Tensor
 from equiangular._device import choose_device
 from equiangular._validate import check_choice, check_int
 from equiangular.data import Dataset, Texts, load_dataset
-from equiangular.data.split import input_digest
+from equiangular.data.split import input_digest, input_digests
 from equiangular.encoders.base import Encoder, Modality, describe
 from equiangular.encoders.cache import ChunkStore
 from equiangular.encoders.class_names import PLAIN, ClassTexts, names_features
@@ -141,7 +141,9 @@ def embed(
 
     train_x = part("train", data.train_x, 0)
     test_x = part("test", data.test_x, len(data.train_y))
-    described = {**describe(network), "dtype": dtype} | ({"error": report.error} if dtype == "float16" else {})
+    described = {**describe(network), "dtype": dtype, "inputs": input_digests(data)} | (
+        {"error": report.error} if dtype == "float16" else {}
+    )
     return Dataset(
         data.name,
         train_x,

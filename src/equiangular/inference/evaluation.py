@@ -19,6 +19,7 @@ from equiangular.data.libraries import is_saved_to_disk
 from equiangular.data.listing import PART_NAMES, class_name, find_layout, list_classes
 from equiangular.data.reading import SHOWN, apart_note, listed
 from equiangular.data.registry import ROOT_VARIABLE, find_path
+from equiangular.data.split import input_digests
 from equiangular.encoders import KnownEncoder
 from equiangular.encoders.base import same_encoder
 from equiangular.encoders.embedding import embed_inputs, modality_of
@@ -206,6 +207,10 @@ def labelled_batches(
         found.notes.insert(0, f"{str(data)!r} is what the model was trained on: scored is its test part alone")
         return found
     _refuse_training_part(path, trained)
+    if (same := _as_trained_on(path, info, own)) is not None:
+        found = _dataset_batches(same, info, batch_size, encoder)
+        found.notes.append(f"{str(data)!r} has the inputs that the model was trained on: scored is its test part alone")
+        return found
     return _files_in(path, info, batch_size, encoder, skip_broken=skip_broken)
 
 
@@ -225,6 +230,21 @@ def _trained_on(info: ModelInfo) -> Path | None:
     name = str(info.data.get("name_or_path") or "")
     path = find_path(name, info.data.get("root")) if name and not name.startswith(("hf:", "torchvision:")) else None
     return None if path is None else path.resolve()
+
+
+def _as_trained_on(path: Path, info: ModelInfo, options: dict[str, Any]) -> Dataset | None:
+    """The data of a path where they are, number by number, those of the model; None where they are others.
+
+    Behind an encoder they may be its features, or the texts or images that these came from.
+    """
+    known = [info.inputs, (info.encoder or {}).get("inputs")]
+    if not any(known):
+        return None  # a model of before
+    try:
+        found = _load(info, path, **options)
+    except (OSError, ValueError, ImportError):
+        return None  # no data set by itself: a folder of one class, rows without a second one
+    return found if input_digests(found) in known else None
 
 
 def _refuse_training_part(path: Path, trained: Path | None) -> None:

@@ -37,6 +37,8 @@ class ModelInfo:
         columns: of tables: d names of their numbers, in order, where the source has names.
         encoding: of tables: how the columns of a file become numbers, see :class:`equiangular.data.columns.Columns`.
         encoder: of vectors: what makes them of texts or images, see :func:`equiangular.encoders.describe`.
+        inputs: digests of the inputs of the ``"training"`` and the ``"test"`` part, see
+            :func:`equiangular.data.split.input_digests`.
         data: how the data was loaded: keyword arguments of :func:`equiangular.data.load_dataset`.
         balance: how far the sampler balanced the classes: class c was drawn with probability proportional to
             n_c^(1 - balance).
@@ -70,6 +72,7 @@ class ModelInfo:
     columns: tuple[str, ...] | None = None
     encoding: dict[str, Any] | None = None
     encoder: dict[str, Any] | None = None
+    inputs: dict[str, str] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     balance: float = 0.0
     thresholds: tuple[int, int] = (20, 100)

@@ -212,7 +212,8 @@ class _InFolder(Watcher):
     def write_model(self, folder: Path, task: Task, info: ModelInfo) -> None:
         """Save a model: the first process writes, the others wait for it."""
         if self.fabric.is_global_zero:
-            save_model(folder, task, info)
+            inputs = {part: self.content[f"{part} inputs"] for part in ("training", "test")}
+            save_model(folder, task, replace(info, inputs=inputs))
         self.fabric.barrier()
 
     def conclude(self, run: TrialRun, final: Outcome) -> dict[str, Any]:

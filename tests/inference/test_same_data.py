@@ -1,0 +1,83 @@
+"""Data that a model was trained on are known by their content: wherever they lie, their test part alone is scored."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import equiangular as eq
+from equiangular.data import load_dataset, write_vectors
+from equiangular.encoders import CallableEncoder
+from equiangular.inference import evaluate
+from equiangular.training import Classifier, TrainConfig, train
+
+ROWS = 40
+
+
+def table(folder: Path) -> Path:
+    x = np.random.default_rng(0).normal(size=(ROWS, 3)).round(3)
+    lines = [f"{a},{b},{c},{'up' if i % 2 else 'down'}" for i, (a, b, c) in enumerate(x.tolist())]
+    (folder / "rows.csv").write_text("\n".join(["a,b,c,label", *lines]))
+    return folder / "rows.csv"
+
+
+def texts(folder: Path) -> Path:
+    lines = [f"word{i} thing{i % 7},{'up' if i % 2 else 'down'}" for i in range(ROWS)]
+    (folder / "texts.csv").write_text("\n".join(["text,label", *lines]))
+    return folder / "texts.csv"
+
+
+def vectors(folder: Path) -> Path:
+    x = np.random.default_rng(0).normal(size=(ROWS, 3)).astype("f4")
+    np.savez(folder / "v.npz", X=x, y=np.arange(ROWS) % 2)
+    return folder / "v.npz"
+
+
+def images(folder: Path) -> Path:
+    generator = np.random.default_rng(0)
+    for i in range(ROWS):
+        (folder / "set" / str(i % 2)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(generator.integers(0, 255, (8, 8), dtype="u1")).save(folder / "set" / str(i % 2) / f"{i}.png")
+    return folder / "set"
+
+
+@pytest.mark.parametrize("make", [table, texts, vectors, images])
+def test_moved_and_copied(make, tmp_path: Path) -> None:
+    method = "ridge" if make is vectors else "linear-la"
+    data = make(tmp_path)
+    train(TrainConfig(data=str(data), method=method, epochs=1, accelerator="cpu"), tmp_path / "run")
+    classifier = Classifier.load(tmp_path / "run")
+    expected = evaluate(classifier)["scores"]
+    elsewhere = tmp_path / "elsewhere" / ("other" + data.suffix)
+    elsewhere.parent.mkdir()
+    shutil.copytree(data, elsewhere) if data.is_dir() else shutil.copy(data, elsewhere)
+    found = evaluate(classifier, data=elsewhere)
+    assert found["scores"]["samples"] == expected["samples"] == 8
+    assert found["scores"]["per_class"] == expected["per_class"]
+    assert any("has the inputs that the model was trained on" in note for note in found["notes"])
+    shutil.rmtree(data) if data.is_dir() else data.unlink()  # moved
+    assert evaluate(classifier, data=elsewhere)["scores"]["samples"] == 8
+
+
+def test_the_texts_behind_a_file_of_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = CallableEncoder(
+        lambda batch: [[float(len(t)), float(sum(map(ord, t)) % 97), 1.0] for t in batch],
+        dim=3, modality="text", name="letters", revision="1",
+    )  # fmt: skip
+    source = texts(tmp_path)
+    made = eq.embed(load_dataset(source, raw=True), encoder, cache=tmp_path / "cache")
+    write_vectors(made, tmp_path / "v.safetensors")
+    train(TrainConfig(data=str(tmp_path / "v.safetensors"), method="ridge", accelerator="cpu"), tmp_path / "run")
+    classifier = Classifier.load(tmp_path / "run")
+    monkeypatch.setattr("equiangular.encoders.known.load_encoder", lambda *_, **__: encoder)
+    found = evaluate(classifier, data=source)
+    assert found["scores"]["samples"] == evaluate(classifier)["scores"]["samples"] == 8
+    assert any("has the inputs that the model was trained on" in note for note in found["notes"])
+
+
+def test_other_rows_of_the_same_labels_are_all_scored(tmp_path: Path) -> None:
+    train(TrainConfig(data=str(table(tmp_path)), method="linear-la", epochs=1, accelerator="cpu"), tmp_path / "run")
+    (tmp_path / "new.csv").write_text((tmp_path / "rows.csv").read_text().replace("0.1", "0.2"))
+    assert evaluate(Classifier.load(tmp_path / "run"), data=tmp_path / "new.csv")["scores"]["samples"] == ROWS
