@@ -3,8 +3,8 @@
     python -m experiments questions named FOLDER [--sets banking77 clinc150] [--draws N] [--output FILE]
 
 FOLDER holds NAME.safetensors as ``equiangular embed NAME --encoder minilm`` writes them. For each cut (1, 5, 20 and 100
-samples a class, where it has so many; tails of 50 : 1 and 100 : 1, the classes in an order drawn anew) and each draw, balanced accuracy on
-the whole test part of:
+samples a class, where it has so many; tails of 50 : 1 and 100 : 1, the classes in an order drawn anew) and each draw,
+balanced accuracy on the whole test part of:
 
 - names alone; logistic regression with the prior taken out, and the same with the names as one more sample of each
   class; a learned cosine head (logit-adjusted);
