@@ -98,7 +98,7 @@ def comparison_section(results: Comparison) -> str:
     if answer is not None and answer.fixed and answer.learned:
         notes |= {answer.fixed: "fixed, by validation", answer.learned: "learned, by validation"}
     protocol = ["`equiangular compare`", *backbone_of(results.backbone, config), *budget_of(config)]
-    name = cut_name(results.data.name, config["imbalance"]) + ": the comparison of the README"
+    name = cut_name(results.data.name, config["imbalance"]) + ": the comparison of docs/digits.md"
     table = {
         row.method: {"label": row.label, "kind": row.kind, "n": row.n, **{k: vars(m) for k, m in row.measures.items()}}
         for row in results.rows

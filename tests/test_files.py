@@ -4,8 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
-from equiangular._files import json_plain, prepare_folder, read_json, write_atomically, write_json
+from equiangular._files import (
+    json_plain,
+    prepare_folder,
+    read_json,
+    read_safetensors,
+    write_atomically,
+    write_json,
+    write_safetensors,
+)
 
 
 def test_json_round_trip_turns_nan_into_null(tmp_path: Path) -> None:
@@ -43,3 +53,56 @@ def test_a_broken_json_file_is_named(tmp_path: Path) -> None:
 
 def test_plain_values_stay() -> None:
     assert json_plain({"a": (1, "b", None, True)}) == {"a": [1, "b", None, True]}
+
+
+EVERY_DTYPE = {
+    str(dtype): torch.arange(6).reshape(2, 3).to(dtype)
+    for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.uint8, torch.bool)
+}
+
+
+def test_tensors_and_strings_come_back(tmp_path: Path) -> None:
+    whole = torch.arange(6.0)
+    shared = {
+        "whole": whole,
+        "part": whole[2:4],
+        "turned": whole.view(2, 3).T,
+        "none": torch.from_numpy(np.zeros(0)),
+        "one": whole[3],
+    }
+    tensors = {**EVERY_DTYPE, **shared}
+    path = write_safetensors(tmp_path / "a.safetensors", tensors, {"name": "\u00e9"}, durable=True)
+    found, metadata = read_safetensors(path, remedy="")
+    assert metadata == {"name": "\u00e9"}
+    assert found.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert found[name].dtype == tensor.dtype
+        assert torch.equal(found[name], tensor)
+    assert os.listdir(tmp_path) == ["a.safetensors"]
+
+
+def test_no_flipped_bit_is_unseen(tmp_path: Path) -> None:
+    """Every bit of a small file: what can still be read has the content that was written, or is refused by name."""
+    path = write_safetensors(tmp_path / "a.safetensors", {"a": torch.tensor([1.0, 2.0])}, {"name": "x"})
+    content, told = path.read_bytes(), []
+    for place in range(8 * len(content)):
+        changed = bytearray(content)
+        changed[place // 8] ^= 1 << place % 8
+        path.write_bytes(changed)
+        try:
+            tensors, metadata = read_safetensors(path, remedy="Make it again.")
+        except ValueError as error:
+            told.append(str(error))
+        else:
+            assert {"name": "x"}.items() <= metadata.items()  # the word "checksum" itself was hit: one of before
+            assert tensors["a"].tolist() == [1.0, 2.0]
+    assert len(told) > 7 * len(content)
+    assert all(str(path) in text and text.endswith("Make it again.") for text in told)
+
+
+def test_a_file_without_a_hash_is_taken_as_it_is(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(2)}, tmp_path / "a.safetensors", metadata={"name": "x"})
+    tensors, metadata = read_safetensors(tmp_path / "a.safetensors", remedy="")
+    assert (tensors["a"].tolist(), metadata) == ([1.0, 1.0], {"name": "x"})
+    with pytest.raises(ValueError, match="does not exist"):
+        read_safetensors(tmp_path / "b.safetensors", remedy="")

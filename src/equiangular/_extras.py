@@ -5,14 +5,17 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
+from equiangular._deferred import import_part
 
-def require(module: str, *, extra: str | None, purpose: str) -> ModuleType:
+
+def require(module: str, *, extra: str | None, purpose: str, part: bool = False) -> ModuleType:
     """Import an optional dependency, or say which extra brings it.
 
     Args:
         module: dotted name of the module, such as ``"matplotlib.pyplot"``.
         extra: the extra of this package that installs it, such as ``"plot"``; None for a library that none installs.
         purpose: what needs it, in a few words; becomes part of the message.
+        part: import this module alone, and its package when more of it is asked for, see :func:`import_part`.
 
     Returns:
         The imported module.
@@ -25,7 +28,7 @@ def require(module: str, *, extra: str | None, purpose: str) -> ModuleType:
         'json'
     """
     try:
-        return import_module(module)
+        return import_part(module) if part else import_module(module)
     except (ImportError, RuntimeError) as error:  # torchvision for another torch raises RuntimeError
         name = module.partition(".")[0]
         wanted = f"'equiangular[{extra}]'" if extra else name

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from equiangular._extras import require
 
 CACHE_VARIABLE = "EQUIANGULAR_CACHE"
+CHECKSUM = "checksum"  # in the metadata of every .safetensors file of this library
 
 
 def user_folder() -> Path:
@@ -107,20 +109,98 @@ def read_json(path: str | Path) -> Any:
         raise ValueError(f"{str(path)!r} is not a JSON file ({error}). {hint}") from error
 
 
-def read_safetensors(path: Path, *, remedy: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """All tensors of a .safetensors file by name, and its metadata.
+def write_safetensors(
+    path: str | Path,
+    tensors: Mapping[str, Any],
+    metadata: Mapping[str, str] | None = None,
+    *,
+    extra: str = "train",
+    durable: bool = False,
+) -> Path:
+    """Write tensors and strings as one .safetensors file with a SHA-256 of both, atomically.
+
+    Args:
+        path: the file; its folder must exist.
+        tensors: by name, on any device; they may share memory.
+        metadata: strings by name.
+        extra: of this library, that brings safetensors.
+        durable: whether all is on the disk before the old file goes.
+
+    Raises:
+        OSError: it cannot be written; a file that was there is unharmed.
+        ImportError: safetensors is missing.
+    """
+    library = require("safetensors.torch", extra=extra, purpose="Writing a .safetensors file")
+    plain, memory = {}, set()
+    for name, tensor in tensors.items():
+        value = tensor.detach().cpu().contiguous()
+        if (place := value.untyped_storage().data_ptr()) in memory:
+            value = value.clone()  # the format wants tensors that share no memory
+        memory.add(place)
+        plain[name] = value
+    kept = dict(metadata or {})
+    # Through bytes: every failure to write is then an OSError.
+    content = library.save(plain, metadata={**kept, CHECKSUM: tensors_checksum(plain, kept)})
+    header, begin = _header_in_order(content)
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            file.write(header)
+            file.write(memoryview(content)[begin:])
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+
+    return write_atomically(path, write)
+
+
+def read_safetensors(path: str | Path, *, remedy: str, extra: str = "train") -> tuple[dict[str, Any], dict[str, str]]:
+    """All tensors of a .safetensors file by name, and its metadata; what this library wrote is compared with its hash.
+
+    Files of other programs, and of this one before it wrote hashes, have none: they are taken as they are.
 
     Raises:
         ValueError: a file that is missing, damaged or of another kind; the message ends in ``remedy``.
         ImportError: safetensors is missing.
     """
-    safetensors = require("safetensors", extra="train", purpose="Reading a .safetensors file")
+    safetensors = require("safetensors", extra=extra, purpose="Reading a .safetensors file")
     try:
         with safetensors.safe_open(str(path), framework="pt") as archive:
             tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118 -- no mapping
-            return tensors, archive.metadata() or {}
+            metadata = archive.metadata() or {}
+    except FileNotFoundError as error:
+        raise ValueError(f"{str(path)!r} does not exist. Check the path.") from error
     except (OSError, safetensors.SafetensorError) as error:
         raise ValueError(f"{str(path)!r} is not a readable .safetensors file ({error}). {remedy}") from error
+    known = metadata.pop(CHECKSUM, None)
+    if known is not None and known != tensors_checksum(tensors, metadata):
+        raise ValueError(f"{str(path)!r} is damaged: its content has another hash than was written. {remedy}")
+    return tensors, metadata
+
+
+def tensors_checksum(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> str:
+    """SHA-256 of names, dtypes, shapes and values of CPU tensors, and of strings beside them, in hexadecimal."""
+    import torch
+
+    hasher = hashlib.sha256(json.dumps(sorted(metadata.items())).encode())
+    for name, tensor in sorted(tensors.items()):
+        hasher.update(f"\n{name!r} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        if tensor.numel():  # an empty one may have strides that no view takes
+            hasher.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+    return hasher.hexdigest()
+
+
+def _header_in_order(content: bytes) -> tuple[bytes, int]:
+    """The header of a .safetensors file with its metadata in order, and where its tensors begin.
+
+    The library writes metadata in an order that changes from call to call; so the same content has the same bytes.
+    """
+    begin = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:begin])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text, begin
 
 
 def check_npz(path: str | Path) -> None:

@@ -8,11 +8,15 @@ index out of range reads another class's row or none, so there the device itself
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor as _is_wrapped
+from torch.compiler import is_compiling
 from torch.jit import is_tracing  # type: ignore[attr-defined]  # torch's stubs leave it out
+from torch.nn import Parameter
 
 from equiangular._checks import check_choice, check_int, check_non_negative, check_positive, did_you_mean
 
@@ -27,15 +31,20 @@ __all__ = [
 
 def have_values(*tensors: Tensor) -> bool:
     """Whether these are plain tensors with values: no compilation, tracing, ``torch.func`` transform or meta device."""
-    if torch.compiler.is_compiling() or is_tracing():
+    if is_compiling() or is_tracing():
         return False
-    wrapped = torch._C._functorch.is_functorch_wrapped_tensor
-    return all(type(t) in (Tensor, torch.nn.Parameter) and not t.is_meta and not wrapped(t) for t in tensors)
+    for tensor in tensors:  # a loop, for this is asked several times in a step
+        if (type(tensor) is not Tensor and type(tensor) is not Parameter) or tensor.is_meta or _is_wrapped(tensor):
+            return False
+    return True
 
 
 def values_are_readable(*tensors: Tensor) -> bool:
     """Whether values may be inspected free of side effects: plain tensors with values, on the CPU."""
-    return have_values(*tensors) and all(t.device.type == "cpu" for t in tensors)
+    for tensor in tensors:
+        if not tensor.is_cpu:
+            return False
+    return have_values(*tensors)
 
 
 def check_num_classes(num_classes: Any) -> int:
@@ -62,7 +71,7 @@ def check_features(features: Any, *, dim: int | None = None, name: str = "featur
     if values_are_readable(features):
         value = features.detach()
         # One cheap reduction tells almost always; a sum that overflows is looked at again, entry by entry.
-        if not torch.isfinite(value.sum(dtype=torch.float64)) and not torch.isfinite(value).all():
+        if not math.isfinite(value.sum(dtype=torch.float64).item()) and not torch.isfinite(value).all():
             row = int((~torch.isfinite(value)).any(dim=1).nonzero()[0])
             raise NonFiniteError(
                 f"{name} has NaN or infinite values, first in row {row}. "
@@ -99,21 +108,34 @@ def check_labels(
         raise ValueError(f"{name} must have shape (B,), got {tuple(labels.shape)}.")
     if batch is not None and labels.shape[0] != batch:
         raise ValueError(f"{name} has {labels.shape[0]} entries for {batch} samples; they must agree.")
-    judged = labels if ignore_index is None else labels.masked_fill(labels == ignore_index, 0)
     rule = f"{name} must lie in [0, {num_classes - 1}] for {num_classes} classes"
     if values_are_readable(labels):
-        if labels.numel() and (int(judged.min()) < 0 or int(judged.max()) >= num_classes):
-            left_out = "" if ignore_index is None else f" A sample without a class has the label {ignore_index}."
-            raise ValueError(
-                f"{rule}, got values from {int(judged.min())} to {int(judged.max())}. "
-                f"Relabel the classes 0..K-1, or raise num_classes.{left_out}"
-            )
-    elif (have_values(labels) and labels.device.type == "cuda") or (not in_table and torch.compiler.is_compiling()):
+        if not labels_in_range(labels, num_classes):
+            judged = labels if ignore_index is None else labels.masked_fill(labels == ignore_index, 0)
+            low, high = int(judged.min()), int(judged.max())
+            if low < 0 or high >= num_classes:
+                left_out = "" if ignore_index is None else f" A sample without a class has the label {ignore_index}."
+                raise ValueError(
+                    f"{rule}, got values from {low} to {high}. "
+                    f"Relabel the classes 0..K-1, or raise num_classes.{left_out}"
+                )
+        wide: Tensor = labels.long()
+        return wide
+    judged = labels if ignore_index is None else labels.masked_fill(labels == ignore_index, 0)
+    if (have_values(labels) and labels.device.type == "cuda") or (not in_table and torch.compiler.is_compiling()):
         torch._assert_async(((judged >= 0) & (judged < num_classes)).all(), rule)
     else:  # a negative index would be counted from the end; K is refused wherever a row is looked up
         labels = torch.where(judged < 0, num_classes, labels)
-    wide: Tensor = labels.long()
+    wide = labels.long()
     return wide
+
+
+def labels_in_range(labels: Tensor, num_classes: int) -> bool:
+    """Whether readable labels (B,) all lie in [0, K), by one pass over them."""
+    if not labels.numel():
+        return True
+    low, high = torch.aminmax(labels)
+    return low.item() >= 0 and high.item() < num_classes
 
 
 def check_class_counts(counts: Any, num_classes: int | None = None, *, name: str = "class_counts") -> Tensor:

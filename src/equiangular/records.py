@@ -69,6 +69,7 @@ class TrialRecord:
         weights_sha256: hash of the trained weights.
         diverged: why there are no scores, where there are none.
         numbers_kept: of a classifier that was fitted in one call: numbers that its fit keeps, or has at hand all along.
+        peak_memory: bytes by which the process grew at its peak while it was trained or fitted; NaN where not measured.
     """
 
     method: str
@@ -94,6 +95,7 @@ class TrialRecord:
     weights_sha256: str = ""
     diverged: str = ""
     numbers_kept: int = 0
+    peak_memory: float = field(default=math.nan, compare=False)  # no two runs are alike in it
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,8 @@ class Estimate:
 class Row:
     """One method of a comparison: ``measures`` by the keys of :data:`COLUMNS`, ``validation`` in percent.
 
-    ``numbers_kept`` of the first run, and ``abilities``, are those of a classifier that is fitted in one call.
+    ``numbers_kept`` of the first run, and ``abilities``, are those of a classifier that is fitted in one call;
+    ``peak_memory`` is the largest of the runs in bytes, NaN where it was not measured.
     """
 
     method: str
@@ -122,6 +125,7 @@ class Row:
     note: str = ""
     numbers_kept: int = 0
     abilities: list[str] = field(default_factory=list)
+    peak_memory: float = field(default=math.nan, compare=False)
 
 
 @dataclass(frozen=True)

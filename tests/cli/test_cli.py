@@ -1,6 +1,7 @@
 """The command line as a user meets it: help, results, and errors without a traceback."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -173,3 +174,27 @@ def test_too_little_memory_is_told_as_such(
     assert code == 2
     assert "not enough memory" in err
     assert str(error) in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_command_that_is_told_to_end_says_so(number: signal.Signals, tmp_path: Path) -> None:
+    """SIGTERM printed nothing. The process is its own: a signal to this one would end the tests."""
+    code = (
+        "import os, signal, sys\n"
+        "from equiangular.cli import main\nfrom equiangular.cli import app\n"
+        "app.app.command('wait')(lambda: os.kill(os.getpid(), int(os.environ['NUMBER'])) or signal.pause())\n"
+        "main(['wait'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "NUMBER": str(int(number))},
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 128 + number
+    assert "interrupted. What is finished is kept; the same command goes on from there." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_after_a_command_signals_are_as_before(capsys: pytest.CaptureFixture) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    run(capsys, "list", "data")
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -5,11 +5,15 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from scipy.optimize import minimize
 from sklearn.datasets import load_digits
+from tests.damage import flip_last_bit
 
 from equiangular.closed_form import KINDS, ClosedForm, load_closed_form, save_closed_form
 from equiangular.closed_form.calibrate import Calibrated, left_out_calibration
+from equiangular.closed_form.files import closed_form_state
 from equiangular.longtail import long_tail_indices
 from equiangular.measures import per_class_accuracy
 
@@ -216,13 +220,11 @@ def test_a_file_gives_the_same_classifier_and_goes_on(kind: str, tmp_path) -> No
 
 
 def test_a_file_of_another_kind_is_told(tmp_path) -> None:
-    from safetensors.torch import save_file
-
     path = tmp_path / "m.safetensors"
     with pytest.raises(ValueError, match="does not exist"):
         load_closed_form(path)
     path.write_bytes(b"not a file of tensors")
-    with pytest.raises(ValueError, match="no readable closed-form classifier"):
+    with pytest.raises(ValueError, match=r"is not a readable \.safetensors file"):
         load_closed_form(path)
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match="no readable closed-form classifier"):
@@ -248,7 +250,7 @@ def test_a_file_of_another_kind_is_told(tmp_path) -> None:
         (lambda: make("ridge").solve(), "no class has a sample. Fit it first"),
         (lambda: make("ridge").merge(make("gaussian")), "of kind 'gaussian' and width 64 into one of kind 'ridge'"),
         (lambda: make("random-features").merge(make("random-features", seed=1)), "random features must agree"),
-        (lambda: make("kernel").merge(make("kernel", 3)), "cannot merge samples of 3 classes"),
+        (lambda: make("kernel").merge(make("kernel", 3)), "cannot merge a classifier of 3 classes into one of 10"),
         (lambda: make("kernel").update(*digits(9)).remove(*digits(12)), "3 of them are unknown"),
         (lambda: make("kernel").update(*digits(9)).remove(*digits(9), torch.full((9,), 2.0)), "less weight"),
         (lambda: make("ridge").update(*digits(9)).log_prior("uniformly"), "did you mean 'uniform'"),
@@ -266,3 +268,134 @@ def test_the_global_generators_are_left_alone(kind: str) -> None:
     before = torch.get_rng_state()
     make(kind).update(*digits(60)).solve()
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_flipped_bit_is_seen_and_a_file_of_before_is_read(kind: str, tmp_path) -> None:
+    path = save_closed_form(tmp_path / "m.safetensors", make(kind).update(*digits(60)))
+    with safe_open(path, "pt") as file:
+        metadata = {"closed_form": file.metadata()["closed_form"]}  # without a hash
+    save_file(load_file(path), tmp_path / "old.safetensors", metadata=metadata)
+    x, _ = digits(9)
+    expected = load_closed_form(path)[0].solve().logits(x)
+    assert torch.equal(load_closed_form(tmp_path / "old.safetensors")[0].solve().logits(x), expected)
+    with pytest.raises(ValueError, match=r"m\.safetensors' is damaged: .* Save the classifier again"):
+        load_closed_form(flip_last_bit(path))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "message"),
+    [
+        ("kernel", "rows", torch.nan, "its rows have NaN or infinite values"),
+        ("kernel", "weights", -1.0, "weights are not all above 0"),
+        ("kernel", "labels", -1, "do not fit 10 classes"),
+        ("ridge", "sketch.labels", 10, "do not fit 10 classes"),
+        ("ridge", "mean", torch.inf, "its mean has NaN or infinite values"),
+        ("ridge", "count", -2.0, "its count is not all of at least 0"),
+    ],
+)
+def test_numbers_that_no_classifier_writes_are_told(kind: str, name: str, value: float, message: str, tmp_path) -> None:
+    """In a file of before, which has no hash."""
+    tensors, plain = closed_form_state(make(kind).update(*digits(60)))
+    tensors = {key: tensor.clone() for key, tensor in tensors.items()}
+    tensors[name].view(-1)[0] = value
+    path = tmp_path / "m.safetensors"
+    save_file(tensors, path, metadata={"closed_form": json.dumps({**plain, "metadata": {}})})
+    with pytest.raises(ValueError, match=message):
+        load_closed_form(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_classifier_merged_with_itself_counts_all_twice(kind: str) -> None:
+    x, y = digits(100)
+    model = make(kind).update(x, y)
+    twice = make(kind).update(x, y, torch.full((100,), 2.0))
+    torch.testing.assert_close(model.merge(model).solve().logits(x), twice.solve().logits(x))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_size_of_the_features_makes_no_difference_or_is_told(kind: str) -> None:
+    x, y = digits(60)
+    expected = make(kind).update(x, y).solve().logits(x)
+    for power in (-140, 140):
+        size = 10.0**power
+        found = make(kind).update(x * size, y).solve().logits(x * size)
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    for power in (-200, 200):
+        model = make(kind).update(x * 10.0**power, y)
+        if kind == "kernel":  # which looks at directions alone
+            torch.testing.assert_close(model.solve().logits(x), expected, rtol=1e-6, atol=1e-6)
+        else:
+            with pytest.raises(ValueError, match="float64 does not hold their squares"):
+                model.solve()
+    torch.testing.assert_close(
+        make(kind).update((x * 1e-30).float(), y).solve().logits(x * 1e-30), expected, rtol=1e-3, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_thousand_shards_a_half_gone_and_back_and_classes_one_by_one_are_the_one_fit(kind: str) -> None:
+    x, y = digits(300 if kind == "kernel" else 1000)
+    one = make(kind).update(x, y).solve().logits(x)
+    generator = torch.Generator().manual_seed(5)
+    merged = make(kind)
+    for shard in torch.randperm(len(y), generator=generator).chunk(1000):
+        merged.merge(make(kind).update(x[shard], y[shard]))
+    gone = torch.randperm(len(y), generator=generator)[: len(y) // 2]
+    grown = make(kind, 0)
+    for k in range(K):
+        grown.grow(k + 1).update(x[y == k], y[y == k])
+
+    def distance(a: torch.Tensor, b: torch.Tensor) -> float:
+        return float((a - b).norm() / b.norm())
+
+    assert distance(merged.solve().logits(x), one) < 1e-9
+    merged.remove(x[gone], y[gone]).solve()
+    assert distance(merged.update(x[gone], y[gone]).solve().logits(x), one) < 1e-9
+    assert distance(grown.solve().logits(x), one) < 1e-9
+
+
+@pytest.mark.parametrize(("kind", "number"), [("ridge", 60), ("ridge", 1500), ("kernel", 60)])
+def test_a_file_of_before_with_other_hashes_is_read(kind: str, number: int, tmp_path) -> None:
+    """Its samples predict as they did and can be removed; of strangers its sketch knows nothing, if it is a part."""
+    x, y = digits(number)
+    model = make(kind).update(x, y)
+    tensors, plain = closed_form_state(model)
+    old = {**plain, "format": "equiangular-closed-form-1", "metadata": {}}
+    if kind == "ridge" and number == 1500:  # as other hashes would have chosen: every second of the samples
+        tensors = {
+            n: t[::2].contiguous() if n in ("sketch.rows", "sketch.labels", "sketch.weights") else t
+            for n, t in tensors.items()
+        }
+        model.seen.sketch.take_out(np.arange(1, len(model.seen.sketch.labels), 2), model.seen.sketch.weights[1::2])
+    path = tmp_path / "m.safetensors"
+    save_file(
+        {n: t.flip(0) if n == "rows" or n in ("labels", "weights") else t for n, t in tensors.items()},
+        path,
+        metadata={"closed_form": json.dumps(old)},
+    )
+    read = load_closed_form(path)[0]
+    torch.testing.assert_close(read.solve().logits(x[:50]), model.solve().logits(x[:50]))
+    read = load_closed_form(save_closed_form(path, read))[0]
+    read.remove(x[:50], y[:50])
+    torch.testing.assert_close(read.class_counts, make(kind).update(x[50:], y[50:]).class_counts)
+    if kind == "kernel" or number == 60:
+        with pytest.raises(ValueError, match="never added"):
+            read.remove(x[:1], y[:1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_copies_tell_leave_one_out_nothing(kind: str) -> None:
+    """Noise without a signal stays noise where every row occurs twice: a copy left behind would know the label."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(120, D, generator=generator, dtype=torch.float64)
+    y = torch.arange(120) % 3
+    new = torch.randn(200, D, generator=generator, dtype=torch.float64)
+    once, twice, weighted = make(kind, 3).update(x, y), make(kind, 3).update(x, y), make(kind, 3)
+    twice.update(x.flip(0), y.flip(0))
+    weighted.update(x, y, torch.full((120,), 2.0))
+    once, twice, weighted = (model.solve() for model in (once, twice, weighted))
+    torch.testing.assert_close(twice.logits(new), weighted.logits(new), rtol=1e-9, atol=1e-9)
+    if kind in ("class-means", "ridge", "random-features"):  # of which only the ratios of weights matter
+        assert twice.chosen["regularization"] == pytest.approx(once.chosen["regularization"], rel=1e-9)
+    assert float(twice.logits(new).softmax(1).amax(1).mean()) < 0.55

@@ -10,8 +10,9 @@ from sklearn.linear_model import Ridge
 
 from equiangular import simplex_etf
 from equiangular.closed_form import ClassStatistics, KeptSamples
-from equiangular.closed_form.kernel import KernelFit, cosines_of, joined
-from equiangular.closed_form.solution import squared_error
+from equiangular.closed_form.features import RandomFeatures
+from equiangular.closed_form.kernel import KernelFit, cosines_of, inverse_diagonal, joined
+from equiangular.closed_form.solution import solve_linear, squared_error
 from equiangular.closed_form.solve import (
     GaussianSolver,
     MeansSolver,
@@ -90,7 +91,7 @@ def test_gaussians_are_scikit_learns_discriminant_at_the_same_shrinkage() -> Non
     found = ClassStatistics.empty(K, D).update(x, y)
     solver = GaussianSolver(found)
     covariance = 0.7 * found.scatter / (len(y) - K)
-    covariance += 0.3 * (found.scatter.trace() / (len(y) - K) / D) * torch.eye(D)
+    covariance += 0.3 * (found.scatter.trace() / (len(y) - K) / D) * torch.eye(D, dtype=torch.float64)
 
     class Given:
         def fit(self, X):
@@ -100,7 +101,13 @@ def test_gaussians_are_scikit_learns_discriminant_at_the_same_shrinkage() -> Non
     rival = LinearDiscriminantAnalysis(solver="lsqr", priors=np.full(K, 1 / K), covariance_estimator=Given())
     expected = rival.fit(x.numpy(), y.numpy()).decision_function(x.numpy())
     pooled = found.scatter / (len(y) - K)
-    expected += (torch.linalg.solve(covariance, pooled).trace() / found.count / 2).numpy()  # the squares of noisy means
+    # The squares of noisy means: a sample a class makes them too large by the trace.
+    shifted = found.mean - found.mean.mean(0)
+    squares = (shifted * torch.linalg.solve(covariance, shifted.T).T).sum(1)
+    noise = torch.linalg.solve(covariance, pooled).trace() / found.count
+    spread = float((found.count * (squares - noise)).sum().clamp(min=0) / found.count.sum())
+    kept = spread / (spread + noise)  # of a mean, where it is one of a normal distribution of that scatter
+    expected += ((squares - kept * (kept * squares + noise)) / 2).numpy()
     weight, bias = solver.solution(0.3)
     logits = (x @ weight.T + bias).numpy()
     np.testing.assert_allclose(
@@ -109,19 +116,34 @@ def test_gaussians_are_scikit_learns_discriminant_at_the_same_shrinkage() -> Non
 
 
 def test_the_square_of_a_noisy_mean_is_corrected() -> None:
-    """Averaged over samples, logits are those of the true means, whatever the number of samples of a class."""
+    """On average it is that of the true means, whatever the number of samples of a class."""
     generator = torch.Generator().manual_seed(0)
-    means = torch.randn(2, D, generator=generator, dtype=torch.float64)
-    y = torch.tensor([0] * 2 + [1] * 60)
-    x = means.mean(0) + torch.zeros(1, D)
-    found = []
-    for _ in range(400):
+    sizes = torch.tensor([2, 60]).repeat(30)
+    y = torch.arange(60).repeat_interleave(sizes)
+    errors, raw = [], []
+    for _ in range(100):
+        means = torch.randn(60, D, generator=generator, dtype=torch.float64)
         noise = torch.randn(len(y), D, generator=generator, dtype=torch.float64)
-        weight, bias = GaussianSolver(ClassStatistics.empty(2, D).update(means[y] + noise, y)).solution(1e-6)
-        found.append((x @ weight.T + bias)[0])
-    difference = torch.stack(found).diff(dim=1)[:, 0]  # the point in the middle belongs to neither
-    assert abs(difference.mean()) < 4 * difference.std() / 400**0.5
-    assert 4 * difference.std() / 400**0.5 < D / 2 / 2  # what it would be without the correction
+        solver = GaussianSolver(ClassStatistics.empty(60, D).update(means[y] + noise, y))
+        weight, bias = solver.solution(1e-6)
+        true = (means - means.mean(0)).square().sum(1)
+        errors.append((-2 * (bias + weight @ solver.centre) - true).view(30, 2).mean(0))
+        raw.append(((weight * solver.shifted).sum(1) - true).view(30, 2).mean(0))
+    errors = torch.stack(errors)
+    assert (errors.mean(0).abs() < 4 * errors.std(0) / 10 + 0.1).all()
+    assert torch.stack(raw).mean(0)[0] > D / 2 * 0.8  # what it would be without the correction
+
+
+def test_a_single_short_sample_does_not_win_everything() -> None:
+    """One class is noisier than the others, and one sample of another is near the common mean."""
+    generator = torch.Generator().manual_seed(0)
+    means = 3 * torch.randn(5, 40, generator=generator, dtype=torch.float64)
+    y = torch.tensor([0] * 60 + [1] * 60 + [2] * 60 + [3] * 60 + [4])
+    spread = torch.tensor([4.0, 2.0, 2.0, 2.0, 0.1])[y, None]
+    x = means[y] + spread * torch.randn(len(y), 40, generator=generator, dtype=torch.float64)
+    x[-1] = means[:4].mean(0) + 0.1
+    weight, bias = GaussianSolver(ClassStatistics.empty(5, 40).update(x, y)).solution(0.5)
+    assert ((x @ weight.T + bias).argmax(1) == y).double().mean() > 0.9
 
 
 def test_shrinkage_is_scikit_learns_on_pooled_deviations_but_for_two_terms() -> None:
@@ -138,20 +160,38 @@ def test_shrinkage_is_scikit_learns_on_pooled_deviations_but_for_two_terms() -> 
     assert ours == pytest.approx((theirs * (n + 1) - 2 / D * square / (square - trace**2 / D)) / (n + 1 - 2 / D))
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("kind", SOLVERS)
-def test_left_out_logits_are_those_of_a_refit(kind, weighted: bool) -> None:
+def copied(given: str):
+    """Samples once, with weights, or some of them several times and in any order; and their weights."""
     x, y = samples()
     generator = torch.Generator().manual_seed(1)
-    w = torch.rand(len(y), generator=generator, dtype=torch.float64) * 2 + 0.3 if weighted else None
-    found = ClassStatistics.empty(K, D).update(x, y, w)
+    w = torch.ones(len(y), dtype=torch.float64)
+    if given == "weights":
+        w = torch.rand(len(y), generator=generator, dtype=torch.float64) * 3 + 0.3
+    if given == "copies":
+        order = torch.arange(len(y)).repeat_interleave(torch.arange(len(y)) % 3 + 1)
+        order = order[torch.randperm(len(order), generator=generator)]
+        x, y, w = x[order], y[order], w[0].expand(len(order))
+    return x, y, w
+
+
+@pytest.mark.parametrize("given", ["once", "weights", "copies"])
+@pytest.mark.parametrize(("kind", "mapped"), [*((kind, None) for kind in SOLVERS), (RidgeSolver, RandomFeatures(D, 9))])
+def test_left_out_logits_are_those_of_a_refit_without_the_row_and_its_copies(kind, mapped, given: str) -> None:
+    x, y, w = copied(given)
+
+    def statistics(keep):
+        return ClassStatistics.empty(K, D, transform=mapped).update(x[keep], y[keep], w[keep])
+
+    found = statistics(slice(None))
     solver, left = kind(found), left_out_samples(found, found.count, 1000)
-    assert len(left) == len(y)
+    assert len(left) == 40
+    assert float(left.weights.sum()) == pytest.approx(float(w.sum()))
     logits = list(solver.left_out(left, solver.values))
     for i in range(0, len(left), 3):
-        row, label, unit = left.rows[i : i + 1], left.labels[i : i + 1], left.unit[i : i + 1]
-        other = found.copy().remove(row, label, unit)
+        row = left.rows[i : i + 1]
+        other = statistics((found.mapped(x) - row).abs().amax(1) > 1e-12)
         before, after = float(found.count.sum()), float(other.count.sum())
+        assert before - after == pytest.approx(float(left.weights[i]))
         if kind is RidgeSolver:  # the divisor stays
             other.scatter *= after / before
         if kind is GaussianSolver:
@@ -159,7 +199,9 @@ def test_left_out_logits_are_those_of_a_refit(kind, weighted: bool) -> None:
         refit = kind(other)
         if kind is GaussianSolver:
             refit.average = solver.average  # what is shrunk to stays too
-            refit.excess = solver.excess
+            refit.excess, refit.scatter_of_means = solver.excess, solver.scatter_of_means
+            refit.centre = solver.centre
+            refit.coded = refit.shifted @ refit.basis
         for value, all_logits in zip(solver.values.tolist(), logits, strict=True):
             weight, bias = refit.solution(value)
             expected = (row @ weight.T + bias)[0]
@@ -168,10 +210,44 @@ def test_left_out_logits_are_those_of_a_refit(kind, weighted: bool) -> None:
             )
 
 
+def test_a_class_of_copies_of_one_row_is_not_left_out() -> None:
+    x, y, _ = copied("once")
+    x[y == 3] = x[y == 3][:1]
+    found = ClassStatistics.empty(K, D).update(x, y)
+    assert left_out_samples(found, found.count, 1000).labels.unique().tolist() == [0, 1, 2]
+    prior = torch.tensor([0.0, 0.0, 0.0, 1.0])  # something else is known of it
+    assert left_out_samples(found, found.count + prior, 1000).labels.unique().tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("n", [24, 40, 200])
+def test_the_shrinkage_is_that_of_least_left_out_loss_of_all_values(n: int) -> None:
+    """The search looks at half of the values, and at the classes alone that left-out samples have."""
+    x, y = samples(n=n)
+    found = ClassStatistics.empty(K + 1, D).update(x, y).update(torch.zeros(1, D), torch.tensor([K]))
+    solver, left = GaussianSolver(found), left_out_samples(found, found.count, 256)
+    assert left.labels.unique().tolist() == [0, 1, 2, 3]  # the last class has one sample
+    losses = {}
+    for value, logits in zip(solver.values.tolist(), solver.left_out(left, solver.values), strict=True):
+        z, mass = logits[:, :K], torch.bincount(left.labels).double()
+        size = found.count.log()[:K]
+
+        def objective(point, z=z, mass=mass, size=size):
+            scores = np.exp(point[0]) * z - point[1] * size + mass.log()
+            ce = torch.nn.functional.cross_entropy(scores, left.labels, reduction="sum")
+            return float(ce) + (point[0] ** 2 + point[1] ** 2) / 2 / 0.5**2
+
+        t, strength = minimize(objective, [0.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-6}).x
+        losses[value] = objective([t, strength]) - (t**2 + strength**2) / 2 / 0.5**2
+    chosen = solve_linear("gaussian", found, torch.nn.Identity()).chosen["regularization"]
+    assert losses[chosen] == pytest.approx(min(losses.values()), rel=1e-6)
+    assert len({round(loss, 6) for loss in losses.values()}) > 6
+
+
 @pytest.mark.parametrize(("b", "a", "value"), [(1.0, 0.5, 0.1), (8.0, 0.0, 1.0), (2.0, 1.0, 1e-3)])
 def test_a_kernel_is_solved_and_left_out_as_the_normal_equations_say(b: float, a: float, value: float) -> None:
     x, y = samples(n=24)
-    kept = KeptSamples.empty(K, D).update(x, y, torch.arange(1, 25) / 8.0)
+    again = slice(3, 9)  # these rows occur twice
+    kept = KeptSamples.empty(K, D).update(x, y, torch.arange(1, 25) / 8.0).update(x[again], y[again])
     n, m = len(kept.labels), simplex_etf(K, K - 1, dtype=torch.float64)
     unit = kept.rows / kept.rows.norm(dim=1, keepdim=True)
     gram = torch.exp(b * (unit @ unit.T - 1))
@@ -188,10 +264,17 @@ def test_a_kernel_is_solved_and_left_out_as_the_normal_equations_say(b: float, a
     torch.testing.assert_close(by_path, left_out, rtol=1e-6, atol=1e-8)
     for i in range(0, n, 5):
         less = omega.clone()
-        less[i] *= 1 - min(1.0, 1 / float(kept.weights[i]))
+        less[i] = 0.0
         system = less[:, None] * gram + value * torch.eye(n)
         f = gram @ torch.linalg.solve(system, less[:, None] * m[kept.labels])
         torch.testing.assert_close(left_out[i], f[i] @ m.T, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("n", [1, 255, 256, 600])
+def test_the_diagonal_of_an_inverse_is_found_in_blocks(n: int) -> None:
+    matrix = torch.randn(n, n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    matrix = matrix @ matrix.T + torch.eye(n)
+    torch.testing.assert_close(inverse_diagonal(torch.linalg.cholesky(matrix)), matrix.inverse().diagonal())
 
 
 def test_prior_samples_of_a_kernel_are_not_left_out() -> None:

@@ -172,3 +172,77 @@ def test_bad_input_is_told_and_changes_nothing(change, message: str) -> None:
         change(found, x, y)
     assert distance(found, before) == 0
     assert same_sketch(found, before)
+
+
+def unknown_to_the_sketch(found: ClassStatistics, x: torch.Tensor, y: torch.Tensor) -> int:
+    """A row whose hash is above its class's threshold: the sketch cannot say whether it was ever added."""
+    above = content_hashes(x.numpy()) >= found.sketch.thresholds[y.numpy()]
+    return int(np.flatnonzero(above)[0])
+
+
+@pytest.mark.parametrize(
+    ("take", "message"),
+    [
+        (lambda x, y, i: (x[i], y[i], torch.tensor([3.0])), "is there with a weight of 1 in all, and 3 of it were to"),
+        (lambda x, y, i: (x[i].repeat(2, 1), y[i].repeat(2), None), "and 2 of it were to go"),
+    ],
+)
+def test_more_weight_than_a_sample_has_is_told(whole: ClassStatistics, take, message: str) -> None:
+    x, y = samples()
+    known = np.flatnonzero(content_hashes(x.numpy()) < whole.sketch.thresholds[y.numpy()])[5:6]
+    for found in (
+        whole.copy(),
+        ClassStatistics.empty(K, D).update(x[known], y[known]).update(x[:4] + 1, y[known[0]].repeat(4)),
+    ):
+        before = found.copy()
+        with pytest.raises(ValueError, match=message):
+            found.remove(*take(x, y, known))
+        assert distance(found, before) == 0
+        assert same_sketch(found, before)
+
+
+def test_sums_tell_what_cannot_be(whole: ClassStatistics) -> None:
+    """Of samples that the sketch does not hold: a class with less than its kept samples, and a negative variance."""
+    x, y = samples()
+    found = whole.copy()
+    i = unknown_to_the_sketch(found, x, y)
+    kept = float((found.sketch.labels == int(y[i])).sum())
+    too_much = float(found.count[y[i]]) - kept + 1
+    with pytest.raises(ValueError, match="More of a class is left in the sketch than in all"):
+        found.remove(x[i : i + 1], y[i : i + 1], torch.tensor([too_much]))
+    far = x + 300
+    j = unknown_to_the_sketch(found, far, y)
+    with pytest.raises(ValueError, match="would have a negative variance"):
+        found.remove(far[j : j + 1], y[j : j + 1])
+    assert distance(found, whole) < 1e-14
+    assert same_sketch(found, whole)
+    found.remove(x[i : i + 1], y[i : i + 1])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_was_added_can_always_be_removed(seed: int) -> None:
+    """Batches come and go: constant and repeated columns, outliers, offsets, weights, few samples and many."""
+    rng = np.random.default_rng(seed)
+    n, d = int(rng.choice([30, 300, 4000])), int(rng.choice([2, 20, 60]))
+    x = rng.normal(size=(n, d)) * 10.0 ** rng.integers(-8, 8, size=d) + 1e3 * rng.normal(size=d)
+    x[:, 0] = 7.0
+    x[:, -1] = x[:, d // 2]
+    x[rng.integers(n, size=3)] *= 1e6
+    x[n // 2 : n // 2 + 5] = x[:5]
+    y, w = rng.integers(K, size=n), rng.choice([1.0, 1.0, 0.3, 2.0], size=n)
+    found, inside = ClassStatistics.empty(K, d), np.zeros(n, dtype=bool)
+    for _ in range(12):
+        chosen = rng.random(n) < rng.choice([0.02, 0.5, 1.0])
+        for change, rows in ((found.update, chosen & ~inside), (found.remove, chosen & inside)):
+            change(torch.from_numpy(x[rows]), torch.from_numpy(y[rows]), torch.from_numpy(w[rows]))
+        inside ^= chosen
+    left = np.bincount(y[inside], w[inside], K)
+    np.testing.assert_allclose(found.count, left, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 16, 255, 2**11])
+def test_different_rows_of_coarse_values_have_different_hashes(steps: int) -> None:
+    """Words that occur or not, counts, pixels: a product of their bits alone gave 20,000 rows 4,096 hashes."""
+    rows = np.unique(np.random.default_rng(0).integers(steps + 1, size=(20_000, 40)) / steps, axis=0)
+    assert len(set(content_hashes(rows).tolist())) == len(rows)
+    assert len(set(content_hashes(np.eye(3000)).tolist())) == 3000

@@ -12,10 +12,10 @@ from tests.compare.conftest import COUNTS
 
 from equiangular._files import read_json
 from equiangular.compare import Comparing, compare, configure
-from equiangular.compare.config import DEFAULT_METHODS, PRESETS, without_etf
+from equiangular.compare.config import DEFAULT_METHODS, PRESETS, fit_to, without_etf
 from equiangular.compare.summary import rows_of
 from equiangular.compare.tuning import FIRST_SEED
-from equiangular.data import load_dataset
+from equiangular.data import from_arrays, load_dataset
 from equiangular.measures import paired_comparison
 from equiangular.posthoc.footing import crossed_logits
 from equiangular.records import Comparison, from_json, to_json, unpack
@@ -66,15 +66,30 @@ def test_an_interrupted_comparison_ends_with_the_same_result(tmp_path: Path) -> 
     assert resumed.answer == whole.answer
 
 
-def test_a_broken_trial_is_named(tmp_path: Path) -> None:
+def test_a_damaged_trial_is_told_and_made_anew(tmp_path: Path) -> None:
+    """One file stopped the whole comparison."""
     config = configure("digits", **SMALL)
-    compare(config, tmp_path)
+    whole = compare(config, tmp_path)
     (path,) = (tmp_path / "trials").glob("etf-dr-seed1-*.json")
-    path.write_text("{")
-    with pytest.raises(ValueError, match=rf"{path.name}' is no trial .* Delete it"):
-        compare(config, tmp_path)
+    for content in ("{", json.dumps({"records": [{"format": 2}]}), json.dumps({"runs": []}), "[]"):
+        path.write_text(content)
+        told = f"{path} is damaged, so its training is made anew: "
+        comparing = Comparing(config, tmp_path)
+        plan = comparing.plan()
+        assert any(note.startswith(told) for note in plan.data.notes), content
+        again = comparing.run(plan)
+        assert any(note.startswith(told) for note in again.notes)
+        assert without_times(again) == without_times(whole)
+        assert not any("damaged" in note for note in compare(config, tmp_path).notes)
     path.write_text(json.dumps({"records": []}))
     assert len(compare(config, tmp_path).runs) == 6
+
+
+def test_a_folder_has_one_data_set(table: Path, tmp_path: Path) -> None:
+    """The results of the first were overwritten by those of the second."""
+    compare(configure("iris", **QUICK, tune="none"), tmp_path / "out")
+    with pytest.raises(ValueError, match=r"has a comparison on 'iris', and this one is on 'blobs'.*another folder"):
+        Comparing(configure(str(table), **QUICK), tmp_path / "out")
 
 
 def test_the_subset_seed_is_apart_from_the_training_seed(tmp_path: Path) -> None:
@@ -312,6 +327,9 @@ def test_classes_without_test_samples_are_named(tmp_path: Path) -> None:
     plan = Comparing(configure(str(tmp_path / "some.npz"), seeds=2, epochs=1), tmp_path / "out").plan()
     text = "\n".join(plan.data.notes)
     assert "no test samples, not tested at all: '3'; balanced accuracy is over the other 3 classes" in text
+    np.savez(tmp_path / "one.npz", train_x=x, train_y=y, test_x=test_x[:10], test_y=test[:10])
+    plan = Comparing(configure(str(tmp_path / "one.npz"), seeds=2, epochs=1), tmp_path / "one").plan()
+    assert "balanced accuracy is over the other class" in "\n".join(plan.data.notes)
     assert "worth up to 16.7 points of balanced accuracy: '1' (4), '2' (2)" in text
 
 
@@ -349,7 +367,7 @@ def test_more_classes_than_an_etf_has_room_for(tmp_path: Path) -> None:
     np.savez(tmp_path / "many.npz", train_x=x, train_y=y, test_x=x, test_y=y)
     config = configure(str(tmp_path / "many.npz"), width=0.1, seeds=2, tune="none", validation=0.34)
     comparing = Comparing(config, tmp_path / "out")
-    assert comparing.dim < 8
+    assert comparing.width_of(get_method("linear-la")) < 8
     assert comparing.config.methods == without_etf(DEFAULT_METHODS)
     assert not any(name.startswith("etf") for name in comparing.config.methods)
     with pytest.raises(ValueError, match="frame-la"):
@@ -487,3 +505,11 @@ def test_the_data_of_the_plan_are_those_of_the_data_set(table: Path, tmp_path: P
     assert set(plan.data.digest) == {
         "training inputs", "training labels", "test inputs", "test labels", "class names",
     }  # fmt: skip
+
+
+def test_epochs_are_those_of_the_cut_not_of_the_pool() -> None:
+    generator = torch.Generator().manual_seed(0)
+    data = from_arrays(torch.randn(24_000, 3, generator=generator).numpy(), np.arange(24_000) % 10)
+    assert fit_to(configure("a"), data).trial.epochs == 8  # 160,000 over 19,200
+    cut = fit_to(configure("a", imbalance=100.0), data).trial
+    assert (cut.epochs, cut.batch_size) == (34, 64)  # 160,000 over 4,762 = sum of 1,920 x 100^(-k / 9)

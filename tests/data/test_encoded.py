@@ -100,7 +100,7 @@ def test_without_size_all_must_have_the_first_one_s(blobs):
     images = EncodedImages([blobs[0], blobs[3], blobs[1]], size=None, where="demo", names=["a", "b", "c"])
     assert images.shape == (3, 3, 9, 9)
     assert images[:2].shape == (2, 3, 9, 9)
-    with pytest.raises(ValueError, match=r"demo: c has size 7 x 12, the ones before 9 x 9.*need --size 32"):
+    with pytest.raises(ValueError, match=r"demo: c has size 7 x 12, the ones before 9 x 9.*need size=32"):
         images[2]
 
 
@@ -111,7 +111,7 @@ def test_files_are_read_when_needed(tmp_path, blobs, pixels):
     images = EncodedImages(files, size=8, where="folder", names=["0", "1", "2"])
     assert torch.equal(images[:], pixels[:3])
     files[1].unlink()
-    with pytest.raises(ValueError, match=r"cannot read '.*1\.png': No such file"):
+    with pytest.raises(ValueError, match=r"0?1 cannot be read from '.*1\.png': No such file"):
         images[:]
 
 
@@ -162,7 +162,7 @@ def test_a_file_without_permission(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(ValueError, match=r"cannot read '.*a\.png': Permission denied"):
+    with pytest.raises(ValueError, match=r"cannot be read from '.*a\.png': Permission denied"):
         EncodedImages([tmp_path / "a.png"], size=8, where="folder")[0]
 
 

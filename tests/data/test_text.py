@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from equiangular.data.tables import fit_vocabulary, vocabulary_features
+from equiangular.data.texts import fit_vocabulary, vocabulary_features
 
 TRAIN = ["pay the bill", "lost card", "the card was lost again", "pay by card"]
 TEST = ["card again", "unknown words only", "the the bill"]

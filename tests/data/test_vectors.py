@@ -1,6 +1,7 @@
 """Features of an encoder as data: files of our own and of others, scale, and texts that stay texts."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import save_file
+from tests.damage import flip_last_bit
 
 from equiangular.data import Dataset, Texts, content_digest, load_dataset, make_split, select, write_vectors
 from equiangular.data.split import standardisation
+from equiangular.data.vectors import load_safetensors, vector_dataset
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 6)).astype(np.float32)
@@ -204,3 +207,45 @@ def test_the_metadata_of_a_file_is_plain(tmp_path: Path) -> None:
     with safe_open(file, framework="np") as archive:
         assert json.loads(archive.metadata()["class_names"]) == NAMES
         assert sorted(archive.keys()) == ["test_features", "test_labels", "train_features", "train_labels"]
+
+
+def test_the_same_content_is_the_same_bytes(tmp_path: Path) -> None:
+    """Metadata of several keys come out of safetensors in an order of their own."""
+    x, y = torch.randn(10, 3, generator=torch.Generator().manual_seed(0)), torch.arange(10) % 2
+    described = {"name": "é", "revision": "1", "dim": 3}
+    data = Dataset("d", x, y, x[:4], y[:4], ("a", "b"), "vectors", "made up", encoder=described)
+    written = {write_vectors(data, tmp_path / f"{i}.safetensors").read_bytes() for i in range(8)}
+    assert len(written) == 1
+    again = load_dataset(tmp_path / "0.safetensors")
+    assert (again.encoder, again.source) == (described, "made up")
+    assert torch.equal(again.train_x, x)
+
+
+def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
+    np.savez(tmp_path / "f.npz", features=X, labels=Y)
+    path = write_vectors(load_dataset(tmp_path / "f.npz"), tmp_path / "f.safetensors")
+    load_dataset(path)
+    with pytest.raises(ValueError, match=r"f\.safetensors' is damaged: .* Embed the data again"):
+        load_dataset(flip_last_bit(path))
+
+
+def test_how_columns_are_scaled_is_kept_with_the_vectors(tmp_path: Path) -> None:
+    """A table as vectors is standardised by column, its parts too; vectors of a known encoder are not."""
+    x = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+    y = np.arange(40) % 2
+    wide = x * np.array([1, 1, 1, 1e4], np.float32)
+    made = {"x": x, "wide": wide, "dead": x * np.array([1, 1, 1, 1e-6], np.float32)}
+    found = {name: vector_dataset({"X": value, "y": y}, {}, name=name, where=name) for name, value in made.items()}
+    assert {name: data.scaling for name, data in found.items()} == {"x": "shared", "wide": "columns", "dead": "shared"}
+    part = replace(found["wide"], train_x=found["wide"].train_x[:, :4] * torch.tensor([1.0, 1, 1, 1e-4]))
+    assert part.scaling == "columns"
+    assert make_split(found["wide"]).standardise(found["wide"].train_x).std(0) == pytest.approx(np.ones(4), abs=0.2)
+    assert vector_dataset({"X": wide, "y": y, "scaling": "shared"}, {}, name="s", where="s").scaling == "shared"
+    encoder = {"encoder": json.dumps({"name": "demo"})}
+    assert vector_dataset({"X": wide, "y": y}, encoder, name="e", where="e").scaling == "shared"
+    with pytest.raises(ValueError, match="scaling must be one of"):
+        vector_dataset({"X": wide, "y": y, "scaling": "none"}, {}, name="n", where="n")
+    assert content_digest(found["wide"])["scaling"] == "columns"
+    assert "scaling" not in content_digest(found["x"])
+    again = load_safetensors(write_vectors(found["wide"], tmp_path / "w.safetensors"))
+    assert again.scaling == "columns"

@@ -16,7 +16,8 @@ import equiangular as eq
 from equiangular.data import Dataset, Texts, from_arrays
 from equiangular.encoders import CallableEncoder, EmbedReport, KnownEncoder, describe, load_encoder
 from equiangular.encoders import embed as package
-from equiangular.encoders.embedding import CHUNKS, names_features
+from equiangular.encoders.class_names import names_features, read_class_texts
+from equiangular.encoders.embedding import CHUNKS
 
 WORDS = ["a", "bb", "ccc", "dddd", "eeeee ee"]
 
@@ -120,7 +121,7 @@ def test_damage_is_noticed_and_mended(tmp_path: Path) -> None:
     assert torch.equal(again.train_x, made.train_x)
     assert rest.seen == 20 + 2
     assert "another hash than was written" in report.notes[0]
-    assert "cannot be read" in report.notes[1]
+    assert "is not a readable .safetensors file" in report.notes[1]
     last, report = Counting(), EmbedReport()
     eq.embed(texts(), last.encoder(), cache=tmp_path, report=report)
     assert (last.seen, report.notes) == (2, [])
@@ -226,6 +227,11 @@ def test_what_cannot_be_embedded() -> None:
         eq.embed(texts(), 3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"dtype.*float16"):
         eq.embed(texts(), Counting().encoder(None), dtype="float8")  # type: ignore[arg-type]
+    # Before the data are read, which may take long.
+    with pytest.raises(ValueError, match="unknown encoder 'nope'"):
+        eq.embed("no such data", "nope")
+    with pytest.raises(ValueError, match="device must be one of 'auto'"):
+        eq.embed("no such data", "minilm", device="gpu")
 
 
 @pytest.mark.parametrize(
@@ -333,7 +339,48 @@ def test_the_command_and_the_function_share_a_name() -> None:
     assert eq.embed is package is eq.encoders.embed
 
 
+def test_class_texts_and_templates_are_averaged_as_directions() -> None:
+    encoder = Counting().encoder(None)
+    data, given = texts(), {"yes": ["yes", "sure thing"]}
+    templates = ("{}", "a text that says {}")
+    made = eq.embed(data, encoder, class_texts=given, templates=templates)
+    filled = [t.format(s) for s in given["yes"] for t in templates]
+    vectors = encoder.encode(filled).double().numpy()
+    unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).mean(0)
+    expected = unit / np.linalg.norm(unit) * np.linalg.norm(vectors, axis=1).mean()
+    place = data.class_names.index("yes")
+    np.testing.assert_allclose(made.names_features[place].numpy(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"class_texts": {"yse": "a"}}, "class_texts: there is no class 'yse'; did you mean 'yes'"),
+        ({"class_texts": {"yes": ""}}, "has no text, or one that is empty"),
+        ({"templates": ["no place"]}, "a template is a text with one {} for the class"),
+    ],
+)
+def test_wrong_class_texts(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        eq.embed(texts(), Counting().encoder(None), **options)
+
+
+def test_class_texts_from_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "texts.json"
+    path.write_text('{"yes": ["a", "b"], "no": "c"}')
+    assert read_class_texts(path) == {"yes": ["a", "b"], "no": "c"}
+    path.write_text('["a"]')
+    with pytest.raises(ValueError, match="must hold a text, or a list of texts, for each class name"):
+        read_class_texts(path)
+
+
 def test_numbers_are_no_class_names() -> None:
     encoder = Counting().encoder(None)
     assert names_features(encoder, ("0", "1")) is None  # labels that were never given a name
     assert names_features(encoder, ("café", "2nd")).shape == (2, 2)
+
+
+def test_data_without_a_sample(tmp_path: Path) -> None:
+    np.savez(tmp_path / "none.npz", features=np.empty((0, 3), np.float32), labels=np.empty(0, int))
+    with pytest.raises(ValueError, match="the data have no samples at all"):
+        eq.data.load_dataset(tmp_path / "none.npz")

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::Deprec
 def test_bytes_in_probabilities_out(digits_run: Path, tmp_path: Path, suffix: str) -> None:
     classifier = Classifier.load(digits_run)
     report = export_model(classifier, tmp_path / f"m{suffix}")
-    assert report["inputs"] == "torch.uint8 (B, 1, 8, 8)"
+    assert report["inputs"] == {"x": "torch.uint8 (batch, 1, 8, 8)"}
     assert report["max_probability_difference"] < 1e-5
     assert report["bytes"] == (tmp_path / f"m{suffix}").stat().st_size
     assert [p.name for p in tmp_path.iterdir()] == [f"m{suffix}"]
@@ -53,7 +53,7 @@ def test_bytes_in_probabilities_out(digits_run: Path, tmp_path: Path, suffix: st
 def test_floats_and_tables(
     digits_run: Path, table_run: Path, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("equiangular.export.write.find_spec", lambda _: None)  # the quick exporter
+    monkeypatch.setattr("equiangular.export.formats.find_spec", lambda _: None)  # the quick exporter
     digits, table = Classifier.load(digits_run, prior="train"), Classifier.load(table_run)
     export_model(digits, tmp_path / f"d{suffix}", inputs="float")
     compare(digits, tmp_path / f"d{suffix}", torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0)))
@@ -75,7 +75,7 @@ def test_floats_and_tables(
 def test_every_head(
     tmp_path: Path, backbone: str, shape: tuple[int, ...], head: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("equiangular.export.write.find_spec", lambda _: None)  # the quick exporter
+    monkeypatch.setattr("equiangular.export.formats.find_spec", lambda _: None)  # the quick exporter
     task = build_task(get_method("etf-la"), backbone, shape, 3, seed=0)
     options = {key: value for key, value in head.items() if key != "head"}
     task.head = eq.make_head(head["head"], task.backbone.num_features, 3, **options)
@@ -90,7 +90,7 @@ def test_every_head(
 
 
 def test_the_exporter_over_torchscript(digits_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("equiangular.export.write.find_spec", lambda _: None)  # as without onnxscript
+    monkeypatch.setattr("equiangular.export.formats.find_spec", lambda _: None)  # as without onnxscript
     classifier = Classifier.load(digits_run)
     export_model(classifier, tmp_path / "m.onnx")
     model = onnx.load(tmp_path / "m.onnx")
@@ -105,13 +105,15 @@ def test_a_file_that_computes_something_else_is_refused(
 ) -> None:
     import equiangular.export.write as write
 
-    def wrong(path: Path):
-        return lambda x: (torch.zeros(len(x), 10), torch.zeros(len(x), 10))
+    for value in (0.0, float("nan")):
 
-    monkeypatch.setitem(write.FORMATS, ".pt2", (lambda *_: None, wrong))
-    with pytest.raises(ValueError, match=r"m.pt2 was not written: its logits differ from PyTorch's by up to"):
-        export_model(Classifier.load(digits_run), tmp_path / "m.pt2")
-    assert not list(tmp_path.iterdir())
+        def wrong(path: Path, value: float = value):
+            return lambda x: (torch.full((len(x["x"]), 10), value), torch.zeros(len(x["x"]), 10))
+
+        monkeypatch.setitem(write.FORMATS, ".pt2", (lambda *_: None, wrong))
+        with pytest.raises(ValueError, match=r"m.pt2 was not written: its logits differ from PyTorch's by up to"):
+            export_model(Classifier.load(digits_run), tmp_path / "m.pt2")
+        assert not list(tmp_path.iterdir())
 
     def broken(*_: object) -> None:
         raise RuntimeError("\n  no converter for this\nmore")

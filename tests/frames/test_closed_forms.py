@@ -4,7 +4,7 @@ import torch
 from scipy.fft import dct
 
 from equiangular import simplex_etf, simplex_logits
-from equiangular.frames.closed_forms import canonical_simplex, minimal_simplex, orthonormal_dct
+from equiangular.frames.closed_forms import canonical_rows, minimal_rows, minimal_simplex, orthonormal_dct
 
 
 def recursive_simplex(n: int) -> np.ndarray:
@@ -25,7 +25,7 @@ def test_the_minimal_form_equals_the_recursion(k: int) -> None:
 @pytest.mark.parametrize("k", [2, 3, 10])
 def test_the_canonical_form_is_the_papers_formula(k: int) -> None:
     expected = np.sqrt(k / (k - 1)) * (np.eye(k) - np.ones((k, k)) / k)
-    assert np.abs(canonical_simplex(k).numpy() - expected).max() < 1e-15
+    assert np.abs(canonical_rows(k, k, torch.float64).numpy() - expected).max() < 1e-15
 
 
 def test_the_minimal_form_is_the_cholesky_factor_of_the_gram_matrix() -> None:
@@ -95,3 +95,13 @@ def test_a_million_classes_need_no_matrix() -> None:
 def test_bad_input(x: torch.Tensor, k: int, basis: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         simplex_logits(x, k, basis=basis)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize(("k", "d"), [(2, 1), (2, 5), (9, 8), (9, 30)])
+def test_rows_in_their_dtype_are_the_float64_rows_cast(k: int, d: int, dtype: torch.dtype) -> None:
+    padded = torch.nn.functional.pad(minimal_simplex(k), (0, d - k + 1))
+    assert torch.equal(minimal_rows(k, d, dtype), padded.to(dtype))
+    if d >= k:
+        centred = (torch.eye(k, dtype=torch.float64) - 1 / k) * (k / (k - 1)) ** 0.5
+        assert torch.equal(canonical_rows(k, d, dtype), torch.nn.functional.pad(centred, (0, d - k)).to(dtype))

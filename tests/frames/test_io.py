@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from tests.damage import flip_last_bit
 
 from equiangular import simplex_etf
 from equiangular._files import cache_folder
@@ -274,8 +275,15 @@ def test_a_file_of_several_tensors_must_say_which(tmp_path: Path) -> None:
 
 
 def test_the_missing_library_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    for name in ("safetensors", "safetensors.torch"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=r"pip install 'equiangular\[train\]'"):
         save_frame(tmp_path / "f.safetensors", simplex_etf(3))
     with pytest.raises(ImportError, match=r"pip install 'equiangular\[train\]'"):
         load_frame(tmp_path / "f.safetensors")
+
+
+def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
+    path = save_frame(tmp_path / "f.safetensors", simplex_etf(3))
+    with pytest.raises(ValueError, match=r"f\.safetensors' is damaged: .* Write it again"):
+        load_frame(flip_last_bit(path))

@@ -3,8 +3,17 @@ import math
 import pytest
 import torch
 
+from equiangular.frames import explain_frame, minimal_vectors
 from equiangular.frames.bounds import levenshtein_bound
-from equiangular.frames.known_codes import KNOWN_CODES, KnownCode, find_known_code, known_code
+from equiangular.frames.candidates import _proof
+from equiangular.frames.known_codes import (
+    BEST_KNOWN_CODES,
+    KNOWN_CODES,
+    PROVED_COSINES,
+    KnownCode,
+    find_known_code,
+    known_code,
+)
 
 CODES = [c for c in KNOWN_CODES.values() if c.num_classes <= 5000]
 LARGE = [c for c in KNOWN_CODES.values() if 5000 < c.num_classes < 1_000_000]
@@ -67,6 +76,7 @@ SPECTRA = {
     (552, 23): {-1: 1, -1 / 5: 275, 1 / 5: 275},
     (4600, 23): {-1: 1, -1 / 3: 891, 0: 2816, 1 / 3: 891},
     (756, 105): {-1 / 5: 130, 1 / 25: 625},
+    (325, 52): {-1 / 4: 68, 1 / 16: 256},
 }
 
 
@@ -80,6 +90,46 @@ def test_every_vector_sees_the_same_cosines(size: tuple[int, int]) -> None:
         assert ((gram - cosine).abs() < 1e-9).sum(1).eq(count).all()
         counted += count
     assert counted == size[0] - 1
+
+
+BEST = list(BEST_KNOWN_CODES.values())
+# How many vectors are at 60 degrees to each, at least and at most, counted on the constructions of the source.
+NEIGHBOURS = {40: (12, 12), 72: (20, 20), 126: (32, 32), 4320: (280, 280)}
+
+
+@pytest.mark.parametrize("code", BEST, ids=lambda c: f"{c.num_classes}-{c.dim}")
+def test_best_known(code: KnownCode) -> None:
+    weight = torch.from_numpy(code.build())
+    assert weight.shape == (code.num_classes, code.dim)
+    assert (weight.norm(dim=1) - 1).abs().max() < 1e-12
+    assert largest_cosine(weight) == pytest.approx(1 / 2, abs=1e-12)
+    assert not code.proved
+    assert levenshtein_bound(code.num_classes, code.dim) < 1 / 2
+    assert find_known_code(code.num_classes, code.dim) is None
+    if code.num_classes in NEIGHBOURS:
+        near = ((weight @ weight.T - 1 / 2).abs() < 1e-9).sum(1)
+        assert (int(near.min()), int(near.max())) == NEIGHBOURS[code.num_classes]
+
+
+def test_best_known_are_explained_without_an_optimisation() -> None:
+    report = explain_frame(72, 6, dtype=torch.float64, cache=False)
+    assert report["construction"].startswith("E6 roots (Conway and Sloane 1999")
+    assert report["optimal"] is None
+    assert report["max_cosine"] == pytest.approx(1 / 2, abs=1e-12)
+
+
+def test_quadruples_share_two_points_at_most() -> None:
+    for vectors, count in ((minimal_vectors.packing_9(), 18), (minimal_vectors.packing_12(), 51)):
+        blocks = {tuple(row.nonzero()[0]) for row in vectors if (row != 0).sum() == 4}
+        assert len(blocks) == count
+        assert max(len(set(a) & set(b)) for a in blocks for b in blocks if a != b) == 2
+
+
+def test_an_optimised_code_that_reaches_a_proved_optimum_says_so() -> None:
+    proved = {size: math.degrees(math.acos(cosine)) for size, (cosine, _) in PROVED_COSINES.items()}
+    assert proved == pytest.approx({(10, 3): 66.14682198, (13, 3): 57.13670308, (14, 3): 55.67057000}, abs=1e-7)
+    far = known_code(12, 3, dtype=torch.float64)[:10]
+    assert _proof(far) is None
 
 
 @pytest.mark.parametrize("count", [5, 6, 17])

@@ -102,7 +102,7 @@ def test_predict_tables(capsys: pytest.CaptureFixture, table_run: Path, tmp_path
 def test_export(capsys: pytest.CaptureFixture, table_run: Path, tmp_path: Path) -> None:
     code, out, _ = run(capsys, "export", table_run, "-o", tmp_path / "m.pt2")
     assert code == 0
-    assert "input x: torch.float32 (B, 3)" in out
+    assert "input x: torch.float32 (batch, 3)" in out
     assert "logits differ by at most" in out
     assert (tmp_path / "m.pt2").stat().st_size > 1000
 

@@ -70,7 +70,7 @@ def test_data_that_do_not_fit(digits_run: Path, digit_images: Path, table_run: P
         evaluate(digits)
     with pytest.raises(ValueError, match=r"unknown data set 'digts'.*did you mean 'digits'"):
         evaluate(digits, data="digts")
-    with pytest.raises(ValueError, match="the model has no class '0'"):
+    with pytest.raises(ValueError, match=r"the model has no class '\d'"):
         evaluate(digits, data="digits")
     with pytest.raises(ValueError, match=r"inputs of shape \(4,\), the model takes \(3,\)"):
         evaluate(table, data="iris")
@@ -79,10 +79,10 @@ def test_data_that_do_not_fit(digits_run: Path, digit_images: Path, table_run: P
         evaluate(digits, data=tmp_path / "bad")
     shutil.copytree(digit_images / "digit 3", tmp_path / "broken" / "digit 3")
     (tmp_path / "broken" / "digit 3" / "1.png").write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"1.png is not an image .* An evaluation leaves nothing out"):
+    with pytest.raises(ValueError, match=r"1 input cannot be read, .*skip_broken=True\.\s+.*1.png is not an image"):
         evaluate(digits, data=tmp_path / "broken")
     np.savez(tmp_path / "t.npz", x=np.zeros((2, 3)))
-    with pytest.raises(ValueError, match=r"t\.npz:0 has no label"):
+    with pytest.raises(ValueError, match=r"t\.npz:1 has no label"):
         evaluate(table, data=tmp_path / "t.npz")
     np.savez(tmp_path / "empty.npz", x=np.zeros((0, 3)), y=np.zeros(0, dtype=int))
     with pytest.raises(ValueError, match="no samples to evaluate on"):

@@ -98,7 +98,7 @@ def test_any_prior_at_prediction(kind: str) -> None:
     expected = uniform * model.class_count_
     np.testing.assert_allclose(model.predict_proba(X), expected / expected.sum(1, keepdims=True), rtol=1e-7, atol=1e-12)
     model.target_prior = {"one": 1.0}
-    with pytest.raises(ValueError, match="target_prior has no weight for the class 'eight'"):
+    with pytest.raises(ValueError, match="target_prior has no weight for class 'eight'"):
         model.predict(X)
 
 
@@ -232,3 +232,123 @@ def test_bad_class_vectors_are_told(vectors: object, match: str) -> None:
     X, y = named_digits()
     with pytest.raises(ValueError, match=match):
         ClosedFormClassifier(class_vectors=vectors).fit(X, y)
+
+
+WORDS, NUMBERS = np.array(["a", "b", "c"])[np.arange(60) % 3], np.arange(60) % 3
+POINTS = np.random.default_rng(0).normal(size=(60, 5))
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (
+            lambda m: m.partial_fit(POINTS, NUMBERS),
+            "y has numbers such as 0, where the classes so far are strings such",
+        ),
+        (lambda m: m.partial_fit(POINTS, NUMBERS > 0), "y has booleans such as False, where .* give them as strings"),
+        (lambda m: m.partial_fit(POINTS, WORDS, classes=[0, 1]), "classes has numbers such as 0"),
+        (lambda m: m.partial_fit(POINTS, WORDS, classes=["d", 1]), "classes has numbers such as 1 and strings such as"),
+        (lambda m: m.remove(POINTS, NUMBERS), "y has numbers such as 0"),
+        (lambda m: m.set_class_prior(POINTS[:3], [0, 1, 2]), "classes has numbers such as 0"),
+        (lambda m: m.merge(ClosedFormClassifier().fit(POINTS, NUMBERS)), "the other classifier has numbers such as 0"),
+        (lambda m: m.merge(LinearDiscriminantAnalysis()), "takes another ClosedFormClassifier, got LinearDiscriminant"),
+    ],
+)
+def test_labels_of_another_type_are_told_and_change_nothing(act, message: str) -> None:
+    """NumPy would make the strings '0', '1', '2' of the numbers, and six classes of three."""
+    model = ClosedFormClassifier().fit(POINTS, WORDS)
+    before = model.decision_function(POINTS)
+    with pytest.raises(ValueError, match=message):
+        act(model)
+    assert model.classes_.tolist() == ["a", "b", "c"]
+    assert (model.decision_function(POINTS) == before).all()
+
+
+def test_labels_of_several_types_in_one_fit_are_told() -> None:
+    mixed = np.array(["a", 1] * 30, dtype=object)
+    with pytest.raises(ValueError, match="y has numbers such as 1 and strings such as 'a'"):
+        ClosedFormClassifier().fit(POINTS, mixed)
+    with pytest.raises(ValueError, match="class_vectors has numbers such as 1 and strings such as 'a'"):
+        ClosedFormClassifier(class_vectors={"a": np.ones(5), 1: np.ones(5)}).fit(POINTS, WORDS)
+    with pytest.raises(ValueError, match="class_vectors has strings such as 'a', where the classes so far are numbers"):
+        ClosedFormClassifier(class_vectors={"a": np.ones(5)}).fit(POINTS, NUMBERS)
+
+
+def test_labels_of_one_type_in_several_guises_are_one() -> None:
+    for words in (WORDS.astype(object), pd.Series(WORDS, dtype="string"), pd.Series(WORDS, dtype="category")):
+        model = ClosedFormClassifier().fit(POINTS, WORDS).partial_fit(POINTS, words)
+        assert model.class_count_.tolist() == [40, 40, 40]
+    for numbers in (NUMBERS.astype(float), NUMBERS.astype(np.uint8)):
+        model = ClosedFormClassifier().fit(POINTS, NUMBERS).partial_fit(POINTS, numbers)
+        assert model.class_count_.tolist() == [40, 40, 40]
+
+
+def test_a_prior_of_unknown_classes_is_told_when_predictions_are_made() -> None:
+    model = ClosedFormClassifier(target_prior={"a": 1, "b": 2, "c": 3, "d": 4}).partial_fit(POINTS, WORDS)
+    with pytest.raises(ValueError, match="target_prior: there is no class 'd' among the 3 so far"):
+        model.predict(POINTS)
+    model.partial_fit(POINTS[:9], ["d"] * 9)
+    moved = model.predict_proba(POINTS)
+    model.target_prior = [1, 2, 3, 4]
+    assert (model.predict_proba(POINTS) == moved).all()
+    for prior, message in ((["a"], "must be a sequence of K numbers"), ([1, 2], "has 2 entries for 4 classes")):
+        with pytest.raises(ValueError, match=message):
+            model.set_params(target_prior=prior).predict(POINTS)
+    with pytest.raises(ValueError, match="did you mean 'uniform'"):
+        ClosedFormClassifier(target_prior="uniformly").partial_fit(POINTS, WORDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_that_are_shares_are_told(kind: str) -> None:
+    """Weights count samples. At a sum of 1 a Gaussian was at chance, and no kind was calibrated."""
+    model = ClosedFormClassifier(kind, width=20)
+    for weight in (1e-12, 1 / 60, 1e-200):
+        with pytest.raises(ValueError, match=r"of 3 classes sum to .* less than one sample a class.* multiply them"):
+            model.fit(POINTS, WORDS, sample_weight=np.full(60, weight))
+    one = model.fit(POINTS, WORDS).predict_proba(POINTS)
+    np.testing.assert_array_equal(model.fit(POINTS, WORDS, sample_weight=np.ones(60)).predict_proba(POINTS), one)
+    assert np.isfinite(model.fit(POINTS, WORDS, sample_weight=np.full(60, 0.05)).predict_proba(POINTS)).all()
+    part = model.partial_fit(POINTS, WORDS, sample_weight=np.full(60, 1e-3))
+    assert np.isfinite(part.predict_proba(POINTS)).all()
+
+
+@pytest.mark.parametrize("kind", ["ridge", "kernel"])
+def test_all_that_a_new_fit_needs_is_stored(kind: str, tmp_path) -> None:
+    vectors = {"a": np.ones(5), "d": np.eye(5, dtype=np.float32)[:2], "c": np.arange(5)}
+    prior = {"a": 1.0, "b": 2, "c": np.float64(0.5), "d": 1}
+    model = ClosedFormClassifier(kind, class_vectors=vectors, target_prior=prior).fit(POINTS, WORDS)
+    read = ClosedFormClassifier.load(model.save(tmp_path / "m.safetensors"))
+    assert read.target_prior == prior
+    assert list(read.class_vectors) == list(vectors)
+    for name, value in vectors.items():
+        np.testing.assert_array_equal(read.class_vectors[name], value)
+    assert (read.predict_proba(POINTS) == model.predict_proba(POINTS)).all()
+    for m in (model, read):
+        m.fit(POINTS[:30], WORDS[:30])
+    assert read.classes_.tolist() == ["a", "b", "c", "d"]
+    assert (read.predict_proba(POINTS) == model.predict_proba(POINTS)).all()
+    numbers = ClosedFormClassifier(kind, class_vectors={np.int64(7): np.ones(5)}).fit(POINTS, NUMBERS)
+    assert list(ClosedFormClassifier.load(numbers.save(tmp_path / "n.safetensors")).class_vectors) == [7]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_merging_with_itself_counts_all_twice(kind: str) -> None:
+    model = ClosedFormClassifier(kind, width=20).fit(POINTS, WORDS)
+    twice = ClosedFormClassifier(kind, width=20).fit(POINTS, WORDS, sample_weight=np.full(60, 2.0))
+    np.testing.assert_allclose(model.merge(model).predict_proba(POINTS), twice.predict_proba(POINTS), rtol=1e-7)
+
+
+def test_arrays_that_may_not_be_written_are_read_and_left_alone() -> None:
+    """In a process of its own, for PyTorch warns of them once."""
+    program = """
+import warnings; warnings.simplefilter("error")
+import numpy as np
+from equiangular import ClosedFormClassifier, ETFClassifier
+X, y = np.random.default_rng(0).normal(size=(60, 5)), np.arange(60) % 3
+X.flags.writeable = False
+model = ClosedFormClassifier().fit(X, y)
+model.remove(X[:9], y[:9]).partial_fit(X[:9], y[:9]).set_class_prior(X[:3], y[:3]).predict(X)
+ETFClassifier(epochs=1).fit(X, y).predict(X)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

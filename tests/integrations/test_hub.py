@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
+from tests.damage import flip_last_bit
 from torch import nn
 
 from equiangular import ETFHead, SubsetManifest, find_head
@@ -137,7 +138,7 @@ def test_bad_folders(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"(?s)does not hold a Net: .*head.weight"):
         Net.from_pretrained(tmp_path / "net")
     weights.write_bytes(b"not a file of tensors")
-    with pytest.raises(ValueError, match="does not hold a Net"):
+    with pytest.raises(ValueError, match=r"not a readable \.safetensors file"):
         Net.from_pretrained(tmp_path / "net")
 
 
@@ -151,3 +152,11 @@ def test_bad_models(tmp_path: Path) -> None:
         HubClassifier(backbone="mlp", input_shape=[6], num_classes=2, head_options={"prototypes": torch.eye(2)})
     with pytest.raises(ValueError, match="did you mean 'etf'"):
         HubClassifier(backbone="mlp", input_shape=[6], num_classes=2, head="eft")
+
+
+def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
+    Net(8).save_pretrained(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    flip_last_bit(tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="is damaged: its content has another hash than was written"):
+        Net.from_pretrained(str(tmp_path))

@@ -442,3 +442,19 @@ def test_bad_data() -> None:
         PriorCorrectedClassifier(LogisticRegression()).fit(X, y[:-1])
     with pytest.raises(ValueError, match=r"Set reject, to 0.05 for instance, before fit"):
         PriorCorrectedClassifier(LogisticRegression(max_iter=1000)).fit(X, y).rejected(X)
+
+
+@pytest.mark.parametrize(("rows", "sure"), [(1, False), (2, False), (11, False), (60, True), (1000, True)])
+def test_an_estimate_of_few_samples_says_that_it_is_worth_little(rows: int, sure: bool) -> None:
+    X, y = gaussians((1000, 300, 100), 0)
+    X_test, _ = gaussians((100, 300, 600), 1)
+    some = X_test[np.random.default_rng(2).permutation(1000)[:rows]]
+    model = PriorCorrectedClassifier(LogisticRegression(), "estimate").fit(X, y)
+    if sure:
+        model.adapt(some)  # a warning would be an error
+        found = model.prior_estimate_
+        off = abs(found.prior.numpy() - [0.1, 0.3, 0.6]).sum() / 2
+        assert off < 4 * found.expected_error < 0.8
+    else:
+        with pytest.warns(UserWarning, match=rf"estimated from {rows} samples for 3 classes.* off by .* at least 4 a"):
+            model.adapt(some)

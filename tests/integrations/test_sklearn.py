@@ -200,6 +200,14 @@ REFUSED = {
     "share": ({"early_stopping": True, "validation_fraction": 1.0}, "fraction must lie strictly between 0 and 1"),
     "an empty hold-out": ({"early_stopping": True, "validation_fraction": 0.001}, "Raise fraction"),
     "device": ({"device": "cudaa"}, "device='cudaa' cannot be used: .*device"),
+    "dot-regression on features without norm": ({"loss": "dr", "head": "recommended"}, "does not normalise. Take 'la'"),
+    "head": ({"head": "recomended"}, "did you mean 'recommended'"),
+    "prototypes of other classes": ({"prototypes": np.eye(4)}, r"a row for each of 3 classes, \(K, d\), got \(4, 4\)"),
+    "prototypes not of norm 1": ({"prototypes": 2 * np.eye(3)}, "prototypes must have rows of norm 1"),
+    "means of other classes": ({"class_means": np.eye(2, 4)}, "class_means must have a row for each of 3 classes"),
+    "means by name": ({"class_means": "test"}, "class_means must be one of 'train'"),
+    "two kinds of vectors": ({"class_means": "train", "prototypes": np.eye(3)}, "prototypes and class_means both say"),
+    "vectors and head": ({"class_vectors": {0: [1] * 4}, "head": "recommended"}, "class_vectors and head both say"),
     "diverged": ({"learning_rate": 1e300, "normalize": False}, "learning rate that is too high"),
 }
 
@@ -275,3 +283,55 @@ def test_what_is_wrong_with_class_vectors_is_told(options: dict, match: str) -> 
     X, y, vectors = named_iris()
     with pytest.raises(ValueError, match=match):
         ETFClassifier(**{"class_vectors": vectors, **options}).fit(X, y)
+
+
+def test_a_prior_by_label_is_that_in_the_order_of_the_classes() -> None:
+    X, y = load_iris(return_X_y=True)
+    names = np.array(["c", "a", "b"])[y]
+    options = {"epochs": 2, "random_state": 0}
+    by_order = ETFClassifier(target_prior=[1, 2, 3], **options).fit(X, names).predict_proba(X)
+    by_label = ETFClassifier(target_prior={"c": 3, "a": 1, "b": 2}, **options).fit(X, names).predict_proba(X)
+    np.testing.assert_array_equal(by_label, by_order)
+    with pytest.raises(ValueError, match="target_prior: there is no class 'd'"):
+        ETFClassifier(target_prior={"a": 1, "b": 2, "c": 1, "d": 1}, **options).fit(X, names)
+
+
+def test_prototypes_are_the_fixed_vectors(tmp_path) -> None:
+    X, y = load_iris(return_X_y=True)
+    frame = equiangular.spread_frame(3, 2)
+    equiangular.frames.save_frame(tmp_path / "frame.safetensors", frame)
+    for given in (frame, frame.numpy(), str(tmp_path / "frame.safetensors")):
+        for head in ("etf", "recommended"):
+            model = ETFClassifier(prototypes=given, head=head, epochs=3, random_state=0).fit(X, y)
+            torch.testing.assert_close(model.network_.head.weight, frame.double(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("head", ["etf", "recommended"])
+def test_class_means_of_the_training_data_set_the_cosines(head: str) -> None:
+    X, y = load_iris(return_X_y=True)
+    weight = np.random.default_rng(0).integers(1, 4, len(y)).astype(float)
+    model = ETFClassifier(class_means="train", head=head, epochs=2, random_state=0).fit(X, y, sample_weight=weight)
+    rows = np.repeat(np.arange(len(y)), weight.astype(int))  # a weight of 3 counts three times
+    scaled = (X[rows] - X[rows].mean(0)) / X[rows].std(0)
+    means = torch.from_numpy(np.stack([scaled[y[rows] == c].mean(0) for c in range(3)]))
+    again = ETFClassifier(class_means=means, head=head, epochs=2, random_state=0).fit(X, y, sample_weight=weight)
+    expected = equiangular.class_mean_frame(means, 64, seed=1)  # whatever the turn, the same cosines
+    for fitted in (model, again):
+        found = fitted.network_.head.weight
+        torch.testing.assert_close(found @ found.T, expected.double() @ expected.double().T, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("hidden", [None, ()])
+def test_the_recommended_head_is_the_one_of_torch(hidden: tuple | None) -> None:
+    X, y = load_breast_cancer(return_X_y=True)
+    keep = np.sort(np.concatenate([np.flatnonzero(y == 1)[:301], np.flatnonzero(y == 0)[:20]]))  # 5 * 64 + 1 rows
+    model = ETFClassifier(head="recommended", loss="la", hidden_layer_sizes=hidden, epochs=30, random_state=0)
+    model.fit(X[keep], y[keep])
+    head = model.network_.head
+    assert not head.normalize
+    assert isinstance(head.norm, torch.nn.BatchNorm1d)
+    assert not head.training
+    rest = np.setdiff1d(np.arange(len(y)), keep)
+    assert balanced_accuracy_score(y[rest], model.predict(X[rest])) > 0.85
+    # A row alone gives what it gives among others: the statistics are those of training.
+    np.testing.assert_allclose(model.decision_function(X[:1]), model.decision_function(X[:9])[:1], rtol=1e-9)

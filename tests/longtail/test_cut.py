@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equiangular.longtail import holdout_counts, holdout_indices, long_tail_counts, long_tail_indices
+from equiangular.longtail.cut import class_positions, draw_by_class, others
 
 
 # Published totals and sizes: Cao et al. 2019 and the repositories that follow it.
@@ -307,3 +308,20 @@ def test_global_generators_are_untouched(protocol):
 def test_bad_input(targets, options, match):
     with pytest.raises(ValueError, match=match):
         long_tail_indices(targets, **{"imbalance_factor": 10, **options})
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_draws_and_positions_against_sorting(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    members = draw.integers(0, 5, int(draw.integers(5, 200)))
+    wanted = [int(draw.integers(0, n + 1)) for n in np.bincount(members, minlength=5)]
+    expected = []
+    for c, number in enumerate(wanted):
+        own = np.flatnonzero(members == c)
+        order = np.argsort(np.random.default_rng([seed, c, 1]).random(len(own)), kind="stable")
+        expected += own[order[:number]].tolist()
+    found = draw_by_class(members, wanted, seed, 1)
+    assert found.tolist() == sorted(expected)
+    assert others(found, len(members)).tolist() == sorted(set(range(len(members))) - set(expected))
+    for labels in (members, members - 3, members * 10**12, members.astype(str)):
+        np.testing.assert_array_equal(class_positions(labels), np.unique(labels, return_inverse=True)[1])

@@ -146,3 +146,18 @@ def test_bad_input() -> None:
         estimate_prior(z * math.nan, [1, 1, 1])
     with pytest.raises(ValueError, match="needs held-out samples, got none"):
         bias_corrected_temperature(z[:0], torch.zeros(0, dtype=torch.int64), [1, 1, 1])
+
+
+def test_the_expected_error_is_what_other_draws_are_off_by() -> None:
+    """Total variation over 200 draws of a known prior, with posteriors that are right; and one sample says nothing."""
+    rng = np.random.default_rng(0)
+    prior, means = np.array([0.5, 0.3, 0.2]), 1.5 * np.eye(3)
+    off, expected = [], []
+    for _ in range(200):
+        y = rng.choice(3, size=150, p=prior)
+        x = means[y] + rng.normal(size=(150, 3))
+        found = estimate_prior(torch.from_numpy(-((x[:, None] - means) ** 2).sum(2) / 2), [1, 1, 1])
+        off.append(abs(found.prior.numpy() - prior).sum() / 2)
+        expected.append(found.expected_error)
+    assert np.mean(expected) == pytest.approx(np.mean(off), rel=0.1)
+    assert not estimate_prior(torch.tensor([[0.0, 1.0, 2.0]]), [1, 1, 1]).expected_error < 1

@@ -90,3 +90,36 @@ def test_torchvision_unknown_names():
         load_encoder("torchvision:resnett18", device="cpu")
     with pytest.raises(ValueError, match=r"no weights 'V3' of 'resnet50'.*There are: IMAGENET1K_V1, IMAGENET1K_V2"):
         load_encoder("torchvision:resnet50.V3", device="cpu")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("library", ["timm", "torchvision"])
+def test_encoder_and_head_in_one_file(tmp_path, monkeypatch, library):
+    """What onnxruntime makes of images as the library's own transform gives them, against the model in PyTorch."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from equiangular.export import export_model
+    from equiangular.training import Classifier, ModelInfo, build_task, get_method
+
+    monkeypatch.setattr("equiangular.export.formats.find_spec", lambda _: None)  # the quick exporter
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    if library == "timm":
+        save_timm(tmp_path)
+        encoder = load_encoder(f"timm:{tmp_path}", device="cpu")
+        transform = create_transform(**resolve_model_data_config(encoder.network), is_training=False)
+    else:
+        weights = models.MobileNet_V3_Small_Weights.DEFAULT
+        save(tmp_path, "mobilenet_v3_small", weights)
+        encoder, transform = load_encoder("torchvision:mobilenet_v3_small", device="cpu"), weights.transforms()
+    task = build_task(get_method("etf-la"), "identity", (encoder.dim,), 3, seed=0).eval()
+    zeros, ones = (0.0,) * encoder.dim, (1.0,) * encoder.dim
+    described = {"kind": "vectors", "encoder": describe(encoder)}
+    info = ModelInfo("etf-la", "identity", (encoder.dim,), ("a", "b", "c"), (9, 8, 7), zeros, ones, **described)
+    classifier = Classifier(task, info)
+    export_model(classifier, tmp_path / "m.onnx", encoder=encoder)
+    session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"), providers=["CPUExecutionProvider"])
+    pixels = torch.stack([transform(image) for image in BATCH])
+    (found,) = session.run(["logits"], {"pixel_values": pixels.numpy()})
+    with torch.no_grad():
+        expected = classifier(encoder.encode(BATCH).clone()).logits
+    assert np.abs(found - expected.numpy()).max() <= 1e-4 * expected.abs().max()

@@ -13,7 +13,7 @@ from equiangular.training import Classifier, ModelInfo, build_task, get_method, 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # torch.export.load's
 @pytest.mark.parametrize("backbone", ["timm:resnet18", "torchvision:mobilenet_v3_small"])
 def test_stored_and_exported(tmp_path: Path, backbone: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("equiangular.export.write.find_spec", lambda _: None)  # the quick exporter
+    monkeypatch.setattr("equiangular.export.formats.find_spec", lambda _: None)  # the quick exporter
     shape, classes = (3, 32, 32), tuple("abcde")
     task = build_task(get_method("etf-la"), backbone, shape, 5, seed=0).eval()
     with torch.no_grad():

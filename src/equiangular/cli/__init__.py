@@ -5,16 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from importlib import import_module
+from types import FrameType
 from typing import Any
 
 
 def main(
     arguments: Sequence[str] | None = None, *, commands: str = "equiangular.cli.app", program: str = "equiangular"
 ) -> None:
-    """Run the command line and exit: 0 done, 1 a defect of ours, 2 something the user can mend, 130 interrupted.
+    """Run the command line and exit: 0 done, 1 a defect of ours, 2 something the user can mend, 130 or 143 interrupted.
 
     ``predict`` exits with 3 where it is done but for inputs that could not be read.
 
@@ -32,7 +35,9 @@ def main(
         _fail(program, 2, f"the command line needs {error.name!r}. Install it with: pip install 'equiangular[train]'")
     usage_error = typer.BadParameter.__mro__[2]  # ClickException, of click itself or of the copy that typer carries
     app = None
+    ended = _EndedLikeInterrupted()
     try:
+        ended.listen()
         app = get_command(import_module(commands).app)
         code = app.main(args=arguments, prog_name=program, standalone_mode=False)
     except typer.Exit as error:
@@ -54,9 +59,40 @@ def main(
             _fail(program, 2, f"not enough memory ({first_line}). Take smaller batches, data or frames.")
         what = f"internal error, {type(error).__name__}: {error}"
         _fail(program, 1, f"{what}. Run it again with EQUIANGULAR_DEBUG=1 in the environment for a full report.")
-    if code == 130:
-        _fail(program, 130, "interrupted. What is finished is kept; the same command goes on from there.")
+    finally:
+        ended.stop_listening()
+    if code == 130:  # typer's for Ctrl-C, which SIGTERM is made into
+        message = "interrupted. What is finished is kept; the same command goes on from there."
+        _fail(program, 128 + ended.signal, message)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+class _EndedLikeInterrupted:
+    """SIGTERM, which would end a process without a word, ends a command as Ctrl-C does.
+
+    Attributes:
+        signal: number of the signal that ended it.
+    """
+
+    def __init__(self) -> None:
+        self.signal = int(signal.SIGINT)
+        self._before: Any = None
+
+    def listen(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._process = os.getpid()
+            self._before = signal.signal(signal.SIGTERM, self._end)
+
+    def stop_listening(self) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a process of a loader, forked with this handler: it goes as it would
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        self.signal = number
+        raise KeyboardInterrupt
 
 
 def _as_options(message: str, app: Any, arguments: Sequence[str] | None) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -34,10 +35,9 @@ def catalogue(
     rows: list[tuple[str, ...]]
     headings: tuple[str, ...] = (kind.removesuffix("s"), "what it is")
     if check_choice(kind, KINDS, "what to list") == "methods":
-        from equiangular.training.methods import METHODS
+        from equiangular.training.config.catalogue import ENTRIES
 
-        # What its head is for ten classes; with more classes than dimensions the recommended one needs a map.
-        rows = [(m.name, m.label, m.build_head(64, 10, seed=0).kind, m.source) for m in METHODS.values()]
+        rows = [(name, *entry) for name, entry in ENTRIES.items()]
         headings += ("class vectors", "source")
     elif kind == "recipes":
         from equiangular.training.config.files import RECIPES
@@ -46,9 +46,14 @@ def catalogue(
         rows = [(name, r.what, text) for (name, r), text in zip(RECIPES.items(), settings, strict=True)]
         headings += ("settings",)
     elif kind == "data":
-        from equiangular.data import dataset_names
+        from equiangular.training.config.catalogue import BUNDLED_DATA
 
-        rows = [(name, "") for name in dataset_names()]
+        names: Sequence[str] = BUNDLED_DATA
+        if os.environ.get("EQUIANGULAR_DATA"):  # what lies there only the loaders know
+            from equiangular.data import dataset_names
+
+            names = dataset_names()
+        rows = [(name, "") for name in names]
         rows += [
             ("PATH", ".npz, .parquet, a folder with train.parquet, an image folder train/CLASS/*.png"),
             ("FEATURES", ".safetensors of equiangular embed, .npz, .parquet with lists, .npy with labels.npy"),
@@ -62,7 +67,7 @@ def catalogue(
         rows = [(name, encodes, what) for name, (encodes, what, _) in ENCODERS.items()]
         rows += [(f"{prefix}:NAME", encodes, what) for prefix, (encodes, what, _) in LIBRARIES.items()]
     else:
-        from equiangular.models.registry import BACKBONES
+        from equiangular.training.config.catalogue import BACKBONES
 
         rows = [(name, "") for name in BACKBONES]
         rows += [(f"{library}:NAME", f"an image model of {library}") for library in ("timm", "torchvision", "hf")]

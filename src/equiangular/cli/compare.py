@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from equiangular.cli._embedding import EmbeddingBar
-from equiangular.cli._fields import Folder, Quiet, names_of, options_of, parse_texts, progress_bar, screen
+from equiangular.cli._fields import Quiet, names_of, options_of, parse_texts, progress_bar, screen
+from equiangular.cli._reading import said
 from equiangular.cli.train import PANELS
 from equiangular.training.config.options import Hardware, TrainConfig, Trial
 
 # Fields of a trial that a comparison decides itself, and of the hardware that are a trial's or need several processes.
 _OWN = ("data", "method", "head", "seed", "subset_seed", "pretrained")
 _NOT_HERE = ("devices", "num_nodes", "strategy", "threads", "precision", "accumulate")
+_TOLD = ("description", "completed", "total")  # what the progress bar is told of a comparison's
 _DEFAULTS = {
     "imbalance": "1, the data as they are; 100 for digits",
     "epochs": "what suits the number of samples, 8 to 40",
@@ -24,11 +27,27 @@ _DEFAULTS = {
 }
 
 
+def own_folder(data: str, encoder: str | None = None) -> Path:
+    """The folder for the results of a data set where none is named.
+
+    Example:
+        >>> [own_folder(name).name for name in ("digits", "data/my.npz", "torchvision:CIFAR10", "photos/")]
+        ['compare-digits', 'compare-my', 'compare-CIFAR10', 'compare-photos']
+        >>> own_folder("banking77", "timm:vit").name
+        'compare-banking77-timm-vit'
+    """
+    names = (Path(data.partition(":")[2] or data).stem, encoder or "")
+    return Path("runs") / "-".join(["compare", *(re.sub(r"[^\w.]+", "-", name).strip("-.") for name in names if name)])
+
+
 @options_of(Hardware, leave=_NOT_HERE, panels=PANELS, defaults={"accelerator": "cpu"})
 @options_of(Trial, leave=_OWN, panels=PANELS, defaults=_DEFAULTS)
 def compare(
     data: Annotated[str, typer.Argument(help="Data set: digits, another name, or a path.")] = "digits",
-    output: Folder = Path("runs/compare"),
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder for the results. Default: runs/compare-NAME."),
+    ] = None,
     methods: Annotated[
         str | None,
         typer.Option(
@@ -36,7 +55,8 @@ def compare(
             help="Methods to compare, see `equiangular list methods`. Default: "
             "linear-ce, linear-ce-pc, linear-la, cosine-la, random-la, etf-ce, etf-ce-pc, etf-la, etf-dr, etf-dr-pc, "
             "recommended; of an encoder's vectors: class-means, gaussian, ridge, random-features, kernel, logistic, "
-            "logistic-pc, logistic-balanced.",
+            "logistic-pc, logistic-balanced; where the class names have vectors also class-means-names, ridge-names, "
+            "kernel-names, logistic-pc-names, named-la, named-learned-la.",
         ),
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Paired runs of every method. Default: 5; 10 for digits.")] = None,
@@ -47,8 +67,8 @@ def compare(
         str | None,
         typer.Option(
             help="Tuning of learning rate, scale and norm of every head on validation data: quick (8 trainings a "
-            "head; 5 fits for logistic regression), full (24 or 10, two seeds each) or none. Default: quick; digits "
-            "are tuned already."
+            "head; 5 where one number is tuned, and more while the best lies at an end), full (24 or 10, two seeds "
+            "each) or none. Default: quick; digits are tuned already."
         ),
     ] = None,
     margin: Annotated[
@@ -71,7 +91,7 @@ def compare(
     from equiangular._files import prepare_folder
     from equiangular._validate import check_int
 
-    prepare_folder(output)
+    output = prepare_folder(own_folder(data, fields.get("encoder")) if output is None else output)
     errors = Console(stderr=True)
     errors.print(f"reading {data} ...", highlight=False, markup=False)
     import torch
@@ -86,10 +106,10 @@ def compare(
         comparing = Comparing(config, output, device=fields.get("accelerator") or "auto", embedding=embedding)
     plan = comparing.plan()
     for line in plan.lines():
-        errors.print(line, highlight=False, markup=False)
+        errors.print(said(line), highlight=False, markup=False)
     with progress_bar("", quiet=quiet) as bar:
         task = bar.add_task("training", total=plan.trainings)
-        results = comparing.run(plan, lambda what, done, _: bar.update(task, description=what, completed=done))
+        results = comparing.run(plan, lambda *told: bar.update(task, **dict(zip(_TOLD, told, strict=True))))
     console = screen(210)
     console.print(comparison_table(results, width=console.width))
     if (abilities := abilities_table(results)) is not None:

@@ -9,6 +9,7 @@ import typer
 
 from equiangular.cli._embedding import EmbeddingBar
 from equiangular.cli._fields import Quiet
+from equiangular.cli._reading import said
 
 
 def embed(
@@ -40,7 +41,30 @@ def embed(
     root: Annotated[
         str | None, typer.Option(help="Folder of named data sets; default: the variable EQUIANGULAR_DATA.")
     ] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Of a file of rows: the column of labels.")
+    ] = None,
+    drop: Annotated[
+        str | None, typer.Option(metavar="COLUMN,...", help="Of a file of rows: columns to leave out.")
+    ] = None,
     split_seed: Annotated[int, typer.Option(help="Seed of the test part, where the data have none.")] = 0,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out images that cannot be read, and say which.")
+    ] = False,
+    class_texts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='JSON, {"class": "text", ...} or {"class": ["text", ...], ...}: what classes are called or described '
+            "as. Default: their names. For methods that take names.",
+        ),
+    ] = None,
+    template: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", help='What a class text is put into, such as "a question about {}"; several are averaged.'
+        ),
+    ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves it to PyTorch.")] = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -53,9 +77,10 @@ def embed(
 
     from equiangular._files import check_output
     from equiangular._validate import check_choice, check_int
-    from equiangular.data import write_vectors
+    from equiangular.data import load_dataset, write_vectors
     from equiangular.data.vectors import WRITTEN
     from equiangular.encoders import EmbedReport, embed
+    from equiangular.encoders.class_names import PLAIN, read_class_texts
     from equiangular.encoders.embedding import STORED_DTYPES
 
     check_output(output, *WRITTEN)
@@ -64,20 +89,22 @@ def embed(
     report = EmbedReport()
     with EmbeddingBar(quiet=quiet) as bar:
         made = embed(
-            data,
+            load_dataset(
+                data, root=root, split_seed=split_seed, label=label, drop=drop or (), raw=True, skip_broken=skip_broken
+            ),
             encoder,
-            root=root,
-            split_seed=split_seed,
             batch_size=batch_size,
             device=device,
             dtype=check_choice(dtype, STORED_DTYPES, "dtype"),
+            class_texts=None if class_texts is None else read_class_texts(class_texts),
+            templates=template or PLAIN,
             cache=cache,
             progress=bar,
             report=report,
         )
+    for note in (*made.notes, *report.notes):
+        typer.echo(f"equiangular: {said(note)}", err=True)
     file = write_vectors(made, output, dtype=torch.float16 if dtype == "float16" else torch.float32)
-    for note in report.notes:
-        typer.echo(f"equiangular: {note}", err=True)
     new = report.inputs - report.from_cache
     speed = f" in {report.seconds:.1f} s, {new / report.seconds:.0f}/s" if new else ""
     described = made.encoder or {}

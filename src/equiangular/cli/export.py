@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from equiangular.cli._fields import Accelerator, Prior, Run, progress_bar, screen
+from equiangular.cli._reading import show_notes
 
 
 def evaluate(
@@ -17,8 +18,9 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="DATA",
-            help="What to evaluate on: a folder CLASS/*.png, a file of labelled rows (.npz, .parquet, .csv), or a data "
-            "set by name; default: the test part of the data that the model was trained on.",
+            help="What to evaluate on: a folder CLASS/*.png, a file of labelled rows (.csv, .tsv, .parquet, .feather, "
+            ".npz, .npy, .safetensors), or a data set by name; default: the test part of the data that the model was "
+            "trained on.",
         ),
     ] = None,
     prior: Prior = None,
@@ -27,6 +29,9 @@ def evaluate(
         typer.Option("--output", "-o", metavar="DIR", help="Folder for the results; default: RUN/evaluation."),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Samples at a time.")] = 256,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out inputs that cannot be read, and say which.")
+    ] = False,
     accelerator: Accelerator = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table of classes.")] = False,
 ) -> None:
@@ -51,7 +56,14 @@ def evaluate(
     folder = prepare_folder(run / "evaluation" if output is None and run.is_dir() else output or Path("evaluation"))
     with progress_bar("samples", bar=False, quiet=quiet) as bar:
         seen = bar.add_task("evaluating", total=None)
-        results = evaluate(classifier, data=data, batch_size=batch_size, progress=lambda n: bar.advance(seen, n))
+        results = evaluate(
+            classifier,
+            data=data,
+            batch_size=batch_size,
+            skip_broken=skip_broken,
+            progress=lambda n: bar.advance(seen, n),
+        )
+    show_notes(results["notes"] if not quiet or results["apart"] or results["left_out"] else ())
     results = {"path": str(run), **results, "provenance": provenance()}
     console = screen()
     console.print(report.score_table(results))
@@ -75,7 +87,8 @@ def predict(
         list[Path],
         typer.Argument(
             metavar="FILES",
-            help="Images, folders of images, tables (.npz, .parquet, .csv), or .txt files with a text in each line.",
+            help="Images, folders of images, tables (.csv, .tsv, .parquet, .feather, .npz), arrays or features (.npy, "
+            ".safetensors), what datasets has saved, or .txt files with a text in each line.",
         ),
     ],
     output: Annotated[
@@ -103,6 +116,7 @@ def predict(
     from equiangular._device import choose_device
     from equiangular._files import check_output
     from equiangular._validate import check_int
+    from equiangular.data.columns import Told
     from equiangular.encoders import KnownEncoder
     from equiangular.inference import (
         list_inputs,
@@ -124,17 +138,19 @@ def predict(
         check_output(output, SUFFIXES, WRITTEN)
     task, info = load_model(run)
     classifier = Classifier(task, info, prior=read_prior(prior, info.class_names)).to(choose_device(accelerator))
-    files = list_inputs(inputs, info.reads)
+    notes: list[str] = []
+    files = list_inputs(inputs, info.reads, notes=notes)
+    show_notes(notes)
     encoder = KnownEncoder(info.encoder or {}, device=accelerator) if info.reads != info.kind else None
     top_k = min(top_k, info.num_classes)
-    threshold = None
+    threshold, odd = None, Told()
     if reject is not None:
         threshold = run_rejection_threshold(classifier, run, reject, batch_size=batch_size)
     with progress_bar("inputs", bar=False, quiet=quiet or output is None) as bar:
         seen = bar.add_task("predicting", total=None)
 
         def batches():
-            for batch in read_inputs(files, info, batch_size=batch_size, encoder=encoder):
+            for batch in read_inputs(files, info, batch_size=batch_size, encoder=encoder, told=odd):
                 yield batch
                 bar.advance(seen, len(batch.names) + len(batch.failures))
 
@@ -144,6 +160,7 @@ def predict(
         else:
             write_predictions(counted, output, top_k=top_k, rejects=reject is not None)
     done, failed = counted.done, counted.failed
+    show_notes(odd.lines() if not quiet else ())
     if reject is not None and not quiet:
         told = f"{counted.rejected} of {done} inputs taken for none of the classes; the held-out part promises that at "
         typer.echo(f"equiangular: {told}most {100 * reject:g} % of the known ones are", err=True)
@@ -165,27 +182,51 @@ def export(
     inputs: Annotated[
         str, typer.Option(help="What images come as: uint8 (0 to 255) or float (float32 in 0 to 1); auto: uint8.")
     ] = "auto",
+    head_only: Annotated[
+        bool, typer.Option("--head-only", help="Leave the encoder out: the file takes its vectors.")
+    ] = False,
     tolerance: Annotated[float, typer.Option(help="Largest difference of a logit, relative to the largest.")] = 1e-4,
 ) -> None:
     """Write one file with standardisation, network, head and calibration inside, for any batch size.
 
-    The file is run, ONNX by onnxruntime, and compared with PyTorch before it appears.
+    A model of an encoder's features has the encoder inside too: token numbers of texts in, or prepared images. The file
+    is run, ONNX by onnxruntime, and compared with PyTorch before it appears.
     """
     from rich.console import Console
 
+    from equiangular.encoders import KnownEncoder
     from equiangular.export import export_model
     from equiangular.inference import read_prior
     from equiangular.training import Classifier, load_model
 
     task, info = load_model(run)
     classifier = Classifier(task, info, prior=read_prior(prior, info.class_names))
+    known = None if head_only or not info.encoder else KnownEncoder(info.encoder, device="cpu")
     with Console(stderr=True).status("exporting"):
-        report = export_model(classifier, output, inputs=inputs, tolerance=tolerance)
+        try:
+            encoder = None if known is None else known.encoder
+            report = export_model(classifier, output, inputs=inputs, tolerance=tolerance, encoder=encoder)
+        except ValueError as error:
+            if known is None:
+                raise
+            raise ValueError(f"{error} The classifier alone, for vectors of that encoder: --head-only") from error
     batches = ", ".join(map(str, report["batches"]))
-    lines = (
-        f"input x: {report['inputs']}; outputs logits and probabilities: torch.float32 (B, {info.num_classes})",
+    lines = [
+        *(f"input {name}: {shape}" for name, shape in report["inputs"].items()),
+        f"outputs logits and probabilities: torch.float32 (batch, {info.num_classes})",
         f"against PyTorch, batches of {batches}: logits differ by at most {report['max_logit_difference']:.2g}, "
         f"probabilities by {report['max_probability_difference']:.2g}",
         f"wrote {report['path']}, {report['bytes'] / 1e6:.2f} MB",
-    )
+    ]
+    named = info.encoder or {}
+    if known is not None:
+        ready = "its tokenizer is" if known.modality == "text" else "how it prepares images is"
+        lines.insert(0, f"encoder {named['name']} (weights {named['revision']}) inside; {ready} in the metadata")
+    elif info.kind == "vectors":
+        of = f"the encoder {named['name']}" if named else "the encoder that made the training data"
+        lines.insert(0, f"no encoder inside: x are vectors of {of}")
+    elif "columns" in report["inputs"]:
+        lines.insert(0, "the columns of the table are inside; the metadata's 'columns' says what each number is")
+    elif info.kind == "table" and info.encoding:
+        lines.insert(0, "x are the numbers that the reader makes of a row; the metadata's 'equiangular' says how")
     typer.echo("\n".join(lines))

@@ -106,6 +106,7 @@ def _measure_files(name: str, files: list[Path], options: dict[str, Any]) -> dic
     from rich.console import Console
     from rich.progress import track
 
+    from equiangular._counted import counted
     from equiangular.measures.feature_files import epoch_of, measure_file, read_features
     from equiangular.report.collapse import as_series
 
@@ -117,7 +118,7 @@ def _measure_files(name: str, files: list[Path], options: dict[str, Any]) -> dic
     for path in track(files, "measuring", console=Console(stderr=True), transient=True, disable=len(files) == 1):
         data = read_features(path)
         rows.append(measure_file(data, **options))
-    shape = f"{len(data.labels)} samples, {data.num_classes} classes, width {data.features.shape[1]}"
+    shape = f"{counted(len(data.labels), 'sample')}, {data.num_classes} classes, width {data.features.shape[1]}"
     about = {"files": ", ".join(map(str, files)), "features": shape, "global mean": options["global_mean"]}
     return as_series(name, rows, sorted(numbers) if numbered else range(len(files)), about)
 

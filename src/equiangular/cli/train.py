@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +13,9 @@ import typer
 
 from equiangular.cli._embedding import EmbeddingBar
 from equiangular.cli._fields import Quiet, options_of, parse_texts, progress_bar
+from equiangular.cli._reading import show_data
 from equiangular.training.config.budget import Budget
+from equiangular.training.config.catalogue import method_name, refuse_unknown_data
 from equiangular.training.config.options import DataOptions, Hardware, TrainConfig
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     """Run, or go on, with a progress bar; then print the scores of the test part and where everything is."""
     from rich.console import Console
 
+    from equiangular.data.reading import apart_note
     from equiangular.report.figure import save_figure, training_figure
     from equiangular.training.engine.stopping import Stopped
     from equiangular.training.methods import FittedMethod, get_method
@@ -34,11 +38,11 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     from equiangular.training.run.train import train
 
     finished = RunFolder(output).results.exists()
-    epochs = 1 if isinstance(get_method(config.method), FittedMethod) else config.epochs
-    bar = ProgressBar(epochs, quiet=quiet)
+    fitted = isinstance(get_method(config.method), FittedMethod)
+    bar = ProgressBar(0 if fitted else config.epochs, quiet=quiet)
     try:
         with bar, EmbeddingBar(quiet=quiet, bar=bar.bar) as embedding:
-            results = train(config, output, progress=bar, embedding=embedding)
+            results = train(config, output, progress=bar, embedding=embedding, loaded=partial(show_data, quiet=quiet))
     except Stopped as stopped:
         if bar.first_process:
             print(f"equiangular: {stopped}", file=sys.stderr)
@@ -52,13 +56,15 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     if note := results["test"].get("note"):
         console.print(note, highlight=False, markup=False)
     names = ["results.json", "metrics.csv"]
-    if find_spec("matplotlib") is not None:
+    if find_spec("matplotlib") is not None and not fitted:
         names.append(save_figure(training_figure(results), output / "curves.png").name)
+    if apart := results["data"].get("apart"):
+        console.print(apart_note(apart), highlight=False, markup=False)
     console.print(f"wrote {', '.join(names)} and model/ into {output}", highlight=False)
 
 
 class ProgressBar:
-    """Epochs and steps on standard error; without a terminal, one line for each epoch."""
+    """Epochs and steps on standard error; without a terminal, one line for each epoch. 0 epochs: a fit in one call."""
 
     def __init__(self, epochs: int, *, quiet: bool) -> None:
         from rich.console import Console
@@ -84,7 +90,8 @@ class ProgressBar:
             self.bar.update(self.task, total=self.epochs * steps, completed=training.epoch * steps + training.step)
             return
         score = row.get("validation_balanced_accuracy")
-        text = f"epoch {training.epoch}/{self.epochs}, loss {row['loss']:.4f}"
+        text = f"epoch {training.epoch}/{self.epochs}" if self.epochs else "fitted"
+        text += f", loss {row['loss']:.4f}"
         text += "" if score is None else f", validation {score:.1f} % balanced"
         self.bar.update(self.task, description=text)
         if self.lines and self.first_process:
@@ -92,15 +99,18 @@ class ProgressBar:
 
 
 def scores_table(results: dict[str, Any]) -> Any:
-    """The scores of the last epoch, and of the epoch that was best on the validation part."""
+    """The scores of the last epoch, and of the epoch that was best on the validation part; of a fit, which has none."""
     from equiangular.report.table import new_table
 
     title = f"{results['method']['label']} on {results['data']['name']}, test part, %"
-    table = new_table(title, "epoch", numbers=HEADINGS)
+    table = new_table(title, "" if results["test"]["epoch"] is None else "epoch", numbers=HEADINGS)
     for key, meaning in (("test", "last"), ("best", "best")):
         scores = results[key]
         if scores is not None:
             cells = ("-" if n is None or math.isnan(n) else f"{n:.1f}" for n in map(scores.get, SCORES))
+            if scores["epoch"] is None:
+                table.add_row("fitted", *cells)
+                break
             table.add_row(f"{scores['epoch']} ({meaning})", *cells)
     return table
 
@@ -136,7 +146,10 @@ def train(
     if config is not None:
         layers.append(read_yaml(config))
         make_config(TrainConfig, layers[-1], where=str(config))  # a message about the file names it
-    show_run(make_config(TrainConfig, *layers, given, where="the options"), output, quiet=quiet)
+    settings = make_config(TrainConfig, *layers, given, where="the options")
+    method_name(settings.method)  # a mistyped name is refused before torch is imported
+    refuse_unknown_data(settings.data, settings.root)
+    show_run(settings, output, quiet=quiet)
 
 
 @options_of(Hardware, leave=("precision", "accumulate", "compile", "channels_last"))

@@ -35,6 +35,7 @@ def left_out_calibration(
     *,
     start: float | None = None,
     near: Calibrated | None = None,
+    tolerance: float = 1e-9,
 ) -> Calibrated:
     """Scale s and strength t of left-out logits.
 
@@ -53,6 +54,7 @@ def left_out_calibration(
         counts: (K,) float64, above 0: n.
         start: s_0; by default that at which the median sample's top class has probability 0.95.
         near: where to begin: what was found for a similar classifier.
+        tolerance: the last step is smaller. What is left is about its square, and its fourth power in the loss.
 
     Sources: Guo et al., "On calibration of modern neural networks", ICML 2017, section 4.2 (scale); Menon et al.,
     "Long-tail learning via logit adjustment", ICLR 2021, section 4.1 (strength).
@@ -66,27 +68,32 @@ def left_out_calibration(
     z, shift, size = logits[:, present], mass[present].log(), _sizes(counts.to(logits))[present]
     target = (present.cumsum(0) - 1)[labels][:, None]
     z_y, size_y = z.gather(1, target)[:, 0], size[target[:, 0]]
+    sizes = torch.stack([torch.ones_like(size), size, size.square()], 1)  # (C, 3)
 
     def objective(log_scale: float, strength: float) -> tuple[float, float, Tensor]:
-        """The objective, the mean loss, and the logits less their log sum of exponentials."""
-        scores = math.exp(log_scale) * z + (shift - strength * size)
-        log_p = scores.sub_(scores.logsumexp(1, keepdim=True))
-        loss = -float((weights * log_p.gather(1, target)[:, 0]).sum())
+        """The objective, the mean loss, and the probabilities."""
+        scores = (shift - strength * size).add(z, alpha=math.exp(log_scale))
+        scores -= scores.amax(1, keepdim=True)
+        own = scores.gather(1, target)[:, 0]
+        p = scores.exp_()
+        total = p.sum(1, keepdim=True)
+        loss = float(weights @ (total[:, 0].log() - own))
         penalty = ((log_scale - origin) / LOG_SCALE_STD) ** 2 + (strength / STRENGTH_STD) ** 2
-        return loss + penalty / 2, loss / float(weights.sum()), log_p
+        return loss + penalty / 2, loss / float(weights.sum()), p.div_(total)
 
     wrong = bool((logits.argmax(1) != labels).any())
     t, strength = (math.log(near.scale), near.strength) if wrong and near is not None else (origin, 0.0)
-    value, loss, log_p = objective(t, strength)
+    value, loss, p = objective(t, strength)
     for _ in range(_STEPS if wrong else 0):  # Newton's method with halved steps
-        s, p = math.exp(t), log_p.exp()
-        mean_z, mean_size = (p * z).sum(1), p @ size
+        s, pz = math.exp(t), p * z
+        mean_size, mean_square = (p @ sizes[:, 1:]).T
+        mean_z, mean_product = (pz @ sizes[:, :2]).T
         by_scale = s * float(weights @ (mean_z - z_y))
         first = by_scale + (t - origin) / LOG_SCALE_STD**2
         second = float(weights @ (size_y - mean_size)) + strength / STRENGTH_STD**2
-        tt = s * s * float(weights @ ((p * z.square()).sum(1) - mean_z.square())) + 1 / LOG_SCALE_STD**2
-        ts = -s * float(weights @ ((p * z) @ size - mean_z * mean_size))
-        ss = float(weights @ (p @ size.square() - mean_size.square())) + 1 / STRENGTH_STD**2
+        tt = s * s * float(weights @ (pz.mul_(z).sum(1) - mean_z.square())) + 1 / LOG_SCALE_STD**2
+        ts = -s * float(weights @ (mean_product - mean_z * mean_size))
+        ss = float(weights @ (mean_square - mean_size.square())) + 1 / STRENGTH_STD**2
         if (tt + by_scale) * ss > ts**2:  # else what is left is positive definite
             tt += by_scale
         determinant = tt * ss - ts * ts
@@ -101,8 +108,8 @@ def left_out_calibration(
             if new[0] <= value - length * decrease or far < 1e-4:
                 break
             length /= 2
-        (t, strength), (value, loss, log_p) = point, new
-        if far < 1e-9:
+        (t, strength), (value, loss, p) = point, new
+        if far < tolerance:
             break
     return Calibrated(math.exp(t), strength, wrong, loss)
 

@@ -68,17 +68,19 @@ class ClosedForm:
         self.in_features = check_int(in_features, "in_features", minimum=1)
         self.features: nn.Module = nn.Identity()
         if self.kind == "random-features":
-            self.features = RandomFeatures(self.in_features, self.width, seed=self.seed)
+            with torch.device("cpu"):  # whatever the default device, the meta device for instance
+                self.features = RandomFeatures(self.in_features, self.width, seed=self.seed)
         self.prior: ClassStatistics | KeptSamples | None = None
         self.seen = self.nothing(check_int(num_classes, "num_classes", minimum=0))
         self._solution: Solution | None = None
 
     def nothing(self, num_classes: int) -> ClassStatistics | KeptSamples:
         """What a classifier of this kind holds before its first sample."""
-        if self.kind == "kernel":
-            return KeptSamples.empty(num_classes, self.in_features)
-        mapped = self.features if self.kind == "random-features" else None
-        return ClassStatistics.empty(num_classes, self.in_features, transform=mapped)
+        with torch.device("cpu"):
+            if self.kind == "kernel":
+                return KeptSamples.empty(num_classes, self.in_features)
+            mapped = self.features if self.kind == "random-features" else None
+            return ClassStatistics.empty(num_classes, self.in_features, transform=mapped)
 
     @property
     def num_classes(self) -> int:
@@ -140,6 +142,13 @@ class ClosedForm:
         """
         self.check_alike(other)
         seen = other.seen if index is None else other.seen.reorder(index, self.num_classes)
+        if seen.num_classes != self.num_classes:
+            raise ValueError(
+                f"cannot merge a classifier of {seen.num_classes} classes into one of {self.num_classes}. Classes must "
+                "be numbered alike: give both all of them, or say by index which is which."
+            )
+        if seen is self.seen:
+            seen = seen.copy()
         self.seen.merge(seen)  # type: ignore[arg-type]  # of one kind, as checked
         return self._changed()
 
@@ -163,9 +172,11 @@ class ClosedForm:
         """The classifier of all that was seen; computed once until something changes.
 
         Raises:
-            ValueError: no samples.
+            ValueError: no samples, sample weights of less than one a class, or features whose squares float64 cannot
+                hold.
         """
         if self._solution is None:
+            self.check_weights()
             total = self.seen.count + (0 if self.prior is None else self.prior.count)
             active = (total > 0).nonzero().flatten()
             if not len(active):
@@ -180,8 +191,29 @@ class ClosedForm:
                 found = solve_kernel(data, **options)
             else:
                 found = solve_linear(self.kind, data, self.features, **options)
+            spread = 0.0 if isinstance(data, KeptSamples) else float((data.mean - data.mean.mean(0)).abs().max())
+            finite = bool(found.weight.isfinite().all() and found.bias.isfinite().all())
+            if not finite or 0 < spread < 1e-150:
+                raise ValueError(
+                    "the features are too large or too small: float64 does not hold their squares. Fit a new "
+                    "classifier on features divided by a typical norm."
+                )
             self._solution = found.among(active, self.num_classes)
         return self._solution
+
+    def check_weights(self) -> None:
+        """Raise if the samples weigh less than one a class: a weight of 2 is a sample twice, no share of all.
+
+        Raises:
+            ValueError: such weights.
+        """
+        count = self.class_counts
+        weight, classes = float(count.sum()), int((count > 0).sum())
+        if weight < classes * (1 - 1e-6):
+            raise ValueError(
+                f"the sample weights of {classes} classes sum to {weight:g}, less than one sample a class. They count "
+                "samples, 2 is a sample twice: multiply them, to a mean of 1 for instance (len(w) / w.sum())."
+            )
 
     def log_prior(self, target_prior: Tensor | Literal["uniform", "train"] | None) -> Tensor:
         """(K,) float64 to add to logits that stand for equally frequent classes.

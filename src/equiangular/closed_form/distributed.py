@@ -26,13 +26,15 @@ def merge_across_processes(
         group: the process group; all processes by default.
 
     Raises:
-        ValueError: kinds or widths differ.
+        ValueError: kinds or widths differ, or a head that has its class vectors from ``load_state_dict``.
 
     Example:
         >>> model = ClosedForm(2, 2).update(torch.eye(2), torch.tensor([0, 1]))
         >>> merge_across_processes(model).class_counts  # one process
         tensor([1., 1.], dtype=torch.float64)
     """
+    if isinstance(model, ClosedFormHead):
+        model._check_seen("merge_across_processes")
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return model
     mine = model.closed_form if isinstance(model, ClosedFormHead) else model

@@ -5,13 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from equiangular._autocast import without_autocast
 from equiangular._random import make_generator
+from equiangular._rebuilt import RebuiltModule
 from equiangular._validate import check_int
 from equiangular.heads.functional import unit_normalize
 
 
-class RandomFeatures(nn.Module):
+class RandomFeatures(RebuiltModule):
     """relu(x R) with a fixed Gaussian R, (B, width) of (B, in_features), in the dtype of x.
+
+    R survives the meta device: it is drawn again from its seed.
 
     Args:
         in_features: p, width of x.
@@ -34,8 +38,17 @@ class RandomFeatures(nn.Module):
     def __init__(self, in_features: int, width: int, *, seed: int = 0) -> None:
         super().__init__()
         p, width = check_int(in_features, "in_features", minimum=1), check_int(width, "width", minimum=1)
-        drawn = torch.randn(p, width, generator=make_generator(seed), dtype=torch.float64)
-        self.register_buffer("matrix", drawn / p**0.5)
+        make_generator(seed)  # checks the seed
+        self.seed, like = seed, torch.empty(p, width, dtype=torch.float64)
+        self._on_meta = like.is_meta
+        self.register_buffer("matrix", like)
+        if not like.is_meta:
+            self.reset_parameters()
+
+    def _made_tensors(self) -> dict[str, Tensor]:
+        p, width = self.matrix.shape
+        drawn = torch.randn(p, width, generator=make_generator(self.seed), dtype=torch.float64)
+        return {"matrix": drawn / p**0.5}
 
     @property
     def width(self) -> int:
@@ -48,7 +61,9 @@ class RandomFeatures(nn.Module):
 
 
 class KernelFeatures(nn.Module):
-    """exp(b (cos(x, x_i) - 1)) with N fixed samples x_i: (B, N) of (B, p), in the dtype of x.
+    """exp(b (cos(x, x_i) - 1)) with N fixed samples x_i: (B, N) of (B, p), in float32 at least.
+
+    What a kernel's dual weights make of it is a small difference of large sums, so autocast is kept out as well.
 
     Attributes:
         rows: (N, p), the x_i at unit norm; a persistent buffer.
@@ -65,7 +80,7 @@ class KernelFeatures(nn.Module):
 
     def __init__(self, rows: Tensor, sharpness: float) -> None:
         super().__init__()
-        self.register_buffer("rows", unit_normalize(rows))
+        self.register_buffer("rows", _directions(rows))
         self.register_buffer("sharpness", torch.tensor(float(sharpness), dtype=rows.dtype))
 
     @property
@@ -75,5 +90,13 @@ class KernelFeatures(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The kernel of x with every sample."""
-        cosines: Tensor = unit_normalize(x) @ self.rows.to(x).T
-        return ((cosines - 1) * self.sharpness.to(x)).exp()
+        with without_autocast(x):
+            wide = x.to(torch.promote_types(x.dtype, torch.float32))
+            cosines: Tensor = _directions(wide) @ self.rows.to(wide).T
+            return ((cosines - 1) * self.sharpness.to(wide)).exp()
+
+
+def _directions(x: Tensor) -> Tensor:
+    """x / ||x||, (B, d), also where the norm is too small for :func:`unit_normalize`; zero for a zero row."""
+    largest = x.abs().amax(-1, keepdim=True)
+    return unit_normalize(x / torch.where(largest > 0, largest, 1))

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
+from equiangular._autocast import without_autocast
 from equiangular._validate import check_int
 from equiangular.closed_form.classifier import LINEAR_KINDS, ClosedForm, Kind
 from equiangular.closed_form.features import KernelFeatures
@@ -26,7 +27,8 @@ class ClosedFormHead(Head):
 
     ``fit`` or any number of ``partial_fit``, ``merge`` and ``remove``, then use it as any head: its class vectors are
     computed at the next forward pass, or by :meth:`solve`. They are buffers, so that the ``state_dict`` is enough to
-    predict; :meth:`save` keeps also what adding and removing needs. Left-out samples set scale and strength, with
+    predict; :meth:`save` keeps also what adding and removing needs, and after ``load_state_dict`` these verbs are
+    refused. Left-out samples set scale and strength, with
     which the logits are those of a softmax, see :class:`ClosedForm`.
 
     Args:
@@ -40,7 +42,8 @@ class ClosedFormHead(Head):
         width: number of random features.
         seed: seed of the random features.
         device: device of the buffers.
-        dtype: dtype of the buffers. What was seen is kept in float64 on the CPU.
+        dtype: dtype of the buffers, and of the logits whatever that of the features; of a kernel float32 at least,
+            since its dual weights cancel. What was seen is kept in float64 on the CPU.
 
     Attributes:
         closed_form: the :class:`ClosedForm` behind it; after changing it, call :meth:`solve`.
@@ -79,12 +82,13 @@ class ClosedFormHead(Head):
         self._options = {"kind": kind, **options}
         self._given_classes = num_classes
         closed_form = ClosedForm(in_features, num_classes, kind=kind, **options)
+        _check_precision(closed_form, dtype or torch.get_default_dtype())
         self.__dict__["_map"] = closed_form.features  # no submodule: the projection is a copy in the head's dtype
         super().__init__(in_features, num_classes, normalize=False, scale=1.0, seed=seed, device=device, dtype=dtype)
         self.closed_form = closed_form
         self.target_prior: TargetPrior = target_prior
         self.calibrated, self.chosen = False, cast("dict[str, float]", {})
-        self._stale = False
+        self._stale, self._unrelated = False, cast("ClosedForm | None", None)  # to class vectors that were loaded
         closed_form.log_prior(target_prior)  # checks it
         self.register_state_dict_pre_hook(_solve_first)  # type: ignore[no-untyped-call]  # untyped in torch
 
@@ -99,7 +103,7 @@ class ClosedFormHead(Head):
         Raises:
             ValueError: bad data, or a class without samples.
         """
-        prior = self.closed_form.prior
+        prior, self._unrelated = self.closed_form.prior, None
         self.closed_form = ClosedForm(self.in_features, self._given_classes, **self._options)
         self.closed_form.prior = prior
         if prior is not None:
@@ -116,7 +120,12 @@ class ClosedFormHead(Head):
         return self.solve()
 
     def partial_fit(self, features: Tensor, labels: Tensor, weights: Tensor | None = None) -> ClosedFormHead:
-        """Add samples, also of new classes where ``num_classes`` was left at 0; returns itself."""
+        """Add samples, also of new classes where ``num_classes`` was left at 0; returns itself.
+
+        Raises:
+            ValueError: bad data, or a head that has its class vectors from ``load_state_dict``.
+        """
+        self._check_seen("partial_fit")
         if not self._given_classes and isinstance(labels, Tensor) and labels.numel() and not labels.is_floating_point():
             self.closed_form.grow(max(self.closed_form.num_classes, int(labels.max()) + 1))
         self.closed_form.update(features, labels, weights)
@@ -126,8 +135,13 @@ class ClosedFormHead(Head):
         """Add all that another head of the same kind has seen, in place; returns itself.
 
         Raises:
-            ValueError: another kind, width or random features, or another fixed number of classes.
+            ValueError: another kind, width or random features, another fixed number of classes, or a head that has its
+                class vectors from ``load_state_dict``.
         """
+        if not isinstance(other, ClosedFormHead):
+            raise ValueError(f"merge takes another ClosedFormHead, got {type(other).__name__}.")
+        self._check_seen("merge")
+        other._check_seen("merge")
         theirs = other.closed_form
         if not self._given_classes and theirs.num_classes > self.closed_form.num_classes:
             self.closed_form.grow(theirs.num_classes)
@@ -139,13 +153,16 @@ class ClosedFormHead(Head):
         """Take samples out again, in place; returns itself.
 
         Raises:
-            ValueError: samples that were never added, where sums can tell. Nothing is changed then.
+            ValueError: samples that were never added, where that can be told, see :meth:`ClassStatistics.remove`.
+                Nothing is changed then.
         """
+        self._check_seen("remove")
         self.closed_form.remove(features, labels, weights)
         return self._changed()
 
     def set_prior(self, vectors: Tensor | None, labels: Tensor | None = None) -> ClosedFormHead:
         """Give classes prior samples, such as embeddings of their names; returns itself. See :class:`ClosedForm`."""
+        self._check_seen("set_prior")
         if vectors is not None and not self._given_classes:
             needed = len(vectors) if labels is None else int(labels.max()) + 1
             self.closed_form.grow(max(self.closed_form.num_classes, needed))
@@ -154,6 +171,7 @@ class ClosedFormHead(Head):
 
     def set_target_prior(self, target_prior: TargetPrior) -> ClosedFormHead:
         """Predict for other class frequencies; nothing is fitted again. Returns itself."""
+        self._check_seen("set_target_prior")
         self.closed_form.log_prior(target_prior)
         self.target_prior = target_prior
         return self._changed()
@@ -163,10 +181,17 @@ class ClosedFormHead(Head):
         """Compute the class vectors of all that was seen; returns itself. A forward pass does it where need be.
 
         Raises:
-            ValueError: no samples.
+            ValueError: no samples, or class vectors that are too large for the head's dtype.
         """
+        self._check_seen("solve")
         solution = self.closed_form.solve()
         like = self.fixed_scale
+        largest = max(solution.scale, float(solution.weight.abs().max()))
+        if largest > torch.finfo(like.dtype).max:
+            raise ValueError(
+                f"the class vectors or their scale, up to {largest:.3g}, do not fit into {like.dtype}: the features "
+                "are too small for it. Divide them by their norm, or take a wider dtype."
+            )
         self.num_classes = self.closed_form.num_classes
         self.__dict__["_map"] = solution.features
         self._build_trunk(like)
@@ -189,7 +214,8 @@ class ClosedFormHead(Head):
                 f"a head of kind {self.closed_form.kind!r} is not linear in its features; "
                 f"one of these is: {', '.join(LINEAR_KINDS)}."
             )
-        self.solve()
+        if self._unrelated is not self.closed_form:
+            self.solve()
         bias = cast("Tensor", self.bias)
         if not torch.isfinite(bias).all():
             raise ValueError("a class has no samples, so no linear layer has these logits. Add samples of every class.")
@@ -201,8 +227,10 @@ class ClosedFormHead(Head):
 
     def save(self, path: str | Path) -> Path:
         """Write the head and all it has seen to a safetensors file; :meth:`load` reads it."""
+        self._check_seen("save")
         prior = self.target_prior.tolist() if isinstance(self.target_prior, Tensor) else self.target_prior
-        given = {"target_prior": prior, "given_classes": self._given_classes}
+        dtype = str(self.fixed_scale.dtype).removeprefix("torch.")
+        given = {"target_prior": prior, "given_classes": self._given_classes, "dtype": dtype}
         return save_closed_form(path, self.closed_form, metadata=given)
 
     @classmethod
@@ -216,6 +244,7 @@ class ClosedFormHead(Head):
         prior = kept.get("target_prior", "uniform")
         prior = torch.tensor(prior, dtype=torch.float64) if isinstance(prior, list) else prior
         names: Any = {n: getattr(model, n) for n in ("kind", "regularization", "prior_weight", "width", "seed")}
+        names["dtype"] = getattr(torch, kept.get("dtype", "float32"))
         head = cls(model.in_features, kept.get("given_classes", 0), **names)
         head.closed_form, head.target_prior = model, prior
         return head._changed()
@@ -250,7 +279,7 @@ class ClosedFormHead(Head):
         self.__dict__["_map"] = self.closed_form.features
         self._build_trunk(self.fixed_scale)
         super().reset(num_classes)
-        self.calibrated, self.chosen, self._stale = False, {}, False
+        self.calibrated, self.chosen, self._stale, self._unrelated = False, {}, False, None
 
     def extra_repr(self) -> str:
         """The options, for ``repr``."""
@@ -271,11 +300,22 @@ class ClosedFormHead(Head):
     def logits_from_features(self, h: Tensor) -> Tensor:
         """Logits (..., K) of phi(x), (..., dim), as ``forward(x, pre_logits=True)`` gives them."""
         self._refresh()
-        return super().logits_from_features(h)
+        if self.closed_form.kind != "kernel":
+            return super().logits_from_features(h)
+        _check_precision(self.closed_form, self.fixed_scale.dtype)
+        with without_autocast(h):
+            return super().logits_from_features(h.to(self.fixed_scale.dtype))
 
     def _changed(self) -> ClosedFormHead:
         self.num_classes, self._stale = self.closed_form.num_classes, True
         return self
+
+    def _check_seen(self, verb: str) -> None:
+        if self._unrelated is self.closed_form:
+            raise ValueError(
+                f"{verb} needs what the head has seen, and load_state_dict brought its class vectors alone. To go on, "
+                "read a file of ClosedFormHead.save with ClosedFormHead.load; to begin anew, call fit or reset."
+            )
 
     def _refresh(self) -> None:
         if self._stale:
@@ -283,6 +323,8 @@ class ClosedFormHead(Head):
 
     def _features(self, x: Tensor) -> Tensor:
         self._refresh()
+        if isinstance(x, Tensor) and x.is_floating_point():
+            x = x.to(self.fixed_scale.dtype)
         return super()._features(x)
 
     def _build_trunk(self, like: Tensor) -> None:
@@ -297,9 +339,27 @@ class ClosedFormHead(Head):
         self._parameters.pop("bias", None)  # other heads have a parameter or None there
         self.register_buffer("bias", vectors.new_zeros(len(vectors)))
 
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        lost = self.fixed_scale.is_meta
+        super()._apply(fn, recurse)
+        if lost and not self.fixed_scale.is_meta and self._unrelated is None:
+            self._stale = bool(self.closed_form.class_counts.any())  # what it has seen was not lost
+        return self
+
+    def _is_of(self, state: dict[str, Any], prefix: str) -> bool:
+        """Whether a state holds the class vectors that the head has anyway."""
+        own = {name: getattr(self, name) for name in ("weight", "bias", "fixed_scale")}
+        pairs = [(state.get(prefix + name), value) for name, value in own.items()]
+        return all(
+            a is not None and b is not None and not a.is_meta and not b.is_meta and torch.equal(a.cpu(), b.cpu())
+            for a, b in pairs
+        )
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """The number of classes, and of a kernel's samples, is taken from the state."""
         rows, weight = (state_dict.get(prefix + name) for name in ("projection.rows", "weight"))
+        if weight is not None and (self._stale or not self._is_of(state_dict, prefix)):
+            self._unrelated = self.closed_form
         if rows is not None:
             self.__dict__["_map"] = KernelFeatures(rows, float(state_dict[prefix + "projection.sharpness"]))
             self._build_trunk(self.fixed_scale)
@@ -309,6 +369,14 @@ class ClosedFormHead(Head):
         if self.weight is not None:
             self.num_classes = len(self.weight)
         self._stale = False
+
+
+def _check_precision(model: ClosedForm, dtype: torch.dtype) -> None:
+    if model.kind == "kernel" and torch.finfo(dtype).eps > 1e-6:
+        raise ValueError(
+            f"a head of kind 'kernel' cannot be computed in {dtype}: its logits are small differences of large sums. "
+            "Keep it in float32, with head.float() where a whole model was converted, and call solve() after that."
+        )
 
 
 def _solve_first(head: ClosedFormHead, prefix: str, keep_vars: bool) -> None:

@@ -18,9 +18,14 @@ _LAST = np.uint64(2**64 - 1)
 def content_hashes(rows: Floats) -> Hashes:
     """One 64-bit number a row (B, d), a function of its float64 values alone: a linear hash, then splitmix64's mixing.
 
+    The upper bits are folded into the lower: those of whole numbers and other coarse values are all at the top, where a
+    product keeps no more than 16 of them, and two rows of 300 would have one hash.
+
     Source of the mixing: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
     """
     bits = np.ascontiguousarray(rows + 0.0).view(np.uint64)  # + 0.0: -0 equals 0
+    bits ^= bits >> np.uint64(32)
+    bits ^= bits >> np.uint64(16)
     return _mix(bits @ (_mix(np.arange(1, rows.shape[1] + 1, dtype=np.uint64)) | np.uint64(1)))
 
 
@@ -46,6 +51,8 @@ class Sketch:
         rows: (M, d) float64.
         weights: (M,) float64, above 0: the sum over equal samples.
         thresholds: (K,) uint64.
+        whole: whether every present sample below its threshold is here: not of a file that was written with other
+            hashes. Then the sketch cannot tell what was never added.
 
     Source: Cohen and Kaplan, "Summarizing data using bottom-k sketches", PODC 2007.
     """
@@ -55,6 +62,7 @@ class Sketch:
     rows: Floats
     weights: Floats
     thresholds: Hashes
+    whole: bool = True
 
     @classmethod
     def empty(cls, num_classes: int, dim: int) -> Sketch:
@@ -79,6 +87,7 @@ class Sketch:
     def add(self, others: list[Sketch], share: int) -> None:
         """Take in other sketches and keep ``share`` samples of a class."""
         parts = [dataclasses.replace(self), *others]
+        self.whole = all(part.whole for part in parts)
         self.thresholds = np.minimum.reduce([part.thresholds for part in parts])
         keys = [np.concatenate([getattr(part, name) for part in parts]) for name in ("hashes", "labels", "weights")]
         low = np.flatnonzero(keys[0] < self.thresholds[keys[1]])
@@ -110,17 +119,27 @@ class Sketch:
             np.minimum.at(self.thresholds, self.labels[dropped], self.hashes[dropped])
             self._keep(np.flatnonzero(~dropped))
 
-    def find(self, hashes: Hashes, labels: Labels) -> Labels:
-        """Where samples are kept, (B,) int64: -1 for those above the threshold.
+    def find(self, hashes: Hashes, labels: Labels, weights: Floats) -> Labels:
+        """Where samples to be taken out are kept, (B,) int64: -1 for those above the threshold.
 
         Raises:
-            ValueError: one is below its class's threshold and not here, so it is not present.
+            ValueError: one is below its class's threshold and not here, so it is not present; or it is, with less
+                weight than is to go.
         """
         order = {(label, value): i for i, (label, value) in enumerate(zip(self.labels, self.hashes, strict=True))}
         place = np.array([order.get(key, -1) for key in zip(labels, hashes, strict=True)], dtype=np.int64)
+        if not self.whole:
+            return place
         missing = (place < 0) & (hashes < self.thresholds[labels])
         if missing.any():
-            raise ValueError(f"row {int(np.flatnonzero(missing)[0])} was never added under its label")
+            raise ValueError(f"Row {int(np.flatnonzero(missing)[0])} was never added under its label.")
+        kept = place >= 0
+        gone = np.zeros_like(self.weights)
+        np.add.at(gone, place[kept], weights[kept])
+        if (over := gone > self.weights * (1 + 1e-9)).any():
+            row = int(np.flatnonzero(kept & over[place])[0])
+            there, wanted = self.weights[place[row]], gone[place[row]]
+            raise ValueError(f"Row {row} is there with a weight of {there:g} in all, and {wanted:g} of it were to go.")
         return place
 
     def take_out(self, place: Labels, weights: Floats) -> None:

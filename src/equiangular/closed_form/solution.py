@@ -6,14 +6,15 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from equiangular.closed_form.calibrate import left_out_calibration
+from equiangular.closed_form.calibrate import Calibrated, left_out_calibration
 from equiangular.closed_form.features import KernelFeatures
 from equiangular.closed_form.kernel import KeptSamples, KernelFit, cosines_of, joined
 from equiangular.closed_form.sketch import CAPACITY
-from equiangular.closed_form.solve import GaussianSolver, MeansSolver, RidgeSolver, Solver, left_out_samples
+from equiangular.closed_form.solve import GaussianSolver, LeftOut, MeansSolver, RidgeSolver, Solver, left_out_samples
 from equiangular.closed_form.statistics import ClassStatistics
 
 SOLVERS: dict[str, type[Solver]] = {
@@ -24,6 +25,7 @@ SOLVERS: dict[str, type[Solver]] = {
 # samples chose, and a Gaussian took 256.
 _NUMBERS, _SCALE_NUMBERS = 5e7, 2.5e8
 _LEAST_RIDGE, _LEAST, _LEAST_SCALE = 64, 256, 128
+GAUSSIAN_SCALE = 1.0  # its logits are log posteriors already
 SHARPNESS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 EXPONENTS = (0.5, 1.0)
 LAMBDAS = tuple(10 ** (i / 2 - 4) for i in range(11))
@@ -89,7 +91,7 @@ def solve_linear(
         prior: prior samples, which are added and never left out.
         prior_weight: weight of each; None for :func:`prior_weight_of_moments`.
     """
-    ridge, start = SOLVERS[kind] is RidgeSolver, 1.0 if kind == "gaussian" else None
+    ridge, start = SOLVERS[kind] is RidgeSolver, GAUSSIAN_SCALE if kind == "gaussian" else None
     size = data.num_classes * data.dim
     limit, scale_limit = (
         min(max(int(numbers / size), least), CAPACITY)
@@ -104,30 +106,25 @@ def solve_linear(
     values = solver.values if regularization is None else solver.values.new_tensor([regularization])
     value = float(values[0]) if len(values) == 1 else solver.default  # of classes that have no second sample
     if len(values) > 1 and len(samples):
-        least = torch.inf
-        for candidate, logits in zip(values.tolist(), solver.left_out(samples, values), strict=True):
-            if ridge:
-                error = squared_error(logits, samples.labels, samples.share)
-            else:
-                error = left_out_calibration(logits, samples.labels, samples.weights, total.count, start=start).loss
-            if error < least:
-                least, value = error, candidate
+        if isinstance(solver, GaussianSolver):
+            value = _least_left_out_loss(solver, samples, values)
+        else:
+            found = [squared_error(z, samples.labels, samples.share) for z in solver.left_out(samples, values)]
+            value = float(values[int(np.argmin(found))])
+    del samples
+    final = _left_out_scale(solver, data, value, scale_limit, start)  # before class vectors, for the sake of memory
     weight, bias = solver.solution(value)
-    samples = left_out_samples(data, solver.count, scale_limit)
-    labels, weights = samples.labels, samples.weights
-    if len(samples):
-        logits = next(solver.left_out(samples, weight.new_tensor([value])))
-    else:  # the class means stand in
+    if final is None:  # the class means stand in
         logits, labels = solver.mean @ weight.T + bias, torch.arange(len(bias), device=bias.device)
-        weights = torch.ones_like(bias)
-    found = left_out_calibration(logits, labels, weights, solver.count, start=start)
-    bias = bias + found.bias(solver.count)
+        final = left_out_calibration(logits, labels, torch.ones_like(bias), solver.count, start=start)
+        final = final._replace(by_samples=False)
+    bias = bias + final.bias(solver.count)
     chosen = {
         "regularization": value,
-        "strength": found.strength,
+        "strength": final.strength,
         **({} if prior is None else {"prior_weight": factor}),
     }
-    return Solution(features, weight, bias, found.scale, found.by_samples and len(samples) > 0, chosen)
+    return Solution(features, weight, bias, final.scale, final.by_samples, chosen)
 
 
 def solve_kernel(
@@ -159,7 +156,7 @@ def solve_kernel(
             fit, found = KernelFit.prepare(cosines, samples, size, b, a), None
             for value, logits in zip(lambdas, fit.path(lambdas), strict=True):
                 labels, weights = part.labels[kept], part.weights[kept]
-                found = left_out_calibration(logits[kept], labels, weights, samples.count, near=found)
+                found = left_out_calibration(logits[kept], labels, weights, samples.count, near=found, tolerance=1e-4)
                 if found.loss < least:
                     least, chosen = found.loss, (b, a, value)
 
@@ -209,6 +206,40 @@ def _statistics(samples: KeptSamples) -> ClassStatistics:
     return found.update(KernelFeatures(samples.rows, 1.0).rows, samples.labels, samples.weights)
 
 
+def _least_left_out_loss(solver: GaussianSolver, samples: LeftOut, values: Tensor) -> float:
+    """The value of least left-out loss, each at its best scale and strength.
+
+    Every other value is looked at, and then those beside the best: the least of all where the loss falls and then
+    rises. The loss is over the classes that the samples have, so no other column of the logits is made.
+    """
+    present = samples.labels.unique()
+    solver, samples = solver.among(present), samples.among(present)
+    values = values.sort().values
+    found: dict[int, Calibrated] = {}
+
+    def look(places: list[int], near: Calibrated | None) -> int:
+        for i, logits in zip(places, solver.left_out(samples, values[places]), strict=True):
+            found[i] = near = left_out_calibration(
+                logits, samples.labels, samples.weights, solver.count, start=GAUSSIAN_SCALE, near=near, tolerance=1e-4
+            )
+        return min(found, key=lambda i: found[i].loss)
+
+    best = look(list(range(0, len(values), 2)), None)
+    beside = [i for i in (best - 1, best + 1) if 0 <= i < len(values)]
+    return float(values[look(beside, found[best])])
+
+
+def _left_out_scale(
+    solver: Solver, data: ClassStatistics, value: float, limit: int, start: float | None
+) -> Calibrated | None:
+    """Scale and strength from at most ``limit`` left-out samples; None without one."""
+    samples = left_out_samples(data, solver.count, limit)
+    if not len(samples):
+        return None
+    logits = next(solver.left_out(samples, solver.centre.new_tensor([value])))
+    return left_out_calibration(logits, samples.labels, samples.weights, solver.count, start=start)
+
+
 def squared_error(logits: Tensor, labels: Tensor, share: Tensor) -> float:
     """sum_i share_i ||f_i - m_{y_i}||^2 of regressions f onto a simplex, less a constant, from logits <f_i, m_k>.
 
@@ -220,6 +251,6 @@ def squared_error(logits: Tensor, labels: Tensor, share: Tensor) -> float:
 
 
 def _not_alone(samples: KeptSamples, size: int) -> Tensor:
-    """(size,) bool, whether a sample's class keeps something without it."""
-    total, unit = samples.count[samples.labels[:size]], samples.weights[:size].clamp(max=1)
-    return total - unit > 1e-9 * total
+    """(size,) bool, whether a sample's class keeps something without it and its copies."""
+    total = samples.count[samples.labels[:size]]
+    return total - samples.weights[:size] > 1e-9 * total

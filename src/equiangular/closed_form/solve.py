@@ -5,6 +5,7 @@ All three take the class prior as uniform, whatever the counts: their logits sta
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,24 +13,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from equiangular.closed_form.statistics import ClassStatistics
+from equiangular.closed_form.statistics import ClassStatistics, gram
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Samples to be left out one at a time.
+    """Samples to be left out one at a time, each with all its weight: a copy left behind would know the answer.
 
     Attributes:
-        rows: (M, d) float64.
+        rows: (M, d) float64; no row occurs twice in a class.
         labels: (M,) int64.
-        unit: (M,) float64, the weight that is left out: 1, or all where a sample has less.
-        weights: (M,) float64, what a sample stands for.
+        weights: (M,) float64, what a sample stands for: the sum over equal samples of its class.
         num_classes: K.
     """
 
     rows: Tensor
     labels: Tensor
-    unit: Tensor
     weights: Tensor
     num_classes: int
 
@@ -49,6 +48,12 @@ class LeftOut:
         size = self.class_weights
         return self.weights / (size[self.labels] * max(1, int((size > 0).sum())))
 
+    def among(self, classes: Tensor) -> LeftOut:
+        """The same samples, which are all of these classes (C,), numbered 0 to C - 1 in that order."""
+        place = torch.full((self.num_classes,), -1, device=classes.device)
+        place[classes] = torch.arange(len(classes), device=classes.device)
+        return LeftOut(self.rows, place[self.labels], self.weights, len(classes))
+
 
 def left_out_samples(statistics: ClassStatistics, total: Tensor, limit: int) -> LeftOut:
     """Samples of the sketch whose class keeps something without them, at most ``limit``.
@@ -60,14 +65,13 @@ def left_out_samples(statistics: ClassStatistics, total: Tensor, limit: int) -> 
     """
     sketch, device = statistics.sketch, statistics.mean.device
     labels, weights = torch.from_numpy(sketch.labels).to(device), torch.from_numpy(sketch.weights).to(device)
-    unit = weights.clamp(max=1)
-    kept = (total[labels] - unit > 1e-9 * total[labels]).nonzero().flatten()
+    kept = (total[labels] - weights > 1e-9 * total[labels]).nonzero().flatten()
     if len(kept) > limit:
         first = torch.searchsorted(labels[kept], labels[kept])  # labels ascend
         rank = torch.arange(len(kept), device=device) - first
         kept = kept[(rank * (len(statistics.count) + 1) + labels[kept]).argsort()[:limit].sort().values]
     rows = statistics.mapped(torch.from_numpy(sketch.rows).to(device)[kept])
-    return LeftOut(rows, labels[kept], unit[kept], weights[kept], len(total))
+    return LeftOut(rows, labels[kept], weights[kept], len(total))
 
 
 class Solver(ABC):
@@ -87,7 +91,11 @@ class Solver(ABC):
         self.weight_sum = float(statistics.count.sum())
         self.num_classes = statistics.num_classes
         self.centre = statistics.mean.mean(0)
-        self.shifted = statistics.mean - self.centre  # u_k
+
+    @property
+    def shifted(self) -> Tensor:
+        """u_k = mu_k - c, (K, d). It is made anew each time: what stays in memory is what limits K and d."""
+        return self.mean - self.centre
 
     @abstractmethod
     def solution(self, value: float) -> tuple[Tensor, Tensor]:
@@ -100,7 +108,7 @@ class Solver(ABC):
     def _deviations(self, samples: LeftOut) -> tuple[Tensor, Tensor]:
         """delta_i = x_i - mu_{y_i}, (M, d), and a_i: without the sample its class mean is mu - a_i delta_i."""
         deviations = samples.rows - self.mean[samples.labels]
-        return deviations, samples.unit / (self.count[samples.labels] - samples.unit)
+        return deviations, samples.weights / (self.count[samples.labels] - samples.weights)
 
 
 class MeansSolver(Solver):
@@ -110,8 +118,9 @@ class MeansSolver(Solver):
 
     def solution(self, value: float) -> tuple[Tensor, Tensor]:
         """See :class:`Solver`; there is nothing to choose."""
-        norms = torch.linalg.vector_norm(self.shifted, dim=1, keepdim=True)
-        weight = self.shifted / torch.where(norms > 0, norms, 1)
+        weight = self.shifted
+        norms = torch.linalg.vector_norm(weight, dim=1, keepdim=True)
+        weight /= torch.where(norms > 0, norms, 1)
         return weight, -(weight @ self.centre)
 
     def left_out(self, samples: LeftOut, values: Tensor) -> Iterator[Tensor]:
@@ -123,12 +132,14 @@ class MeansSolver(Solver):
         delta, a = self._deviations(samples)
         every, own = torch.arange(len(a), device=a.device), samples.labels
         part = a / self.num_classes  # what every class moves by, in delta; its own moves by part - a
-        centred = samples.rows - self.centre + part[:, None] * delta
+        centred = (samples.rows - self.centre).addcmul_(part[:, None], delta)
         dd, cd = delta.square().sum(1), (centred * delta).sum(1)
-        inner = centred @ self.shifted.T + (part * cd)[:, None]
+        shifted = self.shifted
+        inner = (centred @ shifted.T).add_((part * cd)[:, None])
         inner[every, own] -= a * cd
-        squares = torch.linalg.vector_norm(self.shifted, dim=1).square()
-        cross = delta @ self.shifted.T
+        squares = torch.linalg.vector_norm(shifted, dim=1).square()
+        cross = delta @ shifted.T
+        del centred, delta, shifted
         norms = squares + 2 * part[:, None] * cross + (part.square() * dd)[:, None]
         norms[every, own] += a * ((a - 2 * part) * dd - 2 * cross[every, own])
         yield inner.div_(norms.clamp_(min=torch.finfo(inner.dtype).tiny).sqrt_())
@@ -152,21 +163,22 @@ class RidgeSolver(Solver):
 
     def __init__(self, statistics: ClassStatistics) -> None:
         super().__init__(statistics)
-        gram = statistics.scatter / max(self.weight_sum, 1e-300)
-        gram.addmm_(self.shifted.T, self.shifted, alpha=1 / self.num_classes)
-        values, self.basis = torch.linalg.eigh(gram)
-        del gram
+        matrix = statistics.scatter / max(self.weight_sum, 1e-300)
+        shifted = self.shifted
+        matrix.addmm_(shifted.T, shifted, alpha=1 / self.num_classes)
+        del shifted
+        values, self.basis = torch.linalg.eigh(matrix)
+        del matrix
         self.spectrum = values.clamp(min=0)
         self.coded = self.shifted @ self.basis  # u_k in the basis, (K, d)
         size = float(self.spectrum.mean()) or 1.0
-        del self.shifted
         self.values = torch.logspace(-5, 2, 20, dtype=torch.float64, device=values.device) * size
         self.default = 0.1 * size
 
     def solution(self, value: float) -> tuple[Tensor, Tensor]:
         """See :class:`Solver`; ``value`` is lambda."""
         k = self.num_classes
-        weight = (self.coded / (self.spectrum + value)) @ self.basis.T / max(k - 1, 1)
+        weight = (self.coded / ((self.spectrum + value) * max(k - 1, 1))) @ self.basis.T
         return weight, -(weight @ self.centre)
 
     def left_out(self, samples: LeftOut, values: Tensor) -> Iterator[Tensor]:
@@ -182,7 +194,7 @@ class RidgeSolver(Solver):
         delta, own = delta @ self.basis, self.coded[labels]
         inverse = 1 / (self.spectrum + values[:, None])  # (L, d)
         dd, du, uu = ((p @ inverse.T).T for p in (delta.square(), delta * own, own.square()))  # (L, M)
-        drop = samples.unit * n / ((n - samples.unit) * max(self.weight_sum, 1e-300))
+        drop = samples.weights * n / ((n - samples.weights) * max(self.weight_sum, 1e-300))
         q, p = pi * (1 - pi) * a.square() - drop, -pi * a  # change of G: q dd^T + p (du^T + ud^T)
         m11, m12, m21, m22 = 1 + q * dd + p * du, q * du + p * uu, p * dd, 1 + p * du
         determinant = m11 * m22 - m12 * m21
@@ -199,24 +211,28 @@ class RidgeSolver(Solver):
 
 
 class GaussianSolver(Solver):
-    """Gaussians of one covariance: logit_k = u_k^T C^-1 (x - c) - (u_k^T C^-1 u_k - tr C^-1 S_p / n_k) / 2.
+    """Gaussians of one covariance: logit_k = u_k^T C^-1 (x - c) - q_k / 2, q_k the square of the true mean, estimated.
 
-    C = (1 - rho) S_p + rho t I, with S_p = S / (N - K) the pooled covariance and t its mean eigenvalue. The trace is
-    what the square of a mean of n_k samples is too large by: without it rare classes lose. The shrinkage rho is chosen
-    by leave-one-out among twelve values and that of :func:`oracle_approximating_shrinkage`.
+    C = (1 - rho) S_p + rho t I, with S_p = S / (N - K) the pooled covariance and t its mean eigenvalue. The square
+    E_k = u_k^T C^-1 u_k of a mean of n_k samples is too large by e_k = tr C^-1 S_p / n_k on average: rare classes would
+    lose. Taking e_k off would let a single sample that is shorter than most win everything. So q_k is what one expects
+    of the square where true means scatter around c by B: q_k = f_k (f_k E_k + e_k), f_k = B / (B + e_k), with
+    B = max(0, sum_k n_k (E_k - e_k) / N). The shrinkage rho is chosen by leave-one-out among twelve values and that of
+    :func:`oracle_approximating_shrinkage`.
 
-    Source of the trace: Moran and Murphy, "A closer look at two alternative methods of statistical discrimination",
-    Applied Statistics 1979.
+    Sources: of e_k, Moran and Murphy, "A closer look at two alternative methods of statistical discrimination", Applied
+    Statistics 1979; of f_k, Efron and Morris, "Stein's estimation rule and its competitors", J. American Statistical
+    Association 1973, with the posterior's variance, f_k e_k, in the square.
     """
 
     def __init__(self, statistics: ClassStatistics) -> None:
         super().__init__(statistics)
         self.freedom = max(self.weight_sum - self.num_classes, min(1.0, self.weight_sum), 1e-300)
-        values, self.basis = torch.linalg.eigh(statistics.scatter / self.freedom)
-        self.spectrum = values.clamp(min=0)
+        values, self.basis = torch.linalg.eigh(statistics.scatter)
+        self.spectrum = values.clamp(min=0) / self.freedom
         self.average = float(self.spectrum.mean()) or 1.0
         self.coded = self.shifted @ self.basis
-        del self.shifted
+        self._all = self.coded, self.count
         oas = oracle_approximating_shrinkage(self.spectrum, self.freedom)
         odds = torch.logspace(-2.5, 2, 12, dtype=torch.float64, device=values.device)
         ladder = odds / (1 + odds)
@@ -228,6 +244,18 @@ class GaussianSolver(Solver):
         total: Tensor = (self._inverse(value) * self.spectrum).sum()
         return total
 
+    def scatter_of_means(self, value: Tensor | float) -> Tensor:
+        """B, 0-dim: how far the true means are from the common one on average, squared, a class by its samples."""
+        coded, count = self._all
+        energies = coded.square() @ self._inverse(value)
+        return ((energies * count).sum() - len(count) * self.excess(value)).clamp(min=0) / count.sum()
+
+    def _true_squares(self, energies: Tensor, noise: Tensor, value: Tensor | float) -> Tensor:
+        """q of E and e, of any one shape."""
+        scatter = self.scatter_of_means(value)
+        kept = scatter / (scatter + noise).clamp(min=torch.finfo(noise.dtype).tiny)
+        return kept * (kept * energies + noise)
+
     def _inverse(self, value: Tensor | float) -> Tensor:
         inverse: Tensor = 1 / ((1 - value) * self.spectrum + value * self.average)
         return inverse
@@ -236,31 +264,51 @@ class GaussianSolver(Solver):
         """See :class:`Solver`; ``value`` is rho in (0, 1]."""
         scaled = self.coded * self._inverse(value)
         weight = scaled @ self.basis.T
-        squares = (scaled * self.coded).sum(1) - self.excess(value) / self.count
+        squares = self._true_squares(scaled.mul_(self.coded).sum(1), self.excess(value) / self.count, value)
         return weight, -(weight @ self.centre) - squares / 2
 
+    def among(self, classes: Tensor) -> GaussianSolver:
+        """The same Gaussians of these classes (C,) alone: the columns of the logits that a loss over them looks at."""
+        few = copy.copy(self)
+        few.count, few.mean, few.coded = self.count[classes], self.mean[classes], self.coded[classes]
+        few.num_classes = len(classes)
+        return few
+
     def left_out(self, samples: LeftOut, values: Tensor) -> Iterator[Tensor]:
-        """See :class:`Solver`. Exact for the same N - K, t and trace: C changes by a multiple of d d^T."""
+        """See :class:`Solver`. Exact for the same c, N - K, t, trace and B: C changes by a multiple of d d^T.
+
+        x_i - c = delta_i + u_k, k the sample's class. So one product a value has all terms.
+        """
         delta, a = self._deviations(samples)
         labels, n = samples.labels, self.count[samples.labels]
         every = torch.arange(len(a), device=a.device)
-        delta, x = delta @ self.basis, (samples.rows - self.centre) @ self.basis
-        drop = samples.unit * n / ((n - samples.unit) * self.freedom)
-        all_uu = self.coded.square() @ self._inverse(values[:, None]).T  # (K, L)
-        for value, uu in zip(values, all_uu.T, strict=True):
-            inverse = self._inverse(value)
-            scaled = delta * inverse
-            dd, dx = (scaled * delta).sum(1), (scaled * x).sum(1)
-            du, logits = scaled @ self.coded.T, (x * inverse) @ self.coded.T
-            own = 2 * a * du[every, labels] - a.square() * dd  # what u C^-1 u of its own mean loses as the mean moves
+        present, place = labels.unique(return_inverse=True)
+        delta, own = delta @ self.basis, self.coded[present]
+        drop = samples.weights * n / ((n - samples.weights) * self.freedom)
+        inverses = self._inverse(values[:, None]).T  # (d, L)
+        all_uu = torch.cat([rows.square() @ inverses for rows in self.coded.split(256)])  # (K, L)
+        all_dd = delta.square() @ inverses  # (M, L)
+        for value, inverse, uu, dd in zip(values, inverses.T.contiguous(), all_uu.T, all_dd.T, strict=True):
+            if len(present) == len(self.coded):
+                between = gram((own * inverse.sqrt()).T)
+            else:
+                between = (own * inverse) @ self.coded.T
+            du = (delta * inverse) @ self.coded.T
+            # Labels ascend: of different ones each has its own row already.
+            logits = (between if len(present) == len(labels) else between[place]).add_(du)
+            own_du = du[every, labels]
+            dx = dd + own_du
+            # What x C^-1 u and u C^-1 u of its own mean lose as the mean moves.
+            logits[every, labels] -= a * dx
             du[every, labels] -= a * dd
-            logits[every, labels] += own / 2 - a * dx
             loss = drop * (1 - value)
             gain = (loss / (1 - loss * dd).clamp(min=1e-12))[:, None]  # Sherman and Morrison
-            logits.addcmul_(du, (gain[:, 0] * dx)[:, None].expand_as(du))
-            excess = self.excess(value) / 2
-            logits[every, labels] += excess * (1 / (n - samples.unit) - 1 / n)
-            yield logits.sub_(du.square_().mul_(gain / 2)).sub_(uu / 2 - excess / self.count)
+            logits.addcmul_(du, (gain[:, 0] * dx)[:, None])
+            energies = du.square_().mul_(gain).add_(uu)
+            energies[every, labels] += a.square() * dd - 2 * a * own_du
+            noise = (self.excess(value) / self.count).repeat(len(a), 1)
+            noise[every, labels] *= n / (n - samples.weights)
+            yield logits.sub_(self._true_squares(energies, noise, value) / 2)
 
 
 def oracle_approximating_shrinkage(spectrum: Tensor, freedom: float) -> float:
@@ -278,6 +326,7 @@ def oracle_approximating_shrinkage(spectrum: Tensor, freedom: float) -> float:
     Signal Processing 2010, eq. 23.
     """
     d = len(spectrum)
+    spectrum = spectrum / max(float(spectrum.max()), 1e-300)  # whose squares float64 holds
     trace, square = float(spectrum.sum()), float(spectrum.square().sum())
     spread = square - trace**2 / d
     if spread <= 1e-15 * square:

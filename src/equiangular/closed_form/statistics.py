@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equiangular._validate import check_features, check_int, check_labels
+from equiangular._validate import NonFiniteError, check_features, check_int, check_labels
 from equiangular.closed_form.sketch import CAPACITY, Sketch, content_hashes
 
 BLOCK = 1024  # rows in float64 at a time
@@ -101,7 +101,7 @@ class ClassStatistics:
         s = self.sketch
         thresholds = other.sketch.thresholds
         thresholds[numbers] = s.thresholds
-        other.sketch = Sketch(s.hashes, numbers[s.labels], s.rows, s.weights, thresholds)
+        other.sketch = Sketch(s.hashes, numbers[s.labels], s.rows, s.weights, thresholds, s.whole)
         return other
 
     def restrict(self, index: Tensor) -> ClassStatistics:
@@ -109,7 +109,7 @@ class ClassStatistics:
         s, numbers = self.sketch, index.cpu().numpy()
         place = np.full(self.num_classes, -1)
         place[numbers] = np.arange(len(numbers))
-        sketch = Sketch(s.hashes, place[s.labels], s.rows, s.weights, s.thresholds[numbers])
+        sketch = Sketch(s.hashes, place[s.labels], s.rows, s.weights, s.thresholds[numbers], s.whole)
         return ClassStatistics(self.count[index], self.mean[index], self.scatter, sketch, self.transform)
 
     def update(self, features: Tensor, labels: Tensor, weights: Tensor | None = None) -> ClassStatistics:
@@ -151,7 +151,7 @@ class ClassStatistics:
         self._check_alike(other)
         classes = (other.count > 0).nonzero().flatten().to(self.mean.device)
         count, mean = (t.to(self.mean.device)[classes] for t in (other.count, other.mean))
-        self.scatter += _gram(self._move(classes, count, mean))
+        _add_gram(self.scatter, self._move(classes, count, mean))
         self.scatter += other.scatter.to(self.scatter)
         self.sketch.add([other.sketch], max(1, CAPACITY // max(1, int((self.count > 0).sum()))))
         return self
@@ -159,11 +159,15 @@ class ClassStatistics:
     def remove(self, features: Tensor, labels: Tensor, weights: Tensor | None = None) -> ClassStatistics:
         """Take samples out again, in place; returns itself. What is left equals statistics that never had them.
 
-        Arguments as in :meth:`update`. Sums cannot tell every stranger: what is found is a class left with less than
-        nothing or with the wrong mean, and a sample whose hash says that it would have been kept.
+        Arguments as in :meth:`update`. Samples that were never added, or more of their weight than was, are always
+        found among those that the sketch knows: all of a class, up to about 1,000 / K. Of others sums tell only what
+        cannot be: a class with less weight than nothing or than its kept samples, one without samples and with another
+        mean, a scatter that is no longer positive semidefinite. The rest changes the classifier unseen, and only your
+        own record of what was added can prevent it.
 
         Raises:
-            ValueError: as in :meth:`update`, or samples that were never added. Nothing is changed then.
+            ValueError: as in :meth:`update`, or samples that were never added, where that can be told. Nothing is
+                changed then.
         """
         x, y, w = self._check(features, labels, weights)
         keep = w > 0
@@ -184,12 +188,22 @@ class ClassStatistics:
             raise ValueError(STRANGERS)
         hashes = content_hashes(x.to(self.mean).cpu().numpy())
         try:
-            place = self.sketch.find(hashes, y.numpy())
+            place = self.sketch.find(hashes, y.numpy(), w.numpy())
         except ValueError as error:
-            raise ValueError(f"{STRANGERS} ({error}.)") from None
-        classes = (gone.count > 0).nonzero().flatten()
-        self.scatter -= _gram(self._move(classes, gone.count[classes], gone.mean[classes], sign=-1))
-        self.scatter -= gone.scatter
+            raise ValueError(f"{STRANGERS} ({error})") from None
+        sketched = np.bincount(self.sketch.labels, self.sketch.weights, self.num_classes)
+        known = place >= 0
+        sketched -= np.bincount(y.numpy()[known], w.numpy()[known], self.num_classes)
+        if bool((left.cpu().numpy() < sketched * (1 - 1e-9) - 1e-9 * gone.count.cpu().numpy()).any()):
+            raise ValueError(f"{STRANGERS} (More of a class is left in the sketch than in all.)")
+        classes, before = (gone.count > 0).nonzero().flatten(), (self.count.clone(), self.mean.clone())
+        removed = gone.scatter
+        _add_gram(removed, self._move(classes, gone.count[classes], gone.mean[classes], sign=-1))
+        scatter = self.scatter - removed
+        if not known.all() and _overdrawn(self.scatter, scatter, float(removed.trace())):
+            self.count, self.mean = before
+            raise ValueError(f"{STRANGERS} (The samples left would have a negative variance.)")
+        self.scatter = scatter
         self.count[emptied], self.mean[emptied] = 0.0, 0.0
         if not self.count.any():
             self.scatter.zero_()
@@ -216,9 +230,8 @@ class ClassStatistics:
         block -= mean[inverse]
         if weighted:
             block *= weights.sqrt()[:, None]
-        shift = self._move(classes, count, mean)
-        self.scatter += _gram(block)
-        self.scatter += _gram(shift)
+        _add_gram(self.scatter, block)
+        _add_gram(self.scatter, self._move(classes, count, mean))
 
     def _move(self, classes: Tensor, count: Tensor, mean: Tensor, sign: int = 1) -> Tensor:
         """Chan's update of counts and means of the classes present, sign -1 takes out.
@@ -251,7 +264,10 @@ def check_samples(
     """Features (N, dim) as they are, labels (N,) int64 and weights (N,) float64 on the CPU, checked."""
     # One sum in the features' own precision tells almost always; where it overflows, all is looked at again.
     finite = isinstance(features, Tensor) and features.is_floating_point() and bool(features.sum().isfinite())
-    x = check_features(features[:0] if finite else features, dim=dim)
+    try:
+        check_features(features[:0] if finite else features, dim=dim)
+    except NonFiniteError as error:
+        raise NonFiniteError(f"{str(error).split('. ')[0]}. Drop these samples, or mend what made them.") from None
     x = features.detach()
     y = check_labels(labels, num_classes, batch=x.shape[0]).cpu()
     if weights is None:
@@ -263,13 +279,35 @@ def check_samples(
 
 
 STRANGERS = (
-    "cannot remove samples that were never added. Remove them with the label and the values they were added with."
+    "cannot remove samples that were never added. Remove them with the label, the values and the weight they were "
+    "added with."
 )
 
 
-def _gram(rows: Tensor) -> Tensor:
+def _overdrawn(before: Tensor, after: Tensor, removed: float) -> bool:
+    """Whether a scatter has become indefinite by what was taken out of it, of trace ``removed``, beyond rounding."""
+    slack = 1e-6 * removed + 1e-11 * float(before.trace())  # of sums over samples, and of the factorisation
+
+    def indefinite(matrix: Tensor) -> bool:
+        shifted = matrix.clone()
+        shifted.diagonal().add_(slack)
+        return bool(torch.linalg.cholesky_ex(shifted).info)
+
+    return indefinite(after) and not indefinite(before)  # what was spoilt before proves nothing
+
+
+def gram(rows: Tensor) -> Tensor:
     """rows^T rows, (d, d). NumPy takes the symmetric product, half the work, which PyTorch does not have."""
     if rows.device.type != "cpu":
         return rows.T @ rows
     array = rows.numpy()
-    return torch.from_numpy(array.T @ array)
+    with np.errstate(over="ignore", invalid="ignore"):  # the solution says what an overflow means
+        return torch.from_numpy(array.T @ array)
+
+
+def _add_gram(scatter: Tensor, rows: Tensor) -> None:
+    """Add rows^T rows to the scatter (d, d), in place."""
+    if 8 * len(rows) < rows.shape[1]:  # for few rows another (d, d) would cost more than half the work
+        scatter.addmm_(rows.T, rows)
+    else:
+        scatter += gram(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,31 @@ def choose(validation: Mapping[str, float], kinds: Mapping[str, str], kind: str)
     return max(heads, key=lambda name: validation[name], default=None)
 
 
+def choose_pair(
+    validation: Mapping[str, float], kinds: Mapping[str, str], named: Collection[str] = ()
+) -> tuple[str | None, str | None]:
+    """The best head of each side: both are given the class names, or neither is.
+
+    Names are worth more than any classifier where samples are few, so a head with names against one without would
+    measure the names. Of the two pairs, with names and without, the one with the higher mean validation score counts.
+    Where there is no such pair the best of each side stand.
+
+    Example:
+        >>> scores = {"kernel-names": 83.0, "kernel": 74.0, "logistic": 79.0, "logistic-names": 82.0}
+        >>> kinds = {name: "computed" if name.startswith("k") else "learned" for name in scores}
+        >>> choose_pair(scores, kinds, named={"kernel-names", "logistic-names"})
+        ('kernel-names', 'logistic-names')
+    """
+    pairs = []
+    for with_names in (True, False):  # the first of equals: names cost nothing
+        alike = {name: score for name, score in validation.items() if (name in named) == with_names}
+        pairs.append([choose(alike, kinds, kind) for kind in EXAMPLE])
+    fair = [(first, second) for first, second in pairs if first is not None and second is not None]
+    if fair:
+        return max(fair, key=lambda pair: validation[pair[0]] + validation[pair[1]])
+    return choose(validation, kinds, "fixed"), choose(validation, kinds, "learned")
+
+
 def answer(
     correct: Mapping[str, Any],
     labels: Any,
@@ -81,6 +106,7 @@ def answer(
     margin: float = 1.0,
     confidence: float = 0.95,
     blind: int = 0,
+    named: Collection[str] = (),
 ) -> Answer:
     """Best fixed or computed against best learned head, both chosen on validation data; the other fixed heads beside.
 
@@ -97,12 +123,13 @@ def answer(
         margin: largest difference that does not matter, in points.
         confidence: level of the primary interval.
         blind: number of classes that the validation scores have no sample of; said in the answer.
+        named: the heads that are given the class names, see :func:`choose_pair`.
 
     Raises:
         ValueError: runs or test samples that are not the same for all heads, a margin or level out of range.
         ImportError: SciPy is missing.
     """
-    fixed, learned = (choose(validation, kinds, kind) for kind in EXAMPLE)
+    fixed, learned = choose_pair(validation, kinds, named)
     if fixed is None or learned is None:
         example = ON_FEATURES if "computed" in kinds.values() else EXAMPLE
         lacking = [kind for kind, head in zip(EXAMPLE, (fixed, learned), strict=True) if head is None]
@@ -115,7 +142,15 @@ def answer(
         raise ValueError(f"no test results for {absent}, the best on validation data; got results for {list(correct)}.")
     found = crossed_difference(correct[fixed], correct[learned], labels, confidence=confidence)
     primary = _contrast(fixed, learned, found, margin, m=None)
-    others = [name for name in correct if kinds.get(name) in SIDES["fixed"] and name != fixed]
+    given = {side: name in named for side, name in (("fixed", fixed), ("learned", learned))}
+    # Beside a pair that is alike, those that are like it: a difference that names make is none of the classifiers.
+    others = [
+        name
+        for name in correct
+        if kinds.get(name) in SIDES["fixed"]
+        and name != fixed
+        and (len(set(given.values())) > 1 or (name in named) == given["fixed"])
+    ]
     level = 1 - (1 - confidence) / max(len(others), 1)
     beside = [crossed_difference(correct[name], correct[learned], labels, confidence=level) for name in others]
     adjusted = holm([d.p_value for d in beside]) if found.n_runs > 1 else [math.nan] * len(beside)
@@ -130,7 +165,7 @@ def answer(
     return Answer(
         verdict=primary.verdict,
         word=primary.verdict.capitalize(),
-        effect=effect_sentence(primary, missing, margin, data, words["fixed"]),
+        effect=effect_sentence(primary, missing, margin, data, words["fixed"], [words[s] for s in SIDES if given[s]]),
         statistics=statistics_sentence(primary, margin, shown, choice, blind),
         fixed=fixed,
         learned=learned,

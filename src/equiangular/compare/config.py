@@ -12,6 +12,7 @@ from equiangular.data import Dataset
 from equiangular.training.config.options import Hardware, Trial
 from equiangular.training.methods import METHODS, Method, get_method
 from equiangular.training.run.folder import check_names
+from equiangular.training.run.trial import split_of
 
 # The rows of the main job, in the order of its table.
 DEFAULT_METHODS = (
@@ -39,7 +40,9 @@ FEATURE_METHODS = (
     "logistic-balanced",
 )
 # Where the vectors of the class names are there too.
-NAMED_METHODS = ("class-means-names", "ridge-names", "kernel-names")
+NAMED_HEADS = ("named-la", "named-learned-la")
+NAMED_SAMPLES = 2000  # to train on; where there are more, heads trained from the names are compared if asked for
+NAMED_METHODS = ("class-means-names", "ridge-names", "kernel-names", "logistic-pc-names", *NAMED_HEADS)
 _OWN = ("seeds", "subset_seed", "tune", "margin")  # fields of its own that are asked for
 # What of a trial a comparison decides itself, method by method and run by run.
 PER_RUN = ("method", "head", "seed", "subset_seed", "pretrained")
@@ -103,11 +106,11 @@ class CompareConfig:
         methods: names of methods, see :data:`equiangular.training.METHODS`; empty: those of :data:`DEFAULT_METHODS`,
             with the best frame that fits where there are too many classes for an ETF; of an encoder's vectors those of
             :data:`FEATURE_METHODS`, and of :data:`NAMED_METHODS` where the class names have vectors, without the kernel
-            where there are many samples.
+            and without heads trained from the names where there are many samples.
         seeds: number of paired runs of every method.
         subset_seed: see above.
         tune: ``"quick"`` (8 trainings for every head), ``"full"`` (24, with two seeds each) or ``"none"``; 5 and
-            10 fits for logistic regression, which has one number to tune.
+            10 for logistic regression and heads that start at the class names, which have one number to tune.
         margin: points of balanced accuracy; a difference smaller than that does not matter.
         head: options of the head by training, tuned already.
         validation: scores that belong to them, by method.
@@ -219,11 +222,16 @@ _CHANGEABLE = tuple(dict.fromkeys((*_OWN, *_TRIAL, *(f.name for f in fields(Hard
 def fit_to(config: CompareConfig, dataset: Dataset) -> CompareConfig:
     """The configuration with what was not asked for made to suit the data.
 
-    Epochs: as many as show a training 160,000 samples, between 8 and 40. Batches of 64, of 128 from 5,000 samples on.
+    Epochs: as many as show a training 160,000 samples of the cut, between 8 and 40. Batches of 64, of 128 from 5,000
+    samples on.
     Width: for an MLP wide enough for an ETF of the classes. Methods: classifiers on features for an encoder's vectors;
     else, where there are more classes than dimensions allow for an ETF, the best frame that fits in its place.
     """
-    number, classes = len(dataset.train_y), dataset.num_classes
+    classes = dataset.num_classes
+    number = len(dataset.train_y)
+    if config.trial.imbalance != 1:
+        split = split_of(config.trial, dataset)
+        number = len(split.train_y) + len(split.holdout_y)
     suits: dict[str, Any] = {
         "epochs": min(40, max(8, round(_SAMPLES_SEEN / number))),
         "batch_size": 64 if number < 5000 else 128,

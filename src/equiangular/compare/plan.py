@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
+from equiangular._counted import counted
 from equiangular._validate import NonFiniteError
 from equiangular.compare.config import CompareConfig
 from equiangular.compare.tuning import without_validation
-from equiangular.data import Dataset
+from equiangular.data import Dataset, select
 from equiangular.data.split import Split
 from equiangular.records import DataSummary
 from equiangular.training.config.options import Hardware, Trial
@@ -24,8 +26,14 @@ from equiangular.training.run.trial import TrialRun, Watcher, split_of
 _LISTED = 6  # names of classes in a line
 _FEW = 10  # test samples below which a class deserves a word
 _FEW_RUNS = 3  # t(0.975) is 12.7 for two runs, 4.3 for three
-_UNEVEN = 100  # times that the spreads of an encoder's columns hardly ever differ; those of a table often do
 _SECONDS = 1.0  # of steps for an estimate
+_LONG = 300.0  # seconds, from which on quicker ways are named
+_ENCODED = "--encoder auto fits classifiers to an encoder's vectors and trains no network"
+_QUICKER = {
+    "image": f"{_ENCODED}; --size 32 makes the images smaller; fewer --methods, --tune none",
+    "text": f"{_ENCODED}; fewer --methods, --tune none",
+}
+_PARTS = (8, 4)  # fits to one in so many samples are timed
 
 
 @dataclass(frozen=True)
@@ -35,14 +43,16 @@ class Plan:
     Attributes:
         config: the comparison, everything in it made to suit the data.
         data: the parts of the data and what was noticed about them.
-        backbone: name of the backbone.
+        backbone: name of the backbone, or names.
         heads: number of trainings of one run, which methods with a correction afterwards share.
-        seconds: an estimate of the time of one training; 0 where none is left to do.
+        seconds: an estimate of the time of the trainings that are left; 0 where none is.
         done: trainings that the folder has already.
         tuning: trainings that tune all heads.
         fits: number of heads of one run that are fitted in one call; the like of ``heads``.
         fits_done: fits that the folder has already.
         fits_tuning: fits that tune.
+        fits_seconds: an estimate of the time of the fits that are left.
+        alike: whether every head has as many trainings to tune it.
         blind: the classes without a sample among those that heads are chosen by.
     """
 
@@ -56,17 +66,14 @@ class Plan:
     fits: int = 0
     fits_done: int = 0
     fits_tuning: int = 0
+    fits_seconds: float = 0.0
+    alike: bool = True
     blind: Sequence[int] = ()
 
     @property
     def trainings(self) -> int:
         """Trainings and fits in all."""
         return (self.heads + self.fits) * self.config.seeds + self.tuning + self.fits_tuning
-
-    def _left(self, trainings: int) -> str:
-        left = trainings - self.done
-        about = f"about {duration(left * self.seconds)}"
-        return about if not self.done else "all done already" if not left else f"{self.done} done already, {about} left"
 
     def lines(self) -> list[str]:
         """The plan for a screen."""
@@ -76,25 +83,27 @@ class Plan:
         already = "tuned already" if self.config.validation else "with settings tuned for other options"
         runs, work = self.config.seeds, []
         if self.heads:
-            tuned = (
-                f"{self.tuning // self.heads} to tune" if self.tuning else already if self.config.head else "not tuned"
-            )
-            each = f"({tuned} + {runs} runs)" if self.tuning else f"{runs} runs, {tuned},"
+            if self.tuning and self.alike:
+                each = f"({self.tuning // self.heads} to tune + {runs} runs)"
+            elif self.tuning:
+                each = f"{runs} runs + {self.tuning} to tune"
+            else:
+                each = f"{runs} runs, {already if self.config.head else 'not tuned'},"
             number = self.heads * runs + self.tuning
             work = [
-                f"backbone {self.backbone}, {trial.epochs} epochs, batches of {trial.batch_size}, on "
+                f"backbone {self.backbone}, {counted(trial.epochs, 'epoch')}, batches of {trial.batch_size}, on "
                 f"{self.config.hardware.accelerator}",
-                f"{self.heads} trainings x {each} = {number}, {self._left(number)}",
+                f"{counted(self.heads, 'training')} x {each} = {number}, {_left(number, self.done, self.seconds)}",
             ]
         if self.fits:
             tuned = f" + {self.fits_tuning} to tune and choose on validation data" if self.fits_tuning else ""
             number = self.fits * runs + self.fits_tuning
-            done = f", {self.fits_done} done already" if self.fits_done else ""
-            many = "classifier" + "s" * (self.fits > 1)
-            work.append(f"{self.fits} {many} fitted in one call x {runs} runs{tuned} = {number} fits{done}")
-        sizes = f"each with {counts[0]:,} training samples"
+            what = f"{counted(self.fits, 'classifier')} fitted in one call x {runs} runs{tuned} = {number} fits"
+            work.append(f"{what}, {_left(number, self.fits_done, self.fits_seconds)}")
+        work += [f"quicker: {_QUICKER[data.kind]}"] if data.kind in _QUICKER and self.seconds > _LONG else []
+        sizes = f"each with {counted(counts[0], 'training sample')}"
         if counts[large] > counts[small]:
-            sizes = f"the largest is {names[large]!r} with {counts[large]:,} training samples, "
+            sizes = f"the largest is {names[large]!r} with {counted(counts[large], 'training sample')}, "
             sizes += f"the smallest {names[small]!r} with {counts[small]:,}"
         return [
             f"{data.name}: {data.kind} data of shape {' x '.join(map(str, data.shape))}, {len(names)} classes, {sizes}",
@@ -102,6 +111,14 @@ class Plan:
             *(f"  {note}" for note in data.notes),
             *(f"  {line}" for line in work),
         ]
+
+
+def _left(number: int, done: int, seconds: float) -> str:
+    """How long what is left of a number of trainings is likely to take."""
+    if done == number:
+        return "all done already"
+    about = f"about {duration(seconds)}"
+    return f"{done} done already, {about} left" if done else about
 
 
 def describe_data(
@@ -136,15 +153,20 @@ def describe_data(
 def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) -> list[str]:
     """What of the data limits what a comparison can say: a cut, classes not validated on or hardly tested, few runs."""
     names = dataset.class_names
-    vectors = dataset.train_x if dataset.kind == "vectors" and isinstance(dataset.train_x, torch.Tensor) else None
-    spread = torch.ones(1) if vectors is None else vectors.std(0)
-    uneven = float(spread.max() / spread[spread > 0].min()) if bool((spread > 0).any()) else 1.0
     held, tests = (torch.bincount(y, minlength=len(names)).tolist() for y in (split.holdout_y, split.test_y))
-    notes = []
-    if uneven > _UNEVEN:
+    notes = list(dataset.notes)
+    if dataset.kind == "vectors" and dataset.scaling == "columns":
         notes.append(
-            f"taken as vectors of an encoder, so columns are not standardised, and their spreads differ {uneven:,.0f} "
-            "times: if this is a table, name the arrays x and y (.npz) or give a parquet file of columns"
+            "one column is more than 100 times as wide as most, as in a table: each is standardised by itself, as "
+            "those of tables are. If these are an encoder's vectors that must keep their angles, add scaling='shared' "
+            "to the file; if they are a table, name the arrays x and y (.npz) or give a parquet file of columns"
+        )
+    copies, other = copied_rows(dataset)
+    if copies:
+        labelled = f", {other:,} of them with another label" if other else ""
+        notes.append(
+            f"{copies:,} of {counted(len(dataset.test_y), 'test sample')} {'is' if copies == 1 else 'are'} in the "
+            f"training data too, number by number{labelled}: a score on what was trained on is no test"
         )
     if trial.imbalance != 1:
         cut = len(split.train_y) + len(split.holdout_y)
@@ -162,7 +184,7 @@ def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) 
     tested = sum(number > 0 for number in tests)
     if none := [i for i, number in enumerate(tests) if not number]:
         what = "no test samples, not tested at all"
-        notes.append(f"{what}: {_listed(none, names)}; balanced accuracy is over the other {tested} classes")
+        notes.append(f"{what}: {_listed(none, names)}; balanced accuracy is over {_others(tested)}")
     if few := [i for i, number in enumerate(tests) if 0 < number < _FEW]:
         worth = 100 / tested / min(tests[i] for i in few)
         what = f"one of them is worth up to {worth:.1f} points of balanced accuracy"
@@ -180,10 +202,41 @@ def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) 
     return notes
 
 
+def copied_rows(dataset: Dataset) -> tuple[int, int]:
+    """How many test rows are, number by number, rows of the training pool; and how many of them never with their label.
+
+    Of vectors and tables; images and texts come in forms where equal numbers need not be equal samples.
+
+    Example:
+        >>> x, y = torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([0, 1, 1])
+        >>> tests = torch.tensor([[1.0], [2.0], [4.0]]), torch.tensor([0, 0, 1])
+        >>> copied_rows(Dataset("demo", x, y, *tests, ("a", "b"), "vectors", "made up"))
+        (2, 1)
+    """
+    if dataset.kind not in ("vectors", "table"):
+        return 0, 0
+    labels: dict[bytes, set[int]] = {}
+    for key, label in zip(_row_keys(dataset.train_x), dataset.train_y.tolist(), strict=True):
+        labels.setdefault(key, set()).add(label)
+    known = [(labels.get(key), y) for key, y in zip(_row_keys(dataset.test_x), dataset.test_y.tolist(), strict=True)]
+    found = [y in own for own, y in known if own is not None]
+    return len(found), found.count(False)
+
+
+def _row_keys(rows: Any) -> Iterator[bytes]:
+    """A hash of each row, equal where the numbers are: 0 and -0 are one."""
+    for part in rows.split(4096):
+        yield from (hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in (part + 0.0).numpy())
+
+
+def _others(tested: int) -> str:
+    return "the other class" if tested == 1 else f"the other {counted(tested, 'class')}"
+
+
 def _listed(classes: Sequence[int], names: Sequence[str], counts: Any = None) -> str:
     shown = ", ".join(f"{names[i]!r}" + ("" if counts is None else f" ({counts[i]})") for i in classes[:_LISTED])
     rest = len(classes) - _LISTED
-    return shown + (f" and {rest} more classes" if rest > 0 else "")
+    return shown + (f" and {counted(rest, 'more class')}" if rest > 0 else "")
 
 
 class _Enough(Exception):  # noqa: N818 - no error
@@ -216,6 +269,40 @@ def estimate_seconds(trial: Trial, dataset: Dataset, hardware: Hardware) -> floa
     with contextlib.suppress(NonFiniteError):
         run.conclude(run.snapshot(), run.describe())
     return training + time.perf_counter() - start
+
+
+def estimate_fits(trial: Trial, dataset: Dataset, methods: Sequence[Sequence[Method]]) -> list[float]:
+    """Seconds that a trial of each of these methods is likely to take, from fits to parts of its samples.
+
+    An eighth and a quarter of the samples are fitted. The time of a fit is taken to be a + b N, that of a kernel to
+    grow with N^2.5. What follows a fit (calibration and scores) is timed once, for the first.
+    """
+    seconds, after = [], None
+    for first, *others in methods:
+        run = TrialRun(replace(trial, method=first.training_name, head={}), dataset, method=first)
+        fitting, split = run.training, run.split
+        order = torch.argsort(split.train_y, stable=True)
+        firsts = torch.searchsorted(split.train_y[order], torch.arange(len(split.class_counts)))
+        sizes, times = [0], [0.0]
+        for every in _PARTS:
+            part = order[torch.unique(torch.cat([firsts, torch.arange(0, len(order), every)]))]
+            fitting.split = replace(split, train_x=select(split.train_x, part), train_y=split.train_y[part])
+            with contextlib.suppress(NonFiniteError):
+                fitting.run()
+            sizes.append(len(part))
+            times.append(fitting.seconds)
+        if after is None:
+            start = time.perf_counter()
+            with contextlib.suppress(NonFiniteError):
+                run.conclude(run.snapshot(), run.describe(), [first, *others])
+            after = time.perf_counter() - start
+        ratio = len(order) / sizes[-1]
+        if first.name.startswith("kernel"):
+            seconds.append(times[-1] * ratio**2.5)
+        else:  # between constant and proportional, whatever else the machine does meanwhile
+            slope = (times[-1] - times[-2]) / max(1, sizes[-1] - sizes[-2])
+            seconds.append(min(max(times[-1] + slope * (len(order) - sizes[-1]), times[-1]), times[-1] * ratio))
+    return [(after or 0.0) + one for one in seconds]
 
 
 def duration(seconds: float) -> str:

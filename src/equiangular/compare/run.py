@@ -6,22 +6,24 @@ import contextlib
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from equiangular._files import prepare_folder, read_json, write_json
 from equiangular._provenance import provenance
-from equiangular.compare.config import CompareConfig, fit_to, without_etf
-from equiangular.compare.plan import Plan, describe_data, estimate_seconds
+from equiangular.compare.config import NAMED_HEADS, NAMED_SAMPLES, CompareConfig, fit_to, without_etf
+from equiangular.compare.plan import Plan, describe_data, estimate_fits, estimate_seconds
 from equiangular.compare.summary import answer_of, rows_of
 from equiangular.compare.tuning import (
+    BEYOND,
     EFFORTS,
     FIRST_SEED,
     FITS,
     Settings,
     Space,
+    beyond,
     choose,
     next_settings,
     validation_dataset,
@@ -31,6 +33,8 @@ from equiangular.encoders.embedding import Progress as EmbedProgress
 from equiangular.heads import Head
 from equiangular.models import make_backbone
 from equiangular.records import Comparison, TrialRecord, Tuned, to_json
+from equiangular.training.config.budget import Budget
+from equiangular.training.config.options import Numerics
 from equiangular.training.methods import FittedMethod, Method, get_method
 from equiangular.training.methods.fitted import KERNEL_SAMPLES, STRENGTH
 from equiangular.training.run.fitting import check_class_vectors
@@ -38,6 +42,7 @@ from equiangular.training.run.folder import RunFolder
 from equiangular.training.run.store import NotStoredError, TrialStore
 from equiangular.training.run.trial import backbone_of, load_data, split_of
 
+_OF_GRADIENTS = {f.name for f in (*fields(Budget), *fields(Numerics))}
 # (what is being done, trainings done, trainings planned)
 Progress = Callable[[str, int, int], None]
 
@@ -67,42 +72,69 @@ class Comparing:
             )
         self.store = TrialStore(self.folder / "trials")
         self.dataset = load_data(config.trial, device=device, progress=embedding)
+        self._check_folder()
         self.content = content_digest(self.dataset)
         self.config = fit_to(config, self.dataset)
         trial, shape = self.config.trial, self.dataset.input_shape
-        trained = [name for name in self.config.methods if not isinstance(get_method(name), FittedMethod)]
-        self.backbone = backbone_of(trial, self.dataset, get_method((trained or self.config.methods)[0]))
-        self.dim = make_backbone(self.backbone, shape, width=trial.width, seed=0).num_features
-        if not config.methods and self.dataset.num_classes > self.dim + 1:
+        self._width = cache(lambda name: make_backbone(name, shape, width=trial.width, seed=0).num_features)
+        if not config.methods and self.dataset.num_classes > 1 + max(
+            map(self.width_of, map(get_method, self.config.methods))
+        ):
             self.config = replace(self.config, methods=without_etf(self.config.methods))
         self.remarks: list[str] = []
-        if not config.methods and "kernel" in self.config.methods:
-            self._leave_out_a_large_kernel()
+        if not config.methods and self.dataset.kind == "vectors":
+            self._leave_out_what_is_slow()
         groups: dict[str, list[Method]] = {}
         for method in map(get_method, self.config.methods):
-            check_class_vectors(method, self.dataset.names_features)
+            check_class_vectors(method, self.dataset.names_features, self.backbone_of(method))
             groups.setdefault(method.training_name, []).append(method)
         self.groups = list(groups.values())
+        trained = [group[0] for group in self.groups if not isinstance(group[0], FittedMethod)]
+        networks = [self.backbone_of(method) for method in trained or (self.groups[0][0],)]
+        self.backbone = " and ".join(dict.fromkeys(networks))
         self.heads = {group[0].training_name: self.head_of(group[0]) for group in self.groups}
         self.validation_part = cache(self._validation_part)
         self.progress: Progress | None = None
         self.met, self.read_only = 0, False  # trainings that were read or run; whether they may only be read
 
-    def _leave_out_a_large_kernel(self) -> None:
+    def _check_folder(self) -> None:
+        """Raise if the folder has a comparison on other data, which this one would overwrite."""
+        for path in (self.known, self.results):
+            name = _data_in(read_json(path)).get("name") if path.exists() else None
+            if isinstance(name, str) and name != self.dataset.name:
+                raise ValueError(
+                    f"{self.folder} has a comparison on {name!r}, and this one is on {self.dataset.name!r}. Give it "
+                    "another folder with --output."
+                )
+
+    def backbone_of(self, method: Method) -> str:
+        """The name of the backbone that a method works behind here."""
+        return backbone_of(self.config.trial, self.dataset, method)
+
+    def width_of(self, method: Method) -> int:
+        """The width of the features that the method's head takes."""
+        return self._width(self.backbone_of(method))
+
+    def _leave_out_what_is_slow(self) -> None:
         first = self.config.trial_of(get_method(self.config.methods[0]), 0, {})
         samples = len(split_of(first, self.dataset).train_y)
-        if samples > KERNEL_SAMPLES:
-            rest = tuple(name for name in self.config.methods if not name.startswith("kernel"))
-            self.config = replace(self.config, methods=rest)
-            self.remarks.append(
-                f"the kernel is left out with more than {KERNEL_SAMPLES:,} samples to train on, here {samples:,}: it "
-                "takes a matrix of all pairs of them; --methods has it all the same"
-            )
+        slow = (
+            (KERNEL_SAMPLES, "the kernel is", "it takes a matrix of all pairs of them", ("kernel", "kernel-names")),
+            (NAMED_SAMPLES, "heads trained from the class names are", "names add little there", NAMED_HEADS),
+        )
+        for most, what, why, names in slow:
+            if samples > most and set(names) & set(self.config.methods):
+                rest = tuple(name for name in self.config.methods if name not in names)
+                self.config = replace(self.config, methods=rest)
+                self.remarks.append(
+                    f"{what} left out with more than {most:,} samples to train on, here {samples:,}: {why}; --methods "
+                    "has them all the same"
+                )
 
     def head_of(self, method: Method, **changes: Any) -> Head:
         """The head that a method builds by default here, or with other options."""
         options = {**method.head_options, **self.config.head.get(method.training_name, {}), **changes}
-        return replace(method, head_options=options).build_head(self.dim, self.dataset.num_classes, seed=0)
+        return replace(method, head_options=options).build_head(self.width_of(method), self.dataset.num_classes, seed=0)
 
     def plan(self) -> Plan:
         """What will be done and for how long; nothing is trained but a few steps, to time them."""
@@ -115,14 +147,53 @@ class Comparing:
             )
         data.notes.extend(self.remarks)
         fitted, trained = ([g for g in self.groups if isinstance(g[0], FittedMethod) == one] for one in (True, False))
-        tuning, fits_tuning = (sum(math.prod(self.effort(g[0])) for g in groups) for groups in (trained, fitted))
-        done, fits_done = (sum(map(self.finished, groups)) for groups in (trained, fitted))
-        counts = (len(trained), 0.0, done, tuning, len(fitted), fits_done, fits_tuning)
-        plan = Plan(self.config, data, self.backbone, *counts, blind)
-        if done == len(trained) * self.config.seeds + tuning:
-            return plan
-        first = self.config.trial_of(trained[0][0], 0, {})
-        return replace(plan, seconds=estimate_seconds(first, self.dataset, self.config.hardware))
+        done, efforts = {}, {}
+        for group in self.groups:
+            name = group[0].training_name
+            done[name] = self.finished(group)
+            efforts[name] = math.prod(self.effort(group[0])) + self.planned  # with those of a search that went on
+        left = {name: self.config.seeds + efforts[name] - done[name] for name in done}
+        data.notes.extend(self._damaged())
+        of_trained, of_fitted = ([g[0].training_name for g in groups] for groups in (trained, fitted))
+        return Plan(
+            self.config,
+            data,
+            self.backbone,
+            heads=len(trained),
+            seconds=self._seconds_of_trainings([g[0] for g in trained], left),
+            done=sum(map(done.__getitem__, of_trained)),
+            tuning=sum(map(efforts.__getitem__, of_trained)),
+            fits=len(fitted),
+            fits_done=sum(map(done.__getitem__, of_fitted)),
+            fits_tuning=sum(map(efforts.__getitem__, of_fitted)),
+            fits_seconds=self._seconds_of_fits(fitted, left),
+            alike=len({efforts[name] for name in of_trained}) < 2,
+            blind=blind,
+        )
+
+    def _seconds_of_trainings(self, methods: list[Method], left: Mapping[str, int]) -> float:
+        """Of those that are left, one timed for each backbone."""
+        total = 0.0
+        for backbone in dict.fromkeys(map(self.backbone_of, methods)):
+            behind = [method for method in methods if self.backbone_of(method) == backbone]
+            if number := sum(left[method.training_name] for method in behind):
+                first = self.config.trial_of(behind[0], 0, {})
+                total += number * estimate_seconds(first, self.dataset, self.config.hardware)
+        return total
+
+    def _seconds_of_fits(self, groups: list[list[Method]], left: Mapping[str, int]) -> float:
+        some = [group for group in groups if left[group[0].training_name]]
+        if not some:
+            return 0.0
+        first = self.config.trial_of(some[0][0], 0, {})
+        each = estimate_fits(first, self.dataset, some)
+        return sum(left[group[0].training_name] * seconds for group, seconds in zip(some, each, strict=True))
+
+    def _damaged(self) -> list[str]:
+        return [
+            f"{self.store.folder / name} is damaged, so its training is made anew: {why}"
+            for name, why in self.store.damaged.items()
+        ]
 
     def effort(self, method: Method) -> tuple[int, int]:
         """Settings to try for a method, and seeds of each.
@@ -130,10 +201,11 @@ class Comparing:
         A classifier in closed form chooses by leave-one-out itself: one fit, where a score on validation data is wanted
         of it to choose heads by.
         """
-        if not isinstance(method, FittedMethod):
+        if not isinstance(method, FittedMethod) and not method.named:
             return EFFORTS[self.config.tune]
         settings, seeds = FITS[self.config.tune]
-        return settings if method.kind is None else min(settings, self.config.tuning_chooses), seeds
+        computed = isinstance(method, FittedMethod) and method.kind is not None
+        return min(settings, self.config.tuning_chooses) if computed else settings, seeds
 
     def finished(self, group: list[Method]) -> int:
         """How many of the trainings of a group are in the folder already: its steps, made without training."""
@@ -154,7 +226,8 @@ class Comparing:
         """
         # At once: a comparison that is killed leaves what its trainings were made on.
         write_json(self.known, {"data": to_json(plan.data)})
-        self.done, self.planned, self.progress = 0, plan.trainings, progress
+        self.done, self.progress = 0, progress
+        self.planned = sum(self.config.seeds + math.prod(self.effort(group[0])) for group in self.groups)
         tuned = {group[0].training_name: self.tune(group) for group in self.groups}
         records: list[TrialRecord] = []
         for seed in range(self.config.seeds):  # seed by seed: an early stop leaves whole pairs
@@ -165,23 +238,30 @@ class Comparing:
         validation = self.validation_scores(tuned, records)
         rows = rows_of(records, self.config.methods, validation)
         comparison = Comparison(
-            config=self.config.as_dict(),
+            config=self._told(),
             data=plan.data,
             backbone=self.backbone,
             rows=rows,
             answer=answer_of(rows, records, self.dataset.test_y, self.config, self.dataset.name, len(plan.blind)),
             runs=records,
             tuning={name: one for name, one in tuned.items() if one.trainings},
-            notes=[f"{row.label}: {row.note}" for row in rows if row.note],
+            notes=[f"{row.label}: {row.note}" for row in rows if row.note] + self._damaged(),
             provenance=provenance(),
         )
         write_json(self.results, to_json(comparison))
         return comparison
 
+    def _told(self) -> dict[str, Any]:
+        """The configuration; where nothing is trained by gradients, without how."""
+        values = self.config.as_dict()
+        if all(isinstance(group[0], FittedMethod) for group in self.groups):
+            values = {name: value for name, value in values.items() if name not in _OF_GRADIENTS}
+        return values
+
     def tell(self, group: list[Method], what: str) -> None:
         """Say what is trained next, and how far the whole is."""
         if self.progress is not None:
-            self.progress(f"{group[0].label.partition(' + prior')[0]}, {what}", self.done, self.planned)
+            self.progress(f"{get_method(group[0].training_name).label}, {what}", self.done, self.planned)
         self.done += 1
 
     def trained(
@@ -219,11 +299,10 @@ class Comparing:
         seconds, space = 0.0, self.space(group[0])
         scored: dict[Settings, float] = {}
         by_method: dict[Settings, dict[str, float]] = {}
-        while len(scored) < trainings:
-            settings = next_settings(space, scored)
+        while (settings := self._next(space, scored, trainings)) is not None:
             sums = {method.name: 0.0 for method in group}
             for seed in range(FIRST_SEED, FIRST_SEED + seeds):
-                self.tell(group, f"tuning {len(scored) + 1} of {trainings}")
+                self.tell(group, f"tuning {len(scored) + 1} of {max(trainings, len(scored) + 1)}")
                 records = self.trained(group, seed, settings.options(), *self.validation_part(seed))
                 seconds += 0.0 if math.isnan(records[0].seconds) else records[0].seconds
                 for record in records:
@@ -233,13 +312,23 @@ class Comparing:
             scored[settings] = max(finished, default=math.nan)
         # Where every setting diverged the runs do too, and the row says so: the other heads are still compared.
         best = choose(scored) if not all(map(math.isnan, scored.values())) else next(iter(scored))
-        return Tuned(best.options(), by_method[best], trainings * seeds, seconds)
+        return Tuned(best.options(), by_method[best], len(scored) * seeds, seconds)
+
+    def _next(self, space: Space, scored: Mapping[Settings, float], trainings: int) -> Settings | None:
+        """What to try next: as many settings as are planned, and more while the best lies at the end of them."""
+        if len(scored) < trainings:
+            return next_settings(space, scored)
+        more = beyond(space, scored) if len(scored) < trainings + BEYOND else None
+        self.planned += 0 if more is None else FITS[self.config.tune][1]
+        return more
 
     def space(self, method: Method) -> Space:
         """Where the search for a training's settings starts: at what the method builds by default."""
         if isinstance(method, FittedMethod):
             return Space(Settings(strength=STRENGTH if method.kind is None else None), scales=False)
         head, rate = self.heads[method.training_name], self.config.trial.learning_rate
+        if method.named:  # its scale is that of its cosines, and BatchNorm would move features away from the names
+            return Space(Settings(rate), scales=False)
         norms = ("none", head.norm_kind if head.norm_kind != "none" else "batch")
         if not method.scaled:
             return Space(Settings(rate, None, head.norm_kind), scales=False, norms=norms)
@@ -263,10 +352,15 @@ class Comparing:
         return {name: sum(values) / len(values) for name, values in of_runs.items()}
 
 
+def _data_in(results: Any) -> dict[str, Any]:
+    """What results of any version say of their data; empty where they do not."""
+    data = results.get("data") if isinstance(results, dict) else None
+    return data if isinstance(data, dict) else {}
+
+
 def _digest_in(results: Any) -> dict[str, str]:
     """What results of any version say of the content of their data; empty where they do not."""
-    data = results.get("data") if isinstance(results, dict) else None
-    digest = data.get("digest") if isinstance(data, dict) else None
+    digest = _data_in(results).get("digest")
     return digest if isinstance(digest, dict) else {}
 
 

@@ -38,7 +38,8 @@ def rows_of(records: Sequence[TrialRecord], methods: Sequence[str], validation: 
             notes[f"{diverged} of {len(own)} runs diverged: {next(r.diverged for r in own if r.diverged)}"] = None
         method, score = get_method(name), validation.get(name, float("nan"))
         of_row = (name, finished.label, finished.kind, method.source, len(own), measures, score, "; ".join(notes))
-        rows.append(Row(*of_row, finished.numbers_kept, list(getattr(method, "abilities", ()))))
+        memory = max((r.peak_memory for r in own if r.peak_memory == r.peak_memory), default=float("nan"))
+        rows.append(Row(*of_row, finished.numbers_kept, list(getattr(method, "abilities", ())), memory))
     return rows
 
 
@@ -97,4 +98,5 @@ def answer_of(
         names={name: row.label for name, row in kept.items()},
         margin=config.margin,
         blind=blind,
+        named=[name for name in kept if get_method(name).named],
     )

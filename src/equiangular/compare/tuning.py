@@ -13,12 +13,14 @@ import torch
 from equiangular._checks import check_choice
 from equiangular.data import Dataset, select
 from equiangular.longtail import holdout_counts, holdout_indices
+from equiangular.longtail.cut import others
 
 Effort = Literal["none", "quick", "full"]
 # Trainings for each head, and seeds of each training.
 EFFORTS: dict[str, tuple[int, int]] = {"none": (0, 0), "quick": (8, 1), "full": (24, 2)}
 # The same for logistic regression, which has one number to tune.
 FITS: dict[str, tuple[int, int]] = {"none": (0, 0), "quick": (5, 1), "full": (10, 2)}
+BEYOND = 5  # more of them at most, while the best lies at an end of what was tried
 FIRST_SEED = 1000  # apart from the seeds of the runs that are reported
 AnySettings = TypeVar("AnySettings")
 FRACTION = 0.2  # of the training pool, by class
@@ -96,6 +98,31 @@ def next_settings(space: Space, scored: Mapping[Settings, float]) -> Settings:
         halvings += 1
 
 
+def beyond(space: Space, scored: Mapping[Settings, float]) -> Settings | None:
+    """The next settings beyond the best ones, where a search along one axis ended with its best at an end; else None.
+
+    The step is x9, for the search has gone far already. A fit whose regularisation is stopped short is no rival, and
+    one that is regularised too much scores as little all along: an upper end as good as any other is one to go beyond.
+
+    Example:
+        >>> space = Space(Settings(strength=0.1), scales=False)
+        >>> beyond(space, {Settings(strength=0.1): 70.0, Settings(strength=0.3): 71.0}).strength
+        2.7
+        >>> beyond(space, {Settings(strength=0.1): 71.0, Settings(strength=0.3): 70.0, Settings(strength=0.03): 70.0})
+    """
+    if space.scales or space.norms or space.other_scale is not None or len(scored) < 2:
+        return None
+    if all(math.isnan(score) for score in scored.values()):
+        return None
+    axis = "strength" if space.start.strength is not None else "learning_rate"
+    best, (low, high) = choose(scored), (pick(scored, key=lambda s: getattr(s, axis)) for pick in (min, max))
+    if scored[high] != scored[best] and best != low:
+        return None
+    end, factor = (high, 9.0) if scored[high] == scored[best] else (low, 1 / 9)
+    value = _rounded(getattr(end, axis) * factor)
+    return replace(end, strength=value) if axis == "strength" else replace(end, learning_rate=value)
+
+
 def _neighbours(space: Space, best: Settings, halvings: int) -> Iterator[Settings]:
     for norm in space.norms:
         yield replace(best, norm=norm)
@@ -148,7 +175,8 @@ def validation_dataset(dataset: Dataset, *, fraction: float = FRACTION, seed: in
         seed: seed of the split.
 
     Returns:
-        A data set with the rest of the pool for training. Classes too small to give a sample stay whole.
+        A data set with the rest of the pool for training. Classes too small to give a sample stay whole. Where the
+        data have a validation part, it is that.
 
     Raises:
         ValueError: no class is large enough to give a sample.
@@ -160,8 +188,9 @@ def validation_dataset(dataset: Dataset, *, fraction: float = FRACTION, seed: in
         >>> len(inner.train_y) + len(inner.test_y) == len(digits.train_y)
         True
     """
-    rows = holdout_indices(dataset.train_y, fraction, seed=seed)
-    kept = torch.from_numpy(np.setdiff1d(np.arange(len(dataset.train_y)), rows))
+    stated = dataset.holdout
+    rows = holdout_indices(dataset.train_y, fraction, seed=seed) if stated is None else stated.numpy()
+    kept = torch.from_numpy(others(rows, len(dataset.train_y)))
     held = torch.from_numpy(rows)
     return replace(
         dataset,
@@ -169,12 +198,17 @@ def validation_dataset(dataset: Dataset, *, fraction: float = FRACTION, seed: in
         train_y=dataset.train_y[kept],
         test_x=select(dataset.train_x, held),
         test_y=dataset.train_y[held],
+        holdout=None,
     )
 
 
 def without_validation(dataset: Dataset, fraction: float = FRACTION) -> list[int]:
     """The classes too small to give a sample of the training pool for validation."""
-    return [int(k) for k in np.flatnonzero(holdout_counts(dataset.train_counts, fraction) == 0)]
+    if dataset.holdout is not None:
+        held = np.bincount(dataset.train_y[dataset.holdout].numpy(), minlength=dataset.num_classes)
+    else:
+        held = holdout_counts(dataset.train_counts, fraction)
+    return [int(k) for k in np.flatnonzero(held == 0)]
 
 
 def check_effort(effort: str) -> str:

@@ -6,23 +6,31 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from equiangular._counted import counted
 from equiangular.compare.verdict import verdict
 from equiangular.records import Contrast, Needed
 
 DIGITS = 6  # to which differences and bounds are kept; enough to print any of them as it was judged
 
 
-def effect_sentence(contrast: Contrast, needed: Needed | None, margin: float, data: str, kind: str = "fixed") -> str:
+def effect_sentence(
+    contrast: Contrast, needed: Needed | None, margin: float, data: str, kind: str = "fixed", named: Sequence[str] = ()
+) -> str:
     """The difference and its interval, in words and digits that the verdict on the printed figures bears out.
 
-    ``kind`` says what the head is that is compared with a learned one: ``"fixed"`` or ``"computed"``.
+    ``kind`` says what the head is that is compared with a learned one: ``"fixed"`` or ``"computed"``; ``named`` which
+    of the two kinds are given the class names, whose worth is not that of a classifier.
     """
+    data += ", with the class names given to both," if len(named) == 2 else ""
+    alone = ""
+    if len(named) == 1:
+        alone = f" The class names are given to the {named[0]} one alone, so the difference may be theirs."
     decimals = _decimals(contrast, margin)
     difference = f"{_signed(contrast.difference, decimals)} points of balanced accuracy"
     if contrast.low is None or contrast.high is None:
         return (
             f"On {data} one run of each head decides nothing: {difference}, without an interval. Repeat with more "
-            "seeds, five for example."
+            f"seeds, five for example.{alone}"
         )
     low, high = (_signed(bound, decimals) for bound in (contrast.low, contrast.high))
     figures = f"{difference}, {100 * contrast.confidence:g} % CI [{low}, {high}]"
@@ -38,12 +46,12 @@ def effect_sentence(contrast: Contrast, needed: Needed | None, margin: float, da
         opening += f"{_points(round(width, 0 if width >= 10 else decimals))} wide. {_settle(needed)}"
     else:
         opening = f"a {kind if contrast.verdict == 'better' else 'learned'} classifier is better: {figures}"
-    return f"On {data} {opening}."
+    return f"On {data} {opening}.{alone}"
 
 
 def _settle(needed: Needed | None) -> str:
     runs, samples = (needed.runs, needed.samples) if needed else (None, None)
-    counts = [f"{n:,} {unit}" for n, unit in ((runs, "runs"), (samples, "test samples")) if n]
+    counts = [counted(n, unit) for n, unit in ((runs, "run"), (samples, "test sample")) if n]
     if not counts:
         return "Neither more runs alone nor more test samples alone would settle it if the difference is as found"
     if len(counts) == 2:
@@ -62,13 +70,13 @@ def statistics_sentence(
     agree = round(first - second, decimals) == round(contrast.difference, decimals)
     means = (f"{mean:.{decimals + (not agree)}f} %" for mean in pair)
     heads = ", ".join(f"{names[n]} {mean}" for n, mean in zip((contrast.fixed, contrast.learned), means, strict=True))
-    parts = [f"{contrast.runs} paired run{'s' * (contrast.runs > 1)}, {contrast.samples:,} test samples"]
+    parts = [f"{counted(contrast.runs, 'paired run')}, {counted(contrast.samples, 'test sample')}"]
     if contrast.p_value is not None:
         parts.append(_p_text(contrast.p_value, round(1 - contrast.confidence, 12)))
     parts.append(f"margin {_points(margin)}")
     how = "chosen on validation data"
     if blind:
-        how += f", which has no sample of {blind} class{'es' * (blind > 1)}"
+        how += f", which has no sample of {counted(blind, 'class')}"
     chosen = {0: "one head of either kind", 1: f"the {''.join(choice)} head {how}"}
     return f"({heads}; {', '.join(parts)}; {chosen.get(len(choice), f'both heads {how}')}.)"
 

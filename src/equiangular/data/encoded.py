@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+import struct
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +16,27 @@ import torch
 from torch import Tensor
 
 from equiangular._choices import MEMORIES, Memory
-from equiangular._extras import require
+from equiangular._counted import counted
 from equiangular._validate import check_choice
-from equiangular.data.images import Source, cached_images, check_size, decode_image, quiet, read_source
+from equiangular.data.depth import Spans, is_wide, kind_of, span_of
+from equiangular.data.images import (
+    BrokenImageError,
+    Source,
+    broken_lines,
+    broken_message,
+    cached_images,
+    check_size,
+    decode_image,
+    decode_one,
+    opened,
+    quiet,
+    read_source,
+    shown_size,
+)
+from equiangular.data.reading import Reading, listed
 
 AUTO_LIMIT = 4 * 2**30  # bytes of pixels above which "auto" streams
+AUTO_SIZE = 64  # the largest size that is chosen where images differ: what small networks learn on a CPU in minutes
 
 
 class EncodedImages:
@@ -33,6 +52,7 @@ class EncodedImages:
         where: what the images belong to, for messages.
         names: N names for messages; by default row numbers.
         index: (n,) int64: the images that belong to the set, in its order; all by default.
+        spans: of images of more than 8 bits, see :func:`equiangular.data.depth.to_bytes`.
 
     Raises:
         ValueError: no images, or a first one that cannot be read.
@@ -58,13 +78,15 @@ class EncodedImages:
         where: str,
         names: Sequence[str] | None = None,
         index: np.ndarray | None = None,
+        spans: Spans | None = None,
     ) -> None:
         if not len(sources):
             raise ValueError(f"{where} holds no images.")
-        self.sources, self.size, self.where, self.names = sources, size, where, names
+        self.sources, self.size, self.where, self.names, self.spans = sources, size, where, names, spans
         self.index = np.arange(len(sources)) if index is None else index
         with quiet():
-            height, width = (size, size) if size is not None else self._decode(0).shape[:2]
+            first = int(self.index[0]) if len(self.index) else 0
+            height, width = (size, size) if size is not None else self._decode(first).shape[:2]
         self.shape = torch.Size([len(self.index), 3, height, width])
 
     def __len__(self) -> int:
@@ -75,7 +97,10 @@ class EncodedImages:
         chosen = self.index[np.asarray(index) if not isinstance(index, slice) else index]
         with quiet():
             rows = np.atleast_1d(chosen).tolist()
-            images = [check_size(self._decode(row), self.shape[2:], self._label(row)) for row in rows]
+            try:
+                images = [check_size(self._decode(row), self.shape[2:], self._label(row)) for row in rows]
+            except BrokenImageError as error:  # the others like it are named at once, which takes a look at all
+                raise BrokenImageError(self.broken() or str(error)) from error
         stacked = np.stack(images) if images else np.empty((0, *self.shape[2:], 3), np.uint8)
         pixels = torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()
         return pixels if np.ndim(chosen) else pixels[0]
@@ -88,8 +113,13 @@ class EncodedImages:
         images.shape = torch.Size([len(images.index), *self.shape[1:]])
         return images
 
+    def broken(self) -> str | None:
+        """What cannot be read of the whole set, all of it, in a text; None where all can. Decodes every image."""
+        found = _look_at_all(self.sources, self.index, self.size, self.spans)[0]
+        return broken_message(broken_lines(found, self.where, self.names), len(self.index)) if found else None
+
     def _decode(self, row: int) -> np.ndarray:
-        return decode_image(self.sources[row], size=self.size, label=self._label(row))
+        return decode_image(self.sources[row], size=self.size, label=self._label(row), spans=self.spans)
 
     def _label(self, row: int) -> str:
         return f"{self.where}: " + (f"row {row}" if self.names is None else self.names[row])
@@ -107,11 +137,10 @@ def streams(memory: Memory, num_images: int, first: Source, size: int | None) ->
 
 
 def _pixels(source: Source) -> int:
-    image_module = require("PIL.Image", extra="data", purpose="Decoding images")
     try:
-        with quiet(), image_module.open(io.BytesIO(read_source(source) or b"")) as image:
-            return image.width * image.height
-    except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError):
+        with quiet(), opened(source) as (_, image):
+            return int(image.width * image.height)
+    except BrokenImageError:
         return 0  # decoding says what is wrong with it
 
 
@@ -142,22 +171,175 @@ class ArrowImages(Sequence[Source]):
         return Path(value["path"])
 
 
-def image_inputs(
-    parts: Sequence[tuple[ImageSource, np.ndarray]], *, size: int | None, memory: Memory
-) -> list[Tensor | EncodedImages]:
-    """The inputs of each part: (n, C, H, W) uint8 with C = 1 if all images are grey, else 3, or encoded images.
+@dataclass(frozen=True, eq=False)
+class ReadImages:
+    """The images of a data set, each group of them by itself.
 
-    A part is images and the rows of them that make it; parts may share their images. ``size`` and ``memory``, for all
-    parts alike, are those of :func:`equiangular.data.load_dataset`.
+    Attributes:
+        inputs: of each group, those that can be read: (n, C, H, W) uint8 with C = 1 if all images are grey, else 3, or
+            encoded images.
+        rows: (n,) of each group, which of its images they are.
+        reading: the size and range of values that were chosen, and what was left out.
+        notes: the same in words.
     """
-    groups = list({id(images): images for images, _ in parts}.values())
-    first = next((images.sources[0] for images in groups if len(images.sources)), None)
-    if streams(memory, sum(len(images.sources) for images in groups), first, size):
-        encoded = [EncodedImages(**vars(images), size=size, index=rows) for images, rows in parts]
-        for images in encoded[1:]:  # the first image of all speaks for those of the other parts as well
-            images.shape = torch.Size([len(images), *encoded[0].shape[1:]])
-        return encoded
-    arrays = {id(images): cached_images(**vars(images), size=size) for images in groups}
-    channels = max(array.shape[1] for array in arrays.values())
-    full = {key: a if a.shape[1] == channels else np.repeat(a, channels, axis=1) for key, a in arrays.items()}
-    return [torch.from_numpy(full[id(images)][rows]) for images, rows in parts]
+
+    inputs: list[Tensor | EncodedImages]
+    rows: list[np.ndarray]
+    reading: Reading
+    notes: list[str]
+
+
+def read_images(
+    groups: Sequence[ImageSource], *, size: int | None, memory: Memory, raw: bool = False, skip_broken: bool = False
+) -> ReadImages:
+    """The one reader of images of a data set, the training ones first; how they are read is the same for all groups.
+
+    Where images differ in size and none is asked for, it is the median of the longer sides of the first group, at most
+    ``AUTO_SIZE``, a multiple of 8 from 8 on. Images of more than 8 bits are brought to bytes by a range that suits all
+    of the first group, see :func:`equiangular.data.depth.span_of`.
+
+    Args:
+        groups: the training images first.
+        size, memory, skip_broken: those of :func:`equiangular.data.load_dataset`.
+        raw: for an encoder: encoded, in the sizes that they have.
+
+    Raises:
+        ValueError: no images, or, without ``skip_broken``, images that cannot be read, all of them listed. Streamed
+            images are looked at when they are needed.
+    """
+    for group in groups:
+        if not len(group.sources):
+            raise ValueError(f"{group.where} holds no images.")
+    total = sum(len(group.sources) for group in groups)
+    headers = [_headers(group.sources, sizes=size is None and not raw) for group in groups]
+    spans = _spans([groups[0].sources[row] for row in headers[0].wide])
+    notes = [_span_note(kind, span) for kind, span in spans.items()]
+    met = set().union(*(header.sizes for header in headers))
+    if len(met) > 1:
+        size = _choose_size(headers[0].sizes)
+        notes.append(
+            f"images of {len(met):,} sizes: padded to a square and resized to {size} x {size}; size=N takes another"
+        )
+    stream = raw or streams(memory, total, groups[0].sources[0], size)
+    inputs: list[Tensor | EncodedImages] = []
+    rows: list[np.ndarray] = []
+    lines: list[str] = []
+    constant = 0
+    for group in groups:
+        everything = np.arange(len(group.sources))
+        faults: Mapping[int, str] = {}
+        flat = 0
+        if not stream:
+            decoded = cached_images(group.sources, size=size, spans=spans)
+            faults, flat = decoded.broken, decoded.constant
+        elif skip_broken:
+            faults, flat = _look_at_all(group.sources, everything, size, spans)
+        lines += broken_lines(faults, group.where, group.names)
+        kept = np.setdiff1d(everything, list(faults)).astype(np.int64)
+        if not len(kept) or (faults and not skip_broken):
+            raise BrokenImageError(broken_message(lines, total))
+        if stream:
+            inputs.append(EncodedImages(**vars(group), size=size, index=kept, spans=spans))
+        else:
+            inputs.append(torch.from_numpy(decoded.images if not faults else decoded.images[kept]))
+        rows.append(kept)
+        constant += flat
+    if lines:
+        notes.append(f"left out {counted(len(lines), 'image')} that cannot be read: {listed(lines, 3)}")
+    if constant:
+        notes.append(f"{counted(constant, 'image')} of {total:,} of one colour throughout")
+    return ReadImages(_alike(inputs), rows, Reading(size, spans, tuple(lines)), notes)
+
+
+def _alike(inputs: list[Tensor | EncodedImages]) -> list[Tensor | EncodedImages]:
+    """Inputs of as many channels, and encoded ones of the height and width of the first."""
+    channels = max(part.shape[1] for part in inputs)
+    for position, part in enumerate(inputs):
+        if isinstance(part, EncodedImages):
+            part.shape = torch.Size([len(part), *inputs[0].shape[1:]])
+        elif part.shape[1] != channels:
+            inputs[position] = part.repeat(1, channels, 1, 1)
+    return inputs
+
+
+@dataclass(frozen=True)
+class _Headers:
+    """What is known of images before they are decoded: how often each (width, height), and the rows of wide ones."""
+
+    sizes: Counter[tuple[int, int]]
+    wide: list[int]
+
+
+# How files of formats begin that have 8 bits at most: JPEG, GIF, BMP, WebP.
+_EIGHT_BITS = (b"\xff\xd8", b"GIF8", b"BM", b"RIFF")
+_EIGHT_BIT_SUFFIXES = (".jpg", ".jpeg", ".gif", ".bmp", ".webp")
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def _headers(sources: Sequence[Source], *, sizes: bool) -> _Headers:
+    """Look at the headers of all images; without ``sizes`` only of those that may have more than 8 bits."""
+    headers = _Headers(Counter(), [])
+    with quiet():
+        for row in range(len(sources)):
+            source = sources[row]
+            if not sizes and isinstance(source, Path) and source.suffix.lower() in _EIGHT_BIT_SUFFIXES:
+                continue
+            with suppress(BrokenImageError, ValueError):  # decoding says what is wrong with it
+                _look(read_source(source) or b"", row, headers, sizes=sizes)
+    return headers
+
+
+def _look(blob: bytes, row: int, headers: _Headers, *, sizes: bool) -> None:
+    if blob.startswith(_PNG) and len(blob) > 26 and b"eXIf" not in blob:  # its header without Pillow, 50 times faster
+        if sizes:
+            headers.sizes[struct.unpack(">II", blob[16:24])] += 1
+        if blob[24] == 16 and blob[25] == 0:
+            headers.wide.append(row)
+        return
+    if sizes or not blob.startswith(_EIGHT_BITS):
+        with opened(blob) as (_, image):
+            if sizes:
+                headers.sizes[shown_size(image)] += 1
+            if is_wide(image.mode):
+                headers.wide.append(row)
+
+
+def _choose_size(sizes: Mapping[tuple[int, int], int]) -> int:
+    """The median of the longer sides, at most ``AUTO_SIZE``; a multiple of 8 from 8 on."""
+    sides = np.repeat([max(pair) for pair in sizes], list(sizes.values()))
+    side = min(AUTO_SIZE, int(np.median(sides)))
+    return side - side % 8 if side >= 8 else side
+
+
+def _spans(sources: Sequence[Source]) -> dict[str, tuple[float, float]]:
+    """The range of values of the wide images among these, for each kind of number."""
+    met: dict[str, list[float]] = {}
+    for source in sources:
+        with suppress(BrokenImageError), quiet(), opened(source) as (_, image):
+            values = np.asarray(image)
+            if is_wide(image.mode) and np.isfinite(values).all():
+                met.setdefault(kind_of(values), []).extend((float(values.min()), float(values.max())))
+    return {kind: span_of(min(ends), max(ends), kind) for kind, ends in met.items()}
+
+
+def _span_note(kind: str, span: tuple[float, float]) -> str:
+    what = "floating-point images" if kind == "float" else "images of more than 8 bits"
+    return f"{what}: values from {span[0]:g} to {span[1]:g} become 0 to 255"
+
+
+def _look_at_all(
+    sources: Sequence[Source], rows: np.ndarray, size: int | None, spans: Spans | None
+) -> tuple[dict[int, str], int]:
+    """Decode all images and keep none: why some cannot be read, by row, and how many are of one colour."""
+
+    def look(row: int) -> str | bool:
+        try:
+            image = decode_one(sources[row], size=size, spans=spans)
+        except BrokenImageError as error:
+            return str(error)
+        return bool((image == image[:1, :1]).all())
+
+    with quiet(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        found = list(pool.map(look, rows.tolist()))
+    broken = {int(row): why for row, why in zip(rows, found, strict=True) if isinstance(why, str)}
+    return broken, sum(flat is True for flat in found)

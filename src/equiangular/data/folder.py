@@ -1,8 +1,9 @@
-"""Files in usual layouts: folders CLASS/*.png, parquet as Hugging Face's datasets writes it, .npz; and arrays."""
+"""Files in usual layouts: folders CLASS/*.png, .npz; and arrays."""
 
-import json
 import zipfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ import torch
 from torch import Tensor
 
 from equiangular._choices import Memory
-from equiangular._extras import require
+from equiangular._counted import counted
 from equiangular._files import check_npz
-from equiangular._validate import did_you_mean
-from equiangular.data.base import Dataset, own_test_split, relabel
-from equiangular.data.encoded import ImageSource, image_inputs
-from equiangular.data.tables import LABEL, Part, from_tables
+from equiangular.data.base import Dataset, joined, make_dataset, match_labels, relabel, rows_at
+from equiangular.data.columns import Columns, far_columns
+from equiangular.data.encoded import ImageSource, read_images
+from equiangular.data.listing import SUFFIXES, Found, find_layout, list_classes
+from equiangular.data.reading import Reading, apart_note
 from equiangular.data.vectors import has_vectors, vector_dataset
 from equiangular.longtail.labels import label_array
 
@@ -27,6 +29,8 @@ def from_arrays(
     test_x: Any = None,
     test_y: Any = None,
     *,
+    val_x: Any = None,
+    val_y: Any = None,
     name: str = "arrays",
     class_names: Sequence[str] | None = None,
     source: str = "arrays in memory",
@@ -38,10 +42,12 @@ def from_arrays(
     Args:
         train_x: images (N, H, W), (N, H, W, C) or (N, C, H, W) as uint8, or a table (N, d) of numbers. The channels
             (1, 3 or 4) are looked for last, then first.
-        train_y: (N,) labels, integers or strings. With ``class_names``, integers are indices into them; without, the
-            classes are numbered in ascending order of their labels.
+        train_y: (N,) or (N, 1) labels, integers or strings. With ``class_names``, integers are indices into them;
+            without, the classes are numbered in ascending order of their labels.
         test_x: like ``train_x``; left out, a seeded fifth of every class is taken for testing.
         test_y: like ``train_y``.
+        val_x: like ``train_x``: the validation part; left out, one is held out of the training part.
+        val_y: like ``train_y``.
         name: short name.
         class_names: K names.
         source: where the data comes from.
@@ -56,63 +62,143 @@ def from_arrays(
         >>> data.class_names, len(data.train_y), len(data.test_y)
         (('no', 'yes'), 16, 4)
     """
-    if (test_x is None) != (test_y is None):
-        raise ValueError("test_x and test_y belong together: pass both or neither.")
-    x, y = _as_inputs(train_x, "train_x"), label_array(train_y, name="train_y")
+    for part, x, y in (("test", test_x, test_y), ("val", val_x, val_y)):
+        if (x is None) != (y is None):
+            raise ValueError(f"{part}_x and {part}_y belong together: pass both or neither.")
     names = None if class_names is None else tuple(str(c) for c in class_names)
+    columns = _far(train_x)
+    x, y = _as_inputs(train_x, "train_x", columns), _as_labels(train_y, "train_y")
     if len(y) != len(x):
         raise ValueError(f"train_x has {len(x)} samples, train_y {len(y)} labels; they must agree.")
-    labels, names = relabel(y, names, where=f"data set {name!r}, train part")
+    labels, found = relabel(y, names, where=f"data set {name!r}, train part")
+
+    def other(part: str, inputs: Any, given: Any) -> tuple[Tensor, np.ndarray, dict[str, int]]:
+        own, held = _as_inputs(inputs, f"{part}_x", columns), _as_labels(given, f"{part}_y")
+        if len(own) != len(held):
+            raise ValueError(f"{part}_x has {len(own)} samples, {part}_y {len(held)} labels; they must agree.")
+        if names is not None and held.dtype.kind in "iu":  # indices; what is out of range is an error
+            return own, held.astype(np.int64), {}
+        return own, *match_labels([str(label) for label in held.tolist()], found)
+
+    reading, holdout, test = Reading(), None, None
+    far = [] if columns is None else [column for column in columns.columns if column.centre]
+    notes = [
+        f"column {c.name}: its values lie far from 0 for their range; {c.centre:.15g} is taken off them" for c in far
+    ]
+    if val_x is not None:
+        more, held, strange = other("val", val_x, val_y)
+        kept = np.flatnonzero(held >= 0) if strange else np.arange(len(held))
+        if strange:
+            notes.append(apart_note(strange, "validation"))
+        holdout = len(labels) + np.arange(len(kept))
+        x, labels = joined(x, rows_at(more, kept)), np.concatenate([labels, held[kept]])
+        notes.append("used its validation part as validation")
+    if test_x is not None:
+        own, held, apart = other("test", test_x, test_y)
+        test, reading = (own, held), Reading(apart=apart)
     kind = "image" if x.ndim == 4 else "table"
-    if test_x is None:
-        train, test, note = own_test_split(labels, split_seed)
-        parts = x[train], torch.from_numpy(labels[train]), x[test], torch.from_numpy(labels[test])
-        source += note
-    else:
-        # The names of training labels that were names themselves serve the test labels as strings.
-        held = label_array(test_y, name="test_y")
-        held = held if class_names is not None else held.astype(str)
-        held, _ = relabel(held, names, where=f"data set {name!r}, test part")
-        parts = x, torch.from_numpy(labels), _as_inputs(test_x, "test_x"), torch.from_numpy(held)
-    return Dataset(name, *parts, names, kind, source, licence)
+    options: dict[str, Any] = {"holdout": holdout, "split_seed": split_seed, "reading": reading, "notes": notes}
+    options |= {} if columns is None else {"encoding": columns.as_dict()}
+    return make_dataset(name, (x, labels), test, found, kind, source, licence=licence, **options)
 
 
-def load_npz(path: str | Path, *, split_seed: int = 0) -> Dataset:
-    """Read a data set from an .npz file.
+# The usual names of inputs and labels in .npz files; MedMNIST has train_images, val_images, test_images and labels.
+_INPUTS = ("x", "images", "data", "X")
+_LABELS = ("y", "labels", "label", "targets", "Y")
+_VALIDATION = ("val", "validation", "valid", "dev")
 
-    The file holds ``train_x`` and ``train_y``, or ``x`` and ``y``; and, if it likes, ``test_x``, ``test_y`` and
-    ``class_names``, in the forms of :func:`from_arrays`. Or it holds an encoder's features, see
-    :func:`equiangular.data.vectors.vector_dataset`. Pickled objects are refused.
+
+def read_npz(path: str | Path) -> dict[str, np.ndarray]:
+    """All arrays of an ``.npz`` file; pickled objects are refused.
 
     Raises:
-        ValueError: the file cannot be read, or an array is missing.
+        ValueError: the file cannot be read.
     """
     file = Path(path)
     try:
         check_npz(file)
         with np.load(file, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
+            return {key: archive[key] for key in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise ValueError(f"cannot read {str(file)!r} as .npz arrays: {error}.") from error
-    train = [arrays.get(f"train_{key}", arrays.get(key)) for key in ("x", "y")]
-    if train[0] is None and has_vectors(arrays):
-        return vector_dataset(arrays, {}, name=file.stem, where=str(file), split_seed=split_seed)
+
+
+def npz_part(arrays: Mapping[str, np.ndarray], *prefixes: str) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Inputs and labels of a part by their usual names, each None where there is none; the first prefix counts first.
+
+    Example:
+        >>> npz_part({"train_images": 1, "train_labels": 2}, "train_", "")
+        (1, 2)
+    """
+
+    def first(names: Sequence[str]) -> Any:
+        return next((arrays[f"{p}{n}"] for p in prefixes for n in names if f"{p}{n}" in arrays), None)
+
+    return first(_INPUTS), first(_LABELS)
+
+
+def load_npz(path: str | Path, *, split_seed: int = 0) -> Dataset:
+    """Read a data set from an .npz file.
+
+    The file holds ``train_x`` and ``train_y``, or ``x`` and ``y``; and, if it likes, ``test_x``, ``test_y``, ``val_x``,
+    ``val_y`` and ``class_names``, in the forms of :func:`from_arrays`. In place of ``x`` stand also ``images``,
+    ``data`` and ``X``, in place of ``y`` ``labels``, ``label``, ``targets`` and ``Y``. Or it holds an encoder's
+    features, floating-point ``X`` (N, d) among them, see :func:`equiangular.data.vectors.vector_dataset`. Pickled
+    objects are refused.
+
+    Raises:
+        ValueError: the file cannot be read, or an array is missing.
+    """
+    file = Path(path)
+    arrays = read_npz(file)
+    train = npz_part(arrays, "train_", "")
+    if has_vectors(arrays) and not any(f"{p}{n}" in arrays for p in ("train_", "") for n in _INPUTS[:-1]):
+        features = next((arrays[k] for k in ("train_X", "X") if k in arrays), None)
+        if features is None or (features.ndim == 2 and features.dtype.kind == "f"):
+            return vector_dataset(arrays, {}, name=file.stem, where=str(file), split_seed=split_seed)
     if train[0] is None or train[1] is None:
         raise ValueError(
             f"{str(file)!r} needs arrays train_x and train_y (or x and y), got {', '.join(arrays)}. Features of "
             "an encoder are called features, their labels labels."
         )
     names = arrays["class_names"].tolist() if "class_names" in arrays else None
-    parts = (*train, arrays.get("test_x"), arrays.get("test_y"))
-    return from_arrays(*parts, name=file.stem, class_names=names, source=str(file), split_seed=split_seed)
+    val_x, val_y = npz_part(arrays, *(f"{name}_" for name in _VALIDATION))
+    return from_arrays(
+        *train,
+        *npz_part(arrays, "test_"),
+        val_x=val_x,
+        val_y=val_y,
+        name=file.stem,
+        class_names=names,
+        source=str(file),
+        split_seed=split_seed,
+    )
 
 
-def _as_inputs(values: Any, name: str) -> Tensor:
-    """Images as (N, C, H, W) uint8, tables as (N, d) float32."""
+def _as_labels(values: Any, name: str) -> np.ndarray:
+    """(N,) labels, of (N, 1) as well."""
     array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    return label_array(array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array, name=name)
+
+
+def _far(values: Any) -> Columns | None:
+    """The columns of an array (N, d) of which float32 would round an offset away; None where it would not."""
+    array = _as_array(values)
+    return far_columns(array) if array.ndim == 2 and array.size and array.dtype.kind in "iuf" else None
+
+
+def _as_array(values: Any) -> np.ndarray:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def _as_inputs(values: Any, name: str, columns: Columns | None = None) -> Tensor:
+    """Images as (N, C, H, W) uint8, tables as (N, d) float32, less the offsets of their ``columns``."""
+    array = _as_array(values)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must hold numbers, got dtype {array.dtype}.")
     if array.ndim == 2:
+        if columns is not None and array.shape[1] == len(columns.columns):
+            array = array - np.array([column.centre for column in columns.columns])
         return torch.from_numpy(array.astype(np.float32))
     if array.dtype != np.uint8 or array.ndim not in (3, 4):
         raise ValueError(
@@ -128,121 +214,82 @@ def _as_inputs(values: Any, name: str) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array))
 
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
-_TEST_NAMES = ("test", "val", "validation")
-
-
-def load_folder(path: str | Path, *, split_seed: int = 0, size: int | None = None, memory: Memory = "auto") -> Dataset:
+def load_folder(
+    path: str | Path,
+    *,
+    split_seed: int = 0,
+    size: int | None = None,
+    memory: Memory = "auto",
+    raw: bool = False,
+    skip_broken: bool = False,
+) -> Dataset:
     """Read an image folder.
 
-    Classes are the folders under ``train``, in alphabetical order, or those of the folder itself if there is none.
-    The test part is ``test`` (or ``val``, or ``validation``) beside ``train``, with the same class names; without one a
-    seeded fifth of every class is taken.
+    Classes are the folders under ``train``, in alphabetical order, or those of the folder itself if there is none;
+    images at any depth below count. ``test`` beside ``train`` is the test part; without one a seeded fifth of every
+    class is taken. ``validation`` (or ``val``, ``valid``, ``dev``) is what is held out of training; where ``test`` has
+    no class folders, it is the test part. What was left out or taken for something is in its ``notes``.
 
-    ``split_seed``, ``size`` and ``memory`` are those of :func:`equiangular.data.load_dataset`.
+    The arguments are those of :func:`equiangular.data.load_dataset`.
 
     Raises:
-        ValueError: no or one class, a class folder without images, an unknown class in the test part, an image that
-            cannot be read (its file is named).
+        ValueError: no or one class, no part for training, images that cannot be read (all are named).
     """
     folder = Path(path)
-    split = (folder / "train").is_dir()
-    train_folder = folder / "train" if split else folder
-    names = _class_names(train_folder)
-    test_folder = next((folder / name for name in _TEST_NAMES if split and (folder / name).is_dir()), None)
-    files, labels = _list(train_folder, names)
-    source = f"image folder {folder.name}"
-    if test_folder is None:
-        train, test, note = own_test_split(labels, split_seed)
-        source += note
-    else:
-        for name in _class_names(test_folder):
-            if name not in names:
-                hint = did_you_mean(name, names)
-                raise ValueError(f"{str(test_folder)!r} has a class {name!r} that train lacks{hint}")
-        more, more_labels = _list(test_folder, [name for name in names if (test_folder / name).is_dir()], names)
-        train, test = np.arange(len(files)), len(files) + np.arange(len(more))
-        files, labels = files + more, np.concatenate([labels, more_labels])
-        source += f"; test: its folder {test_folder.name}"
-    images = ImageSource(files, str(folder), [str(file.relative_to(folder)) for file in files])
-    train_x, test_x = image_inputs([(images, train), (images, test)], size=size, memory=memory)
-    target = torch.from_numpy(labels)
-    return Dataset(folder.name, train_x, target[train], test_x, target[test], tuple(names), "image", source)
-
-
-def is_image_folder(folder: Path) -> bool:
-    """Whether there is a folder ``train``, or a folder with images in it."""
-    if (folder / "train").is_dir():
-        return True
-    inner = (entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    return any(file.suffix.lower() in SUFFIXES for entry in inner for file in entry.iterdir())
-
-
-def _class_names(folder: Path) -> list[str]:
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not names:
-        raise ValueError(f"{str(folder)!r} has no class folders. Expected CLASS/*.png for each class.")
-    return names
-
-
-def _list(folder: Path, present: list[str], names: list[str] | None = None) -> tuple[list[Path], np.ndarray]:
-    """Image files of the classes ``present`` in alphabetical order, and their indices among ``names``."""
-    files: list[Path] = []
-    labels: list[int] = []
-    for name in present:
-        own = sorted(file for file in (folder / name).iterdir() if file.suffix.lower() in SUFFIXES)
-        if not own:
-            raise ValueError(
-                f"class folder {str(folder / name)!r} holds no images ({', '.join(SUFFIXES)}). Add some or remove it."
-            )
-        files += own
-        labels += [(names or present).index(name)] * len(own)
-    return files, np.array(labels, dtype=np.int64)
-
-
-def load_parquet(
-    path: str | Path, *, split_seed: int = 0, size: int | None = None, memory: Memory = "auto", raw: bool = False
-) -> Dataset:
-    """Read ``train.parquet`` and ``test.parquet`` of a folder, or a single file.
-
-    The column ``label`` holds class indices, with names in the metadata that ``datasets`` writes (without names, or as
-    strings, the labels are numbered in ascending order). The other columns decide what the data is:
-
-    - ``image``: structs of ``bytes`` (and ``path``), any format Pillow reads -> uint8 (N, C, H, W). Decoded once and
-      cached, see :func:`equiangular.data.images.cached_images`, or streamed.
-    - ``text``: strings -> TF-IDF features, the vocabulary from the training pool alone, see
-      :func:`equiangular.data.tables.vocabulary_features`.
-    - lists of numbers, of one length: an encoder's vectors -> float32 (N, d).
-    - numbers only: a table -> float32 (N, d), columns in the order of the training file.
-
-    Without a test file a seeded fifth of every class is taken for testing. A ``validation.parquet`` is not read:
-    validation data is taken from the training part.
-
-    ``split_seed``, ``size``, ``memory`` and ``raw`` are those of :func:`equiangular.data.load_dataset`.
-
-    Raises:
-        ValueError: a file that cannot be read, a missing column, a corrupt image (with its row), a label out of range.
-    """
-    given = Path(path)
-    files = [given] if given.is_file() else [given / "train.parquet", given / "test.parquet"]
-    parts = [_read(file) for file in files if file.exists()]
-    name, source = given.stem if given.is_file() else given.name, f"{given.name} (parquet)"
-    return from_tables(parts, name=name, source=source, split_seed=split_seed, size=size, memory=memory, raw=raw)
-
-
-def _read(file: Path) -> Part:
-    pq = require("pyarrow.parquet", extra="data", purpose="Reading parquet files")
-    try:
-        table = pq.read_table(file)
-    except (OSError, ValueError) as error:  # pyarrow's own errors are among them
-        raise ValueError(f"cannot read {str(file)!r} as parquet: {error}") from error
-    return Part.of(str(file), table, stated_class_names(table.schema.metadata))
-
-
-def stated_class_names(metadata: dict[bytes, bytes] | None) -> tuple[str, ...] | None:
-    """The names of a ClassLabel feature in the metadata that ``datasets`` writes into a parquet schema."""
-    try:
-        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
-        return tuple(str(name) for name in features[LABEL]["names"])
-    except (KeyError, TypeError, ValueError):
-        return None
+    layout = find_layout(folder)
+    if "train" not in layout.parts:
+        raise ValueError(
+            f"{str(folder)!r} has {' and '.join(f'{p.name}/' for ps in layout.parts.values() for p in ps)} and no "
+            "train/. Name the training part train, or the folder that has the classes."
+        )
+    notes = list(layout.notes)
+    train = list_classes(layout.parts["train"])
+    names = sorted(set(train.names))
+    if len(names) < 2:
+        has = f"images of {names[0]!r} alone" if names else "no images in class folders"
+        raise ValueError(
+            f"{str(layout.parts['train'][0])!r} has {has}, and a classifier needs two classes. Expected CLASS/*.png "
+            f"for each class ({', '.join(SUFFIXES)})."
+        )
+    used = {part: list_classes(folders, names) for part, folders in layout.parts.items() if part != "train"}
+    called = {part: f"{folders[0].name}/" for part, folders in layout.parts.items()}
+    source, test_part = f"image folder {folder.name}", "test"
+    if "test" in used and not used["test"].files:
+        notes.append(f"{called['test']} has no class folders with images, so it is not used")
+        del used["test"]
+        if "validation" in used:
+            test_part = "validation"
+    if "validation" in used and test_part == "test":
+        notes.append(f"used {called['validation']} as validation")
+    if test_part in used:
+        source += f"; test: its folder {called[test_part][:-1]}"
+        notes += [f"used {called['validation']} as the test part"] if test_part == "validation" else []
+    found = Found()
+    for part, classes in {"train": train, **used}.items():
+        notes += classes.notes(called[part] if "train" in layout.parts and len(layout.parts) > 1 else "images")
+        found += classes.found
+    notes += found.notes()
+    files = [*train.files, *(file for classes in used.values() for file in classes.files)]
+    images = ImageSource(files, str(folder), [file.relative_to(folder).as_posix() for file in files])
+    read = read_images([images], size=size, memory=memory, raw=raw, skip_broken=skip_broken)
+    part_of = np.repeat(["train", *used], [len(train.files), *(len(c.files) for c in used.values())])[read.rows[0]]
+    every = [*train.names, *(name for classes in used.values() for name in classes.names)]
+    labels, _ = match_labels([every[row] for row in read.rows[0]], names)
+    held = part_of == "validation" if test_part == "test" else np.zeros(len(labels), bool)
+    tested = part_of == test_part
+    strange = Counter(every[row] for row in read.rows[0][(labels < 0) & tested])
+    pool = np.flatnonzero(~tested & (labels >= 0))
+    if lost := int(((labels < 0) & held).sum()):
+        notes.append(f"left out {counted(lost, 'validation sample')} of classes without training samples")
+    return make_dataset(
+        folder.name,
+        (rows_at(read.inputs[0], pool), labels[pool]),
+        (rows_at(read.inputs[0], np.flatnonzero(tested)), labels[tested]) if tested.any() else None,
+        names,
+        "image",
+        source,
+        holdout=np.flatnonzero(held[pool]) if held.any() else None,
+        split_seed=split_seed,
+        reading=replace(read.reading, apart=dict(strange)),
+        notes=[*notes, *read.notes],
+    )

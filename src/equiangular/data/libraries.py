@@ -2,6 +2,7 @@
 
 import inspect
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from equiangular._extras import require
 from equiangular._validate import check_choice, check_int, did_you_mean
 from equiangular.data.base import Dataset, balanced_test_split
 from equiangular.data.folder import from_arrays
+from equiangular.data.listing import PART_NAMES
+from equiangular.data.reading import listed
 from equiangular.data.tables import IMAGE, LABEL, TEXT, Part, from_tables
 from equiangular.data.vectors import VECTOR_NAMES
 
@@ -143,7 +146,8 @@ def _table(part: Any, where: str, names: tuple[str, ...] | None) -> Part:
 
 
 _TRAIN = "train"
-_TEST = ("test", "validation", "valid", "val", "dev")
+# Splits that can be the test part, the first with labels.
+TEST_PARTS = (*PART_NAMES["test"], *PART_NAMES["validation"])
 
 
 def is_saved_to_disk(folder: Path) -> bool:
@@ -152,21 +156,29 @@ def is_saved_to_disk(folder: Path) -> bool:
 
 
 def load_hugging_face(
-    text: str, *, split_seed: int = 0, size: int | None = None, memory: Memory = "auto", raw: bool = False
+    text: str,
+    *,
+    split_seed: int = 0,
+    size: int | None = None,
+    memory: Memory = "auto",
+    raw: bool = False,
+    skip_broken: bool = False,
+    encoding: dict[str, Any] | None = None,
 ) -> Dataset:
     """Read a data set through ``datasets``: from the hub (downloaded once), or a local folder.
 
-    The split ``train`` is the training pool; the test part is ``test`` if it has labels, else ``validation``; without
-    either a seeded fifth of every class is taken. The columns are found by their types: the labels are the column
-    ``label`` (or ``labels``), else the only one of class labels; images are the first column of images, else texts the
-    column ``text``, else the only one of strings; else a column of lists of numbers is one of vectors, else all columns
-    of numbers are a table. A column of lists called ``features``, ``embeddings``, ``embedding`` or ``X`` comes first,
-    but with ``raw``.
+    The split ``train`` is the training pool; the test part is ``test`` if it has labels, which those of competitions
+    have not, else ``validation``; without either a seeded fifth of every class is taken. A single ``Dataset`` of
+    ``save_to_disk`` is the training pool. The columns are found by their types: the labels are the column ``label``
+    (or ``labels``), else the only one of class labels; images are the first column of images, else texts the column
+    ``text``, else the only one of strings, unless there are columns of numbers beside it and its values are single
+    words, such as identifiers; else a column of lists of numbers is one of vectors, else all columns of numbers are a
+    table. A column of lists called ``features``, ``embeddings``, ``embedding`` or ``X`` comes first, but with ``raw``.
 
     Args:
         text: ``NAME``, ``NAME:CONFIGURATION``, each with ``#COLUMN`` where several columns could be the labels, such as
             ``uoft-cs/cifar100#fine_label``.
-        split_seed, size, memory, raw: see :func:`equiangular.data.load_dataset`.
+        split_seed, size, memory, raw, skip_broken, encoding: see :func:`equiangular.data.load_dataset`.
 
     Raises:
         ValueError: nothing of that name, no connection, or columns that cannot be told.
@@ -188,13 +200,27 @@ def load_hugging_face(
         raise ValueError(f"data set {place!r} has no split {_TRAIN!r}; its splits are {', '.join(splits)}.")
     train = splits[_TRAIN]
     label = _label_column(train.features, column, place)
-    test = next((key for key in _TEST if key in splits and _is_labelled(splits[key], label)), None)
-    columns = _columns(train.features, label, raw=raw)
+    test = next((key for key in TEST_PARTS if key in splits and _is_labelled(splits[key], label)), None)
+    columns = _columns(train, label, raw=raw)
     used = [_TRAIN] if test is None else [_TRAIN, test]
     parts = [_part(splits[key], f"{place}, split {key}", columns) for key in used]
     source = f"Hugging Face datasets, {place}" + ("" if test is None else f"; test: its split {test}")
-    own = {"name": Path(name).name, "source": source}
-    return from_tables(parts, **own, split_seed=split_seed, size=size, memory=memory, raw=raw)
+    notes = [
+        f"the split {key} has no labels, so it is not used" for key in TEST_PARTS if _is_unlabelled(splits, key, label)
+    ]
+    notes += [f"used the split {test} as the test part"] if test in PART_NAMES["validation"] else []
+    left = [name for name in train.features if name not in columns]
+    notes += [f"columns left out: {listed(left, 6)}"] if left else []
+    images: dict[str, Any] = {
+        "split_seed": split_seed,
+        "size": size,
+        "memory": memory,
+        "raw": raw,
+        "skip_broken": skip_broken,
+        "encoding": encoding,
+    }
+    dataset = from_tables(parts, name=Path(name).name, source=source, **images)
+    return replace(dataset, notes=(*notes, *dataset.notes))
 
 
 def _label_column(features: Any, asked: str, place: str) -> str:
@@ -214,16 +240,20 @@ def _label_column(features: Any, asked: str, place: str) -> str:
 
 
 def _is_labelled(split: Any, label: str) -> bool:
-    """Test splits of competitions have -1 for every label."""
+    """Test splits of competitions have -1 or nothing for every label."""
     if label not in split.features:
         return False
     table = split.select_columns([label]).with_format("arrow")[:]
-    return any(value != -1 for value in table.column(0).to_pylist())
+    return any(value is not None and value != -1 for value in table.column(0).to_pylist())
 
 
-def _columns(features: Any, label: str, *, raw: bool) -> dict[str, str]:
+def _is_unlabelled(splits: Any, key: str, label: str) -> bool:
+    return key in splits and not _is_labelled(splits[key], label)
+
+
+def _columns(train: Any, label: str, *, raw: bool) -> dict[str, str]:
     """Which columns to take, and the names that :func:`from_tables` knows them by."""
-    others = {name: feature for name, feature in features.items() if name != label}
+    others = {name: feature for name, feature in train.features.items() if name != label}
     # A list has the kind of its values as its "feature".
     lists = [n for n, f in others.items() if getattr(getattr(f, "feature", None), "dtype", "")[:5] == "float"]
     usual = [name for name in VECTOR_NAMES if name in lists]
@@ -231,14 +261,26 @@ def _columns(features: Any, label: str, *, raw: bool) -> dict[str, str]:
         return {usual[0]: usual[0], label: LABEL}
     images = [name for name, feature in others.items() if type(feature).__name__ == "Image"]
     strings = [name for name, feature in others.items() if getattr(feature, "dtype", "") in ("string", "large_string")]
+    numbers = [name for name, feature in others.items() if getattr(feature, "dtype", "string")[:3] in _NUMBERS]
     if images:
         return {images[0]: IMAGE, label: LABEL}
-    if TEXT in strings or len(strings) == 1:
+    measured = [name for name in numbers if name.lower() not in _ROW_NUMBERS]
+    if TEXT in strings or (len(strings) == 1 and not (measured and _are_words(train, strings[0]))):
         return {TEXT if TEXT in strings else strings[0]: TEXT, label: LABEL}
     if len(lists) == 1:
         return {lists[0]: VECTOR_NAMES[0], label: LABEL}
-    numbers = [name for name, feature in others.items() if getattr(feature, "dtype", "string")[:3] in _NUMBERS]
     return {**{name: name for name in numbers}, label: LABEL}
+
+
+_ROW_NUMBERS = ("id", "idx", "index", "__index_level_0__")
+_LOOKED_AT = 256  # values of a column of strings
+
+
+def _are_words(split: Any, name: str) -> bool:
+    """Whether most values of a column are single words, such as identifiers."""
+    table = split.select_columns([name]).with_format("arrow")[:_LOOKED_AT]
+    values = [value for value in table.column(0).to_pylist() if value]
+    return sum(len(value.split()) == 1 for value in values) * 2 > len(values)
 
 
 _NUMBERS = ("boo", "int", "uin", "flo", "dou", "dec")

@@ -1,14 +1,19 @@
 """From a name or a path to a data set."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from equiangular._choices import MEMORIES, Memory
 from equiangular._files import user_folder
 from equiangular._validate import check_choice, check_int, did_you_mean
 from equiangular.data.base import Dataset
-from equiangular.data.folder import is_image_folder, load_folder, load_npz, load_parquet
+from equiangular.data.folder import load_folder, load_npz
 from equiangular.data.libraries import SKLEARN_SETS, is_saved_to_disk, load_hugging_face, load_sklearn, load_torchvision
+from equiangular.data.listing import is_image_folder
+from equiangular.data.table_files import TABLE_FILES
+from equiangular.data.tables import load_table, table_parts
 from equiangular.data.vectors import load_npy, load_safetensors
 
 ROOT_VARIABLE = "EQUIANGULAR_DATA"
@@ -35,6 +40,10 @@ def load_dataset(
     size: int | None = None,
     memory: Memory = "auto",
     raw: bool = False,
+    label: str | None = None,
+    drop: str | Sequence[str] = (),
+    encoding: dict[str, Any] | None = None,
+    skip_broken: bool = False,
 ) -> Dataset:
     """Load a data set by name or from a path.
 
@@ -46,8 +55,9 @@ def load_dataset(
     - an ``.npz`` file, see :func:`equiangular.data.folder.load_npz`;
     - features of an encoder in a ``.safetensors`` or ``.npy`` file, see
       :func:`equiangular.data.vectors.load_safetensors` and :func:`equiangular.data.vectors.load_npy`;
-    - a ``.parquet`` file, or a folder with ``train.parquet`` and, if there is one, ``test.parquet``: images, tables,
-      texts or vectors in the layout of Hugging Face ``datasets``, see :func:`equiangular.data.folder.load_parquet`;
+    - a file of rows, ``.csv``, ``.tsv``, ``.parquet`` or ``.feather``, or a folder with ``train.csv`` and, if there is
+      one, ``test.csv`` (or the others): tables, texts, vectors, or images in the layout of Hugging Face ``datasets``,
+      see :func:`equiangular.data.tables.load_table`;
     - a folder that ``datasets`` wrote with ``save_to_disk``;
     - an image folder ``CLASS/*.png``, or ``train/CLASS/*.png`` and, if there is one, ``test/CLASS/*.png``, see
       :func:`equiangular.data.folder.load_folder`.
@@ -56,13 +66,19 @@ def load_dataset(
         name_or_path: what to load.
         root: folder of named data sets; by default the environment variable ``EQUIANGULAR_DATA``, if it is set.
         split_seed: seed of the test split where the source has none of its own.
-        size: for images in parquet files and folders: pad to a square and resize to this height and width. Required
-            where images differ in size.
+        size: for images in parquet files and folders: pad to a square and resize to this height and width. Where
+            images differ in size and none is given, one is chosen, see :func:`equiangular.data.encoded.read_images`.
         memory: where images are kept. ``"memory"`` decodes all of them at once into bytes of pixels, the fastest to
             train on; ``"stream"`` keeps them encoded (a folder's as files) and decodes batches as they are needed;
             ``"auto"`` streams if the pixels would take more than 4 GiB.
         raw: for an encoder: texts as they are, see :class:`equiangular.data.Texts`, and images still encoded, in the
             sizes that they have.
+        label: of a file of rows: the column of labels.
+        drop: of a file of rows: columns to leave out, as names or as a text that parts them by commas.
+        encoding: of a table: how its columns become numbers, from a model that is to read it; by default it is found
+            on the training pool.
+        skip_broken: leave out images that cannot be read, and note which; otherwise all of them are listed in an
+            error, or, of streamed ones, those met.
 
     Raises:
         ValueError: unknown name (the closest one is suggested), or data that cannot be read.
@@ -78,21 +94,19 @@ def load_dataset(
         check_int(size, "size", minimum=1)
     if raw:
         size, memory = None, "stream"
+    images: dict[str, Any] = {"size": size, "memory": memory, "raw": raw, "skip_broken": skip_broken}
     name = str(name_or_path)
     if name in SKLEARN_SETS:
         return load_sklearn(name, split_seed=split_seed)
     if name.startswith("hf:"):
-        return load_hugging_face(name[3:], split_seed=split_seed, size=size, memory=memory, raw=raw)
+        return load_hugging_face(name[3:], split_seed=split_seed, encoding=encoding, **images)
     if name.startswith("torchvision:"):
         place = (_root(root) or user_folder()) / "torchvision"
         return load_torchvision(name[12:], root=place, split_seed=split_seed, size=size, memory=memory)
-    path = Path(name).expanduser()
-    folder = _root(root)
-    if folder is not None and name and (folder / name).exists() and not (path.exists() and _layout(path)):
-        path = folder / name  # a folder of that name without data, such as one for results, is no data set
-    if not path.exists() or not name:
+    path = find_path(name, root)
+    if path is None:
         names = dataset_names(root)
-        hint = "" if folder else f" Folders of data are looked for under root= or ${ROOT_VARIABLE}."
+        hint = "" if _root(root) else f" Folders of data are looked for under root= or ${ROOT_VARIABLE}."
         raise ValueError(
             f"unknown data set {name!r}: neither a name nor a path that exists{did_you_mean(name, names)} "
             f"Names: {', '.join(names)}.{hint}"
@@ -100,26 +114,63 @@ def load_dataset(
     layout = _layout(path)
     if layout in _ARRAY_FILES:
         return _ARRAY_FILES[layout](path, split_seed=split_seed)
-    if layout == "parquet":
-        return load_parquet(path, split_seed=split_seed, size=size, memory=memory, raw=raw)
+    if layout == "table":
+        columns: dict[str, Any] = {"label": label, "drop": names_in(drop), "encoding": encoding}
+        return load_table(path, split_seed=split_seed, **images, **columns)
     if layout == "folder":
-        return load_folder(path, split_seed=split_seed, size=size, memory=memory)
+        return load_folder(path, split_seed=split_seed, **images)
     if layout == "datasets":
-        return load_hugging_face(str(path), split_seed=split_seed, size=size, memory=memory, raw=raw)
+        return load_hugging_face(str(path), split_seed=split_seed, encoding=encoding, **images)
     raise ValueError(
-        f"no data set found in {str(path)!r}. Expected an .npz or .parquet file, features as .safetensors or .npy, "
-        "a folder with train.parquet, or an image folder CLASS/*.png or train/CLASS/*.png. A .csv becomes one by "
-        "pandas: pandas.read_csv(FILE).to_parquet(FILE)."
+        f"no data set found in {str(path)!r}. Expected a table ({', '.join(TABLE_FILES)}), .npz arrays, features as "
+        ".safetensors or .npy, a folder with train.csv or train.parquet, or an image folder CLASS/*.png or "
+        "train/CLASS/*.png."
     )
+
+
+def names_in(text: str | Sequence[str]) -> tuple[str, ...]:
+    """Names as they are, or the names in a text that parts them by commas.
+
+    Example:
+        >>> names_in("id, when"), names_in(["a, b"])
+        (('id', 'when'), ('a, b',))
+    """
+    return tuple(filter(None, map(str.strip, text.split(",")))) if isinstance(text, str) else tuple(text)
+
+
+def find_path(name: str, root: str | Path | None = None) -> Path | None:
+    """The path that a name of data stands for: itself, or a folder under the root; None where there is neither."""
+    path, folder = Path(name).expanduser(), _root(root)
+    if folder is not None and name and (folder / name).exists() and not (path.exists() and _layout(path)):
+        path = folder / name  # a folder of that name without data, such as one for results, is no data set
+    return path if name and path.exists() else None
+
+
+def absolute_name(name: str, root: str | Path | None = None) -> str:
+    """What names the same data from any folder: a path becomes absolute, other names stay.
+
+    Example:
+        >>> absolute_name("digits"), absolute_name("hf:someone/birds")
+        ('digits', 'hf:someone/birds')
+    """
+    if name in SKLEARN_SETS or name.startswith("torchvision:"):
+        return name
+    prefix, place = ("hf:", name[3:]) if name.startswith("hf:") else ("", name)
+    path, _, column = place.partition("#") if prefix else (place, "", "")
+    given = Path(path).expanduser()
+    named = prefix == "" and find_path(name, root) != given
+    if named or not path or not given.exists():
+        return name
+    return f"{prefix}{os.path.abspath(given)}{'#' if column else ''}{column}"
 
 
 def _layout(path: Path) -> str | None:
     """How the data at ``path`` is laid out, by its names alone."""
     if path.is_file():
         kind = path.suffix.lower().removeprefix(".")
-        return kind if kind in ("parquet", *_ARRAY_FILES) else None
-    if (path / "train.parquet").exists():
-        return "parquet"
+        return "table" if path.suffix.lower() in TABLE_FILES else kind if kind in _ARRAY_FILES else None
+    if table_parts(path):
+        return "table"
     if is_saved_to_disk(path):
         return "datasets"
     try:

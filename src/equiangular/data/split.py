@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from equiangular._choices import Profile, Protocol
 from equiangular._validate import check_int
-from equiangular.data.base import Dataset
+from equiangular.data.base import Dataset, rows_at
 from equiangular.data.encoded import EncodedImages
 from equiangular.data.images import read_source
 from equiangular.data.texts import Texts
@@ -69,7 +69,8 @@ def select(inputs: Tensor | EncodedImages | Texts, index: Tensor) -> Tensor | En
         >>> select(torch.arange(5), torch.tensor([3, 1])).tolist()
         [3, 1]
     """
-    return inputs.select(index) if isinstance(inputs, EncodedImages) else inputs[index]
+    chosen: Tensor | EncodedImages | Texts = rows_at(inputs, np.asarray(index))
+    return chosen
 
 
 class _Batches:
@@ -97,7 +98,8 @@ def content_digest(dataset: Dataset) -> dict[str, str]:
     Order, shape, dtype and every value count. Images that stay encoded are hashed as they are encoded, without being
     decoded, together with the size they are brought to; so an image saved anew in another form is another image.
     Returns the hexadecimal digests ``"training inputs"``, ``"training labels"``, ``"test inputs"``, ``"test labels"``
-    and ``"class names"``; ``"vectors of class names"`` where there are any.
+    and ``"class names"``; ``"vectors of class names"`` and ``"validation part"`` where there are any, and ``"scaling"``
+    where columns have their own.
 
     Raises:
         ValueError: an image file that cannot be read any more.
@@ -115,6 +117,10 @@ def content_digest(dataset: Dataset) -> dict[str, str]:
     names = hashlib.sha256("\0".join([dataset.kind, *dataset.class_names]).encode())
     if dataset.names_features is not None:
         digests["vectors of class names"] = input_digest(dataset.names_features)
+    if dataset.holdout is not None:
+        digests["validation part"] = input_digest(dataset.holdout)
+    if dataset.scaling == "columns":  # which changes what is made of the same numbers
+        digests["scaling"] = "columns"
     return {**digests, "class names": names.hexdigest()}
 
 
@@ -188,7 +194,8 @@ def make_split(
         profile: ``"exp"`` or ``"step"``.
         protocol: see :func:`equiangular.longtail.long_tail_indices`.
         subset_seed: seed of the cut and of the hold-out.
-        holdout: fraction of each class held out; 0 holds nothing out.
+        holdout: fraction of each class held out; 0 holds nothing out. Where the data have a validation part, it is
+            what is held out, whatever the fraction.
 
     Raises:
         ValueError: a bad argument, or a class too small.
@@ -199,21 +206,25 @@ def make_split(
             "Embed them: equiangular.embed(dataset)."
         )
     pool_y = np.asarray(dataset.train_y)
-    if imbalance == 1:
-        subset = np.arange(len(pool_y))
-    else:
-        subset = long_tail_indices(pool_y, imbalance, kind=profile, seed=subset_seed, protocol=protocol)
+    pool, stated = np.arange(len(pool_y)), dataset.holdout
+    if stated is not None:
+        pool = np.setdiff1d(pool, stated.numpy())
+    subset = pool
+    if imbalance != 1:
+        subset = pool[long_tail_indices(pool_y[pool], imbalance, kind=profile, seed=subset_seed, protocol=protocol)]
     manifest = SubsetManifest.from_indices(
         subset, pool_y, source=dataset.name, seed=subset_seed, protocol=protocol, imbalance_factor=imbalance
     )
     held = np.array([], dtype=np.int64)
     if holdout:
-        held = holdout_indices(pool_y[subset], holdout, seed=subset_seed)
-    kept = np.setdiff1d(np.arange(len(subset)), held)
-    train_x, holdout_x = (select(dataset.train_x, torch.from_numpy(subset[part])) for part in (kept, held))
-    labels = torch.from_numpy(pool_y[subset]).long()
+        held = subset[holdout_indices(pool_y[subset], holdout, seed=subset_seed)] if stated is None else stated.numpy()
+    free = np.zeros(len(pool_y), dtype=bool)
+    free[held] = True
+    kept = subset[~free[subset]]
+    train_x, holdout_x = (select(dataset.train_x, torch.from_numpy(part)) for part in (kept, held))
+    labels = torch.from_numpy(pool_y).long()
     train_y, holdout_y = (labels[torch.from_numpy(part)] for part in (kept, held))
-    counts = np.bincount(pool_y[subset][kept], minlength=dataset.num_classes)
+    counts = np.bincount(pool_y[kept], minlength=dataset.num_classes)
     test = dataset.test_x, torch.as_tensor(dataset.test_y).long()
     return Split(
         train_x,
@@ -223,7 +234,7 @@ def make_split(
         *test,
         counts,
         manifest,
-        *standardisation(train_x, shared=dataset.kind == "vectors"),
+        *standardisation(train_x, shared=dataset.kind == "vectors" and dataset.scaling == "shared"),
     )
 
 
@@ -236,7 +247,7 @@ def standardisation(inputs: Any, *, shared: bool = False) -> tuple[Tensor, Tenso
     """Mean and deviation over the samples: per channel for images (N, C, H, W), per column for tables (N, d).
 
     ``shared``, for vectors of an encoder (N, d): mean 0 and, for all columns, the root mean square of all values. The
-    encoder has standardised already; one scale keeps the angles between its vectors.
+    encoder has standardised already; one scale keeps the angles between its vectors. See ``Dataset.scaling``.
 
     Example:
         >>> standardisation(torch.tensor([[3.0, 4.0]]), shared=True)[1] ** 2

@@ -1,9 +1,13 @@
-"""From tables with a column of labels to a data set: images, numbers, or texts as TF-IDF features."""
+"""From tables with a column of labels to a data set: columns of any kind, vectors, images, or texts."""
 
 from __future__ import annotations
 
+import json
+import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,81 +16,140 @@ from torch import Tensor
 
 from equiangular._choices import Memory
 from equiangular._extras import require
-from equiangular._validate import check_int
-from equiangular.data.base import Dataset, own_test_split, relabel
-from equiangular.data.encoded import ArrowImages, EncodedImages, ImageSource, image_inputs
-from equiangular.data.texts import Texts
+from equiangular._validate import did_you_mean
+from equiangular.data.base import Dataset, check_names_differ, make_dataset, match_labels, own_test_split, rows_at
+from equiangular.data.cells import flat, is_text, nulls, plain_texts
+from equiangular.data.columns import Columns, Told
+from equiangular.data.encoded import ArrowImages, EncodedImages, ImageSource, read_images
+from equiangular.data.fit_columns import fit_columns
+from equiangular.data.reading import Reading
+from equiangular.data.table_files import check_names, read_table
+from equiangular.data.texts import Texts, fit_vocabulary, vocabulary_features
 from equiangular.data.vectors import VECTOR_NAMES, is_vector_type, vector_column
 
-MAX_FEATURES = 4096
-
-
-def fit_vocabulary(texts: Sequence[str], *, max_features: int = MAX_FEATURES) -> dict[str, Any]:
-    """The terms of training texts and their inverse document frequencies, JSON-plain: all that new texts need.
-
-    ``{"terms": d strings, "idf": d numbers 1 + ln((1 + n) / (1 + df))}``, of the ``max_features`` most frequent terms
-    at most.
-
-    Example:
-        >>> fit_vocabulary(["lost card", "card"])["terms"]
-        ['card', 'lost', 'lost card']
-    """
-    check_int(max_features, "max_features", minimum=1)
-    vectorizer = _vectorizer(max_features=max_features)
-    try:
-        vectorizer.fit(list(texts))
-    except ValueError as error:
-        raise ValueError(f"no vocabulary can be made of {len(texts)} training texts: {error}.") from error
-    return {"terms": vectorizer.get_feature_names_out().tolist(), "idf": vectorizer.idf_.tolist()}
-
-
-def vocabulary_features(texts: Sequence[str], vocabulary: dict[str, Any]) -> np.ndarray:
-    """TF-IDF of words and word pairs, (n, d) float32, of n texts by a vocabulary of :func:`fit_vocabulary`.
-
-    tf-idf(t, x) = (1 + ln tf(t, x)) idf(t), rows scaled to length 1, or 0 for a text without a known term
-    (scikit-learn's ``TfidfVectorizer`` with sublinear tf).
-
-    Example:
-        >>> vocabulary_features(["my card"], fit_vocabulary(["lost card", "card"]))
-        array([[1., 0., 0.]], dtype=float32)
-    """
-    try:
-        terms, idf = list(vocabulary["terms"]), np.asarray(vocabulary["idf"], dtype=np.float32)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"a vocabulary has lists 'terms' and 'idf', got {str(vocabulary)[:80]!r}.") from error
-    if not len(terms) or idf.shape != (len(terms),):
-        raise ValueError(f"a vocabulary has as many idf as terms, got {idf.size} for {len(terms)}.")
-    vectorizer = _vectorizer(vocabulary=terms)
-    vectorizer.idf_ = idf
-    return vectorizer.transform(list(texts)).toarray()
-
-
-def _vectorizer(**options: Any) -> Any:
-    module = require("sklearn.feature_extraction.text", extra="train", purpose="TF-IDF features of texts")
-    return module.TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32, **options)
-
-
 LABEL, IMAGE, TEXT = "label", "image", "text"
+# Columns that are the labels without being named: the first of them that a table has, if it is the only one.
+LABEL_NAMES = ("label", "labels", "target", "class", "y")
+_PARTS = ("train", "test")
+
+
+def find_label(names: Sequence[str], label: str | None, where: str) -> str:
+    """The column of labels: the one that is asked for, ``label``, or the only one with another usual name.
+
+    Raises:
+        ValueError: no such column, or several that could be it; the columns are named.
+
+    Example:
+        >>> find_label(["size", "target"], None, "here")
+        'target'
+    """
+    columns = f"its columns are {', '.join(names)}"
+    if label is not None:
+        if label not in names:
+            raise ValueError(f"{where} has no column {label!r}{did_you_mean(label, list(names))[:-1]}; {columns}.")
+        return label
+    found = [name for name in LABEL_NAMES if name in names]
+    if LABEL in found or len(found) == 1:
+        return found[0]
+    what = f"several columns that could be the labels, {' and '.join(found)}" if found else f"no column {LABEL!r}"
+    raise ValueError(f"{where} has {what}; {columns}. Name the one to learn with label='COLUMN' (--label).")
+
+
+def read_labels(column: Any, name: str, stated: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
+    """Labels as indices (N,) int64 into class names, and the names; -1 where there is none.
+
+    Whole numbers are indices already where names are ``stated``, and -1 or less is none of them. Else labels are names,
+    as they stand: ``001`` and ``1`` are two of them. Names are in ascending order, by value if all are whole numbers.
+
+    Raises:
+        ValueError: a column of structs, lists or bytes, or of numbers that are not whole.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> read_labels(pa.array(["10", "9", None]), "label", None)
+        (array([ 1,  0, -1]), ['9', '10'])
+    """
+    compute = require("pyarrow.compute", extra="data", purpose="Reading tables")
+    types = require("pyarrow.types", extra="data", purpose="Reading tables")
+    array = flat(column)
+    if stated is not None and types.is_integer(array.type):
+        return compute.fill_null(array, -1).to_numpy(zero_copy_only=False).astype(np.int64), list(stated)
+    if types.is_nested(array.type) or types.is_binary(array.type) or types.is_large_binary(array.type):
+        raise ValueError(f"column {name!r} holds {array.type}. Labels are texts or whole numbers.")
+    coded = compute.dictionary_encode(array)
+    names = [text if text and text.strip() else None for text in plain_texts(coded.dictionary, name).to_pylist()]
+    odd = next((n for n in names if n and types.is_floating(array.type) and not n.lstrip("-").isdecimal()), None)
+    if odd:
+        raise ValueError(
+            f"column {name!r} holds {odd}: a class for every number is hardly meant. Labels are texts or whole numbers."
+        )
+    known = sorted({n for n in names if n is not None})
+    if all(re.fullmatch(r"-?\d+", n) for n in known):
+        known.sort(key=lambda n: (int(n), n))
+    place = {n: i for i, n in enumerate(known)}
+    mapped = np.array([-1 if n is None else place[n] for n in names] + [-1], dtype=np.int64)
+    return mapped[compute.fill_null(coded.indices, len(names)).to_numpy(zero_copy_only=False)], known
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One table of a data set."""
+    """One table of a data set.
 
-    where: str  # it comes from, for messages
-    table: Any  # a pyarrow.Table with a column "label"
-    labels: np.ndarray  # (N,) as they stand in it
-    class_names: tuple[str, ...] | None  # those it states; then integer labels are indices into them
+    Attributes:
+        where: it comes from, for messages.
+        table: a ``pyarrow.Table`` of all columns but the labels and those that are dropped.
+        codes: (N,) int64 indices into ``names``.
+        names: names of its classes.
+        stated: whether it states them itself, as a ClassLabel does.
+        label: the column that the labels were.
+    """
+
+    where: str
+    table: Any
+    codes: np.ndarray
+    names: tuple[str, ...]
+    stated: bool
+    label: str
 
     @classmethod
-    def of(cls, where: str, table: Any, class_names: Sequence[str] | None) -> Part:
-        """Read the labels of a table; none may be missing."""
-        if LABEL not in table.column_names:
-            raise ValueError(f"{where!r} has no column {LABEL!r}; its columns are {', '.join(table.column_names)}.")
-        column = table.column(LABEL)
-        if column.null_count:
-            raise ValueError(f"{where!r}: row {_first_null(column)} has no label. Drop the row or label it.")
-        return cls(where, table, np.asarray(column.to_pylist()), None if class_names is None else tuple(class_names))
+    def of(
+        cls,
+        where: str,
+        table: Any,
+        class_names: Sequence[str] | None,
+        *,
+        label: str | None = None,
+        drop: Sequence[str] = (),
+    ) -> Part:
+        """Take the labels and the dropped columns off a table; no label may be missing.
+
+        Raises:
+            ValueError: no column of labels, or one that holds something else; a column that is not there or is there
+                twice; a row without a label.
+        """
+        check_names(table.column_names, repr(where))
+        label = find_label(table.column_names, label, repr(where))
+        absent = [name for name in drop if name not in table.column_names]
+        if absent:
+            columns = ", ".join(table.column_names)
+            raise ValueError(f"{where!r} has no column {absent[0]!r} to drop; its columns are {columns}.")
+        try:
+            codes, names = read_labels(table.column(label), label, class_names)
+        except ValueError as error:
+            raise ValueError(f"{where!r}: {error}") from error
+        missing = np.flatnonzero(codes < 0) if class_names is None else np.flatnonzero(nulls(table.column(label)))
+        if len(missing):
+            more = f" ({len(missing):,} such rows)" if len(missing) > 1 else ""
+            raise ValueError(f"{where!r}: row {missing[0]} has no label{more}. Drop the row or label it.")
+        if class_names is not None and tuple(names) != tuple(class_names):  # labels written as names
+            place = {name: i for i, name in enumerate(class_names)}
+            unknown = next((name for name in names if name not in place), None)
+            if unknown is not None:
+                hint = did_you_mean(unknown, class_names)
+                raise ValueError(f"{where!r}: label {unknown!r} is not among the {len(class_names)} classes{hint}")
+            codes, names = np.array([place[name] for name in names], dtype=np.int64)[codes], list(class_names)
+        kept = table.drop_columns([label, *(name for name in drop if name != label)])
+        return cls(where, kept, codes, tuple(names), class_names is not None, label)
 
 
 def from_tables(
@@ -98,63 +161,138 @@ def from_tables(
     size: int | None,
     memory: Memory,
     raw: bool = False,
+    skip_broken: bool = False,
+    encoding: dict[str, Any] | None = None,
 ) -> Dataset:
     """Make a data set of a training table and, if there is one, a test table.
 
-    A column ``image`` makes it a set of images, else a column ``text`` one of texts (TF-IDF features; with ``raw`` the
-    texts), else a column of lists of numbers one of vectors, else all columns are numbers. A column of lists that is
-    called ``features``, ``embeddings``, ``embedding`` or ``X`` comes first, but with ``raw``.
+    A column ``image`` makes it a set of images, else a column ``text``, or a single column of texts, one of texts
+    (TF-IDF features; with ``raw`` the texts), else a column of lists of numbers one of vectors, else all columns
+    together are a table, see :mod:`equiangular.data.columns`. A column of lists that is called ``features``,
+    ``embeddings``, ``embedding`` or ``X`` comes first, but with ``raw``.
+
+    ``encoding`` is a table's own, from a model that is to read it; by default one is found on the training rows.
     """
     train = parts[0]
-    columns = [column for column in train.table.column_names if column != LABEL]
+    columns = list(train.table.column_names)
     for part in parts[1:]:
         missing = [column for column in columns if column not in part.table.column_names]
         if missing:
             raise ValueError(f"{part.where!r} has no column {missing[0]!r}, which the training part has.")
     labels, names = _labels(parts)
+    kind, column = kind_of(train.table, raw=raw)
+    extra: dict[str, Any] = {"encoding": {"text": column}} if kind == "text" else {}
+    if kind == "image":
+        groups = [ImageSource(ArrowImages(part.table.column(column)), part.where) for part in parts]
+        read = read_images(groups, size=size, memory=memory, raw=raw, skip_broken=skip_broken)
+        labels = [y[kept] for y, kept in zip(labels, read.rows, strict=True)]
+        extra = {"reading": read.reading, "notes": read.notes}
     if len(parts) == 1:
         *rows, note = own_test_split(labels[0], split_seed)
         parts, labels = [train, train], [labels[0][chosen] for chosen in rows]
         source += note
     else:
-        rows = [np.arange(len(part.labels)) for part in parts]
-    vectors = _vector_column(train.table, columns)
-    kind = "image" if IMAGE in columns else "text" if TEXT in columns else "vectors" if vectors else "table"
-    if vectors in VECTOR_NAMES and not raw:
-        kind = "vectors"
+        rows = [np.arange(len(y)) for y in labels]
+        of_rows = parts[1].codes[read.rows[1]] if kind == "image" else parts[1].codes
+        strange = Counter(parts[1].names[code] for code in of_rows[labels[1] < 0] if code >= 0)
+        extra["reading"] = replace(extra.get("reading", Reading()), apart=dict(strange))
     pairs = list(zip(parts, rows, strict=True))
     inputs: Sequence[Tensor | EncodedImages | Texts]
-    vocabulary = None
     if kind == "image":
-        groups = {id(p): ImageSource(ArrowImages(p.table.column(IMAGE)), p.where) for p in parts}
-        inputs = image_inputs([(groups[id(p)], chosen) for p, chosen in pairs], size=size, memory=memory)
+        inputs = [rows_at(read.inputs[parts.index(part)], chosen) for part, chosen in pairs]
     elif kind == "text":
-        texts = [_texts(part, chosen) for part, chosen in pairs]
+        texts = [_texts(part, column, chosen) for part, chosen in pairs]
         if raw:
             inputs = [Texts(part) for part in texts]
         else:
-            vocabulary = fit_vocabulary(texts[0])
-            inputs = [torch.from_numpy(vocabulary_features(part, vocabulary)) for part in texts]
+            extra["vocabulary"] = fit_vocabulary(texts[0])
+            inputs = [torch.from_numpy(vocabulary_features(part, extra["vocabulary"])) for part in texts]
     elif kind == "vectors":
-        full = {id(p): vector_column(p.table.column(vectors), f"{p.where!r}: column {vectors!r}") for p in parts}
+        full = {id(p): vector_column(p.table.column(column), f"{p.where!r}: column {column!r}") for p in parts}
         inputs = [full[id(p)][torch.from_numpy(chosen)] for p, chosen in pairs]
     else:
-        inputs = [torch.from_numpy(_numbers(part, columns)[chosen]) for part, chosen in pairs]
-    train_y, test_y = (torch.from_numpy(y) for y in labels)
-    named = tuple(columns) if kind == "table" else None
-    parted = (inputs[0], train_y, inputs[1], test_y)
-    return Dataset(name, *parted, names, kind, source, columns=named, vocabulary=vocabulary)
+        inputs, found = _encoded(pairs, encoding)
+        extra |= found
+    if kind != "table" and len(columns) > 1:
+        others = ", ".join(repr(c) for c in columns if c != column)
+        told = f"the column {column!r} is what is learned from; left out: {others}"
+        extra["notes"] = (told, *extra.get("notes", ()))
+    train_part, test_part = zip(inputs, labels, strict=True)
+    return make_dataset(name, train_part, test_part, names, kind, source, **extra)
+
+
+def kind_of(table: Any, *, raw: bool = False) -> tuple[str, str]:
+    """The kind of data set that a table without its labels is, and the column that holds it ("" for a table)."""
+    columns = list(table.column_names)
+    vectors = _vector_column(table, columns)
+    if IMAGE in columns and is_text(table.schema.field(IMAGE).type):
+        raise ValueError(
+            f"column {IMAGE!r} holds texts, not images. Lay the files out as folders CLASS/*.png, or rename the column."
+        )
+    if vectors in VECTOR_NAMES and not raw and vectors is not None:
+        return "vectors", vectors
+    if IMAGE in columns:
+        return "image", IMAGE
+    if TEXT in columns:
+        return "text", TEXT
+    if vectors is not None:
+        return "vectors", vectors
+    if len(columns) == 1 and is_text(table.schema.field(columns[0]).type) and (raw or _is_prose(table.column(0))):
+        return "text", columns[0]
+    return "table", ""
+
+
+def _is_prose(column: Any) -> bool:
+    """Whether a column of texts holds several words in most rows, or is no column of numbers, dates or levels."""
+    compute = require("pyarrow.compute", extra="data", purpose="Reading tables")
+    several = compute.match_substring_regex(flat(column), r"\w\W+\w+\W+\w")
+    return bool((compute.sum(several).as_py() or 0) > len(column) / 2)
+
+
+def _encoded(
+    pairs: Sequence[tuple[Part, np.ndarray]], encoding: dict[str, Any] | None
+) -> tuple[list[Tensor], dict[str, Any]]:
+    """The inputs of both parts of a table, and what the data set keeps of its columns."""
+    train, rows = pairs[0]
+    notes: list[str] = []
+    try:
+        if encoding is None:
+            columns, notes = fit_columns(train.table, rows)
+        else:
+            columns = Columns.from_dict(encoding)
+    except ValueError as error:
+        raise ValueError(f"{train.where!r}: {error}") from error
+    full: dict[int, np.ndarray] = {}
+    told = Told()
+    for part, _ in pairs:
+        if id(part) in full:
+            continue
+        try:
+            encoded = columns.encode(part.table)
+        except ValueError as error:
+            raise ValueError(f"{part.where!r}: {error}") from error
+        if encoded.bad:
+            row = min(encoded.bad)
+            more = f" ({len(encoded.bad):,} such rows)" if len(encoded.bad) > 1 else ""
+            raise ValueError(f"{part.where!r}: row {row}: {encoded.bad[row]}{more}. Mend the value or drop the row.")
+        told.add(encoded)
+        full[id(part)] = encoded.values
+    inputs = [torch.from_numpy(full[id(part)][chosen]) for part, chosen in pairs]
+    return inputs, {"columns": columns.names, "encoding": columns.as_dict(), "notes": (*notes, *told.lines())}
 
 
 def _labels(parts: Sequence[Part]) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """Class indices of every part and the class names, which all parts must share."""
-    stated = [part.class_names for part in parts if part.class_names is not None]
+    """Class indices of every part, and the class names of the training part; -1 for those of other classes."""
+    stated = [part.names for part in parts if part.stated]
     if any(names != stated[0] for names in stated):
         raise ValueError(f"{parts[0].where!r} and {parts[1].where!r} name different classes.")
-    train = parts[0]
-    first, names = relabel(train.labels, stated[0] if stated else None, where=train.where)
-    others = [relabel(p.labels if stated else p.labels.astype(str), names, where=p.where)[0] for p in parts[1:]]
-    return [first, *others], names
+    names = stated[0] if stated else parts[0].names
+    own = [match_labels(part.names, names)[0] for part in parts]
+    if (own[0] < 0).any():
+        unknown = parts[0].names[int(own[0].argmin())]
+        hint = did_you_mean(unknown, names)
+        raise ValueError(f"{parts[0].where!r}: label {unknown!r} is not among the {len(names)} classes{hint}")
+    return [p.codes if p.names == names else place[p.codes] for p, place in zip(parts, own, strict=True)], names
 
 
 def _vector_column(table: Any, columns: list[str]) -> str | None:
@@ -164,28 +302,82 @@ def _vector_column(table: Any, columns: list[str]) -> str | None:
     return usual[0] if usual else found[0] if len(found) == 1 else None
 
 
-def _texts(part: Part, rows: np.ndarray) -> list[str]:
-    column = part.table.column(TEXT)
-    if column.null_count:
-        raise ValueError(f"{part.where!r}: row {_first_null(column)} has no text. Drop the row.")
-    texts = column.to_pylist()
-    return [str(texts[row]) for row in rows]
+def _texts(part: Part, column: str, rows: np.ndarray) -> list[str]:
+    """Texts of rows, whatever type they have in the file; none may be missing or blank."""
+    try:
+        texts = plain_texts(part.table.column(column), column).to_pylist()
+    except ValueError as error:
+        raise ValueError(f"{part.where!r}: {error}") from error
+    empty = next((row for row, text in enumerate(texts) if not (text or "").strip()), None)
+    if empty is not None:
+        raise ValueError(f"{part.where!r}: row {empty} has no text. Drop the row.")
+    return [texts[row] for row in rows]
 
 
-def _numbers(part: Part, columns: list[str]) -> np.ndarray:
-    if not columns:
-        raise ValueError(f"{part.where!r} has no column beside {LABEL!r}: nothing to learn from.")
-    arrays = []
-    for column in columns:
-        values = np.asarray(part.table.column(column))
-        if values.dtype.kind not in "biuf":
-            raise ValueError(
-                f"{part.where!r}: column {column!r} holds {part.table.schema.field(column).type}, not numbers. "
-                f"Encode it as numbers, or name it {TEXT!r} or {IMAGE!r} if it is one."
-            )
-        arrays.append(values.astype(np.float32))
-    return np.stack(arrays, axis=1)
+def load_table(
+    path: str | Path,
+    *,
+    split_seed: int = 0,
+    size: int | None = None,
+    memory: Memory = "auto",
+    raw: bool = False,
+    skip_broken: bool = False,
+    label: str | None = None,
+    drop: Sequence[str] = (),
+    encoding: dict[str, Any] | None = None,
+) -> Dataset:
+    """Read a file of rows, or ``train`` and ``test`` of a folder: CSV, TSV, parquet, feather.
+
+    The labels are the column ``label=`` names, else ``label``, else the only one of ``labels``, ``target``, ``class``
+    and ``y``. They are class names, as they stand; whole numbers are class indices where the file states names, in
+    the metadata that ``datasets`` writes. The other columns, but those that ``drop=`` names, decide what the data is:
+
+    - ``image``: structs of ``bytes`` (and ``path``), any format Pillow reads -> uint8 (N, C, H, W). Decoded once and
+      cached, see :func:`equiangular.data.images.cached_images`, or streamed.
+    - ``text``, or a single column of texts: -> TF-IDF features, the vocabulary from the training pool alone, see
+      :func:`equiangular.data.texts.vocabulary_features`.
+    - lists of numbers, of one length: an encoder's vectors -> float32 (N, d).
+    - else a table of numbers, truth values, categories, dates and texts, with or without missing values -> float32
+      (N, d), see :func:`equiangular.data.fit_columns.fit_columns`. Means, levels and vocabularies come from the
+      training pool. ``columns`` of the data set names the d numbers, ``encoding`` says how they come about, ``notes``
+      what was left out.
+
+    Without a test file a seeded fifth of every class is taken for testing. A file ``validation`` is not read:
+    validation data is taken from the training part.
+
+    Other arguments are those of :func:`equiangular.data.load_dataset`.
+
+    Raises:
+        ValueError: a file that cannot be read, a missing column, a corrupt image (with its row), a label out of range.
+    """
+    given = Path(path)
+    files = [given] if given.is_file() else table_parts(given)
+    parts = []
+    for file in files:
+        table = read_table(file)
+        key = find_label(table.column_names, label, repr(str(file)))
+        names = stated_class_names(table.schema.metadata, key)
+        parts.append(Part.of(str(file), table, names, label=key, drop=drop))
+    name = given.stem if given.is_file() else given.name
+    source = f"{given.name} ({files[0].suffix[1:].lower()})"
+    images: dict[str, Any] = {"size": size, "memory": memory, "raw": raw, "skip_broken": skip_broken}
+    return from_tables(parts, name=name, source=source, split_seed=split_seed, encoding=encoding, **images)
 
 
-def _first_null(column: Any) -> int:
-    return int(column.is_null().to_pylist().index(True))
+def table_parts(folder: Path) -> list[Path]:
+    """The files ``train`` and ``test`` of a folder, of one form; [] where it has no ``train``."""
+    for suffix in (".parquet", ".csv", ".tsv", ".feather"):
+        if (folder / f"train{suffix}").is_file():
+            return [folder / f"{part}{suffix}" for part in _PARTS if (folder / f"{part}{suffix}").is_file()]
+    return []
+
+
+def stated_class_names(metadata: dict[bytes, bytes] | None, label: str = LABEL) -> tuple[str, ...] | None:
+    """The names of a ClassLabel feature in the metadata that ``datasets`` writes into a parquet schema."""
+    try:
+        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        names = tuple(str(name) for name in features[label]["names"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    check_names_differ(names, "the file's list of class names")
+    return names

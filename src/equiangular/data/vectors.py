@@ -12,8 +12,11 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import check_output, read_safetensors, write_atomically
-from equiangular.data.base import Dataset, own_test_split, relabel
+from equiangular._files import check_output, read_safetensors, write_safetensors
+from equiangular._validate import check_choice
+from equiangular.data.base import SCALINGS, Dataset, make_dataset, match_labels, relabel
+from equiangular.data.reading import Reading
+from equiangular.data.texts import text_lines
 
 VECTOR_NAMES = ("features", "embeddings", "embedding", "X")
 _LABEL_NAMES = ("labels", "label", "y", "targets")
@@ -39,8 +42,8 @@ def vector_dataset(
     Args:
         arrays: ``features`` (or ``embeddings``, ``embedding``, ``X``) (N, d) floating point, and ``labels`` (or
             ``label``, ``y``, ``targets``) (N,), each with ``train_`` before it or without; ``test_`` ones if there are;
-            ``class_names`` (K,) and ``names_features`` (K, d) if there are.
-        metadata: ``class_names`` and ``encoder`` as JSON, if they are known.
+            ``class_names`` (K,) and ``names_features`` (K, d) if there are; ``scaling``, see :class:`Dataset`.
+        metadata: ``class_names`` and ``encoder`` as JSON, and ``scaling``, if they are known.
         name: short name.
         where: the file, for messages.
         split_seed: of the test part, where the file has none.
@@ -61,28 +64,30 @@ def vector_dataset(
     stated = None if names is None else tuple(str(n) for n in names)
     x, y = _part(arrays, prefix, where)
     labels, class_names = relabel(y, stated, where=where)
-    source = where
-    if not _find(arrays, "test_", VECTOR_NAMES)[1]:
-        train, test, note = own_test_split(labels, split_seed)
-        source += note
-        parts = x[torch.from_numpy(train)], labels[train], x[torch.from_numpy(test)], labels[test]
-    else:
+    test: tuple[Tensor, np.ndarray] | None = None
+    apart: dict[str, int] = {}
+    if _find(arrays, "test_", VECTOR_NAMES)[1]:
         test_x, test_y = _part(arrays, "test_", where)
-        test_y = test_y if stated else test_y.astype(str)
-        held, _ = relabel(test_y, class_names, where=f"{where}, test part")
-        parts = x, labels, test_x, held
-    of_names = arrays.get("names_features")
-    return Dataset(
+        if stated and test_y.dtype.kind in "iu":
+            test = test_x, test_y.astype(np.int64)
+        else:
+            held, apart = match_labels(test_y.astype(str).tolist(), class_names)
+            test = test_x, held
+    scaling = str(metadata.get("scaling") or np.asarray(arrays.get("scaling", "auto")))
+    of_names, rows = arrays.get("names_features"), arrays.get("validation_rows")
+    return make_dataset(
         name,
-        parts[0],
-        torch.from_numpy(parts[1]),
-        parts[2],
-        torch.from_numpy(parts[3]),
+        (x, labels),
+        test,
         class_names,
         "vectors",
-        metadata.get("source") or source,
+        metadata.get("source") or where,
+        holdout=None if rows is None else np.asarray(rows, dtype=np.int64),
+        split_seed=split_seed,
+        reading=Reading(apart=apart),
         encoder=json.loads(metadata["encoder"]) if metadata.get("encoder") else None,
         names_features=None if of_names is None else _as_vectors(of_names, f"{where}: names_features"),
+        scaling=check_choice(scaling, SCALINGS, f"{where}: scaling"),
     )
 
 
@@ -115,31 +120,48 @@ def load_npy(path: str | Path, *, split_seed: int = 0) -> Dataset:
         ValueError: a file that cannot be read, or no labels.
     """
     file = Path(path)
-    stems = [f"{file.stem}_labels.npy", *_LABEL_FILES]
-    beside = [file.with_name(name).with_suffix(suffix) for name in stems for suffix in (".npy", ".txt")]
-    labels = next((other for other in beside if other.exists() and other != file), None)
+    labels = labels_beside(file)
     if labels is None:
         raise ValueError(
-            f"found no labels of {str(file)!r}: they belong into {stems[0]} or labels.npy beside it, or into a .txt "
-            "file of that name with a label in each line."
+            f"found no labels of {str(file)!r}: they belong into {file.stem}_labels.npy or labels.npy beside it, or "
+            "into a .txt file of that name with a label in each line."
         )
-    arrays = {}
-    for key, source in (("features", file), ("labels", labels)):
-        try:
-            if source.suffix == ".txt":
-                arrays[key] = np.array(source.read_text(encoding="utf-8").splitlines())
-            else:
-                arrays[key] = np.load(source, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise ValueError(f"cannot read {str(source)!r}: {error}.") from error
+    try:
+        features = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"cannot read {str(file)!r}: {error}.") from error
+    arrays = {"features": features, "labels": read_labels(labels)}
     return vector_dataset(arrays, {}, name=file.stem, where=str(file), split_seed=split_seed)
+
+
+def labels_beside(file: Path) -> Path | None:
+    """The file with the labels of a ``.npy`` file, see :func:`load_npy`."""
+    stems = [f"{file.stem}_labels.npy", *_LABEL_FILES]
+    beside = [file.with_name(name).with_suffix(suffix) for name in stems for suffix in (".npy", ".txt")]
+    return next((other for other in beside if other.exists() and other != file), None)
+
+
+def read_labels(file: Path) -> np.ndarray:
+    """Labels (N,) of a ``.npy`` file, or of a ``.txt`` file with one in each line.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    try:
+        if file.suffix == ".txt":
+            return np.array(text_lines(file))
+        labels: np.ndarray = np.load(file, allow_pickle=False)
+        return labels
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"cannot read {str(file)!r}: {error}.") from error
 
 
 def write_vectors(dataset: Dataset, path: str | Path, *, dtype: torch.dtype = torch.float32) -> Path:
     """Write a data set of vectors as one ``.safetensors`` file that every command takes as DATA.
 
     It holds ``train_features`` (N, d), ``train_labels`` (N,) int64, ``test_features``, ``test_labels`` and, where there
-    are, ``names_features`` (K, d); and as metadata ``class_names`` and ``encoder`` in JSON, ``name`` and ``source``.
+    are, ``names_features`` (K, d) and ``validation_rows`` (V,), positions in the training part; and as metadata
+    ``class_names`` and ``encoder`` in JSON, ``name`` and ``source``.
 
     Raises:
         ValueError: data of another kind, another suffix, or a file that cannot be written.
@@ -147,17 +169,16 @@ def write_vectors(dataset: Dataset, path: str | Path, *, dtype: torch.dtype = to
     target = check_output(path, *WRITTEN)
     if dataset.kind != "vectors":
         raise ValueError(f"{dataset.name!r} is of kind {dataset.kind!r}, not 'vectors'. Embed it first.")
-    torch_format = require("safetensors.torch", extra="train", purpose="Writing a .safetensors file")
     tensors = {"train_labels": dataset.train_y, "test_labels": dataset.test_y}
     features = {"train_features": dataset.train_x, "test_features": dataset.test_x}
     features |= {} if dataset.names_features is None else {"names_features": dataset.names_features}
+    tensors |= {} if dataset.holdout is None else {"validation_rows": dataset.holdout}
     tensors |= {key: value.to(dtype) for key, value in features.items() if isinstance(value, Tensor)}
     metadata = {"class_names": json.dumps(dataset.class_names), "name": dataset.name, "source": dataset.source}
+    metadata |= {} if dataset.scaling == "shared" else {"scaling": dataset.scaling}
     metadata |= {} if dataset.encoder is None else {"encoder": json.dumps(dataset.encoder)}
-    # Copies: the format wants tensors that share no memory, and the parts may be slices of one.
-    content = torch_format.save({k: v.contiguous().clone() for k, v in tensors.items()}, metadata=metadata)
     try:
-        return write_atomically(target, lambda p: p.write_bytes(content))
+        return write_safetensors(target, tensors, metadata)
     except OSError as error:
         raise ValueError(f"cannot write {str(target)!r}: {error.strerror or error}.") from error
 
@@ -194,6 +215,7 @@ def _part(arrays: Mapping[str, Any], prefix: str, where: str) -> tuple[Tensor, n
         raise ValueError(f"{where}: no labels beside {name!r}; add {wanted}. It has {', '.join(arrays)}.")
     x = _as_vectors(features, f"{where}: {name}")
     y = labels.numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    y = y[:, 0] if y.shape == (len(x), 1) else y
     if y.shape != (len(x),) or y.dtype.kind not in "iuUS":
         raise ValueError(
             f"{where}: {label_name} must hold {len(x)} integers or strings, one for each row of {name}, got {y.dtype} "

@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from equiangular._extras import require
-from equiangular._files import cache_folder, write_atomically, write_json
+from equiangular._files import cache_folder, read_safetensors, write_json, write_safetensors
 
 _FORMAT = 1
 _VALUES = "features"
@@ -36,7 +34,7 @@ class ChunkStore:
         notes: what was found damaged, in words.
 
     Example:
-        >>> import tempfile
+        >>> import tempfile, torch
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     store = ChunkStore({"content": "abc"}, folder)
         ...     store.write(0, torch.ones(2, 3), {"error": 0.0})
@@ -58,36 +56,31 @@ class ChunkStore:
         """A chunk and what was said of it; None where there is none that can be trusted."""
         if self.folder is None or not (file := _file(self.folder, number)).exists():
             return None
-        safetensors = require("safetensors", extra="encoders", purpose="Reading cached features")
         try:
-            with safetensors.safe_open(str(file), framework="pt") as archive:
-                metadata = archive.metadata() or {}
-                values: Tensor = archive.get_tensor(_VALUES)
-            if metadata.get("key") != self.key:
-                problem = "is of other data or another encoder"
-            elif tuple(values.shape) != shape:
-                problem = f"has shape {tuple(values.shape)} where {shape} is expected"
-            elif metadata.get("sha256") != _digest(values):
-                problem = "is damaged: its content has another hash than was written"
-            else:
-                return values, json.loads(metadata["said"])
-        except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
-            problem = f"cannot be read ({error})"
-        self.notes.append(f"{file} {problem}; it was made again.")
+            tensors, metadata = read_safetensors(file, remedy="It was made again.", extra="encoders")
+        except ValueError as error:
+            self.notes.append(str(error))
+            return None
+        values: Tensor | None = tensors.get(_VALUES)
+        if values is None or metadata.get("key") != self.key:
+            problem = "is of other data or another encoder"
+        elif tuple(values.shape) != shape:
+            problem = f"has shape {tuple(values.shape)} where {shape} is expected"
+        else:
+            return values, json.loads(metadata.get("said", "{}"))
+        self.notes.append(f"{file} {problem}. It was made again.")
         return None
 
     def write(self, number: int, values: Tensor, said: Mapping[str, Any]) -> None:
         """Keep a chunk, (n, d) in the dtype of the store."""
         if self.folder is None:
             return
-        torch_format = require("safetensors.torch", extra="encoders", purpose="Keeping features")
-        metadata = {"key": self.key, "sha256": _digest(values), "said": json.dumps(dict(said))}
-        content = torch_format.save({_VALUES: values.contiguous()}, metadata=metadata)
+        metadata = {"key": self.key, "said": json.dumps(dict(said))}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if number == 0:
                 write_json(self.folder / "info.json", self.identity)
-            write_atomically(_file(self.folder, number), lambda path: path.write_bytes(content))
+            write_safetensors(_file(self.folder, number), {_VALUES: values}, metadata, extra="encoders")
         except OSError as error:
             self.notes.append(
                 f"the features could not be kept in {self.folder} ({error.strerror or error}); a next run makes them "
@@ -98,7 +91,3 @@ class ChunkStore:
 
 def _file(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.safetensors"
-
-
-def _digest(values: Tensor) -> str:
-    return hashlib.sha256(values.contiguous().view(-1).view(torch.uint8).numpy().data).hexdigest()

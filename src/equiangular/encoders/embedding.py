@@ -12,13 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular._device import choose_device
 from equiangular._validate import check_choice, check_int
 from equiangular.data import Dataset, Texts, load_dataset
 from equiangular.data.split import input_digest
 from equiangular.encoders.base import Encoder, Modality, describe
 from equiangular.encoders.cache import ChunkStore
+from equiangular.encoders.class_names import PLAIN, ClassTexts, names_features
 from equiangular.encoders.inputs import read_ahead
-from equiangular.encoders.registry import as_encoder
+from equiangular.encoders.registry import as_encoder, check_encoder_name
 
 StoredDtype = Literal["float32", "float16"]
 STORED_DTYPES: tuple[StoredDtype, ...] = get_args(StoredDtype)
@@ -39,7 +41,7 @@ class EmbedReport:
         from_cache: those that were there already.
         seconds: for those that were not, without loading data and encoder.
         error: of float16: the largest distance of a stored vector from the made one, relative to its length.
-        notes: what was found damaged or could not be kept, in words.
+        notes: what was met while the data were read, was found damaged or could not be kept, in words.
     """
 
     inputs: int = 0
@@ -58,6 +60,9 @@ def embed(
     batch_size: int = BATCH_SIZE,
     device: str | torch.device = "auto",
     dtype: StoredDtype = "float32",
+    skip_broken: bool = False,
+    class_texts: ClassTexts | None = None,
+    templates: Sequence[str] = PLAIN,
     cache: str | Path | None = None,
     progress: Progress | None = None,
     report: EmbedReport | None = None,
@@ -78,6 +83,10 @@ def embed(
         batch_size: inputs at a time.
         device: ``"auto"`` takes a GPU if there is one.
         dtype: what features are kept in: ``"float32"`` or ``"float16"``, half the size with its error measured.
+        skip_broken: leave out images that cannot be read, see :func:`equiangular.data.load_dataset`.
+        class_texts: class name -> what it is called or described as, a text or several; by default the name itself. For
+            the class vectors, ``names_features``; an encoder of texts.
+        templates: texts with one ``{}`` for a class text, such as ``"a question about {}"``; vectors are averaged.
         cache: folder for the chunks; by default ``embeddings`` in ``$EQUIANGULAR_CACHE``, or ``equiangular`` in the
             user's cache folder. ``EQUIANGULAR_CACHE=off`` keeps nothing.
         progress: called with the inputs done and their number.
@@ -85,11 +94,12 @@ def embed(
 
     Returns:
         A data set of kind ``"vectors"``: (N, d) float32 for each part, ``encoder`` describes the encoder,
-        ``names_features`` are the vectors of the class names ("_" read as a space) where it reads texts.
+        ``names_features`` are the vectors of the class names ("_" read as a space) or class texts where it reads texts.
 
     Raises:
-        ValueError: unknown names, data that are neither texts nor images, an empty text or an image that cannot be
-            read (named), an encoder of the other modality, or float16 that cannot hold a value.
+        ValueError: unknown names, texts of classes that the data do not have, data that are neither texts nor images,
+            an empty text or an image that cannot be read (named), an encoder of the other modality, or
+            float16 that cannot hold a value.
         ImportError: a library is missing; the message names the extra.
 
     Example:
@@ -109,9 +119,17 @@ def embed(
     check_int(batch_size, "batch_size", minimum=1)
     check_choice(dtype, STORED_DTYPES, "dtype")
     report = EmbedReport() if report is None else report
+    # What can be wrong with a name is said before the data are read.
+    device = choose_device(device, "device") if isinstance(device, str) else device
+    if isinstance(encoder, str) and encoder != "auto":
+        check_encoder_name(encoder)
     if not isinstance(data, Dataset):
-        data = load_dataset(data, root=root, split_seed=split_seed, raw=True)
+        data = load_dataset(data, root=root, split_seed=split_seed, raw=True, skip_broken=skip_broken)
+        report.notes += data.notes
     network = as_encoder(encoder, modality_of(data), device=device)
+    vectors = names_features(
+        network, data.class_names, class_texts=class_texts, templates=templates, batch_size=batch_size
+    )
     options: dict[str, Any] = {"batch_size": batch_size, "dtype": dtype, "cache": cache, "report": report}
 
     def part(name: str, inputs: Any, before: int) -> Tensor:
@@ -135,7 +153,11 @@ def embed(
         f"{data.source}; embedded by {network.name}",
         data.licence,
         encoder=described,
-        names_features=names_features(network, data.class_names, batch_size=batch_size),
+        names_features=vectors,
+        encoding=data.encoding,
+        holdout=data.holdout,
+        reading=data.reading,
+        notes=data.notes,
     )
 
 
@@ -155,14 +177,6 @@ def modality_of(data: Dataset) -> Modality:
         "table": "it is a table of numbers, and encoders take texts and images. Use it without --encoder.",
     }[data.kind]
     raise ValueError(f"data set {data.name!r} cannot be embedded: {why}")
-
-
-def names_features(encoder: Encoder, names: Sequence[str], *, batch_size: int = BATCH_SIZE) -> Tensor | None:
-    """Vectors (K, d) of class names, "_" read as a space; None for an encoder of images, or names without a letter."""
-    if encoder.modality != "text" or not all(any(map(str.isalpha, name)) for name in names):
-        return None
-    texts = [name.replace("_", " ").strip() or name for name in names]
-    return torch.cat([encoder.encode(texts[i : i + batch_size]) for i in range(0, len(texts), batch_size)])
 
 
 def embed_inputs(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from equiangular._extras import require
 from equiangular._validate import did_you_mean
 from equiangular.encoders.base import Modality, checked_vectors, weights_revision
+from equiangular.encoders.graph import EncoderGraph
 from equiangular.encoders.repository import quietly
 from equiangular.models.external import HuggingFaceBackbone, without_classifier
 
@@ -56,15 +57,25 @@ class ImageEncoder:
         self.device = torch.device(device)
         return self
 
+    def graph(self) -> EncoderGraph:
+        """See :class:`equiangular.encoders.graph.EncoderGraph`: ``pixel_values`` are what the transform gives."""
+        image_module = require("PIL.Image", extra="encoders", purpose="An encoder of images")
+        shape = self._pixels([image_module.new("RGB", (64, 48), "grey")]).shape[1:]
+        axes: dict[str, tuple[str | int, ...]] = {"pixel_values": ("batch", *map(int, shape))}
+        return EncoderGraph(self.network, axes, lambda batch: {"pixel_values": self._pixels(batch)})
+
     @torch.inference_mode()
     def _forward(self, batch: Sequence[Any]) -> Tensor:
+        vectors = self.network(self._pixels(batch).to(self.device))
+        return checked_vectors(vectors, len(batch), None, self.name)
+
+    def _pixels(self, batch: Sequence[Any]) -> Tensor:
+        """(B, C, H, W) float32 on the CPU."""
         threads = torch.get_num_threads()
         if threads > 1:  # Pillow's resizing leaves the interpreter's lock
             with ThreadPoolExecutor(threads) as pool:
-                pixels = torch.stack(list(pool.map(self.transform, batch)))
-        else:
-            pixels = torch.stack([self.transform(image) for image in batch])
-        return checked_vectors(self.network(pixels.to(self.device)), len(batch), None, self.name)
+                return torch.stack(list(pool.map(self.transform, batch)))
+        return torch.stack([self.transform(image) for image in batch])
 
 
 class _PooledLite(nn.Module):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from equiangular._extras import require
 from equiangular.data import EncodedImages, Texts
-from equiangular.data.images import decode_image, quiet
+from equiangular.data.images import BrokenImageError, as_rgb, decode_image, quiet
 
 
 def read_ahead(inputs: Any, batches: Sequence[np.ndarray], where: str) -> Iterator[list[Any]]:
@@ -48,9 +47,12 @@ def read_image(inputs: EncodedImages | Tensor, row: int, where: str) -> Any:
     image_module = require("PIL.Image", extra="encoders", purpose="Reading images")
     if isinstance(inputs, EncodedImages):
         position = int(inputs.index[row])
-        return pil_image(decode_image(inputs.sources[position], size=None, label=inputs._label(position)))
+        label = inputs._label(position)
+        try:
+            return pil_image(decode_image(inputs.sources[position], size=None, label=label, spans=inputs.spans))
+        except BrokenImageError as error:
+            raise ValueError(inputs.broken() or str(error)) from error
     pixels = inputs[row].permute(1, 2, 0).numpy()
     if pixels.shape[2] == 1:
         return image_module.fromarray(pixels[..., 0]).convert("RGB")
-    as_rgb = import_module("equiangular.data.images")._as_rgb
     return as_rgb(image_module, image_module.fromarray(np.ascontiguousarray(pixels)))

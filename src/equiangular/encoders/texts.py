@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from equiangular._extras import require
 from equiangular._validate import check_choice
 from equiangular.encoders.base import Modality, checked_vectors, weights_revision
+from equiangular.encoders.graph import EncoderGraph
 from equiangular.encoders.repository import POOLINGS, Pooling, need_config, quietly, repository_json, stated_pooling
 
 _PLAIN_MODULES = ("Transformer", "Pooling", "Normalize")
@@ -36,8 +37,23 @@ def pooled(hidden: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
         return (hidden * weight).sum(1) / weight.sum(1)
     if pooling == "cls":
         first = mask.argmax(1)  # where padding is on the left it is not the first column
-        return hidden[torch.arange(len(hidden), device=hidden.device), first]
+        return hidden[torch.arange(hidden.shape[0], device=hidden.device), first]
     return hidden.masked_fill(mask.unsqueeze(-1) == 0, float("-inf")).amax(1)
+
+
+class TextNetwork(nn.Module):
+    """A transformer with what becomes of its tokens' vectors: (B, T) token numbers and mask in, (B, d) float32 out."""
+
+    def __init__(self, network: Any, pooling: Pooling, *, normalize: bool) -> None:
+        super().__init__()
+        self.network, self.pooling, self.normalize = network, pooling, normalize
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, **others: Tensor) -> Tensor:
+        """Vectors of texts; ``others`` are what a tokenizer gives beside, such as ``token_type_ids``."""
+        network: Any = self.network
+        hidden = network(input_ids=input_ids, attention_mask=attention_mask, **others).last_hidden_state
+        vectors = pooled(hidden, attention_mask, self.pooling).float()
+        return torch.nn.functional.normalize(vectors, dim=1) if self.normalize else vectors
 
 
 class TransformerTexts:
@@ -58,8 +74,8 @@ class TransformerTexts:
         self, name: str, network: Any, tokenizer: Any, *, pooling: Pooling, normalize: bool, max_length: int | None
     ) -> None:
         self.name, self.network, self.tokenizer = name, network.eval(), tokenizer
-        self.pooling: Pooling = pooling
-        self.normalize, self.max_length = normalize, max_length
+        self.max_length = max_length
+        self.whole = TextNetwork(self.network, pooling, normalize=normalize).eval()
         self.dim = int(network.config.hidden_size)
         self.revision: str | None = weights_revision(network)
         self.preprocessing: dict[str, Any] = {
@@ -72,18 +88,33 @@ class TransformerTexts:
     @torch.inference_mode()
     def encode(self, batch: Sequence[str]) -> Tensor:
         """Vectors (B, d) float32 on the CPU of B texts."""
-        options = {"padding": True, "truncation": self.max_length is not None, "max_length": self.max_length}
-        tokens = self.tokenizer(list(batch), return_tensors="pt", **options).to(self.network.device)
-        hidden = self.network(**tokens).last_hidden_state
-        vectors = pooled(hidden, tokens["attention_mask"], self.pooling).float()
-        if self.normalize:
-            vectors = torch.nn.functional.normalize(vectors, dim=1)
+        vectors = self.whole(**self._tokens(batch).to(self.network.device))
         return checked_vectors(vectors, len(batch), self.dim, self.name)
+
+    def graph(self) -> EncoderGraph:
+        """See :class:`equiangular.encoders.graph.EncoderGraph`."""
+        return _text_graph(self.whole, self._tokens, self.tokenizer, self.max_length)
+
+    def _tokens(self, batch: Sequence[str]) -> Any:
+        options = {"padding": True, "truncation": self.max_length is not None, "max_length": self.max_length}
+        return self.tokenizer(list(batch), return_tensors="pt", **options)
 
     def to(self, device: torch.device | str) -> TransformerTexts:
         """Move the network."""
         self.network.to(device)
         return self
+
+
+class _SentenceNetwork(nn.Module):
+    """All modules of a model of sentence-transformers."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        vectors: Tensor = self.model({"input_ids": input_ids, "attention_mask": attention_mask})["sentence_embedding"]
+        return vectors.float()
 
 
 class SentenceTransformerTexts:
@@ -108,6 +139,16 @@ class SentenceTransformerTexts:
         options = {"convert_to_tensor": True, "show_progress_bar": False}
         vectors = self.model.encode(list(batch), batch_size=len(batch), **options)
         return checked_vectors(vectors.float(), len(batch), self.dim, self.name)
+
+    def graph(self) -> EncoderGraph:
+        """See :class:`equiangular.encoders.graph.EncoderGraph`."""
+        model = self.model
+        split = model.preprocess if hasattr(model, "preprocess") else model.tokenize  # the second before version 5
+
+        def tokens(batch: Sequence[str]) -> Any:
+            return split([self.preprocessing["prompt"] + text for text in batch])
+
+        return _text_graph(_SentenceNetwork(model), tokens, model.tokenizer, self.preprocessing["max_length"])
 
     def to(self, device: torch.device | str) -> SentenceTransformerTexts:
         """Move the model."""
@@ -183,6 +224,20 @@ def sentence_transformer(place: str, *, name: str) -> SentenceTransformerTexts:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"sentence-transformers cannot load {place!r}: {reason}") from error
     return SentenceTransformerTexts(name, model)
+
+
+def _text_graph(module: nn.Module, tokens: Any, tokenizer: Any, max_length: int | None) -> EncoderGraph:
+    """The graph over token numbers and mask, with the tokenizer as a file, set to pad and cut as ``tokens`` does."""
+    axes: dict[str, tuple[str | int, ...]] = {name: ("batch", "length") for name in ("input_ids", "attention_mask")}
+
+    def prepare(batch: Sequence[str]) -> dict[str, Tensor]:
+        made = tokens(batch)
+        return {name: made[name] for name in axes}
+
+    prepare(["a text"])  # padding and truncation are settings of a call, which stay in the tokenizer after it
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    files = {} if backend is None else {"tokenizer.json": backend.to_str()}
+    return EncoderGraph(module, axes, prepare, max_length, files)
 
 
 def _length_limit(network: Any, tokenizer: Any) -> int | None:

@@ -12,7 +12,14 @@ from torch import Tensor
 from equiangular._validate import Device, check_choice, check_int, check_num_classes
 from equiangular.frames.code_objectives import CHUNK_SIZE, cosine_range, one_vs_rest_distance
 from equiangular.frames.io import cached_frame
-from equiangular.frames.known_codes import KNOWN_CODES, find_known_code, known_code, working_dtype
+from equiangular.frames.known_codes import (
+    BEST_KNOWN_CODES,
+    KNOWN_CODES,
+    PROVED_COSINES,
+    find_known_code,
+    known_code,
+    working_dtype,
+)
 from equiangular.frames.nonnegative import nonnegative_orthogonal_frame
 from equiangular.frames.orthogonal import haar_orthonormal, orthoplex
 from equiangular.frames.quadratic_code import quadratic_code, quadratic_code_rows
@@ -81,6 +88,8 @@ def spread_candidate(
     if found is not None:
         return found
     closed = _closed_form(k, d, seed)
+    if objective == "max_cosine" and (k, d) in BEST_KNOWN_CODES and steps is None and closed is not None:
+        return closed
     usual_steps, usual_restarts = _effort(k, d, objective)
     steps = usual_steps if steps is None else steps
     if steps == 0 and closed is not None:
@@ -101,7 +110,8 @@ def spread_candidate(
         stacklevel=stacklevel + 1,
     )
     dense = work_of_a_step(k, d) <= DENSE_WORK
-    optimised = Candidate(weight, f"{'' if dense else 'stochastically '}optimised spherical code")
+    proved = _proof(weight) if objective == "max_cosine" and (k, d) in PROVED_COSINES else None
+    optimised = Candidate(weight, f"{'' if dense else 'stochastically '}optimised spherical code", proved)
     if closed is None or (objective == "softmax" and k > HULL_CLASSES):
         return optimised
     if objective == "softmax":
@@ -126,6 +136,13 @@ def _decided_by_theory(k: int, d: int, objective: Objective, seed: int) -> Candi
     return Candidate(weight, code.name, code.source if objective == "max_cosine" else by, code.max_cosine)
 
 
+def _proof(weight: Tensor) -> str | None:
+    """The source of a proof that no code is better than this one, which was optimised, by more than 1e-6."""
+    k, d = weight.shape
+    cosine, source = PROVED_COSINES[k, d]
+    return source if cosine_range(weight)[1] <= cosine + 1e-6 else None
+
+
 def _effort(k: int, d: int, objective: Objective) -> tuple[int, int]:
     """Steps and restarts of the optimisation, 0 steps where it would take too long."""
     size = k * k * d
@@ -140,12 +157,15 @@ def _closed_form(k: int, d: int, seed: int) -> Candidate | None:
     """The quadratic code or vectors of a larger known code, whichever has the smaller largest cosine."""
     dtype = working_dtype(k, d)
     code = quadratic_code(k, d)
-    inside = [c for c in KNOWN_CODES.values() if c.num_classes >= k and c.dim <= d and c.name != "Kerdock code"]
+    codes = [*KNOWN_CODES.values(), *BEST_KNOWN_CODES.values()]
+    inside = [c for c in codes if c.num_classes >= k and c.dim <= d and c.name != "Kerdock code"]
     known = min(inside, key=lambda c: (c.max_cosine, c.num_classes), default=None)
     if known is not None and (code is None or known.max_cosine < code.max_cosine):
         turn = haar_orthonormal(d, known.dim, seed=seed).T.to(dtype)
         weight = torch.from_numpy(known.build()[:k]).to(dtype) @ turn
         name = f"{k} vectors of: {known.name}, K={known.num_classes}, d={known.dim}"
+        if (known.num_classes, known.dim) == (k, d):
+            name = f"{known.name} ({known.source})"
         return Candidate(weight, name, max_cosine=known.max_cosine)
     if code is None:
         return None

@@ -37,10 +37,44 @@ def minimal_coefficients(num_classes: int, *, device: torch.device | str = "cpu"
     return own, own / left
 
 
-def canonical_simplex(num_classes: int) -> Tensor:
-    """sqrt(K/(K-1)) (I - 11^T/K): K unit vectors in K dimensions with pairwise inner product -1/(K-1), float64."""
-    k = num_classes
-    return (torch.eye(k, dtype=torch.float64, device="cpu") - 1 / k) * math.sqrt(k / (k - 1))
+def minimal_rows(num_classes: int, dim: int, dtype: torch.dtype) -> Tensor:
+    """:func:`minimal_simplex` and zeros after it, (K, d), each number rounded once, from float64 to ``dtype``."""
+    n = num_classes - 1
+    own, below = (c.to(dtype) for c in minimal_coefficients(num_classes))
+    frame = torch.empty(num_classes, dim, dtype=dtype, device="cpu")
+    frame[:, n:] = 0
+    # All rows at once and then the triangle above taken out: one pass to write and half of one to clear.
+    frame[:, :n] = -below
+    frame[:, :n].tril_(-1)
+    frame[:n, :n].diagonal().copy_(own)
+    return frame
+
+
+def canonical_rows(num_classes: int, dim: int, dtype: torch.dtype) -> Tensor:
+    """sqrt(K/(K-1)) (I - 11^T/K), K unit vectors with pairwise inner product -1/(K-1), and zeros after it: (K, d)."""
+    own, other = _canonical_entries(num_classes)
+    frame = torch.empty(num_classes, dim, dtype=dtype, device="cpu")
+    frame[:, num_classes:] = 0
+    frame[:, :num_classes] = other
+    frame[:, :num_classes].diagonal().fill_(own)
+    return frame
+
+
+def centred_groups(owner: Tensor, value: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
+    """The canonical simplex on groups of coordinates, (K, d): coordinate j is ``value[j]`` of class ``owner[j]``.
+
+    The product with the K x K matrix has one term in every entry: a coordinate of one's own times the diagonal, another
+    class's times what is beside it.
+    """
+    own, other = _canonical_entries(num_classes)
+    frame = (other * value).to(dtype).expand(num_classes, len(value)).contiguous()
+    return frame.scatter_(0, owner[None], (own * value).to(dtype)[None])
+
+
+def _canonical_entries(num_classes: int) -> tuple[float, float]:
+    """The diagonal and the other entries of the canonical simplex."""
+    scale = math.sqrt(num_classes / (num_classes - 1))
+    return (1 - 1 / num_classes) * scale, -(1 / num_classes) * scale
 
 
 def signed_dct_simplex(num_classes: int, dim: int, *, seed: int) -> Tensor:
@@ -103,12 +137,16 @@ def simplex_logits(x: Tensor, num_classes: int, *, basis: Literal["canonical", "
         raise ValueError(f"x must be a floating-point tensor, got {received}. Convert it with .float().")
     if x.ndim == 0 or x.shape[-1] < needed:
         raise ValueError(f"the {basis} basis of K={k} classes needs d >= {needed} features, got {tuple(x.shape)}.")
+    return scaled_simplex_logits(x, k, basis, 1.0)
+
+
+def scaled_simplex_logits(x: Tensor, k: int, basis: Literal["canonical", "minimal"], scale: float | Tensor) -> Tensor:
+    """:func:`simplex_logits` of checked arguments times a scale, which costs no pass of its own."""
     if basis == "canonical":
         part = x[..., :k]
-        return math.sqrt(k / (k - 1)) * (part - part.mean(-1, keepdim=True))
-    own_factor, below_factor = (c.to(x.dtype) for c in minimal_coefficients(k, device=x.device))
+        return (part - part.mean(-1, keepdim=True)).mul_(math.sqrt(k / (k - 1)) * scale)
+    own_factor, below_factor = (c.to(x.dtype) * scale for c in minimal_coefficients(k, device=x.device))
     part = x[..., : k - 1]
-    own = part * own_factor
-    before = torch.cumsum(part * below_factor, dim=-1)
-    zero = torch.zeros_like(x[..., :1])
-    return torch.cat([own, zero], dim=-1) - torch.cat([zero, before], dim=-1)
+    logits = torch.nn.functional.pad(part * own_factor, (0, 1))
+    logits[..., 1:] -= torch.cumsum(part * below_factor, dim=-1)
+    return logits

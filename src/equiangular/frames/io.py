@@ -13,8 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equiangular._extras import require
-from equiangular._files import CACHE_VARIABLE, cache_folder, check_output, write_atomically, write_json
+from equiangular._files import (
+    CACHE_VARIABLE,
+    cache_folder,
+    check_output,
+    read_safetensors,
+    write_atomically,
+    write_json,
+    write_safetensors,
+)
 from equiangular.frames.checks import frame_tensor
 
 
@@ -127,10 +134,7 @@ def save_frame(
             elif overwrite:
                 beside.unlink(missing_ok=True)  # it described the frame that was replaced
         else:
-            torch_format = require("safetensors.torch", extra="train", purpose="Writing a .safetensors file")
-            # Through bytes: every failure to write is then an OSError.
-            content = torch_format.save({_KEY: data}, metadata=kept)
-            write_atomically(target, lambda p: p.write_bytes(content))
+            write_safetensors(target, {_KEY: data}, kept)
     except OSError as error:
         raise ValueError(
             f"cannot write {str(target)!r}: {error.strerror or error}. Choose another folder, or make room in it."
@@ -170,19 +174,15 @@ def load_frame(path: str | Path) -> Tensor:
     suffix = source.suffix
     if suffix not in SUFFIXES:
         raise ValueError(f"a frame file ends in {' or '.join(SUFFIXES)}, got {str(path)!r}.")
-    try:
-        if suffix == ".npy":
+    if suffix == ".npy":
+        try:
             weight = torch.from_numpy(np.load(source, allow_pickle=False))
-        else:
-            torch_format = require("safetensors.torch", extra="train", purpose="Reading a .safetensors file")
-            tensors = torch_format.load_file(str(source))
-    except FileNotFoundError as error:
-        raise ValueError(f"{str(source)!r} does not exist. Check the path, or write it with save_frame.") from error
-    except ImportError:
-        raise
-    except Exception as error:  # NumPy and safetensors raise many kinds for a file that is not theirs
-        raise ValueError(f"{str(source)!r} is not a readable {suffix} file ({error}). Write it again.") from error
-    if suffix == ".safetensors":
+        except FileNotFoundError as error:
+            raise ValueError(f"{str(source)!r} does not exist. Check the path, or write it with save_frame.") from error
+        except Exception as error:  # NumPy raises many kinds for a file that is not its own
+            raise ValueError(f"{str(source)!r} is not a readable {suffix} file ({error}). Write it again.") from error
+    else:
+        tensors, _ = read_safetensors(source, remedy="Write it again.")
         if _KEY not in tensors and len(tensors) != 1:
             names = ", ".join(map(repr, sorted(tensors))) or "nothing"
             raise ValueError(f"{str(source)!r} holds {names}: which is the frame? Name it {_KEY!r} in the file.")

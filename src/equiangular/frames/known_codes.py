@@ -1,4 +1,4 @@
-"""The spherical codes with more than 2d vectors that are proved optimal and have closed-form coordinates."""
+"""Spherical codes of more than 2d vectors in closed form: those proved optimal, and the best known without proof."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import Device, Dtype, check_int, check_num_classes
-from equiangular.frames import lattice_codes, polytopes
+from equiangular.frames import lattice_codes, minimal_vectors, polytopes
 from equiangular.frames.orthogonal import haar_orthonormal
 from equiangular.frames.quadratic_code import QuadraticCode, quadratic_code, quadratic_code_rows
 
 
 @dataclass(frozen=True)
 class KnownCode:
-    """A proved optimum: no ``num_classes`` unit vectors in ``dim`` dimensions have a smaller largest cosine.
+    """A proved optimum, or the best that is known: unit vectors with the smallest largest cosine for their number.
 
     Attributes:
         num_classes: K.
         dim: d.
         max_cosine: its largest cosine.
         name: what it is called.
-        source: where its optimality is proved.
+        source: where its optimality is proved, or where it comes from.
         build: gives the coordinates, (K, d), exact to float64; in no particular orientation.
+        proved: whether no code of this size can be better.
     """
 
     num_classes: int
@@ -37,6 +38,7 @@ class KnownCode:
     name: str
     source: str
     build: Callable[[], np.ndarray]
+    proved: bool = True
 
 
 _COHN_KUMAR = "Cohn and Kumar 2007, table 1; Levenshtein's bound is attained"
@@ -78,6 +80,7 @@ _CODES = [
     KnownCode(552, 23, 1 / 5, "276 equiangular lines", _COHN_KUMAR, lattice_codes.leech_552),
     KnownCode(4600, 23, 1 / 3, "kissing configuration of the Leech lattice", _COHN_KUMAR, lattice_codes.leech_kissing),
     KnownCode(196560, 24, 1 / 2, "Leech lattice", _COHN_KUMAR, lattice_codes.leech),
+    KnownCode(325, 52, 1 / 16, "elliptic quadric, q=4", _COHN_KUMAR, lattice_codes.elliptic_quadric_4),
     KnownCode(4224, 64, 1 / 8, "Kerdock code", _GRAPHS, partial(_kerdock, 4224, 64)),
     KnownCode(756, 105, 1 / 25, "elliptic quadric, q=5", _COHN_KUMAR, partial(lattice_codes.elliptic_quadric, 5)),
     KnownCode(66048, 256, 1 / 16, "Kerdock code", _GRAPHS, partial(_kerdock, 66048, 256)),
@@ -85,6 +88,28 @@ _CODES = [
     KnownCode(1050624, 1024, 1 / 32, "Kerdock code", _GRAPHS, partial(_kerdock, 1050624, 1024)),
 ]
 KNOWN_CODES = {(code.num_classes, code.dim): code for code in _CODES}
+
+
+def _kissing(num_classes: int, dim: int, name: str, build: Callable[[], np.ndarray]) -> KnownCode:
+    source = "Conway and Sloane 1999, table 1.5; not proved to be optimal"
+    return KnownCode(num_classes, dim, 1 / 2, name, source, build, proved=False)
+
+
+_BEST = [
+    _kissing(40, 5, "D5 roots", minimal_vectors.roots_d5),
+    _kissing(72, 6, "E6 roots", minimal_vectors.roots_e6),
+    _kissing(126, 7, "E7 roots", minimal_vectors.roots_e7),
+    _kissing(306, 9, "neighbours in the packing P9a", minimal_vectors.packing_9),
+    _kissing(840, 12, "neighbours in the packing P12a", minimal_vectors.packing_12),
+    _kissing(4320, 16, "minimal vectors of the Barnes-Wall lattice", minimal_vectors.barnes_wall_16),
+]
+BEST_KNOWN_CODES = {(code.num_classes, code.dim): code for code in _BEST}
+# Optima without closed-form coordinates, which the optimiser finds: the proved largest cosine, and the proof.
+PROVED_COSINES = {
+    (10, 3): (math.cos(math.radians(66.1468219816)), "Danzer 1986"),
+    (13, 3): (math.cos(math.radians(57.1367030777)), "Musin and Tarasov 2012"),
+    (14, 3): (math.cos(math.radians(55.6705700030)), "Musin and Tarasov 2015"),
+}
 
 
 def find_known_code(num_classes: int, dim: int) -> KnownCode | None:

@@ -73,7 +73,7 @@ def gewirtz() -> np.ndarray:
     both = np.concatenate([code[:2], kept])
     gram = both @ both.T
     across = gram[2:, :2] @ np.linalg.inv(gram[:2, :2]) @ gram[:2, 2:]
-    return _factor(gram[2:, 2:] - across, 20)
+    return from_gram(gram[2:, 2:] - across, 20)
 
 
 def hoffman_singleton() -> np.ndarray:
@@ -114,6 +114,25 @@ def elliptic_quadric(q: int) -> np.ndarray:
     return _spectral(adjacent, q * (q**3 + 1) // (q + 1), -1 / q, 1 / q**2)
 
 
+def elliptic_quadric_4() -> np.ndarray:
+    """:func:`elliptic_quadric` over the field of four elements; (325, 52), cosines -1/4 and 1/16.
+
+    Numbers are 0, 1, w, w + 1 as 0, 1, 2, 3 with w^2 = w + 1: a sum is the exclusive or. The form is
+    Q(x) = x0 x1 + x2 x3 + x4^2 + x4 x5 + w x5^2, whose last part has no zero but 0 since t^2 + t = w has no solution.
+    """
+    times = np.array([[0, 0, 0, 0], [0, 1, 2, 3], [0, 2, 3, 1], [0, 3, 1, 2]])
+    vectors = np.array(list(itertools.product(range(4), repeat=6)))[1:]
+    leading = vectors[np.arange(len(vectors)), (vectors > 0).argmax(1)]
+    x = vectors[leading == 1].T  # a point of the projective space is a vector up to a factor
+    form = times[x[0], x[1]] ^ times[x[2], x[3]] ^ times[x[4], x[4]] ^ times[x[4], x[5]] ^ times[2, times[x[5], x[5]]]
+    x = x[:, form == 0]
+    pairs = ((0, 1), (1, 0), (2, 3), (3, 2), (4, 5), (5, 4))  # of the polar form
+    polar = np.bitwise_xor.reduce([times[x[i][:, None], x[j][None]] for i, j in pairs])
+    adjacent = (polar == 0).astype(np.float64)
+    np.fill_diagonal(adjacent, 0)
+    return _spectral(adjacent, 52, -1 / 4, 1 / 16)
+
+
 leech_kissing = partial(derived, leech, 1 / 2)  # minimal vectors next to one of them, largest cosine 1/3; (4600, 23)
 leech_891 = partial(derived, leech_kissing, 1 / 3)  # the 4600 next to one of them, largest cosine 1/4; (891, 22)
 mclaughlin = partial(derived, leech_552, 1 / 5)  # McLaughlin graph: the 552 next to one, largest cosine 1/6; (275, 22)
@@ -125,10 +144,10 @@ def _spectral(adjacent: np.ndarray, dim: int, joined: float, apart: float) -> np
     """The code whose Gram matrix has two values, by adjacency in a strongly regular graph."""
     gram = np.where(adjacent > 0, joined, apart)
     np.fill_diagonal(gram, 1)
-    return _factor(gram, dim)
+    return from_gram(gram, dim)
 
 
-def _factor(gram: np.ndarray, dim: int) -> np.ndarray:
+def from_gram(gram: np.ndarray, dim: int) -> np.ndarray:
     """Vectors with a Gram matrix that is N/dim times a projector: an orthonormal basis of its range, (N, dim)."""
     start = torch.randn(len(gram), dim, generator=make_generator(0), dtype=torch.float64).numpy()
     basis, _ = np.linalg.qr(gram @ start)

@@ -45,12 +45,18 @@ def nonnegative_orthogonal_frame(
             f"with spread_frame({k}, {d})."
         )
     place = torch.empty(0).device if device is None else device  # the default device, whatever PyTorch
-    with torch.device("cpu"):
-        owner = torch.arange(d) % k
-        weight = torch.zeros(k, d, dtype=torch.float64)
-        order = torch.randperm(d, generator=make_generator(seed))
-        weight[owner, order] = torch.bincount(owner)[owner].double().rsqrt()
+    owner, value = dealt_coordinates(k, d, seed=seed)
+    weight = torch.zeros(k, d, dtype=torch.float64, device="cpu").scatter_(0, owner[None], value[None])
     return weight.to(device=place, dtype=dtype or torch.get_default_dtype())
+
+
+def dealt_coordinates(num_classes: int, dim: int, *, seed: int) -> tuple[Tensor, Tensor]:
+    """The class that each of d coordinates is dealt to, (d,) int64, and 1/sqrt(coordinates of that class), float64."""
+    with torch.device("cpu"):
+        dealt = torch.arange(dim) % num_classes
+        order = torch.randperm(dim, generator=make_generator(seed))
+        owner = torch.empty_like(dealt).scatter_(0, order, dealt)
+        return owner, torch.bincount(owner)[owner].double().rsqrt()
 
 
 def reachable_cosine(weight: Tensor) -> Tensor:

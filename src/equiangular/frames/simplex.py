@@ -10,8 +10,15 @@ from torch import Tensor
 
 from equiangular._random import make_generator
 from equiangular._validate import Device, Dtype, check_choice, check_int, check_num_classes
-from equiangular.frames.closed_forms import canonical_simplex, minimal_coefficients, minimal_simplex, signed_dct_simplex
-from equiangular.frames.nonnegative import nonnegative_orthogonal_frame
+from equiangular.frames.closed_forms import (
+    canonical_rows,
+    centred_groups,
+    minimal_coefficients,
+    minimal_rows,
+    minimal_simplex,
+    signed_dct_simplex,
+)
+from equiangular.frames.nonnegative import dealt_coordinates
 from equiangular.frames.orthogonal import haar_orthonormal
 
 Basis = Literal["haar", "minimal", "canonical", "grouped", "dct"]
@@ -89,17 +96,17 @@ def simplex_etf(
         raise ValueError(
             f'the {basis} basis of K={k} classes needs d >= K = {k}, got d={d}. Use basis="minimal", "haar" or "dct".'
         )
-    if basis == "dct":
+    place = torch.empty(0).device if device is None else device  # inside "with torch.device(...)" too, whatever PyTorch
+    if basis == "canonical":
+        frame = canonical_rows(k, d, dtype)
+    elif basis == "minimal":
+        frame = minimal_rows(k, d, dtype)
+    elif basis == "dct":
         frame = signed_dct_simplex(k, d, seed=seed)
     elif basis == "haar":
         frame = minimal_simplex(k) @ haar_orthonormal(d, k - 1, seed=seed).T
-    elif basis == "grouped":
-        groups = nonnegative_orthogonal_frame(k, d, seed=seed, device="cpu", dtype=torch.float64)
-        frame = canonical_simplex(k) @ groups
     else:
-        simplex = canonical_simplex(k) if basis == "canonical" else minimal_simplex(k)
-        frame = torch.nn.functional.pad(simplex, (0, d - simplex.shape[1]))
-    place = torch.empty(0).device if device is None else device  # inside "with torch.device(...)" too, whatever PyTorch
+        frame = centred_groups(*dealt_coordinates(k, d, seed=seed), k, dtype)
     return frame.to(device=place, dtype=dtype)
 
 

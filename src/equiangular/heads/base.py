@@ -25,6 +25,7 @@ from equiangular.heads.functional import (
     DEFAULT_PROBABILITY,
     PROJECTIONS,
     Projection,
+    certain_unit_rows,
     class_rows,
     make_projection,
     rows_or_zero,
@@ -181,7 +182,12 @@ class Head(RebuiltModule, ABC):
                 f"this head takes features of shape (..., {self.in_features}), got {received}. "
                 "Pool or flatten the backbone's output, or build the head with in_features of that width."
             )
-        h = check_features(x.reshape(-1, self.in_features) if x.ndim != 2 else x)
+        h = x.reshape(-1, self.in_features) if x.ndim != 2 else x
+        # Where nothing is left to do but to normalise, that looks at every value itself.
+        direct = self.normalize and self.norm_kind == "none" and self.projection_kind is None and h is x
+        direct = direct and x.is_floating_point() and not (self.training and isinstance(self.dropout, nn.Dropout))
+        if not direct:
+            check_features(h)
         if self.norm_kind != "none" and self.norm.training and not tracing:
             self._check_norm(h)
         h = self.projection(self.norm(h)) if self.norm_kind == "batch-first" else self.norm(self.projection(h))
@@ -190,9 +196,12 @@ class Head(RebuiltModule, ABC):
             h.register_hook(self._warn_of_frozen_features)
         h = self.dropout(h)
         if self.normalize:
-            if self.zero_norm == "error":
-                check_features(h, allow_zero=False)
-            h = unit_normalize(h)
+            unit = certain_unit_rows(h) if direct else None
+            if unit is None:
+                if direct or self.zero_norm == "error":
+                    check_features(h, allow_zero=self.zero_norm != "error")
+                unit = unit_normalize(h)
+            h = unit
         tapped: Tensor = self.feature_tap(h if x.ndim == 2 else h.reshape(*x.shape[:-1], self.dim))
         return tapped
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from equiangular._autocast import without_autocast
+from equiangular._autocast import autocast_is_on, without_autocast
 from equiangular._renamed import warn_renamed
 from equiangular._validate import check_choice, have_values, values_are_readable
 from equiangular.frames import BASES, load_frame, simplex_etf, spread_frame, warn_unreachable
+from equiangular.frames.closed_forms import scaled_simplex_logits
 from equiangular.heads.base import Head
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from equiangular.frames.simplex import Basis
     from equiangular.heads.options import HeadOptions
+
+LARGE_FRAME = 2**18  # numbers in a frame from which on its closed form is faster than a product
 
 
 class ETFHead(Head):
@@ -49,6 +52,8 @@ class ETFHead(Head):
 
     Source: Yang et al., "Inducing Neural Collapse in Imbalanced Learning", NeurIPS 2022, section 3.
     """
+
+    _as_built: tuple[Tensor, int] | None = None
 
     def __init__(
         self,
@@ -93,6 +98,49 @@ class ETFHead(Head):
         return simplex_etf(
             num_classes, self.dim, basis=self.basis, seed=self.seed, device=like.device, dtype=like.dtype
         )
+
+    def _set_vectors(self, vectors: Tensor) -> None:
+        super()._set_vectors(vectors)
+        self._note_vectors()
+
+    def _note_vectors(self) -> None:
+        """Remember the class vectors as those of the closed form: until they are written to they need no product."""
+        vectors = self._buffers.get("weight")
+        if vectors is not None and self.basis in ("canonical", "minimal"):
+            self._as_built = (vectors, vectors._version)
+
+    def _are_as_built(self) -> bool:
+        vectors = self._buffers.get("weight")
+        built = self._as_built
+        return built is not None and vectors is built[0] and vectors._version == built[1]
+
+    def logits_from_features(self, h: Tensor) -> Tensor:
+        """Logits (..., K) of features h (..., dim), as ``forward(x, pre_logits=True)`` gives them.
+
+        A large canonical or minimal frame needs no product: O(B K) instead of O(B K d), see
+        :func:`equiangular.frames.simplex_logits`. Class vectors that were moved or loaded are multiplied as any.
+        """
+        large = self.num_classes * self.dim >= LARGE_FRAME and h.dtype in (torch.float32, torch.float64)
+        if large and h.dtype == self.weight.dtype and have_values(h) and not autocast_is_on(h) and self._are_as_built():
+            basis: Any = self.basis
+            return scaled_simplex_logits(h, self.num_classes, basis, self.scale)
+        return super().logits_from_features(h)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        as_built = self._are_as_built()
+        super()._apply(fn, recurse)
+        if as_built:  # moved or cast
+            self._note_vectors()
+        return self
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        loaded, own = state_dict.get(f"{prefix}weight"), self._buffers.get("weight")
+        same = False
+        if isinstance(loaded, Tensor) and own is not None and self._are_as_built() and loaded.shape == own.shape:
+            same = values_are_readable(loaded, own) and loaded.dtype == own.dtype and torch.equal(loaded, own)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        if same:
+            self._note_vectors()
 
     def _made_tensors(self) -> dict[str, Tensor]:
         made = super()._made_tensors()

@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch._C._functorch import is_gradtrackingtensor
+from torch.autograd import forward_ad
 from torch.nn.utils import skip_init
 
 from equiangular._autocast import autocast_is_on
-from equiangular._validate import check_labels, check_num_classes
+from equiangular._validate import check_labels, check_num_classes, values_are_readable
 
 
 def unit_normalize(x: Tensor, eps: float | None = None) -> Tensor:
@@ -33,6 +34,19 @@ def unit_normalize(x: Tensor, eps: float | None = None) -> Tensor:
                 [0.0000, 0.0000]])
     """
     limit = max(1e-12, torch.finfo(x.dtype).tiny) if eps is None else eps
+    certain = _certain_unit_rows(x, limit)
+    return _unit_rows(x, limit) if certain is None else certain
+
+
+def certain_unit_rows(x: Tensor) -> Tensor | None:
+    """:func:`unit_normalize` of ``x``, all of whose entries are finite and none of whose rows is zero.
+
+    None where that is not so, where one look at the squared norms does not tell, and where values cannot be read.
+    """
+    return _certain_unit_rows(x, max(1e-12, torch.finfo(x.dtype).tiny))
+
+
+def _unit_rows(x: Tensor, limit: float) -> Tensor:
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     largest = wide.detach().abs().amax(-1, keepdim=True)
     # Powers of two, so that nothing is rounded. Between the bounds float32 holds squares and cubes of the norm.
@@ -42,6 +56,41 @@ def unit_normalize(x: Tensor, eps: float | None = None) -> Tensor:
     inverse = torch.where(has_direction, torch.where(has_direction, square, 1.0).rsqrt(), 0.0)
     result = wide * inverse
     return result if autocast_is_on(x) else result.to(x.dtype)
+
+
+def _certain_unit_rows(x: Tensor, limit: float) -> Tensor | None:
+    if not values_are_readable(x) or x.dtype not in (torch.float32, torch.float64) or not x.numel():
+        return None
+    if forward_ad._current_level >= 0 or autocast_is_on(x):
+        return None
+    value = x.detach()
+    square = value.square().sum(-1, keepdim=True)
+    low, high = torch.aminmax(square)
+    # NaN fails both. A norm up to 2^32 needs no factor; the 2 leaves room for the rounding of the limit.
+    if not (low.item() > 2 * limit**2 and high.item() <= 2.0**64):
+        return None
+    inverse = square.rsqrt_()
+    unit: Tensor = _UnitRows.apply(x, inverse, limit) if x.requires_grad else value * inverse  # type: ignore[no-untyped-call]
+    return unit
+
+
+class _UnitRows(torch.autograd.Function):
+    """x / ||x|| given 1 / ||x||, in the operations, and so the bits, of :func:`_unit_rows` and of its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, inverse: Tensor, limit: float) -> Tensor:
+        ctx.save_for_backward(x, inverse)
+        ctx.limit = limit
+        return x * inverse
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        x, inverse = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a gradient of the gradient is asked for
+            (again,) = torch.autograd.grad(_unit_rows(x, ctx.limit), x, gradient, create_graph=True)
+            return again, None, None
+        along = (gradient * x).sum(-1, keepdim=True).mul_(inverse.pow(3))
+        return (gradient * inverse).sub_(along * x), None, None
 
 
 def class_rows(table: Tensor, labels: Tensor) -> Tensor:

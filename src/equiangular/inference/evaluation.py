@@ -1,21 +1,29 @@
 """A stored model on a test set: everything that can be said about it, as JSON-plain values; class priors from files."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from equiangular._counted import counted
 from equiangular._extras import require
 from equiangular._validate import did_you_mean
 from equiangular.data import Dataset, load_dataset
-from equiangular.data.registry import ROOT_VARIABLE
+from equiangular.data.columns import Told
+from equiangular.data.libraries import is_saved_to_disk
+from equiangular.data.listing import PART_NAMES, class_name, find_layout, list_classes
+from equiangular.data.reading import SHOWN, apart_note, listed
+from equiangular.data.registry import ROOT_VARIABLE, find_path
 from equiangular.encoders import KnownEncoder
 from equiangular.encoders.base import same_encoder
 from equiangular.encoders.embedding import embed_inputs, modality_of
-from equiangular.inference.predictions import list_inputs, read_inputs
+from equiangular.inference.predictions import TABLE_SUFFIXES, list_inputs, read_inputs
+from equiangular.inference.tables import InputBatch
 from equiangular.training.methods import get_method
 from equiangular.training.model.classifier import Classifier
 from equiangular.training.model.correction import PRIORS, own_prior
@@ -83,33 +91,40 @@ def evaluate(
     *,
     data: str | Path | None = None,
     batch_size: int = BATCH_SIZE,
+    skip_broken: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Evaluate a stored model, batch by batch.
 
     Args:
         classifier: the model, with the class prior of its predictions, on the device to compute on.
-        data: what to evaluate on: a folder ``CLASS/*.png``, a file of labelled rows (.npz, .parquet, .csv), a data set
-            by name or a folder with a test part; by default the test part of the data that the model was trained on.
-            Classes are matched by name.
+        data: what to evaluate on: a folder ``CLASS/*.png``, a file of labelled rows (.csv, .tsv, .parquet, .feather,
+            .npz, .npy with labels beside it, .safetensors; its test part where it has one), what ``datasets`` has
+            saved, a data set by name or a folder with a test part; by default the test part of the data that the model
+            was trained on, which is also what is taken where ``data`` is those data. Classes are matched by name;
+            samples of classes that the model does not know are counted apart.
         batch_size: samples at a time.
+        skip_broken: leave out inputs that cannot be read, and say which.
         progress: called with the number of samples after each batch.
 
     Returns:
         ``scores`` and ``raw_scores`` (of the logits before correction and calibration), see :meth:`Scorer.compute`;
         ``classes``, ``reliability`` and ``confusion``, see :meth:`Scorer.details`; ``raw_reliability``; ``model``, its
         description without the vocabulary; ``data``, ``prior`` (``"uniform"``, ``"train"``, ``"sampler"`` or weights)
-        and ``method``.
+        and ``method``; ``apart``, samples by class that the model does not know; ``left_out``, inputs that cannot be
+        read; ``notes``, both in words and what was taken for what.
 
     Raises:
-        ValueError: data that cannot be read or have no labels, or a class that the model does not know.
+        ValueError: data that cannot be read or have no labels, data that the model was trained on, or none of its
+            classes.
     """
     info, device = classifier.info, classifier.shift.device
     scorer, raw = (Scorer(list(info.class_counts), info.thresholds, info.class_names) for _ in range(2))
     encoder = KnownEncoder(info.encoder, device=device) if info.encoder and info.kind == "vectors" else None
-    batches, source = labelled_batches(info, data, batch_size, encoder)
+    labelled = labelled_batches(info, data, batch_size, encoder, skip_broken=skip_broken)
+    source = labelled.source
     shift = classifier.shift.cpu()
-    for x, y in batches:
+    for x, y in labelled.batches:
         logits = classifier.raw_logits(x.to(device)).cpu()
         raw.update(logits, y)
         scorer.update(logits * classifier.scale - shift, y)
@@ -117,7 +132,16 @@ def evaluate(
             progress(len(y))
     scores = scorer.compute()
     if not scores["samples"]:
+        if labelled.apart:
+            name = next(iter(labelled.apart))
+            raise ValueError(
+                f"the model has no class {name!r}{did_you_mean(name, info.class_names)} "
+                f"It was trained on {info.num_classes} classes, {info.class_names[0]!r} the first."
+            )
         raise ValueError(f"no samples to evaluate on in {source!r}.")
+    notes = [*labelled.notes, *labelled.told.lines()]
+    if labelled.apart and not any("not scored" in note for note in notes):
+        notes.append(apart_note(labelled.apart))
     model = {key: value for key, value in info.as_dict().items() if key != "vocabulary"}
     return {
         "method": get_method(info.method).label,
@@ -128,45 +152,134 @@ def evaluate(
         **scorer.details(),
         "raw_reliability": raw.details()["reliability"],
         "model": model,
+        "apart": dict(labelled.apart),
+        "left_out": labelled.left_out,
+        "notes": notes,
     }
 
 
+@dataclass
+class Labelled:
+    """What to evaluate on.
+
+    Attributes:
+        batches: inputs and labels.
+        source: what they come from.
+        notes: what a user should know of it.
+        apart: samples of classes that the model does not know, by class; complete when the batches are through.
+        left_out: inputs that cannot be read, likewise.
+        told: what was odd about the columns of tables, likewise.
+    """
+
+    batches: Iterator[tuple[Tensor, Tensor]]
+    source: str
+    notes: list[str] = field(default_factory=list)
+    apart: Counter[str] = field(default_factory=Counter)
+    left_out: list[str] = field(default_factory=list)
+    told: Told = field(default_factory=Told)
+
+
 def labelled_batches(
-    info: ModelInfo, data: str | Path | None, batch_size: int, encoder: KnownEncoder | None = None
-) -> tuple[Iterator[tuple[Tensor, Tensor]], str]:
+    info: ModelInfo,
+    data: str | Path | None,
+    batch_size: int,
+    encoder: KnownEncoder | None = None,
+    *,
+    skip_broken: bool = False,
+) -> Labelled:
     """Batches of inputs and labels to evaluate on, and what they come from."""
     if data is None:
-        if not info.data:
-            raise ValueError("the model does not say what data it was trained on. Name some with --data.")
-        try:
-            return _dataset_batches(_load(info, **info.data), info, batch_size, encoder)
-        except (OSError, ValueError) as error:
-            what = "the data that the model was trained on cannot be read"
-            raise ValueError(f"{what}: {error} Or name others with --data.") from error
+        return _own_test_part(info, batch_size, encoder, skip_broken=skip_broken)
     path = Path(data).expanduser()
     root = info.data.get("root") or os.environ.get(ROOT_VARIABLE)
     if not path.exists() and root and (Path(root).expanduser() / path).exists():
         path = Path(root).expanduser() / path
+    own = {key: value for key, value in info.data.items() if key not in ("name_or_path", "memory")}
+    own |= {"skip_broken": True} if skip_broken else {}
     if not path.exists():
         if info.kind == "text" and not encoder:
             raise ValueError(f"{str(data)!r} does not exist. Texts are evaluated from a file that has them.")
-        own = {key: value for key, value in info.data.items() if key not in ("name_or_path", "memory")}
         return _dataset_batches(_load(info, str(data), **own), info, batch_size, encoder)
-    if path.suffix in (".safetensors", ".npy"):
-        return _dataset_batches(_load(info, path), info, batch_size, encoder)
-    inner = next((path / n for n in ("test", "test.parquet", "val", "validation") if (path / n).exists()), path)
-    files = list_inputs([inner], info.reads)
-    return _file_batches(files, info, batch_size, encoder), str(inner)
+    trained = _trained_on(info)
+    if trained is not None and path.resolve() == trained:
+        found = _own_test_part(info, batch_size, encoder, skip_broken=skip_broken)
+        found.notes.insert(0, f"{str(data)!r} is what the model was trained on: scored is its test part alone")
+        return found
+    _refuse_training_part(path, trained)
+    return _files_in(path, info, batch_size, encoder, skip_broken=skip_broken)
+
+
+def _own_test_part(info: ModelInfo, batch_size: int, encoder: KnownEncoder | None, *, skip_broken: bool) -> Labelled:
+    if not info.data:
+        raise ValueError("the model does not say what data it was trained on. Name some with --data.")
+    options = {**info.data, **({"skip_broken": True} if skip_broken else {})}
+    try:
+        return _dataset_batches(_load(info, **options), info, batch_size, encoder)
+    except (OSError, ValueError) as error:
+        what = "the data that the model was trained on cannot be read"
+        raise ValueError(f"{what}: {error} Or name others with --data.") from error
+
+
+def _trained_on(info: ModelInfo) -> Path | None:
+    """The path of the data that the model was trained on, where it is one that exists."""
+    name = str(info.data.get("name_or_path") or "")
+    path = find_path(name, info.data.get("root")) if name and not name.startswith(("hf:", "torchvision:")) else None
+    return None if path is None else path.resolve()
+
+
+def _refuse_training_part(path: Path, trained: Path | None) -> None:
+    """Raise if ``path`` is the training part of the model's data."""
+    if trained is None or not trained.is_dir() or trained not in path.resolve().parents:
+        return
+    parts = find_layout(trained).parts.get("train", [])
+    inside = any(path.resolve() == p.resolve() or p.resolve() in path.resolve().parents for p in parts if p != trained)
+    if inside or (path.is_file() and path.parent.resolve() == trained and path.stem == "train"):
+        raise ValueError(
+            f"{str(path)!r} holds what the model was trained on, and scores on it say nothing of other data. Its test "
+            "part is evaluated without --data; or name data of your own."
+        )
+
+
+def _files_in(
+    path: Path, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None, *, skip_broken: bool
+) -> Labelled:
+    """Batches of the files of a test part: a file, or a folder's test part by its names."""
+    table = next((path / f"test{s}" for s in TABLE_SUFFIXES if (path / f"test{s}").exists()), None)
+    notes: list[str] = []
+    labels: dict[Path, str] | None = None
+    folders = [table or path]
+    saved = path.is_dir() and is_saved_to_disk(path)
+    if path.is_dir() and table is None and not saved:
+        layout = find_layout(path)
+        part = next((p for p in ("test", "validation", "train") if p in layout.parts), "train")
+        folders = layout.parts[part]
+        if part == "train" and folders[0] != path and folders[0].name.lower() in PART_NAMES["train"]:
+            raise ValueError(
+                f"{str(path)!r} has {folders[0].name}/ and no test part. To score all of it name the folder of its "
+                f"classes: --data {folders[0]}"
+            )
+        notes = list(layout.notes) + ([f"used {folders[0].name}/ as the test part"] if part == "validation" else [])
+    if info.reads == "image" and not saved and all(folder.is_dir() for folder in folders):
+        classes = list_classes(folders, info.class_names)
+        labels = dict(zip(classes.files, classes.names, strict=True))
+        notes += [*classes.notes("test part"), *classes.found.notes()]
+    if labels:
+        files = list(labels)
+    else:
+        files = list_inputs(folders, info.reads, notes=notes)
+    labelled = Labelled(iter(()), ", ".join(map(str, folders)), notes)
+    batches = read_inputs(files, info, batch_size=batch_size, encoder=encoder, labels=labels, told=labelled.told)
+    labelled.batches = _file_batches(batches, info, labelled, skip_broken=skip_broken)
+    return labelled
 
 
 def _load(info: ModelInfo, name_or_path: str | Path, **options: Any) -> Dataset:
     """The data set; for a model of vectors as an encoder takes it."""
-    return load_dataset(name_or_path, **options, raw=info.kind == "vectors")
+    encoding = info.encoding if info.kind == "table" else None
+    return load_dataset(name_or_path, **options, encoding=encoding, raw=info.kind == "vectors")
 
 
-def _dataset_batches(
-    dataset: Dataset, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None
-) -> tuple[Iterator[tuple[Tensor, Tensor]], str]:
+def _dataset_batches(dataset: Dataset, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None) -> Labelled:
     inputs = dataset.test_x
     if info.kind == "vectors" and dataset.kind != "vectors" and encoder is not None:
         modality_of(dataset)
@@ -180,31 +293,53 @@ def _dataset_batches(
         raise ValueError(
             f"data set {dataset.name!r} has inputs of shape {dataset.input_shape}, the model takes {info.input_shape}."
         )
-    index = torch.tensor([class_index(name, info) for name in dataset.class_names])
+    index = class_indices(dataset.class_names, info)
+    labels = index[dataset.test_y]
+    strange = Counter(dataset.class_names[int(i)] for i in dataset.test_y[labels < 0])
+    known = (labels >= 0).nonzero().flatten()
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
-        for part in torch.arange(len(dataset.test_y)).split(batch_size):
-            yield inputs[part], index[dataset.test_y[part]]
+        for part in known.split(batch_size) if len(known) else ():
+            yield inputs[part], labels[part]
 
-    return batches(), f"test part of {dataset.name}"
+    apart = Counter(dict(dataset.reading.apart)) + strange
+    left_out = list(dataset.reading.left_out)
+    return Labelled(batches(), f"test part of {dataset.name}", list(dataset.notes), apart, left_out)
 
 
 def _file_batches(
-    files: list[Path], info: ModelInfo, batch_size: int, encoder: KnownEncoder | None
+    batches: Iterable[InputBatch], info: ModelInfo, labelled: Labelled, *, skip_broken: bool
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    for batch in read_inputs(files, info, batch_size=batch_size, encoder=encoder):
-        if batch.failures:
-            raise ValueError(f"{batch.failures[0][1].rstrip('.')}. An evaluation leaves nothing out.")
+    """Batches of what can be read and has a known class; the rest is noted in ``labelled``, or raised in the end."""
+    for batch in batches:
+        labelled.left_out += [
+            (reason if name in reason else f"{name}: {reason}").rstrip(".") for name, reason in batch.failures
+        ]
+        if not batch.names:
+            continue
         if batch.labels is None:
             raise ValueError(f"{batch.names[0]} has no label. An evaluation needs the class of every sample.")
-        yield batch.inputs, torch.tensor([class_index(name, info) for name in batch.labels])
-
-
-def class_index(name: str, info: ModelInfo) -> int:
-    """The label of a class by its name."""
-    if name not in info.class_names:
-        raise ValueError(
-            f"the model has no class {name!r}{did_you_mean(name, info.class_names)} "
-            f"It was trained on {info.num_classes} classes, {info.class_names[0]!r} the first."
+        if "" in batch.labels:
+            name = batch.names[batch.labels.index("")]
+            raise ValueError(f"{name} has no label. An evaluation needs the class of every sample.")
+        labels = class_indices(batch.labels, info)
+        labelled.apart.update(name for name, label in zip(batch.labels, labels.tolist(), strict=True) if label < 0)
+        if (known := labels >= 0).any():
+            yield batch.inputs[known], labels[known]
+    lost = labelled.left_out
+    if lost and not skip_broken:
+        shown = "".join(
+            f"\n  {line}" for line in [*lost[:SHOWN], *([f"and {len(lost) - SHOWN} more"] * (len(lost) > SHOWN))]
         )
-    return info.class_names.index(name)
+        raise ValueError(
+            f"{counted(len(lost), 'input')} cannot be read, and an evaluation leaves nothing out that it is not told "
+            f"to: skip_broken=True.{shown}"
+        )
+    if lost:
+        labelled.notes.append(f"left out {counted(len(lost), 'input')} that cannot be read: {listed(lost, 3)}")
+
+
+def class_indices(names: Iterable[str], info: ModelInfo) -> Tensor:
+    """The labels (N,) int64 of classes by their names, in any of Unicode's forms; -1 for those that there are not."""
+    places = {class_name(known): label for label, known in enumerate(info.class_names)}
+    return torch.tensor([places.get(class_name(name), -1) for name in names], dtype=torch.int64)

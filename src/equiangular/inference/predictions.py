@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,24 +13,33 @@ import torch
 
 from equiangular._files import check_output, write_atomically
 from equiangular._validate import check_int
-from equiangular.data.folder import SUFFIXES as IMAGE_SUFFIXES
+from equiangular.data.columns import Told
+from equiangular.data.libraries import is_saved_to_disk
+from equiangular.data.listing import SUFFIXES as IMAGE_SUFFIXES
+from equiangular.data.listing import Found, find_files
+from equiangular.data.table_files import TABLE_FILES
+from equiangular.data.texts import text_lines
 from equiangular.encoders import KnownEncoder
 from equiangular.inference.rejection import probabilities_and_doubt
-from equiangular.inference.tables import InputBatch, decoded_batch, read_table, text_batch, unreadable
+from equiangular.inference.tables import InputBatch, decoded_batch, read_rows, text_batch, unreadable
 from equiangular.training.model.classifier import Classifier
 from equiangular.training.model.info import ModelInfo
 
 # What each kind of model reads beside tables of rows.
 FILE_SUFFIXES = {"image": IMAGE_SUFFIXES, "table": (), "text": (".txt",), "vectors": ()}
-TABLE_SUFFIXES = (".npz", ".parquet", ".csv")
+IN_FOLDERS = (".npz", *TABLE_FILES)
+TABLE_SUFFIXES = (*IN_FOLDERS, ".npy", ".safetensors")  # of the last two a folder may hold labels, or a model
 
 
-def list_inputs(paths: Sequence[str | Path], kind: str) -> list[Path]:
+def list_inputs(paths: Sequence[str | Path], kind: str, *, notes: list[str] | None = None) -> list[Path]:
     """The files to read: those named, and all of a model's kind below the folders named, in alphabetical order.
 
     Args:
-        paths: files and folders. Hidden files and folders are left out.
+        paths: files and folders; one that ``datasets`` has saved stands for its rows. Below a folder, files that are
+            hidden or that systems leave are left out, see :mod:`equiangular.data.listing`; ``.npy`` and
+            ``.safetensors`` files are read where they are named.
         kind: what the model reads, see :attr:`equiangular.training.ModelInfo.reads`.
+        notes: filled in with what was left out.
 
     Raises:
         ValueError: a path that does not exist, a file of another kind, or nothing found.
@@ -40,13 +49,18 @@ def list_inputs(paths: Sequence[str | Path], kind: str) -> list[Path]:
         Traceback (most recent call last):
         ValueError: nothing to read: name files or folders...
     """
-    suffixes = (*FILE_SUFFIXES[kind], *TABLE_SUFFIXES)
+    suffixes, inside_folders = ((*FILE_SUFFIXES[kind], *tables) for tables in (TABLE_SUFFIXES, IN_FOLDERS))
     files: list[Path] = []
+    left = Found()
     for given in paths:
         path = Path(given).expanduser()
-        if path.is_dir():
-            inside = (file.relative_to(path) for file in sorted(path.rglob("*")) if file.suffix.lower() in suffixes)
-            files += [path / file for file in inside if not any(part.startswith(".") for part in file.parts)]
+        if path.is_dir() and is_saved_to_disk(path):
+            files.append(path)
+        elif path.is_dir():
+            found = find_files(path, inside_folders)
+            files += found.files
+            found.files = []
+            left += found
         elif not path.exists():
             raise ValueError(f"{str(path)!r} does not exist.")
         elif path.suffix.lower() not in suffixes:
@@ -56,13 +70,21 @@ def list_inputs(paths: Sequence[str | Path], kind: str) -> list[Path]:
     if not files:
         where = ", ".join(map(str, paths)) or "the command line"
         raise ValueError(f"nothing to read: name files or folders with {', '.join(suffixes)}; found none in {where}.")
+    if notes is not None:
+        notes += left.notes("inputs")
     return files
 
 
 def read_inputs(
-    files: Iterable[Path], info: ModelInfo, *, batch_size: int = 256, encoder: KnownEncoder | None = None
+    files: Iterable[Path],
+    info: ModelInfo,
+    *,
+    batch_size: int = 256,
+    encoder: KnownEncoder | None = None,
+    labels: Mapping[Path, str] | None = None,
+    told: Told | None = None,
 ) -> Iterator[InputBatch]:
-    """Read files in batches, in their order; memory is O(batch), save for ``.npz`` files, which are read whole.
+    """Read files in batches, in their order; memory is O(batch), save for files of arrays, which are read whole.
 
     Args:
         files: as :func:`list_inputs` gives them.
@@ -70,6 +92,8 @@ def read_inputs(
             and resized as those of the training were.
         batch_size: inputs in a batch at most.
         encoder: of a model of vectors: what makes them of texts or images; by default the one that ``info`` names.
+        labels: the class of each image; by default the name of its folder.
+        told: of tables: what is worth telling is added to it.
 
     Raises:
         ImportError: Pillow or pyarrow is missing.
@@ -78,27 +102,25 @@ def read_inputs(
     if encoder is None and info.reads != info.kind:
         encoder = KnownEncoder(info.encoder or {})
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for tables, group in groupby(files, lambda file: file.suffix.lower() in TABLE_SUFFIXES):
+        for tables, group in groupby(files, lambda file: file.suffix.lower() in TABLE_SUFFIXES or file.is_dir()):
             if tables or info.reads == "text":
-                read = read_table if tables else _text_batches
                 for file in group:
-                    yield from read(file, info, batch_size, encoder)
-            else:
-                yield from _image_batches(list(group), info, batch_size, pool, encoder)
-
-
-def _image_batches(
-    files: list[Path], info: ModelInfo, batch_size: int, pool: ThreadPoolExecutor, encoder: KnownEncoder | None
-) -> Iterator[InputBatch]:
-    for start in range(0, len(files), batch_size):
-        part = files[start : start + batch_size]
-        yield decoded_batch(part, [str(f) for f in part], [f.parent.name for f in part], info, pool, encoder)
+                    if tables:
+                        yield from read_rows(file, info, batch_size, encoder, told)
+                    else:
+                        yield from _text_batches(file, info, batch_size, encoder)
+                continue
+            images = list(group)
+            for start in range(0, len(images), batch_size):
+                part = images[start : start + batch_size]
+                own = [(labels or {}).get(file, file.parent.name) for file in part]
+                yield decoded_batch(part, [str(file) for file in part], own, info, pool, encoder)
 
 
 def _text_batches(file: Path, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None) -> Iterator[InputBatch]:
-    """One text a line."""
+    r"""One text a line. Lines end in \\n, \\r or \\r\\n; what else Unicode calls a line end is part of a text."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = text_lines(file)
         for start in range(0, len(lines), batch_size):
             part = lines[start : start + batch_size]
             names = [f"{file}:{start + i + 1}" for i in range(len(part))]
@@ -134,7 +156,7 @@ class Prediction:
 def predict_files(
     classifier: Classifier, batches: Iterable[InputBatch], *, top_k: int = 1, threshold: float | None = None
 ) -> Iterator[Prediction]:
-    """One prediction for each input, the failures of a batch last; nothing but the batch at hand is kept.
+    """One prediction for each input, in their order; nothing but the batch at hand is kept.
 
     Args:
         classifier: the model, on any device.
@@ -148,14 +170,16 @@ def predict_files(
     top_k = min(check_int(top_k, "top_k", minimum=1), classifier.info.num_classes)
     names, device = classifier.info.class_names, classifier.shift.device
     for batch in batches:
+        made: list[Prediction] = []
         if len(batch.inputs):
             probabilities, doubt = probabilities_and_doubt(classifier, batch.inputs.to(device))
             best = probabilities.topk(top_k, dim=1)
             rejected = [None] * len(doubt) if threshold is None else (doubt.cpu().double() > threshold).tolist()
             for name, p, c, r in zip(batch.names, best.values.tolist(), best.indices.tolist(), rejected, strict=True):
-                yield Prediction(name, tuple(names[i] for i in c), tuple(p), rejected=r)
-        for name, reason in batch.failures:
-            yield Prediction(name, error=reason)
+                made.append(Prediction(name, tuple(names[i] for i in c), tuple(p), rejected=r))
+        for position, (name, reason) in batch.placed_failures():
+            made.insert(position, Prediction(name, error=reason))
+        yield from made
 
 
 def write_predictions(

@@ -1,9 +1,10 @@
-"""Rows of .npz, .parquet and .csv files as batches of a model's inputs: numbers, texts, or embedded images."""
+"""Rows of tables and arrays in files as batches of a model's inputs: numbers, texts, or embedded images."""
 
+import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,21 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import check_npz
-from equiangular.data.folder import _as_inputs, stated_class_names
+from equiangular._files import read_safetensors
+from equiangular.data.base import check_names_differ
+from equiangular.data.cells import is_text, plain_texts
+from equiangular.data.columns import Columns, Told, plain_columns
+from equiangular.data.folder import _as_inputs, npz_part, read_npz
 from equiangular.data.images import decode_image, quiet
-from equiangular.data.tables import LABEL, vocabulary_features
-from equiangular.data.vectors import VECTOR_NAMES, vector_column
+from equiangular.data.libraries import TEST_PARTS
+from equiangular.data.registry import names_in
+from equiangular.data.table_files import table_batches
+from equiangular.data.tables import IMAGE, LABEL, LABEL_NAMES, TEXT, read_labels, stated_class_names
+from equiangular.data.texts import vocabulary_features
+from equiangular.data.vectors import VECTOR_NAMES, labels_beside, vector_column
+from equiangular.data.vectors import read_labels as read_label_file
 from equiangular.encoders import KnownEncoder
+from equiangular.encoders.base import same_encoder
 from equiangular.encoders.inputs import pil_image
 from equiangular.training.model.info import ModelInfo
 
@@ -29,14 +39,22 @@ class InputBatch:
     Attributes:
         names: where each input comes from: its file, and its row in a table.
         inputs: (B, *input_shape) as the model's :class:`equiangular.training.Classifier` takes them.
-        labels: the name of each input's class where the source has one: the folder of an image, a column of labels.
-        failures: name and reason of everything that could not be read.
+        labels: the name of each input's class where the source has one: the folder of an image, a column of labels; ""
+            where a row of it has none.
+        failures: name and reason of everything that could not be read, in their order.
+        failed_at: where each failure stands among all inputs of the batch, ascending; by default after the others.
     """
 
     names: list[str]
     inputs: Tensor
     labels: list[str] | None = None
     failures: list[tuple[str, str]] = field(default_factory=list)
+    failed_at: list[int] = field(default_factory=list)
+
+    def placed_failures(self) -> list[tuple[int, tuple[str, str]]]:
+        """The failures with their places, which are right if each is inserted in turn."""
+        after = [len(self.names) + i for i in range(len(self.failures))]
+        return list(zip(self.failed_at or after, self.failures, strict=True))
 
 
 def decoded_batch(
@@ -52,7 +70,7 @@ def decoded_batch(
     def decode(position: int) -> Any:
         try:
             if encoder is not None:
-                return pil_image(decode_image(sources[position], size=None, label=names[position]))
+                return pil_image(decode_image(sources[position], size=None, label=names[position], spans=info.spans))
             return decode_for(sources[position], info, names[position])
         except ValueError as error:
             return str(error)
@@ -70,13 +88,14 @@ def decoded_batch(
         inputs,
         None if labels is None else [labels[i] for i in good],
         [(names[i], images[i]) for i in bad],
+        bad,
     )
 
 
 def decode_for(source: bytes | Path | None, info: ModelInfo, name: str) -> Tensor:
     """One encoded image as the model takes it: (C, H, W) uint8."""
     channels, height, width = info.input_shape
-    array = decode_image(source, size=height if height == width else None, label=name)
+    array = decode_image(source, size=height if height == width else None, label=name, spans=info.spans)
     if array.shape[:2] != (height, width):
         raise ValueError(
             f"{name} has size {array.shape[0]} x {array.shape[1]}, and the model takes {height} x {width}. Resize it."
@@ -95,115 +114,201 @@ def unreadable(file: Path, info: ModelInfo, error: Exception) -> InputBatch:
     return InputBatch([], torch.empty(0, *info.input_shape), None, [(str(file), f"cannot read {file}: {error}")])
 
 
-INPUT_KEYS = ("x", "test_x", "images", *VECTOR_NAMES, *(f"test_{name}" for name in VECTOR_NAMES))
-LABEL_KEYS = ("y", "test_y", "labels", "test_labels")
+VECTOR_KEYS = (*(f"test_{name}" for name in VECTOR_NAMES), *VECTOR_NAMES)
 
 
-def read_table(
-    file: Path, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None = None
+def read_rows(
+    file: Path, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None = None, told: Told | None = None
 ) -> Iterator[InputBatch]:
-    """Batches of a file's rows; a file that does not fit the model is one failure."""
+    """Batches of a file's rows; a file that does not fit the model is one failure. ``told`` is added to."""
+    told = Told() if told is None else told
     try:
-        if file.suffix.lower() == ".npz":
-            yield from _npz_batches(file, info, batch_size)
+        if file.suffix.lower() in (".npz", ".npy", ".safetensors"):
+            yield from _array_batches(file, info, batch_size, told)
         else:
-            yield from _column_batches(file, info, batch_size, encoder)
+            yield from _column_batches(file, info, batch_size, encoder, told)
     except ImportError:
         raise
-    except (OSError, ValueError, zipfile.BadZipFile) as error:  # pyarrow's errors are ValueErrors
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:  # pyarrow's errors are ValueErrors
         yield unreadable(file, info, error)
 
 
-def _npz_batches(file: Path, info: ModelInfo, batch_size: int) -> Iterator[InputBatch]:
-    check_npz(file)
-    with np.load(file, allow_pickle=False) as archive:
-        arrays = {key: archive[key] for key in archive.files}
-    key = next((key for key in INPUT_KEYS if key in arrays), None)
-    if key is None:
-        raise ValueError(f"it needs an array named {' or '.join(INPUT_KEYS)}, got {', '.join(arrays)}.")
-    inputs = _as_inputs(arrays[key], key)
+def _read_arrays(file: Path, info: ModelInfo) -> tuple[dict[str, Any], list[str] | None]:
+    """Arrays of a file by name, and the class names that it states."""
+    if file.suffix.lower() == ".npy":  # the name says what it is: the inputs
+        labels = labels_beside(file)
+        return {"x": np.load(file, allow_pickle=False), **({"y": read_label_file(labels)} if labels else {})}, None
+    if file.suffix.lower() == ".safetensors":
+        tensors, metadata = read_safetensors(file, remedy="Make it again.")
+        theirs = json.loads(metadata["encoder"]) if metadata.get("encoder") else {}
+        if info.encoder and (why := same_encoder(info.encoder, theirs)):
+            raise ValueError(f"its features come from another encoder than those that the model was trained on: {why}.")
+        return tensors, json.loads(metadata["class_names"]) if metadata.get("class_names") else None
+    arrays = read_npz(file)
+    return dict(arrays), arrays["class_names"].tolist() if "class_names" in arrays else None
+
+
+def _array_batches(file: Path, info: ModelInfo, batch_size: int, told: Told) -> Iterator[InputBatch]:
+    arrays, names = _read_arrays(file, info)
+    values, labels = npz_part(arrays, "test_", "")
+    if values is None:
+        values = next((arrays[key] for key in VECTOR_KEYS if key in arrays), None)
+    if values is None:
+        raise ValueError(f"it needs an array named x, test_x, images or features, got {', '.join(arrays)}.")
+    values = np.asarray(values)
+    encoded = info.kind == "table" and info.encoding
+    table = _columns_of_array(values, Columns.from_dict(info.encoding)) if encoded and info.encoding else None
+    inputs = _as_inputs(values, "its array") if table is None else torch.empty(len(values), *info.input_shape)
     if tuple(inputs.shape[1:]) != info.input_shape:
         raise ValueError(f"its inputs have shape {tuple(inputs.shape[1:])}, the model takes {info.input_shape}.")
-    labels = next((arrays[key] for key in LABEL_KEYS if key in arrays), None)
-    names = arrays["class_names"].tolist() if "class_names" in arrays else None
+    if names is not None:
+        check_names_differ([str(name) for name in names], "its class_names")
+    labels = None if labels is None else np.asarray(labels)
+    labels = labels[:, 0] if labels is not None and labels.ndim == 2 and labels.shape[1] == 1 else labels
     for start in range(0, len(inputs), batch_size):
         stop = min(start + batch_size, len(inputs))
         own = None if labels is None else _label_names(labels[start:stop].tolist(), names)
-        yield _finite(file, start, inputs[start:stop], own)
+        if table is not None and info.encoding:
+            part = table.slice(start, stop - start)
+            yield _encoded(file, start, part, Columns.from_dict(info.encoding), own, told)
+        else:
+            yield _finite(file, start, inputs[start:stop], own)
 
 
-def _column_batches(file: Path, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None) -> Iterator[InputBatch]:
+def _columns_of_array(values: np.ndarray, columns: Columns) -> Any:
+    """An array of numbers (N, columns) as a table with the columns of a model, by their order.
+
+    Raises:
+        ValueError: another number of columns, or columns that are no numbers.
+    """
+    pa = require("pyarrow", extra="data", purpose="Reading tables")
+    names = [column.name for column in columns.columns]
+    if any(column.kind not in ("number", "boolean") for column in columns.columns):
+        raise ValueError("the model reads columns that are no numbers. Give it a table, such as a .csv file.")
+    if values.ndim != 2 or values.shape[1] != len(names):
+        raise ValueError(f"its inputs have shape {values.shape[1:]}, the model takes {len(names)} columns.")
+    return pa.table({name: values[:, i] for i, name in enumerate(names)})
+
+
+def _column_batches(
+    file: Path, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None, told: Told
+) -> Iterator[InputBatch]:
     start = 0
-    for batch, names in _record_batches(file, batch_size):
-        columns = batch.schema.names
-        labels = _label_names(batch.column(LABEL).to_pylist(), names) if LABEL in columns else None
-        rows = [f"{file}:{start + i}" for i in range(batch.num_rows)]
-        vectors = next((n for n in VECTOR_NAMES if n in columns), None) if info.kind == "vectors" else None
+    saved = _saved_table(file).to_batches(max_chunksize=batch_size) if file.is_dir() else None
+    for batch in table_batches(file, batch_size) if saved is None else saved:
+        names = batch.schema.names
+        key = label_column(names, info)
+        labels = None
+        if key is not None:
+            stated = stated_class_names(batch.schema.metadata, key)
+            codes, classes = read_labels(batch.column(names.index(key)), key, stated)
+            if len(codes) and codes.max() >= len(classes):
+                raise ValueError(f"it has label {codes.max()}, outside [0, {len(classes) - 1}] of its class names.")
+            labels = [classes[code] if code >= 0 else "" for code in codes]
+        rows = [f"{file}:{start + i + 1}" for i in range(batch.num_rows)]
+        vectors = next((n for n in VECTOR_NAMES if n in names), None) if info.kind == "vectors" else None
         if vectors is not None:
             inputs = vector_column(batch.column(vectors), f"column {vectors!r}")
             if inputs.shape[1] != info.input_shape[0]:
                 raise ValueError(f"its vectors have {inputs.shape[1]} numbers, the model takes {info.input_shape[0]}.")
             yield _finite(file, start, inputs, labels)
         elif info.reads == "image":
-            _need(columns, "image")
-            values = batch.column("image").to_pylist()
+            _need(names, IMAGE)
+            values = batch.column(IMAGE).to_pylist()
             blobs = [value.get("bytes") if isinstance(value, dict) else value for value in values]
             yield decoded_batch(blobs, rows, labels, info, encoder=encoder)
         elif info.reads == "text":
-            _need(columns, "text")
-            texts = [text or "" for text in batch.column("text").to_pylist()]
+            column = text_column(batch.schema, key, info)
+            texts = [text or "" for text in plain_texts(batch.column(names.index(column)), column).to_pylist()]
             yield text_batch(rows, texts, labels, info, encoder)
         else:
-            yield _finite(file, start, _numbers(batch, info), labels)
+            columns = model_columns(info, [name for name in names if name != key])
+            known = {key, *(c.name for c in columns.columns), *columns.left_out, *names_in(info.data.get("drop") or ())}
+            told.ignored.setdefault(str(file), [name for name in names if name not in known])
+            yield _encoded(file, start, batch, columns, labels, told)
         start += batch.num_rows
 
 
-def _record_batches(file: Path, batch_size: int) -> Iterator[tuple[Any, Sequence[str] | None]]:
-    """Record batches of at most ``batch_size`` rows, and the class names that the file states."""
-    if file.suffix.lower() == ".csv":
-        csv = require("pyarrow.csv", extra="data", purpose="Reading .csv files")
-        with csv.open_csv(file) as reader:
-            for block in reader:
-                for start in range(0, block.num_rows, batch_size):
-                    yield block.slice(start, batch_size), None
-        return
-    pq = require("pyarrow.parquet", extra="data", purpose="Reading parquet files")
-    with pq.ParquetFile(file) as source:
-        names = stated_class_names(source.schema_arrow.metadata)
-        for batch in source.iter_batches(batch_size=batch_size):
-            yield batch, names
+def _saved_table(folder: Path) -> Any:
+    """The Arrow table of what ``datasets`` saved: its test part, or all of it where it has no parts."""
+    library = require("datasets", extra="data", purpose="Reading what datasets has saved")
+    made = library.load_from_disk(str(folder))
+    if hasattr(made, "keys"):
+        part = next((name for name in TEST_PARTS if name in made), None)
+        if part is None:
+            raise ValueError(f"none of its parts {', '.join(made)} is called {' or '.join(TEST_PARTS)}.")
+        made = made[part]
+    return made.data.table.replace_schema_metadata(made.features.arrow_schema.metadata)
 
 
-def _numbers(batch: Any, info: ModelInfo) -> Tensor:
-    """The columns that the model was trained on, by name where it knows them: (B, d) float32."""
-    present = [name for name in batch.schema.names if name != LABEL]
-    columns = list(info.columns or present)
-    for name in columns:
-        _need(present, name)
-    if len(columns) != info.input_shape[0]:
-        raise ValueError(f"it has {len(columns)} columns of numbers, the model takes {info.input_shape[0]}.")
-    arrays = []
-    for name in columns:
-        values = batch.column(batch.schema.names.index(name)).to_numpy(zero_copy_only=False)
-        if values.dtype.kind not in "biuf":
-            raise ValueError(f"column {name!r} holds {batch.schema.field(name).type}, not numbers.")
-        arrays.append(values.astype(np.float32))
-    return torch.from_numpy(np.stack(arrays, axis=1))
+def model_columns(info: ModelInfo, present: Sequence[str]) -> Columns:
+    """The columns that a model of tables reads: those it was trained on, or for one without names all that there are.
+
+    Raises:
+        ValueError: their number does not fit.
+    """
+    if info.encoding and info.columns:
+        return Columns.from_dict(info.encoding)
+    names = list(info.columns or present)
+    if len(names) != info.input_shape[0]:
+        raise ValueError(f"it has {len(names)} columns of numbers, the model takes {info.input_shape[0]}.")
+    if info.encoding:  # of an array, whose columns have no names
+        own = Columns.from_dict(info.encoding).columns
+        return Columns(tuple(replace(column, name=name) for column, name in zip(own, names, strict=True)))
+    return plain_columns(names)
+
+
+def label_column(names: Sequence[str], info: ModelInfo) -> str | None:
+    """The column of labels of a file to predict or evaluate, or None: that of training, or one with a usual name."""
+    own = info.data.get("label")
+    if own is not None:
+        return own if own in names else None
+    inputs = set(info.columns or ()) | {c["name"] for c in (info.encoding or {}).get("columns", ())}
+    found = [name for name in LABEL_NAMES if name in names and name not in inputs]
+    return found[0] if LABEL in found or len(found) == 1 else None
+
+
+def text_column(schema: Any, label: str | None, info: ModelInfo) -> str:
+    """The column of texts: the one of training, ``text``, or the only one that holds texts.
+
+    Raises:
+        ValueError: there is none, or several.
+    """
+    names = schema.names
+    for wanted in ((info.encoding or {}).get(TEXT, TEXT), TEXT):
+        if wanted in names:
+            return str(wanted)
+    found = [name for name in names if name != label and is_text(schema.field(name).type)]
+    if len(found) != 1:
+        _need(names, str((info.encoding or {}).get(TEXT, TEXT)))
+    return str(found[0])
+
+
+def _encoded(file: Path, start: int, batch: Any, columns: Columns, labels: list[str] | None, told: Told) -> InputBatch:
+    """A batch of rows by the model's columns; those that cannot be read are failures."""
+    encoded = columns.encode(batch)
+    told.add(encoded)
+    bad = {row: f"{reason}. Mend the value or drop the row." for row, reason in encoded.bad.items()}
+    inputs = torch.from_numpy(encoded.values)
+    return _finite(file, start, inputs, labels, bad)
 
 
 def text_batch(
     names: list[str], texts: list[str], labels: list[str] | None, info: ModelInfo, encoder: KnownEncoder | None
 ) -> InputBatch:
-    """Texts as the model takes them; for an encoder those without a word are failures."""
-    if encoder is None:
-        return InputBatch(names, text_features(texts, info), labels)
+    """Texts as the model takes them; those without a character are failures, as training refuses them."""
     good = [i for i, text in enumerate(texts) if text.strip()]
-    empty = [name for name, text in zip(names, texts, strict=True) if not text.strip()]
+    empty = [i for i, text in enumerate(texts) if not text.strip()]
+    kept = [texts[i] for i in good]
+    inputs = torch.empty(0, *info.input_shape)
+    if good:
+        inputs = text_features(kept, info) if encoder is None else encoder.encode(kept)
     return InputBatch(
         [names[i] for i in good],
-        encoder.encode([texts[i] for i in good]) if good else torch.empty(0, *info.input_shape),
+        inputs,
         None if labels is None else [labels[i] for i in good],
-        [(name, "an empty text. Fill it in or drop the row.") for name in empty],
+        [(names[i], "an empty text. Fill it in or drop the row.") for i in empty],
+        empty,
     )
 
 
@@ -214,21 +319,26 @@ def text_features(texts: list[str], info: ModelInfo) -> Tensor:
     return torch.from_numpy(vocabulary_features(texts, info.vocabulary))
 
 
-def _finite(file: Path, start: int, inputs: Tensor, labels: list[str] | None) -> InputBatch:
-    """A batch of the rows whose numbers are finite; the others are failures."""
+def _finite(
+    file: Path, start: int, inputs: Tensor, labels: list[str] | None, bad: dict[int, str] | None = None
+) -> InputBatch:
+    """A batch of the rows whose numbers are finite; the others are failures, and so are those that are ``bad``."""
     finite = torch.isfinite(inputs).flatten(1).all(1) if inputs.is_floating_point() else torch.ones(len(inputs)).bool()
-    good, bad = finite.nonzero().flatten().tolist(), (~finite).nonzero().flatten().tolist()
+    holes = (~finite).nonzero().flatten().tolist()
+    reasons = dict.fromkeys(holes, "a missing, NaN or infinite value. Fill it in or drop the row.") | (bad or {})
+    good = [i for i in range(len(inputs)) if i not in reasons]
     return InputBatch(
-        [f"{file}:{start + i}" for i in good],
-        inputs[finite],
+        [f"{file}:{start + i + 1}" for i in good],
+        inputs[good] if reasons else inputs,
         None if labels is None else [labels[i] for i in good],
-        [(f"{file}:{start + i}", "a missing, NaN or infinite value. Fill it in or drop the row.") for i in bad],
+        [(f"{file}:{start + i + 1}", reasons[i]) for i in sorted(reasons)],
+        sorted(reasons),
     )
 
 
 def _label_names(labels: list[Any], names: Sequence[str] | None) -> list[str]:
     indexed = names is not None and all(isinstance(label, int) and 0 <= label < len(names) for label in labels)
-    return [names[label] if indexed else str(label) for label in labels]
+    return [names[label] if indexed and names is not None else str(label) for label in labels]
 
 
 def _need(columns: Sequence[str], name: str) -> None:

@@ -33,7 +33,8 @@ def prior_vector(prior: Any, classes: np.ndarray, counts: np.ndarray, name: str)
         labels = classes.tolist()
         for label in prior:
             if label not in labels:
-                raise ValueError(f"{name}: there is no class {label!r}{did_you_mean(label, [str(c) for c in labels])}")
+                close = did_you_mean(label, [str(c) for c in labels])
+                raise ValueError(f"{name}: there is no class {label!r} among the {len(labels)} so far{close}")
         if missing := [label for label in labels if label not in prior]:
             raise ValueError(f"{name} has no weight for class {missing[0]!r} ({len(missing)} such classes).")
         prior = [prior[label] for label in labels]

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from equiangular.integrations._labels import label_kind
+
 
 def class_vector_rows(vectors: Any, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows (P, width) float64 and their labels (P,) of a mapping from label to a vector or several.
 
     Raises:
-        ValueError: no mapping, an empty one, or a vector of another width or with NaN.
+        ValueError: no mapping, an empty one, labels of several types, or a vector of another width or with NaN.
     """
     if not isinstance(vectors, Mapping) or not vectors:
         raise ValueError(
@@ -29,4 +31,5 @@ def class_vector_rows(vectors: Any, width: int) -> tuple[np.ndarray, np.ndarray]
             )
         rows.append(found)
         labels += [label] * len(found)
+    label_kind(labels, "class_vectors")
     return np.concatenate(rows), np.asarray(labels)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from equiangular._random import make_generator
-from equiangular.heads import ETFHead, Head
+from equiangular.frames import class_mean_frame
+from equiangular.heads import ETFHead, Head, recommended_head
 from equiangular.heads.functional import make_projection
 from equiangular.losses import dot_regression_loss, logit_adjusted_cross_entropy, soft_target_cross_entropy
 
@@ -44,15 +45,11 @@ class TableNetwork(nn.Module):
 
     def standardise(self, x: Tensor, weight: Tensor) -> None:
         """Take up the weighted mean and standard deviation of the columns of x (N, columns)."""
-        share = (weight / weight.sum())[:, None]
-        if not self.by_column:
-            size = (share * x.square()).sum().sqrt()
+        if self.by_column:
+            self.mean, self.std = weighted_moments(x, weight)
+        else:
+            size = ((weight / weight.sum())[:, None] * x.square()).sum().sqrt()
             self.std = torch.where(size > 0, size, 1.0).expand_as(self.std).clone()
-            return
-        self.mean = (share * x).sum(0)
-        std = (share * (x - self.mean).square()).sum(0).sqrt()
-        constant = std <= 10 * torch.finfo(x.dtype).eps * self.mean.abs()
-        self.std = torch.where(constant, 1.0, std)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Features (N, K) and logits (N, K) of a table (N, columns)."""
@@ -72,23 +69,74 @@ class TableNetwork(nn.Module):
         return soft_target_cross_entropy(logits, y, reduction="none")
 
 
-def etf_network(
-    columns: int, hidden: Iterable[int], num_classes: int, *, normalize: bool, seed: int, dtype: torch.dtype
-) -> TableNetwork:
-    """Standardised columns, hidden layers with ReLU, a linear map to K dimensions, unit norm, and a fixed simplex ETF.
+def weighted_moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted mean and standard deviation of columns, (d,) each; 1 for the deviation of a constant column.
 
-    One dimension more than the K - 1 that the simplex spans: a sample that belongs nowhere can point there, where in
-    K - 1 dimensions every unit vector leans towards some class (and for K = 2 there would be two of them only).
+    Example:
+        >>> weighted_moments(torch.tensor([[1.0, 2.0], [3.0, 2.0]]), torch.ones(2))
+        (tensor([2., 2.]), tensor([1., 1.]))
+    """
+    share = (weight / weight.sum())[:, None]
+    mean = (share * x).sum(0)
+    std = (share * (x - mean).square()).sum(0).sqrt()
+    constant = std <= 10 * torch.finfo(x.dtype).eps * mean.abs()
+    return mean, torch.where(constant, 1.0, std)
+
+
+def etf_network(
+    columns: int,
+    hidden: Iterable[int],
+    num_classes: int,
+    *,
+    kind: str = "etf",
+    prototypes: Tensor | None = None,
+    class_means: Tensor | None = None,
+    normalize: bool,
+    seed: int,
+    dtype: torch.dtype,
+) -> TableNetwork:
+    """Standardised columns, hidden layers with ReLU, and a head of fixed class vectors.
+
+    ``"etf"``: a linear map to K dimensions, unit norm, and a simplex ETF, or the ``prototypes`` (K, d) after a map to d
+    dimensions, or vectors with the cosines of ``class_means`` (K, p). One dimension more than the K - 1 of the simplex:
+    a sample that belongs nowhere can point there, where in K - 1 dimensions every unit vector leans towards some
+    class (and for K = 2 there would be two of them only). ``"recommended"``:
+    :func:`equiangular.heads.recommended_head`; without hidden layers it has a map in front of it.
     """
     like, generator = torch.empty(0, dtype=dtype), make_generator(seed)
     sizes = [columns, *hidden]
     layers: list[nn.Module] = []
     for before, after in pairwise(sizes):
         layers += [make_projection("linear", before, after, generator=generator, like=like), nn.ReLU()]
-    head = ETFHead(
-        sizes[-1], num_classes, projection="linear", dim=num_classes, normalize=normalize, seed=seed, dtype=dtype
-    )
+    head: Head
+    if kind == "recommended":
+        mapped: dict[str, Any] = {} if layers else {"projection": "linear"}
+        given = {} if prototypes is None else {"prototypes": prototypes, "dim": prototypes.shape[1], **_LINEAR}
+        own: dict[str, Any] = {**mapped, **given, "seed": seed, "dtype": dtype}
+        head = recommended_head(sizes[-1], num_classes, class_means=class_means, **own)
+    else:
+        if class_means is not None:
+            prototypes = class_mean_frame(class_means, num_classes, seed=seed)
+        dim = num_classes if prototypes is None else prototypes.shape[1]
+        options: dict[str, Any] = {"prototypes": prototypes, "dim": dim, "seed": seed, "dtype": dtype}
+        head = ETFHead(sizes[-1], num_classes, projection="linear", normalize=normalize, **options)
     return TableNetwork(columns, nn.Sequential(*layers), head, dtype=dtype)
+
+
+_LINEAR = {"projection": "linear"}
+
+
+def batches(order: Tensor, batch_size: int) -> list[Tensor]:
+    """Positions by the batch; a last one that would be alone joins the batch before it, as BatchNorm needs two.
+
+    Example:
+        >>> [len(part) for part in batches(torch.arange(7), 3)]
+        [3, 4]
+    """
+    parts = list(order.split(batch_size))
+    if len(parts) > 1 and len(parts[-1]) == 1:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
 
 
 def train(
@@ -133,7 +181,8 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
         total = 0.0
-        for index in torch.randperm(len(y), generator=generator).to(y.device).split(batch_size):
+        network.train()
+        for index in batches(torch.randperm(len(y), generator=generator).to(y.device), batch_size):
             loss = (weight[index] * criterion(x[index], y[index])).mean()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -146,6 +195,7 @@ def train(
                 "values in X that are far out of range."
             )
         if validation is not None:
+            network.eval()
             with torch.no_grad():
                 held_x, held_y, share = validation
                 held_out.append(float((share * criterion(held_x, held_y)).sum() / share.sum()))

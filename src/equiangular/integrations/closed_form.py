@@ -10,9 +10,13 @@ import numpy as np
 import torch
 
 from equiangular._extras import require
-from equiangular._validate import check_choice, check_class_counts
-from equiangular.closed_form import KINDS, ClosedForm, Kind, load_closed_form, save_closed_form
+from equiangular._validate import check_choice
+from equiangular.closed_form import KINDS, ClosedForm, Kind, save_closed_form
+from equiangular.closed_form.files import read_closed_form
+from equiangular.integrations._arrays import read_only_tensor
+from equiangular.integrations._class_priors import prior_vector
 from equiangular.integrations._class_vectors import class_vector_rows
+from equiangular.integrations._labels import check_label_kind, label_kind
 
 _base = require("sklearn.base", extra="sklearn", purpose="ClosedFormClassifier")
 _multiclass = require("sklearn.utils.multiclass", extra="sklearn", purpose="ClosedFormClassifier")
@@ -33,7 +37,8 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         kind: ``"class-means"``, ``"gaussian"``, ``"ridge"``, ``"random-features"`` or ``"kernel"``, see
             :class:`equiangular.closed_form.ClosedForm`. The kernel keeps its samples and suits up to about 20,000.
         target_prior: class frequencies to predict for: ``"uniform"``; ``"train"``, those seen; positive weights in the
-            order of ``classes_``; or a mapping from class to weight. It may be changed after fitting.
+            order of ``classes_``; or a mapping from class to weight, of all classes when predictions are made. It may
+            be changed after fitting.
         regularization: ``"loo"`` for leave-one-out, or the number (ridge, kernel: lambda; Gaussian: rho in (0, 1]).
         class_vectors: a mapping from label to vector (d,), or vectors (P, d): embeddings of the class names or
             descriptions by the encoder of the features. They enter as prior samples, in :meth:`fit` and where
@@ -51,7 +56,8 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         n_features_in_: number of columns.
         feature_names_in_: their names, if they had names that are all strings.
 
-    A class that was announced and has no sample has probability 0. A weight of 2 is the same as the sample twice.
+    A class that was announced and has no sample has probability 0. A weight of 2 is the same as the sample twice, so
+    weights whose sum is below one a class are refused: multiply them by ``len(y) / sample_weight.sum()``.
 
     Example:
         >>> from sklearn.datasets import load_iris
@@ -83,7 +89,8 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
             self.
 
         Raises:
-            ValueError: a parameter out of its range, bad data, or only one class.
+            ValueError: a parameter out of its range, bad data, only one class, or weights of less than one sample a
+                class.
         """
         X, y, weight = self._samples(X, y, sample_weight, reset=True)
         classes = np.unique(y[weight > 0])
@@ -94,7 +101,9 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
             )
         self._start(classes, self.n_features_in_)
         kept = weight > 0
-        return self._add(X[kept], y[kept], weight[kept])
+        self._add(X[kept], y[kept], weight[kept])
+        self.closed_form_.check_weights()
+        return self
 
     def partial_fit(
         self, X: Any, y: Any, classes: Any | None = None, sample_weight: Any | None = None
@@ -115,7 +124,11 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         """
         first = not hasattr(self, "closed_form_")
         X, y, weight = self._samples(X, y, sample_weight, reset=first)
-        announced = np.unique(np.asarray(classes)) if classes is not None else y[:0]
+        announced = y[:0]
+        if classes is not None:
+            label_kind(classes, "classes")
+            announced = np.unique(np.asarray(classes))
+            check_label_kind(announced, y, "classes")
         if classes is not None and len(np.setdiff1d(y, announced)) and first:
             stranger = np.setdiff1d(y, announced).tolist()[0]
             raise ValueError(
@@ -123,7 +136,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
             )
         if first:
             self._start(y[:0], self.n_features_in_)
-        self._grow(np.unique(np.concatenate([announced, y])) if len(announced) else np.unique(y))
+        self._grow(np.unique(np.concatenate([announced, y])) if len(announced) else np.unique(y), "y")
         return self._add(X, y, weight)
 
     def merge(self, other: ClosedFormClassifier) -> ClosedFormClassifier:
@@ -133,8 +146,10 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
             self.
 
         Raises:
-            ValueError: another kind, number of columns or random features.
+            ValueError: another kind, number of columns or random features, or labels of another type.
         """
+        if not isinstance(other, ClosedFormClassifier):
+            raise ValueError(f"merge takes another ClosedFormClassifier, got {type(other).__name__}.")
         _validation.check_is_fitted(other)
         if not hasattr(self, "closed_form_"):
             self._start(other.classes_[:0], other.n_features_in_)
@@ -147,7 +162,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
                 "Both must be fitted on the same columns, or features of the same encoder."
             )
         self.closed_form_.check_alike(other.closed_form_)
-        self._grow(other.classes_)
+        self._grow(other.classes_, "the other classifier")
         self.closed_form_.merge(other.closed_form_, torch.from_numpy(np.searchsorted(self.classes_, other.classes_)))
         return self
 
@@ -158,15 +173,18 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
             self.
 
         Raises:
-            ValueError: samples that were never added, where sums can tell. Nothing is changed then.
+            ValueError: samples that were never added, or more of their weight than was, where that can be told: always
+                by the kernel and among about the first 1,000 samples, see
+                :meth:`equiangular.closed_form.ClassStatistics.remove`. Nothing is changed then.
         """
         _validation.check_is_fitted(self)
         X, y, weight = self._samples(X, y, sample_weight, reset=False)
+        check_label_kind(y, self.classes_, "y")
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise ValueError(f"cannot remove samples of the class {unknown.tolist()[0]!r}: it was never added.")
         codes = torch.from_numpy(np.searchsorted(self.classes_, y))
-        self.closed_form_.remove(torch.from_numpy(X), codes, torch.from_numpy(weight))
+        self.closed_form_.remove(read_only_tensor(X), codes, torch.from_numpy(weight))
         return self
 
     def set_class_prior(self, vectors: Any, classes: Any) -> ClosedFormClassifier:
@@ -185,8 +203,8 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         X, y, _ = self._samples(vectors, classes, None, reset=first)
         if first:
             self._start(np.unique(y), self.n_features_in_)
-        self._grow(np.unique(y))
-        self.closed_form_.set_prior(torch.from_numpy(X), torch.from_numpy(np.searchsorted(self.classes_, y)))
+        self._grow(np.unique(y), "classes")
+        self.closed_form_.set_prior(read_only_tensor(X), torch.from_numpy(np.searchsorted(self.classes_, y)))
         return self
 
     @property
@@ -225,14 +243,21 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
             isinstance(c, (str, int, float)) for c in self._labels()
         ):
             raise ValueError(f"labels of type {self.classes_.dtype} cannot be stored. Use numbers or strings.")
-        kept = {name: getattr(self, name) for name in ("target_prior", "random_state")}
-        if isinstance(kept["target_prior"], Mapping):
-            kept["target_prior"] = list(self._target_prior().tolist())
-        elif not isinstance(kept["target_prior"], str):
-            kept["target_prior"] = np.asarray(self.target_prior).tolist()
+        prior = self.target_prior
+        if isinstance(prior, Mapping):
+            prior = {"labels": _plain(prior), "weights": [float(weight) for weight in prior.values()]}
+        elif not isinstance(prior, str):
+            prior = np.asarray(prior).tolist()
+        kept: dict[str, Any] = {"target_prior": prior, "random_state": self.random_state}
+        beside = {}
+        if self.class_vectors is not None:
+            rows, _ = class_vector_rows(self.class_vectors, self.n_features_in_)
+            beside["class_vectors"] = torch.from_numpy(rows)
+            sizes = [list(np.shape(vectors)) for vectors in self.class_vectors.values()]
+            kept["class_vectors"] = {"labels": _plain(self.class_vectors), "shapes": sizes}
         names = list(getattr(self, "feature_names_in_", []))
         kept |= {"classes": self._labels(), "dtype": self.classes_.dtype.str, "feature_names": names}
-        return save_closed_form(path, self.closed_form_, metadata=kept)
+        return save_closed_form(path, self.closed_form_, metadata=kept, beside=beside)
 
     @classmethod
     def load(cls, path: str | Path) -> ClosedFormClassifier:
@@ -241,11 +266,19 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         Raises:
             ValueError: the file is missing, damaged, or of another kind.
         """
-        model, kept = load_closed_form(path)
+        model, kept, beside = read_closed_form(path)
         if "classes" not in kept:
             raise ValueError(f"{str(path)!r} holds no labels: a head wrote it. Read it with ClosedFormHead.load.")
         same = {name: getattr(model, name) for name in ("kind", "regularization", "prior_weight", "width")}
-        self = cls(target_prior=kept["target_prior"], random_state=kept["random_state"], **same)
+        prior = kept["target_prior"]
+        if isinstance(prior, dict):
+            prior = dict(zip(prior["labels"], prior["weights"], strict=True))
+        self = cls(target_prior=prior, random_state=kept["random_state"], **same)
+        if vectors := kept.get("class_vectors"):  # files of before have none
+            sizes = [shape[0] if len(shape) == 2 else 1 for shape in vectors["shapes"]]
+            parts = np.split(beside["class_vectors"].numpy(), np.cumsum(sizes)[:-1])
+            shaped = [part.reshape(shape) for part, shape in zip(parts, vectors["shapes"], strict=True)]
+            self.class_vectors = dict(zip(vectors["labels"], shaped, strict=True))
         self.classes_ = np.array(kept["classes"], dtype=kept["dtype"])
         self.closed_form_, self.n_features_in_ = model, model.in_features
         if kept["feature_names"]:
@@ -258,6 +291,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
 
     def _samples(self, X: Any, y: Any, sample_weight: Any | None, *, reset: bool) -> tuple[Any, Any, Any]:
         X, y = _validation.validate_data(self, X, y, dtype=FLOATS, order="C", reset=reset, ensure_min_samples=1)
+        label_kind(y, "y")
         _multiclass.check_classification_targets(y)
         weight = _validation._check_sample_weight(sample_weight, X, dtype=np.float64, copy=True)
         if weight.min() < 0:
@@ -271,16 +305,18 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
             features, len(classes), kind=self.kind, regularization=self.regularization,
             prior_weight=self.prior_weight, width=self.width, seed=self.random_state,
         )  # fmt: skip
-        self._target_prior()
+        if isinstance(self.target_prior, str):  # else it is of classes that may be yet to come
+            check_choice(self.target_prior, ("uniform", "train"), "target_prior")
         if self.class_vectors is not None:
             vectors, labels = class_vector_rows(self.class_vectors, features)
-            self._grow(np.unique(labels))
+            self._grow(np.unique(labels), "class_vectors")
             codes = torch.from_numpy(np.searchsorted(self.classes_, labels))
             self.closed_form_.set_prior(torch.from_numpy(vectors), codes)
 
-    def _grow(self, classes: np.ndarray) -> None:
+    def _grow(self, classes: np.ndarray, what: str) -> None:
         """Make room for new labels; the classes stay sorted."""
         known = self.classes_
+        check_label_kind(classes, known, what)
         together = np.union1d(known, classes) if len(known) else np.unique(classes)
         if len(together) == len(known):
             return
@@ -291,23 +327,22 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
 
     def _add(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> ClosedFormClassifier:
         codes = torch.from_numpy(np.searchsorted(self.classes_, y))
-        self.closed_form_.update(torch.from_numpy(X), codes, torch.from_numpy(weight))
+        self.closed_form_.update(read_only_tensor(X), codes, torch.from_numpy(weight))
         return self
 
     def _logits(self, X: Any) -> torch.Tensor:
         _validation.check_is_fitted(self)
         X = _validation.validate_data(self, X, dtype=FLOATS, order="C", reset=False)
         prior = self.closed_form_.log_prior(self._target_prior())
-        return self.closed_form_.solve().logits(torch.from_numpy(X), prior)
+        return self.closed_form_.solve().logits(read_only_tensor(X), prior)
 
     def _target_prior(self) -> Any:
-        """``target_prior`` as a name or (K,) weights."""
+        """``target_prior`` as a name, of which the closed form knows what an empty class is, or (K,) weights."""
         if isinstance(self.target_prior, str):
-            return check_choice(self.target_prior, ("uniform", "train"), "target_prior")
-        if isinstance(self.target_prior, Mapping):
-            missing = [c for c in self.classes_.tolist() if c not in self.target_prior]
-            if missing:
-                raise ValueError(f"target_prior has no weight for the class {missing[0]!r}. Give one for every class.")
-            weights = [self.target_prior[c] for c in self.classes_.tolist()]
-            return check_class_counts(weights, name="target_prior") if weights else "uniform"
-        return torch.as_tensor(np.asarray(self.target_prior, dtype=np.float64))
+            return self.target_prior
+        return torch.from_numpy(prior_vector(self.target_prior, self.classes_, self.class_count_, "target_prior"))
+
+
+def _plain(labels: Mapping[Any, Any]) -> list[Any]:
+    """The keys of a mapping as JSON has them."""
+    return [label.item() if isinstance(label, np.generic) else label for label in labels]

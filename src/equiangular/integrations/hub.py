@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from equiangular._extras import require
-from equiangular._files import write_atomically
+from equiangular._files import read_safetensors, write_safetensors
 from equiangular.heads import find_head, make_head
 from equiangular.longtail import SubsetManifest
 from equiangular.measures import mean_ci
@@ -133,13 +134,18 @@ class HubMixin(
         return super().generate_model_card(title=name, head=described, usage=usage, **fields)
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        write_atomically(Path(save_directory) / WEIGHTS, lambda path: _of_torch.save_model(self, str(path)))
+        with tempfile.TemporaryDirectory(dir=save_directory) as folder:  # which of shared weights stay is its choice
+            _of_torch.save_model(self, f"{folder}/{WEIGHTS}")
+            tensors, metadata = read_safetensors(Path(folder) / WEIGHTS, remedy="Save the model again.")
+        write_safetensors(Path(save_directory) / WEIGHTS, tensors, metadata, extra="hub")
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, strict: bool = True, **options: Any) -> Any:
         folder = Path(model_id)
         if folder.is_dir() and not (folder / WEIGHTS).is_file():
             raise ValueError(f"there is no {WEIGHTS} in {model_id!r}. Save a model there with save_pretrained.")
+        if folder.is_dir():  # what comes from the hub it has compared with its own hash
+            read_safetensors(folder / WEIGHTS, remedy="Save the model again, or take another copy.", extra="hub")
         try:
             return super()._from_pretrained(model_id=model_id, strict=strict, **options)
         except (TypeError, RuntimeError, _safetensors.SafetensorError) as error:

@@ -40,6 +40,8 @@ from equiangular.integrations._held_out import (  # noqa: E402
 )  # fmt: skip
 
 FOLDS = 5
+# Below so many samples a class, known labels would leave a total variation of up to 0.4 sqrt(K / N) = 0.2 themselves.
+_SAMPLES, _ERROR = 4, 0.2
 
 
 class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -172,7 +174,9 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
         """Estimate the class prior of unlabelled samples X by EM and predict for it from now on. Returns self.
 
         A call of its own, so that no prediction depends on the samples it is made together with. Where the calibration
-        declined there are no posteriors to estimate from, and nothing changes.
+        declined there are no posteriors to estimate from, and nothing changes. A warning says where the estimate is
+        worth little: of fewer than four samples a class, or with shares expected to be off by more than 0.2 in total,
+        see :attr:`equiangular.posthoc.PriorEstimate.expected_error`.
 
         Raises:
             ValueError: ``target_prior`` is not ``"estimate"``.
@@ -186,6 +190,15 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
             return self
         own = self._corrected(class_scores(self.estimator_, X), self.model_prior_)
         found = estimate_prior(own, self.model_prior_)
+        if len(own) < _SAMPLES * own.shape[1] or found.expected_error > _ERROR:
+            off = f"{found.expected_error:.2g}" if found.expected_error < 1 else "any amount"
+            warnings.warn(
+                f"the class prior was estimated from {len(own)} samples for {own.shape[1]} classes, and its shares are "
+                f"expected to be off by {off} in total (prior_estimate_.standard_error has each). Give adapt more "
+                f"samples, at least {_SAMPLES} a class, or take target_prior='uniform' or a prior that you know.",
+                UserWarning,
+                stacklevel=2,
+            )
         if not found.converged:
             warnings.warn(f"EM has not converged in {found.iterations} steps.", UserWarning, stacklevel=2)
         self.prior_estimate_ = found
@@ -259,8 +272,8 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         if (strange := self.classes_[codes] != y).any():
             raise ValueError(
-                f"y has the label {y[strange][0]!r}, which is none of the {len(self.classes_)} classes that the "
-                "estimator was trained on."
+                f"y has the label {y[strange].tolist()[0]!r}, which is none of the {len(self.classes_)} classes that "
+                "the estimator was trained on."
             )
         return codes
 

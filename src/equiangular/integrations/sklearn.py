@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,14 @@ import torch
 from torch import nn
 
 from equiangular._extras import require
-from equiangular._validate import check_choice, check_class_counts, check_int, check_positive
+from equiangular._validate import check_choice, check_int, check_positive
+from equiangular.frames import load_frame
 from equiangular.heads import NamedHead, unit_normalize
 from equiangular.heads.functional import Projection
+from equiangular.integrations._arrays import read_only_tensor
+from equiangular.integrations._class_priors import prior_vector
 from equiangular.integrations._class_vectors import class_vector_rows
-from equiangular.integrations._table_network import LOSSES, TableNetwork, etf_network, train
+from equiangular.integrations._table_network import LOSSES, TableNetwork, etf_network, train, weighted_moments
 from equiangular.longtail.cut import holdout_indices
 from equiangular.posthoc import Calibration, calibrate_prior_correction, prior_corrected_logits
 
@@ -34,6 +38,10 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
     s cos(h, m_k) with the fixed m_k of a simplex ETF and the s at which probability 0.999 can be reached. Without
     hidden layers only the linear map is learned. The frame takes K^2 numbers.
 
+    ``head="recommended"`` is :func:`equiangular.recommended_head` instead, on features that BatchNorm has centred:
+    logits <BatchNorm(h), m_k>; take it with ``loss="la"`` where classes differ in size. Weights of samples then count
+    in the loss, not in BatchNorm's statistics. ``prototypes`` or ``class_means`` say what the fixed vectors are.
+
     With ``class_vectors`` the columns are features of an encoder and the classifier is a
     :class:`equiangular.NamedHead`: features are led to the given vectors by a residual map, no column is standardised,
     and classes without samples are predicted too. Take ``loss="la"`` for labels out of balance.
@@ -43,11 +51,17 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
             ``class_vectors``, which lie where the columns lie.
         loss: ``"ce"`` (cross-entropy), ``"la"`` (logit-adjusted cross-entropy, whose predictions hold under equally
             frequent classes) or ``"dr"`` (dot-regression, whose probabilities are scores and want calibration).
-        target_prior: class frequencies to predict for: ``"uniform"``, or (K,) positive weights in the order of
-            ``classes_``. The logits are corrected from the training prior to this one by Bayes' rule, with scale and
-            strength calibrated on the held-out part where ``early_stopping`` makes one. None corrects nothing.
+        target_prior: class frequencies to predict for: ``"uniform"``, ``"train"``, a mapping of label to weight, or
+            (K,) positive weights in the order of ``classes_``. The logits are corrected from the training prior to this
+            one by Bayes' rule, with scale and strength calibrated on the held-out part where ``early_stopping`` makes
+            one. None corrects nothing.
         normalize: whether h is scaled to unit norm. If not, the logits are <h, m_k>, as free as those of a linear
             layer, which may help where classes overlap. ``"dr"`` needs True.
+        head: ``"etf"``, or ``"recommended"``, which does not normalise and takes ``"ce"`` or ``"la"``.
+        prototypes: the fixed vectors themselves: (K, d) of unit norm in the order of ``classes_``, such as
+            :func:`equiangular.spread_frame` makes, or a file of them, see :func:`equiangular.frames.load_frame`.
+        class_means: the fixed vectors have the cosines of these, see :func:`equiangular.class_mean_frame`: (K, p) in
+            the order of ``classes_``, or ``"train"``, the mean of each class over the standardised columns.
         class_vectors: a mapping from label to vector (d,), or vectors (P, d) to be averaged: embeddings of the class
             names or descriptions by the encoder of X. Every class of y needs one.
         learn_vectors: whether they are where the class vectors start and are learned on, without a map then.
@@ -99,6 +113,9 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
         hidden_layer_sizes: Sequence[int] | None = None,
         loss: str = "ce",
         target_prior: Any | None = None,
+        head: str = "etf",
+        prototypes: Any | None = None,
+        class_means: Any | None = None,
         class_vectors: Mapping[Any, Any] | None = None,
         learn_vectors: bool = False,
         class_weight: Any | None = None,
@@ -114,6 +131,7 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
         random_state: Any | None = None,
     ) -> None:
         self.hidden_layer_sizes, self.loss, self.target_prior = hidden_layer_sizes, loss, target_prior
+        self.head, self.prototypes, self.class_means = head, prototypes, class_means
         self.class_vectors, self.learn_vectors = class_vectors, learn_vectors
         self.class_weight, self.normalize, self.learning_rate = class_weight, normalize, learning_rate
         self.weight_decay, self.epochs, self.batch_size = weight_decay, epochs, batch_size
@@ -151,10 +169,12 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
         held = np.zeros(len(codes), dtype=bool)
         if self.early_stopping:
             held[holdout_indices(codes, self.validation_fraction, seed=seed)] = True
-        table = [torch.from_numpy(a).to(self.device) for a in (X, codes, total.astype(X.dtype))]
+        table = [read_only_tensor(a).to(self.device) for a in (X, codes, total.astype(X.dtype))]
         dtype = table[0].dtype
         if vectors is None:
-            network = etf_network(X.shape[1], hidden, k, normalize=bool(self.normalize), seed=seed, dtype=dtype)
+            fixed = {"prototypes": self._prototypes(k), "class_means": self._class_means(X, codes, total)}
+            own: dict[str, Any] = {"kind": self.head, "normalize": bool(self.normalize), **fixed}
+            network = etf_network(X.shape[1], hidden, k, seed=seed, dtype=dtype, **own)
         else:
             learn = bool(self.learn_vectors)
             projection: Projection | None = None if learn else "residual"
@@ -205,16 +225,13 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
     @torch.no_grad()
     def _raw_logits(self, X: np.ndarray) -> torch.Tensor:
         dtype = self.network_.head.weight.dtype
-        return self.network_(torch.from_numpy(X).to(dtype))[1]
+        return self.network_(read_only_tensor(X).to(dtype))[1]
 
     def _target_prior(self) -> np.ndarray | None:
         """``target_prior`` as (K,) weights."""
         if self.target_prior is None:
             return None
-        if isinstance(self.target_prior, str):
-            check_choice(self.target_prior, ("uniform",), "target_prior")
-            return np.ones_like(self.class_count_)
-        return check_class_counts(self.target_prior, len(self.classes_), name="target_prior").numpy()
+        return prior_vector(self.target_prior, self.classes_, self.class_count_, "target_prior")
 
     def _class_vectors(self, width: int) -> torch.Tensor | None:
         """Class vectors (K, width) in the order of ``classes_``, to which classes without samples are added."""
@@ -232,10 +249,43 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
         codes = torch.from_numpy(np.searchsorted(self.classes_, labels))
         return unit.new_zeros(len(self.classes_), width).index_add_(0, codes, unit)
 
+    def _prototypes(self, k: int) -> torch.Tensor | None:
+        """``prototypes`` as (K, d)."""
+        if self.prototypes is None:
+            return None
+        given = self.prototypes
+        rows = load_frame(given) if isinstance(given, (str, Path)) else torch.as_tensor(given)
+        if rows.ndim != 2 or len(rows) != k:
+            raise ValueError(f"prototypes must have a row for each of {k} classes, (K, d), got {tuple(rows.shape)}.")
+        return rows
+
+    def _class_means(self, X: np.ndarray, codes: np.ndarray, weight: np.ndarray) -> torch.Tensor | None:
+        """``class_means`` as (K, p) float64; of the training data those of the standardised columns."""
+        if self.class_means is None:
+            return None
+        k = len(self.classes_)
+        if isinstance(self.class_means, str):
+            check_choice(self.class_means, ("train",), "class_means")
+            x, w, label = torch.from_numpy(X.astype(np.float64)), torch.from_numpy(weight), torch.from_numpy(codes)
+            mean, std = weighted_moments(x, w)
+            sums = x.new_zeros(k, x.shape[1]).index_add_(0, label, w[:, None] * (x - mean) / std)
+            return sums / x.new_zeros(k).index_add_(0, label, w.to(x))[:, None]
+        means = torch.as_tensor(self.class_means).double()
+        if means.ndim != 2 or len(means) != k:
+            raise ValueError(f"class_means must have a row for each of {k} classes, (K, p), got {tuple(means.shape)}.")
+        return means
+
     def _check_parameters(self) -> tuple[list[int], float]:
         if check_choice(self.loss, LOSSES, "loss") == "dr" and not self.normalize:
             raise ValueError("loss='dr' regresses cosines onto 1, which needs normalize=True.")
         named = self.class_vectors is not None
+        if check_choice(self.head, ("etf", "recommended"), "head") == "recommended" and self.loss == "dr":
+            raise ValueError("loss='dr' regresses cosines onto 1; head='recommended' does not normalise. Take 'la'.")
+        given = [name for name in ("class_vectors", "prototypes", "class_means") if getattr(self, name) is not None]
+        if len(given) > 1 or (named and self.head != "etf"):
+            raise ValueError(
+                f"{' and '.join([*given, 'head'][:2])} both say what the class vectors are: leave one out."
+            )
         if self.learn_vectors and (not named or self.loss == "dr"):
             raise ValueError(
                 "learn_vectors=True learns class_vectors on, which must be given, by loss='ce' or 'la', not 'dr'."

@@ -99,7 +99,7 @@ def holdout_indices(targets: Any, fraction: float, *, seed: int, min_per_class: 
 
     Each class gives the number of samples that :func:`holdout_counts` states, drawn without replacement from a random
     stream of its own. Classes too small give none. Returns ascending int64 positions into ``targets``; the training
-    part is ``np.setdiff1d(np.arange(N), positions)``.
+    part is :func:`others` of them.
 
     Args:
         targets: (N,) labels of the training part.
@@ -116,7 +116,7 @@ def holdout_indices(targets: Any, fraction: float, *, seed: int, min_per_class: 
     """
     labels = label_array(targets)
     check_int(seed, "seed", minimum=0)
-    _, members = np.unique(labels, return_inverse=True)
+    members = class_positions(labels)
     counts = np.bincount(members)
     held = holdout_counts(counts, fraction, min_per_class=min_per_class)
     if not held.any():
@@ -127,6 +127,31 @@ def holdout_indices(targets: Any, fraction: float, *, seed: int, min_per_class: 
     return draw_by_class(members, held, int(seed), 1)  # the 1: not the stream that cut the subset
 
 
+def class_positions(labels: np.ndarray) -> np.ndarray:
+    """The place of each label among the sorted ones, (N,) int64; small whole numbers are counted, not sorted.
+
+    Example:
+        >>> class_positions(np.array([7, 2, 7, 5]))
+        array([2, 0, 2, 1])
+    """
+    if labels.dtype.kind == "i" and labels.min() >= 0 and labels.max() < 4 * len(labels):
+        positions: np.ndarray = (np.cumsum(np.bincount(labels) > 0) - 1)[labels]
+        return positions
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def others(positions: np.ndarray, size: int) -> np.ndarray:
+    """The ascending int64 positions in [0, size) that are none of these.
+
+    Example:
+        >>> others(np.array([3, 1]), 5)
+        array([0, 2, 4])
+    """
+    free = np.ones(size, dtype=bool)
+    free[positions] = False
+    return np.flatnonzero(free)
+
+
 def draw_by_class(members: np.ndarray, wanted: Sequence[int] | np.ndarray, seed: int, *stream: int) -> np.ndarray:
     """Ascending positions of ``wanted[c]`` samples of each class c, of which members has the index of every sample.
 
@@ -135,8 +160,12 @@ def draw_by_class(members: np.ndarray, wanted: Sequence[int] | np.ndarray, seed:
     chosen = []
     for c, number in enumerate(wanted):
         own = np.flatnonzero(members == c)
-        order = np.argsort(np.random.default_rng([seed, c, *stream]).random(len(own)), kind="stable")
-        chosen.append(own[order[:number]])
+        keys = np.random.default_rng([seed, c, *stream]).random(len(own))
+        if 0 < number < len(own):  # the smallest keys, of equal ones the first: what a stable sort has in front
+            last = np.partition(keys, number - 1)[number - 1]
+            equal = np.flatnonzero(keys == last)[: number - int((keys < last).sum())]
+            own = own[np.concatenate([np.flatnonzero(keys < last), equal])]
+        chosen.append(own[:number])
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 

@@ -72,9 +72,9 @@ class SubsetManifest:
                 f"indices must lie in [0, {len(every) - 1}] for {len(every)} targets, got values from "
                 f"{chosen.min()} to {chosen.max()}. Were they made from another set?"
             )
-        if len(np.unique(chosen)) != len(chosen):
-            values, times = np.unique(chosen, return_counts=True)
-            raise ValueError(f"indices must be distinct, got {values[times > 1][0]} more than once.")
+        times = np.bincount(chosen, minlength=len(every))
+        if times.max() > 1:
+            raise ValueError(f"indices must be distinct, got {times.argmax()} more than once.")
         factor = check_imbalance_factor(imbalance_factor)
         return cls(chosen.copy(), every[chosen], str(source), len(every), int(seed), str(protocol), factor)
 

@@ -7,18 +7,27 @@ which is B x K itself, has m = K. The label ``ignore_index`` leaves a share out,
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Union, get_args
+from functools import wraps
+from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args
 
 import torch
 from torch import Tensor
 
 from equiangular._autocast import without_autocast
 from equiangular._rebuilt import RebuiltModule
-from equiangular._validate import check_choice, check_features, check_labels, check_positive, values_are_readable
+from equiangular._validate import (
+    check_choice,
+    check_features,
+    check_labels,
+    check_positive,
+    labels_in_range,
+    values_are_readable,
+)
 from equiangular.heads.functional import IGNORE_INDEX, class_rows
 
 Target = Union[Tensor, tuple[Tensor, Tensor, Union[float, Tensor]]]  # noqa: UP007 - evaluated at run time on 3.10
 
+Made = TypeVar("Made")
 Reduction = Literal["mean", "sum", "none"]
 REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
 
@@ -61,12 +70,9 @@ class ClassShares(NamedTuple):
 
     def reduce(self, losses: Tensor, reduction: Reduction) -> Tensor:
         """Mean over what is not ignored, sum or nothing over the samples' losses (B,)."""
-        check_choice(reduction, REDUCTIONS, "reduction")
-        if reduction == "none":
-            return losses
-        if reduction == "sum":
-            return losses.sum()
-        return losses.mean() if self.ignored is None else losses.sum() / self.counted().sum()
+        if self.ignored is None or reduction != "mean":
+            return reduce_losses(losses, reduction)
+        return losses.sum() / self.counted().sum()
 
     def class_totals(self) -> tuple[Tensor, Tensor]:
         """Sum of the shares of each share's class, shaped like :meth:`gather`, and the number of classes present.
@@ -85,6 +91,14 @@ class ClassShares(NamedTuple):
         return totals.view_as(self.share), (per_run > 0).sum()
 
 
+def reduce_losses(losses: Tensor, reduction: Reduction) -> Tensor:
+    """Mean, sum or nothing over the samples' losses (B,), none of which is ignored."""
+    check_choice(reduction, REDUCTIONS, "reduction")
+    if reduction == "none":
+        return losses
+    return losses.sum() if reduction == "sum" else losses.mean()
+
+
 def parse_target(target: Any, num_classes: int, batch: int, ignore_index: int, *, like: Tensor) -> ClassShares:
     """Check a target and return it as :class:`ClassShares`."""
     if isinstance(ignore_index, bool) or not isinstance(ignore_index, int):
@@ -101,6 +115,42 @@ def parse_target(target: Any, num_classes: int, batch: int, ignore_index: int, *
         "target must be class indices (B,), class probabilities (B, K) or a mixup triple (target_a, target_b, lam), "
         f"got {received}."
     )
+
+
+def hard_labels(target: Any, num_classes: int, batch: int, ignore_index: int) -> Tensor | None:
+    """The labels (B,) int64 of a hard target of which none is ignored, by one pass over them.
+
+    None for any other target, a wrong one included, and where values cannot be read: :func:`parse_target` is for those.
+    """
+    if not isinstance(target, Tensor) or not values_are_readable(target) or type(ignore_index) is not int:
+        return None
+    if target.dtype != torch.int64 or target.shape != (batch,) or not batch or 0 <= ignore_index < num_classes:
+        return None
+    return target if labels_in_range(target, num_classes) else None
+
+
+def kept_for_counts(make: Callable[..., Made]) -> Callable[..., Made]:
+    """What ``make(class_counts, *options)`` gives, made once for as long as it is asked for the same.
+
+    Counts are compared by their values, one pass over K numbers: a training asks with the same ones at every step. What
+    comes back is shared between callers, who must not write to it.
+    """
+    last: tuple[Tensor, tuple[Any, ...], Made] | None = None
+
+    @wraps(make)
+    def get(class_counts: Any, *options: Any) -> Made:
+        nonlocal last
+        if not isinstance(class_counts, Tensor) or not values_are_readable(class_counts):
+            return make(class_counts, *options)
+        known = last
+        same = known is not None and known[1] == options and known[0].dtype == class_counts.dtype
+        if known is not None and same and torch.equal(known[0], class_counts):
+            return known[2]
+        made = make(class_counts, *options)
+        last = class_counts.detach().clone(), options, made
+        return made
+
+    return get
 
 
 def _without_ignored(share: Tensor, labels: Tensor, ignore_index: int) -> ClassShares:

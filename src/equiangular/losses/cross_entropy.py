@@ -4,10 +4,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from equiangular._validate import check_class_counts, check_features, check_non_negative
+from equiangular._validate import check_choice, check_class_counts, check_features, check_non_negative
 from equiangular.heads.functional import IGNORE_INDEX
-from equiangular.losses._targets import LossModule, Reduction, Target, parse_target
+from equiangular.losses._targets import (
+    REDUCTIONS,
+    LossModule,
+    Reduction,
+    Target,
+    hard_labels,
+    kept_for_counts,
+    parse_target,
+)
 
 
 def soft_target_cross_entropy(
@@ -38,7 +47,15 @@ def soft_target_cross_entropy(
     """
     eps = check_smoothing(label_smoothing)
     check_features(logits, name="logits")
+    return _cross_entropy(logits, target, eps, reduction, ignore_index)
+
+
+def _cross_entropy(logits: Tensor, target: Target, eps: float, reduction: Reduction, ignore_index: int) -> Tensor:
+    """:func:`soft_target_cross_entropy` of checked logits."""
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    labels = None if eps else hard_labels(target, logits.shape[1], logits.shape[0], ignore_index)
+    if labels is not None:
+        return functional.cross_entropy(logits, labels, reduction=check_choice(reduction, REDUCTIONS, "reduction"))
     shares = parse_target(target, logits.shape[1], logits.shape[0], ignore_index, like=logits)
     log_p = logits.log_softmax(1)
     losses = -shares.weigh(shares.pick(log_p))
@@ -99,6 +116,7 @@ def logit_adjusted_cross_entropy(
     return adjusted_loss(logits, target, adjustment, label_smoothing, reduction, ignore_index)
 
 
+@kept_for_counts
 def log_prior(class_counts: Any, num_classes: int | None, tau: float) -> Tensor:
     """The adjustment tau log(counts / sum), (K,) float64."""
     tau = check_non_negative(tau, "tau", hint="0 adjusts nothing, 1 is balanced softmax.")
@@ -109,15 +127,10 @@ def log_prior(class_counts: Any, num_classes: int | None, tau: float) -> Tensor:
 def adjusted_loss(
     logits: Tensor, target: Target, adjustment: Tensor, smoothing: float, reduction: Reduction, ignore_index: int
 ) -> Tensor:
-    """Cross-entropy on logits + adjustment (K,), in float32 at least."""
+    """Cross-entropy on checked logits + adjustment (K,), in float32 at least."""
     dtype = torch.promote_types(logits.dtype, torch.float32)
-    return soft_target_cross_entropy(
-        logits.to(dtype) + adjustment.to(logits.device, dtype),
-        target,
-        label_smoothing=smoothing,
-        reduction=reduction,
-        ignore_index=ignore_index,
-    )
+    adjusted = logits.to(dtype) + adjustment.to(logits.device, dtype)
+    return _cross_entropy(adjusted, target, check_smoothing(smoothing), reduction, ignore_index)
 
 
 class LogitAdjustedCrossEntropyLoss(LossModule):
@@ -199,6 +212,7 @@ def vector_scaling_loss(
     return _scaled(logits, target, factors, adjustment, label_smoothing, reduction, ignore_index)
 
 
+@kept_for_counts
 def _factors_and_adjustment(
     class_counts: Any, num_classes: int | None, gamma: float, tau: float
 ) -> tuple[Tensor, Tensor]:

@@ -1,20 +1,25 @@
 """Dot-regression (Yang et al. 2022) and the plain dot loss: pull a feature onto its class vector, push it off none."""
 
+import math
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from equiangular._validate import check_choice, check_positive, values_are_readable
 from equiangular.heads.functional import IGNORE_INDEX
 from equiangular.losses._targets import (
+    REDUCTIONS,
     ClassShares,
     LossModule,
     Reduction,
     Target,
     check_per_class,
     check_table,
+    hard_labels,
     parse_target,
+    reduce_losses,
 )
 
 Balance = Literal["none", "batch"]
@@ -79,6 +84,11 @@ def dot_regression_loss(
     if batch_counts is not None and balance != "batch":
         raise ValueError(f"batch_counts is used with balance='batch' only, got balance={balance!r}.")
     norm = (check_positive(e_w, "e_w") * check_positive(e_h, "e_h")) ** 0.5
+    check_choice(reduction, REDUCTIONS, "reduction")
+    if class_weight is None and balance == "none":
+        fused = _fused(features, target, weight, norm, reduction, ignore_index)
+        if fused is not None:
+            return fused
     features, weight = check_table(features, weight)
     shares = parse_target(target, weight.shape[0], features.shape[0], ignore_index, like=features)
     losses = (shares.dots(features, weight) - norm) ** 2 / (2 * norm)
@@ -87,6 +97,52 @@ def dot_regression_loss(
     importance, total = _importance(shares, class_weight, balance, batch_counts, weight.shape[0])
     losses = shares.weigh(losses, importance)
     return losses.sum() / total if reduction == "mean" else shares.reduce(losses, reduction)
+
+
+def _fused(
+    features: Any, target: Any, weight: Any, norm: float, reduction: Reduction, ignore_index: int
+) -> Tensor | None:
+    """The loss in one function, where class vectors are frozen, every sample has one class and values can be read.
+
+    None for everything else, and for what has NaN or infinite values.
+    """
+    if not isinstance(features, Tensor) or not isinstance(weight, Tensor) or not values_are_readable(features, weight):
+        return None
+    if features.ndim != 2 or weight.ndim != 2:
+        return None
+    if features.dtype != weight.dtype or features.dtype not in (torch.float32, torch.float64) or weight.requires_grad:
+        return None
+    if features.shape[1] != weight.shape[1] or forward_ad._current_level >= 0:
+        return None
+    labels = hard_labels(target, weight.shape[0], features.shape[0], ignore_index)
+    if labels is None:
+        return None
+    result: Tensor = _DotRegression.apply(features, weight.index_select(0, labels), norm, reduction)  # type: ignore[no-untyped-call]
+    # A feature that is not finite gives a loss that is not.
+    checked = result.detach() if reduction != "none" else result.detach().sum()
+    return result if math.isfinite(checked.item()) else None
+
+
+class _DotRegression(torch.autograd.Function):
+    """(w_y . h - n)^2 / 2n of every row and its reduction, in the operations, and so the bits, of the formula."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, rows: Tensor, norm: float, reduction: Reduction) -> Tensor:
+        missing = (features * rows).sum(-1).sub_(norm)
+        ctx.save_for_backward(features, rows, missing)
+        ctx.options = norm, reduction
+        return reduce_losses(missing.square().div_(2 * norm), reduction)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        features, rows, missing = ctx.saved_tensors
+        norm, reduction = ctx.options
+        if torch.is_grad_enabled():  # a gradient of the gradient is asked for
+            missing = (features * rows).sum(-1) - norm
+        if reduction == "mean":
+            gradient = gradient / len(rows)
+        pull = gradient / norm * missing  # 2 / 2n, without rounding
+        return pull[:, None] * rows, None, None, None
 
 
 def _importance(

@@ -16,7 +16,9 @@ from equiangular.measures.collapse.moments import accumulation_dtype
 if TYPE_CHECKING:
     from torchmetrics import Metric
 else:
-    Metric = require("torchmetrics", extra="measures", purpose="A streaming metric").Metric
+    # The package whole takes seconds; its utilities import the class, which itself cannot be imported first.
+    require("torchmetrics.utilities", extra="measures", purpose="A streaming metric", part=True)
+    from torchmetrics.metric import Metric
 
 
 class SumMetric(Metric):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import check_npz
+from equiangular._files import check_npz, read_safetensors
 from equiangular._validate import check_features, check_labels
 from equiangular.longtail import class_groups
 from equiangular.measures.collapse.moments import GlobalMean
@@ -121,9 +121,10 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    torch_format = require("safetensors.torch", extra="train", purpose="Reading a .safetensors file")
-    entries: dict[str, Tensor] = torch_format.load_file(str(path))
-    return entries
+    try:
+        return read_safetensors(path, remedy="Write it again.")[0]
+    except ValueError as error:
+        raise _UnfitError(str(error)) from error
 
 
 def _read_parquet(path: Path) -> dict[str, Tensor]:

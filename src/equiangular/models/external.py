@@ -87,7 +87,7 @@ def hugging_face_backbone(name: str, input_shape: tuple[int, ...], *, pretrained
         ImportError: transformers is not installed.
         ValueError: nothing of that name, no image classifier, or a model that does not take such inputs.
     """
-    needed = {"extra": "transformers", "purpose": "A backbone of Hugging Face"}
+    needed: Any = {"extra": "transformers", "purpose": "A backbone of Hugging Face"}
     library = require("transformers", **needed)
     types = require("transformers.models.auto.modeling_auto", **needed)
     known = list(types.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES)

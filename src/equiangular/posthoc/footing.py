@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equiangular._counted import counted
 from equiangular.posthoc.calibration import calibrate_prior_correction
 from equiangular.posthoc.prior import balanced_shares, prior_corrected_logits
 
@@ -27,8 +28,8 @@ def too_little(labels: Tensor, num_classes: int) -> str:
     if len(labels) >= num_classes and present >= max(2, num_classes / 2):
         return ""
     return (
-        f"prior correction left out: the held-out part has {len(labels)} samples of {present} of the {num_classes} "
-        "classes, too little to calibrate it on"
+        f"prior correction left out: the held-out part has {counted(len(labels), 'sample')} of {present} of the "
+        f"{num_classes} classes, too little to calibrate it on"
     )
 
 

@@ -36,6 +36,15 @@ class PriorEstimate:
     iterations: int
     converged: bool
 
+    @property
+    def expected_error(self) -> float:
+        """The total variation distance, half the sum of absolute errors, that sampling alone is expected to leave.
+
+        Of normal errors, sqrt(2 / pi) times the sum of the standard errors, halved; infinite with one of them. An
+        estimate of 1 or more says nothing.
+        """
+        return float(self.standard_error.sum()) / math.sqrt(2 * math.pi)
+
 
 @torch.no_grad()
 def estimate_prior(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from equiangular._counted import counted
 from equiangular._extras import require
 from equiangular._files import write_text
 from equiangular.report.figure import GROUPS, LEARNED, figure_svg, new_figure, template
@@ -102,12 +103,12 @@ def score_rows(results: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     tested, total = sum(row["test"] > 0 for row in results["classes"]), len(results["classes"])
     present = "the classes" if tested == total else f"the {tested} of {total} classes that have test samples"
     rows = [
-        ("accuracy", "accuracy", f"{scores['samples']:,} samples"),
+        ("accuracy", "accuracy", counted(scores["samples"], "sample")),
         ("balanced accuracy", "balanced_accuracy", f"mean over {present}"),
     ]
     for name in _GROUPS:
         own = len(sizes[name])
-        said = f"{own} {'class' if own == 1 else 'classes'} of" if own else "empty: no class has"
+        said = f"{counted(own, 'class')} of" if own else "empty: no class has"
         said += f" {bounds[name]} training samples"
         if own and not _is_number(scores[name]):
             said += ", none of them with test samples"

@@ -11,6 +11,12 @@ from equiangular._files import write_text
 from equiangular.records import ABILITIES, COLUMNS, Comparison, Estimate, Row
 from equiangular.report.figure import comparison_figure, curves_figure, figure_svg, template
 
+# What the columns of the table of abilities are, on the terminal and on the page.
+TAKEN = (
+    "Time: of one fit or training, without tuning on validation data. Memory: by how much the resident memory of the "
+    "process grew at its peak meanwhile, the largest of the runs (measured on Linux). Numbers kept: what a fit holds, "
+    "or has at hand all along, beside the classifier: sums, or the samples themselves; none where it trains in batches."
+)
 _DIGITS = {"nc1": 3, "nc2_equiangular": 3, "nc3": 3, "head_parameters": 0, "seconds": 2}
 
 
@@ -57,14 +63,28 @@ def abilities_table(results: Comparison) -> Any | None:
     """What classifiers on features take and can do without a new fit; None where no row is one that is computed."""
     if not any(row.abilities for row in results.rows):
         return None
-    table = new_table("what they take, and can do without a new fit", "method", numbers=("time, s", "numbers kept"))
+    numbers = ("time, s", "memory, MB", "numbers kept")
+    table = new_table("what they take, and can do without a new fit", "method", numbers=numbers)
+    table.caption, table.caption_justify = TAKEN, "left"
     for ability in ABILITIES:
         table.add_column(ability)
     for row in results.rows:
-        if row.numbers_kept:
-            able = ("yes" if ability in row.abilities else "-" for ability in ABILITIES)
-            table.add_row(row.label, format_cell(row.measures["seconds"], "seconds"), f"{row.numbers_kept:,}", *able)
+        able = ("yes" if ability in row.abilities else "-" for ability in ABILITIES)
+        kept = f"{row.numbers_kept:,}" if row.numbers_kept else "-"
+        table.add_row(
+            row.label, format_cell(row.measures["seconds"], "seconds"), megabytes(row.peak_memory), kept, *able
+        )
     return table
+
+
+def megabytes(number: float) -> str:
+    """Bytes in MB, ``-`` where there is no number.
+
+    Example:
+        >>> megabytes(12_340_000.0), megabytes(float("nan"))
+        ('12.3', '-')
+    """
+    return "-" if number != number else f"{number / 1e6:,.1f}"
 
 
 def comparison_table(results: Comparison, *, width: int = 210) -> Any:
@@ -100,6 +120,9 @@ def comparison_page(results: Comparison) -> str:
         results=results,
         columns=measured_columns(results),
         abilities=ABILITIES,
+        megabytes=megabytes,
+        taken=TAKEN,
+        trained=any(not row.numbers_kept for row in results.rows),
         labels={row.method: row.label for row in results.rows},
         best=best_row(results),
         figure=figure_svg(comparison_figure(results)),

@@ -8,6 +8,8 @@ from equiangular.closed_form import ClosedFormHead
 from equiangular.heads import LinearHead
 from equiangular.training.methods import METHODS, Context, FittedMethod, get_method
 from equiangular.training.methods.fitted import FITTED, fit_logistic, numbers_in
+from equiangular.training.model.correction import logit_prior
+from equiangular.training.run.fitting import check_class_vectors
 
 CLOSED = [method for method in FITTED if method.kind is not None and not method.named]
 
@@ -104,7 +106,8 @@ def test_the_head_is_fitted_in_place_and_says_what_it_keeps() -> None:
         assert head.kind == ("computed" if name == "ridge" else "learned")
         assert (head(x).argmax(1) == y).float().mean() > 0.7
         assert kept == (numbers_in(head.closed_form.seen) if name == "ridge" else x.numel() + len(y))
-    assert [name for name in METHODS if "logistic" in name] == ["logistic", "logistic-balanced", "logistic-pc"]
+    of_logistic = ["logistic", "logistic-names", "logistic-balanced", "logistic-pc", "logistic-pc-names"]
+    assert [name for name in METHODS if "logistic" in name] == of_logistic
 
 
 def test_options_and_criteria_that_they_do_not_have() -> None:
@@ -117,3 +120,40 @@ def test_options_and_criteria_that_they_do_not_have() -> None:
     method = get_method("ridge")
     with pytest.raises(ValueError, match="fitted in one call"):
         method.criterion(torch.zeros(1, 5), torch.tensor([0]), method.build_head(5, 3, seed=0), Context(torch.ones(3)))
+
+
+def test_names_are_one_more_sample_of_each_class() -> None:
+    """Of logistic regression: so its logits stand for counts that are one higher, which the correction takes out."""
+    x, y = torch.randn(30, 4, generator=torch.Generator().manual_seed(0)), torch.arange(30) % 3
+    names = torch.eye(3, 4)
+    method = get_method("logistic-names")
+    head = method.build_head(4, 3, seed=0)
+    assert method.fit(head, x, y, names) == 33 * 4 + 33
+    expected = LinearHead(4, 3)
+    fit_logistic(expected, torch.cat([x, names]), torch.tensor([*y.tolist(), 0, 1, 2]))
+    assert torch.equal(head.weight, expected.weight)
+    corrected = get_method("logistic-pc-names")
+    assert (corrected.training_name, corrected.corrected, corrected.named) == ("logistic-names", True, True)
+    assert logit_prior(corrected, [9, 1]).tolist() == [10, 2]
+    assert logit_prior(get_method("logistic-pc"), [9, 1]).tolist() == [9, 1]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("named-la", "mapped"), ("named-learned-la", "learned")])
+def test_heads_that_start_at_the_names(name: str, kind: str) -> None:
+    names = torch.tensor([[2.0, 0.0], [0.0, 3.0]])
+    method = get_method(name)
+    head = method.build_head(2, 2, seed=0, class_means=names)
+    assert (head.kind, method.named, method.balances) == (kind, True, True)
+    assert torch.allclose(head.class_vectors(), torch.eye(2))
+    assert head(torch.tensor([[0.1, 1.0]])).argmax() == 1  # before any training
+    assert method.build_head(2, 2, seed=0).class_vectors().isfinite().all()  # what is there until weights are loaded
+
+
+def test_names_need_features_as_they_are() -> None:
+    with pytest.raises(ValueError, match="nothing stands between them; got backbone='mlp'"):
+        check_class_vectors(get_method("named-la"), torch.eye(2), "mlp")
+    with pytest.raises(ValueError, match="Without them there is 'cosine-la'"):
+        check_class_vectors(get_method("named-la"), None)
+    with pytest.raises(ValueError, match="Without them there is 'logistic-pc'"):
+        check_class_vectors(get_method("logistic-pc-names"), None)
+    check_class_vectors(get_method("etf-la"), None, "mlp")

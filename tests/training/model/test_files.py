@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from tests.damage import flip_last_bit
 
 import equiangular as eq
 import equiangular.heads
@@ -139,7 +140,7 @@ def test_a_failed_write_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr("equiangular._files.os.replace", full)
     with pytest.raises(ValueError, match=r"No space left on device\. Make room there"):
         save_model(run / "model", task(seed=4), info())
     monkeypatch.undo()
@@ -229,3 +230,10 @@ def test_info_is_checked() -> None:
         replace(info(), class_counts=(5, 5, 0))
     method = Method("mine", "mine", "etf", lambda *_: None, "here")
     assert not method.corrected
+
+
+def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
+    run = saved(tmp_path)
+    flip_last_bit(run / "model" / "model.safetensors")
+    with pytest.raises(ValueError, match=r"model\.safetensors' is damaged: .* another hash .* save the model again"):
+        load_model(run)

@@ -68,7 +68,7 @@ def test_a_run_in_a_folder_is_the_trial_and_comes_back(method: str, vectors: Pat
     right = (probabilities.argmax(1) == dataset.test_y).float().mean()
     assert 100 * float(right) == pytest.approx(results["test"]["accuracy"])
     task, info = load_model(tmp_path / "run" / "best")
-    assert (task.head.kind, info.epoch) == (record.kind, 1)
+    assert (task.head.kind, info.epoch) == (record.kind, None)
 
 
 def test_options_of_the_head_arrive(vectors: Path) -> None:
@@ -96,6 +96,7 @@ def test_a_model_that_does_not_fit_its_description(vectors: Path, tmp_path: Path
         metadata, tensors = archive.metadata(), {k: archive.get_tensor(k) for k in archive.keys()}  # noqa: SIM118
     assert read_json(tmp_path / "run" / "model" / "config.json")["head"]["kind"] == "closed-form"
     del tensors["head.bias"]
+    metadata.pop("checksum")  # as of a file of before, or of another program
     save_file(tensors, file, metadata=metadata)
     with pytest.raises(ValueError, match=r"cannot load the model .*closed-form.*bias"):
         load_model(tmp_path / "run")

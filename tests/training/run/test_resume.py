@@ -14,6 +14,7 @@ import pytest
 import tests.training.partners  # noqa: F401 - adds the mixing 'from-all'
 import torch
 from safetensors.torch import load_file, save_file
+from tests.damage import flip_last_bit
 from torch import nn
 
 from equiangular.heads import LinearHead
@@ -184,8 +185,12 @@ def test_other_data_are_refused(stopped: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:1000]), "no checkpoint of equiangular, or it is damaged"),
-        (lambda path: path.write_bytes(b""), "no checkpoint of equiangular, or it is damaged"),
+        (
+            lambda path: path.write_bytes(path.read_bytes()[:1000]),
+            r"not a readable .safetensors file .* Delete the file",
+        ),
+        (flip_last_bit, "is damaged: its content has another hash than was written.* Delete the file"),
+        (lambda path: path.write_bytes(b""), r"not a readable .safetensors file .* Delete the file"),
         (lambda path: save_file({"a": torch.ones(1)}, path), "no checkpoint of equiangular"),
         (lambda path: rewrite(path, format=0), "has format 0, this version of equiangular reads format 1"),
         (lambda path: rewrite(path, drop="task.head.weight"), "does not fit this network: .*'head.weight'"),

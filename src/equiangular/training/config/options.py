@@ -90,8 +90,12 @@ class DataOptions:
         encoder: work on the features of a pretrained encoder, made once and cached: auto, minilm (texts),
             efficientnet-lite0 (images), st:NAME, hf-text:NAME, timm:NAME, torchvision:NAME or hf-image:NAME,
             see `equiangular list encoders`.
+        label: of a file of rows (CSV, TSV, parquet, feather): the column to learn.
+        drop: of a file of rows: columns to leave out, with commas between them.
         root: folder of named data sets; by default the environment variable EQUIANGULAR_DATA.
-        size: pad images to a square and resize them to this height and width, in pixels.
+        size: pad images to a square and resize them to this height and width, in pixels. Where images differ in size
+            and none is given, one is chosen and told.
+        skip_broken: leave out images that cannot be read, and record which.
         memory: ``"auto"``, ``"memory"`` or ``"stream"``: whether images are decoded once or at every use.
         split_seed: seed of the test split, where the source has none of its own.
         imbalance: imbalance factor n_max / n_min of the training cut; 1 keeps the data as they are.
@@ -105,8 +109,11 @@ class DataOptions:
 
     data: str = "digits"
     encoder: str | None = None
+    label: str | None = None
+    drop: str | None = None
     root: str | None = None
     size: int | None = None
+    skip_broken: bool = False
     memory: Memory = "auto"
     split_seed: int = 0
     imbalance: float = 1.0
@@ -174,8 +181,12 @@ class Trial(Numerics, Budget, DataOptions):
         return {name: values[name] for name in [*first, *(n for n in values if n not in first)]}
 
     def decisive(self) -> dict[str, Any]:
-        """The values that a result depends on: all but where the data lie, where it runs, what is written meanwhile."""
-        free = {"root", "memory"} | ({"encoder"} if self.encoder is None else set())
+        """The values that a result depends on: all but where the data lie, where it runs, what is written meanwhile.
+
+        Images that were left out are missing from the content of the data, which decides beside these.
+        """
+        unsaid = {name for name in ("encoder", "label", "drop") if getattr(self, name) is None}
+        free = {"root", "memory", "skip_broken", *unsaid}
         known = {f.name for f in fields(Trial)} - free
         return {name: value for name, value in self.as_dict().items() if name in known}
 

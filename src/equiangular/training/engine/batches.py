@@ -74,6 +74,12 @@ class Batches:
         self.augmentation, self.mixing = parse_augmentation(self.budget, self.inputs)
         self.members = ClassMembers(self.labels) if self.mixing is not None and self.mixing.from_all_data else None
 
+    @property
+    def as_they_are(self) -> bool:
+        """Whether a batch is rows of a tensor and their labels: nothing drawn, nothing parted, nothing decoded."""
+        undrawn = self.augmentation is None and self.mixing is None
+        return undrawn and self.accumulate == self.world_size == 1 and isinstance(self.inputs, Tensor)
+
     def __len__(self) -> int:
         """Steps of an epoch."""
         return len(self.bounds)
@@ -81,6 +87,13 @@ class Batches:
     def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from step ``start`` on."""
         order = self._order(epoch)
+        if self.as_they_are:
+            for step in range(start, len(self.bounds)):
+                index = order[slice(*self.bounds[step])]
+                x = self.prepare(self.inputs[index.to(self.inputs.device)].to(self.device, non_blocking=True))
+                target = self.labels[index].to(self.device, non_blocking=True)
+                yield Batch(step, len(index), target, [(x, target)])
+            return
         plans: deque[_Plan] = deque()
 
         def wanted() -> Iterator[Tensor]:

@@ -7,6 +7,7 @@ import gc
 import inspect
 import logging
 import os
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -34,6 +35,8 @@ def launched_processes() -> tuple[int, int] | None:
 
 def make_fabric(hardware: Hardware) -> Any:
     """A launched ``lightning_fabric.Fabric``; for several devices it starts the other processes."""
+    if find_spec("torchmetrics") is not None:  # Fabric asks for its version; the whole of it takes seconds
+        require("torchmetrics.utilities", extra="measures", purpose="Training", part=True)
     fabric_module = require("lightning_fabric", extra="train", purpose="Training")
     devices, nodes = launched_processes() or (hardware.devices, hardware.num_nodes)
     if hardware.accelerator == "cuda" and not torch.cuda.is_available():
@@ -55,6 +58,15 @@ def make_fabric(hardware: Hardware) -> Any:
     if fabric.world_size > 1:
         atexit.register(_close_process_group)
     return fabric
+
+
+def adds_nothing(fabric: Any) -> bool:
+    """Whether Fabric's wrappers only pass on: one device, no precision but the tensors' own, no callbacks."""
+    strategies = require("lightning_fabric.strategies", extra="train", purpose="Training")
+    precision = require("lightning_fabric.plugins.precision", extra="train", purpose="Training").Precision
+    strategy = fabric.strategy
+    plain = type(strategy) is strategies.SingleDeviceStrategy and type(strategy.precision) is precision
+    return plain and not fabric._callbacks
 
 
 def _close_process_group() -> None:

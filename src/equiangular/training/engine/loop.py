@@ -19,7 +19,7 @@ from equiangular.training.config.budget import Budget, learning_rate_factor
 from equiangular.training.config.draws import derived_seed
 from equiangular.training.config.options import Hardware
 from equiangular.training.engine.batches import Batch, Batches
-from equiangular.training.engine.fabric import make_fabric
+from equiangular.training.engine.fabric import adds_nothing, make_fabric
 from equiangular.training.engine.sync_batch_norm import synchronise_batch_norm
 from equiangular.training.methods import Context, TrainingDivergedError
 from equiangular.training.model.task import Task
@@ -73,6 +73,7 @@ class Training:
         step: steps taken in this epoch.
         losses: mean training loss of every finished epoch.
         seconds: wall-clock time of the steps so far.
+        peak_memory: bytes, see :class:`equiangular.training.engine.memory.PeakMemory`; NaN until the end.
         last_rate: learning rate of the last step.
     """
 
@@ -101,6 +102,9 @@ class Training:
             task.backbone.compile()
         self.module = self.fabric.setup_module(task)  # before the optimiser: sharding replaces the parameters
         self.optimizer = self.fabric.setup_optimizers(make_optimizer(task, budget))
+        # Where they would add nothing but time, a step goes past Fabric's wrappers.
+        self.direct = adds_nothing(self.fabric)
+        self._last_share: tuple[int, Tensor] | None = None
         self.average = None
         if budget.ema:
             self.average = AveragedModel(task, multi_avg_fn=get_ema_multi_avg_fn(budget.ema), use_buffers=True)
@@ -126,6 +130,8 @@ class Training:
         # The sum of the losses of this epoch on this process; Apple's GPUs have no float64.
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self.total = torch.zeros((), dtype=dtype, device=device)
+
+    peak_memory = math.nan
 
     @property
     def shown(self) -> Task:
@@ -163,35 +169,47 @@ class Training:
         seed_everything(derived_seed(self.seed, self.epoch, batch.step, 2, self.fabric.global_rank))
         step = self.epoch * len(self.batches) + batch.step
         self.last_rate = self.budget.learning_rate * learning_rate_factor(step, len(self.batches), self.budget)
-        for group in self.optimizer.param_groups:
+        optimizer = self.optimizer.optimizer
+        for group in optimizer.param_groups:
             group["lr"] = self.last_rate
         self.task.context = Context(self.class_counts, self.epoch, self.budget.epochs, batch.target)
-        self.optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         for i, (x, target) in enumerate(batch.parts):
-            with self.fabric.no_backward_sync(self.module, enabled=i + 1 < len(batch.parts)):
-                losses = self._losses(x, target)
-                loss = losses.sum() / batch.size
-                # Distributed wrappers average the gradients of the processes; the loss of the batch is their sum.
-                world_size = self.fabric.world_size
-                self.fabric.backward(loss if world_size == 1 else loss * world_size)
+            if self.direct:
+                summed = self._losses(x, target).sum()
+                summed.backward(self._share(summed, batch.size))
+                loss = summed.detach() / batch.size
+            else:
+                with self.fabric.no_backward_sync(self.module, enabled=i + 1 < len(batch.parts)):
+                    loss = self._losses(x, target).sum() / batch.size
+                    # Distributed wrappers average the gradients of the processes; the batch's loss is their sum.
+                    world_size = self.fabric.world_size
+                    self.fabric.backward(loss if world_size == 1 else loss * world_size)
             self.total.add_(loss.detach(), alpha=batch.size)
         if self.budget.clip_norm:
             self.fabric.clip_gradients(
                 self.module, self.optimizer, max_norm=self.budget.clip_norm, error_if_nonfinite=False
             )
-        self.optimizer.step()
+        (optimizer if self.direct else self.optimizer).step()
         if self.average is not None:
             self.average.update_parameters(self.task)
         self.step = batch.step + 1
 
+    def _share(self, summed: Tensor, size: int) -> Tensor:
+        """The gradient 1 / size of a mean with respect to its sum; a batch has mostly the size of the one before."""
+        if self._last_share is None or self._last_share[0] != size or self._last_share[1].dtype != summed.dtype:
+            self._last_share = size, torch.ones_like(summed) / size
+        return self._last_share[1]
+
     def _losses(self, x: Tensor, target: Any) -> Tensor:
         """The losses of the samples; where the CPU's checks find NaN features in them, training has diverged."""
         try:
-            return self.module(x, target)["losses"]
+            losses: Tensor = (self.task if self.direct else self.module)(x, target)["losses"]
         except NonFiniteError as error:
             if torch.isfinite(x).all():
                 raise self._diverged("infinite") from error
             raise
+        return losses
 
     def _diverged(self, loss: str) -> TrainingDivergedError:
         return TrainingDivergedError(

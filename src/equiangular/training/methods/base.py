@@ -69,6 +69,7 @@ class Method:
             start there.
         similar_for: the kinds of data for which they do.
         scaled: whether its loss looks at the logit scale.
+        named: whether it takes the vectors of the class names.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Method:
     similarity: float | None = None
     similar_for: tuple[str, ...] = ("image", "table", "text", "vectors")
     scaled: bool = True
+    named: bool = False
 
     @property
     def training_name(self) -> str:
@@ -101,8 +103,8 @@ class Method:
             in_features: d.
             num_classes: K.
             seed: seed of everything random in it.
-            class_means: (K, p) mean inputs of the classes, for a method with ``similarity``; None where its class
-                vectors are loaded afterwards.
+            class_means: (K, p) mean inputs of the classes, for a method with ``similarity``, or the vectors of the
+                class names, for one that is ``named``; None where its class vectors are loaded afterwards.
 
         Raises:
             ValueError: a simplex ETF of so many classes does not fit.
@@ -110,6 +112,8 @@ class Method:
         learned = self.head in ("linear", "cosine")
         extra: dict[str, Any] = {}
         vectors = None
+        if self.named:
+            extra = {"class_vectors": torch.ones(num_classes, in_features) if class_means is None else class_means}
         if self.similarity is not None and class_means is not None:
             if self.head == RECOMMENDED:
                 extra = {"class_means": class_means}

@@ -96,4 +96,5 @@ class Classifier(nn.Module):
 
     def raw_logits(self, x: Tensor) -> Tensor:
         """The head's own logits (B, K), neither corrected nor calibrated."""
-        return self.head(self.backbone(self.standardize(x)))
+        logits: Tensor = self.head(self.backbone(self.standardize(x)))
+        return logits

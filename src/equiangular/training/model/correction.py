@@ -20,12 +20,14 @@ PRIORS = ("uniform", "train")
 def logit_prior(method: Method, class_counts: Any, *, balance: float = 0.0) -> Tensor:
     """The class prior that a method's logits stand for, before any correction, as (K,) float64 weights.
 
+    Logistic regression with names has one more sample of each class, and so do its logits.
+
     Example:
         >>> logit_prior(get_method("etf-ce-pc"), [90, 10]), logit_prior(get_method("etf-la"), [90, 10])
         (tensor([90., 10.], dtype=torch.float64), tensor([1., 1.], dtype=torch.float64))
     """
     counts = check_class_counts(class_counts)
-    return torch.ones_like(counts) if method.balances else counts ** (1 - balance)
+    return torch.ones_like(counts) if method.balances else (counts + method.named) ** (1 - balance)
 
 
 def fit_correction(

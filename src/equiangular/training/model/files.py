@@ -9,8 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from equiangular._extras import require
-from equiangular._files import prepare_folder, read_safetensors, write_atomically, write_json
+from equiangular._files import prepare_folder, read_safetensors, write_json, write_safetensors
 from equiangular.closed_form.head import CLOSED_FORM, ClosedFormHead
 from equiangular.heads.registry import build_described, describe_head
 from equiangular.models import make_backbone
@@ -47,17 +46,12 @@ def save_model(folder: str | Path, task: Task, info: ModelInfo) -> Path:
         >>> info.head["kind"], loaded.training
         ('etf', False)
     """
-    torch_format = require("safetensors.torch", extra="train", purpose="Writing a model")
     head = task.head
     info = replace(info, head=head.describe() if isinstance(head, ClosedFormHead) else describe_head(head))
     description = info.as_dict()
-    # Copies: the format wants contiguous tensors that share no memory.
-    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in task.state_dict().items()}
     target = prepare_folder(folder)
-    content = torch_format.save(tensors, metadata={_KEY: json.dumps(description, allow_nan=False)})
     try:
-        # Through bytes: every failure to write is then an OSError.
-        write_atomically(target / WEIGHTS, lambda p: p.write_bytes(content))
+        write_safetensors(target / WEIGHTS, task.state_dict(), {_KEY: json.dumps(description, allow_nan=False)})
         write_json(target / CONFIG, description)
     except OSError as error:
         raise ValueError(

@@ -27,12 +27,15 @@ class ModelInfo:
         kind: ``"image"``, ``"table"``, ``"text"`` or ``"vectors"``.
         width: width of the backbone.
         size: images were padded to a square and resized to this height and width; None: they came in this size.
+        spans: of images of more than 8 bits: the values that became 0 and 255, see
+            :func:`equiangular.data.depth.to_bytes`.
         seed: training seed.
         head: kind and options of the head; filled in by :func:`save_model` from the head itself.
         correction: what turns logits into class probabilities, see :func:`equiangular.training.fit_correction`; None
             where there was no validation part to calibrate on.
-        vocabulary: of texts: what turns them into features, see :func:`equiangular.data.tables.fit_vocabulary`.
-        columns: of tables: d names of the columns, in order, where the source has names.
+        vocabulary: of texts: what turns them into features, see :func:`equiangular.data.texts.fit_vocabulary`.
+        columns: of tables: d names of their numbers, in order, where the source has names.
+        encoding: of tables: how the columns of a file become numbers, see :class:`equiangular.data.columns.Columns`.
         encoder: of vectors: what makes them of texts or images, see :func:`equiangular.encoders.describe`.
         data: how the data was loaded: keyword arguments of :func:`equiangular.data.load_dataset`.
         balance: how far the sampler balanced the classes: class c was drawn with probability proportional to
@@ -59,11 +62,13 @@ class ModelInfo:
     kind: str = "image"
     width: float = 1.0
     size: int | None = None
+    spans: dict[str, tuple[float, float]] = field(default_factory=dict)
     seed: int = 0
     head: dict[str, Any] = field(default_factory=dict)
     correction: dict[str, Any] | None = None
     vocabulary: dict[str, Any] | None = None
     columns: tuple[str, ...] | None = None
+    encoding: dict[str, Any] | None = None
     encoder: dict[str, Any] | None = None
     data: dict[str, Any] = field(default_factory=dict)
     balance: float = 0.0
@@ -76,6 +81,7 @@ class ModelInfo:
             if value is not None:
                 value = value.tolist() if hasattr(value, "tolist") else value
                 object.__setattr__(self, name, tuple(value))
+        object.__setattr__(self, "spans", {kind: tuple(span) for kind, span in self.spans.items()})
         check_choice(self.kind, ("image", "table", "text", "vectors"), "kind")
         if len(self.class_names) < 2:
             raise ValueError(f"a model needs at least two class names, got {len(self.class_names)}.")
@@ -100,6 +106,7 @@ class ModelInfo:
     def as_dict(self) -> dict[str, Any]:
         """JSON-plain values, the format's version among them."""
         values = asdict(self)
+        values["spans"] = {kind: list(span) for kind, span in self.spans.items()}
         return {"format": FORMAT, **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}}
 
     @classmethod

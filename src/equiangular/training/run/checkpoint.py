@@ -7,15 +7,13 @@ header. No generator is stored, because every draw is a function of (seed, epoch
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from equiangular._extras import require
-from equiangular._files import prepare_folder, write_atomically
+from equiangular._files import prepare_folder, read_safetensors, write_safetensors
 from equiangular.training.engine.fabric import full_tensor, load_sharded
 from equiangular.training.engine.loop import Training
 
@@ -51,7 +49,8 @@ def save_checkpoint(path: str | Path, training: Training, *, config: dict[str, A
     failure = None
     if training.fabric.is_global_zero:
         try:
-            _write(Path(path), tensors, state)
+            prepare_folder(Path(path).parent)
+            write_safetensors(path, tensors, {_KEY: json.dumps(state)}, durable=True)
         except (OSError, ValueError) as error:
             failure = f"cannot write the checkpoint {str(path)!r}: {getattr(error, 'strerror', None) or error}"
     failure = training.fabric.broadcast(failure)
@@ -60,24 +59,12 @@ def save_checkpoint(path: str | Path, training: Training, *, config: dict[str, A
         raise ValueError(f"{failure}. {kept}; make room and go on with: equiangular resume {Path(path).parents[1]}")
 
 
-def _write(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-    torch_format = require("safetensors.torch", extra="train", purpose="Writing a checkpoint")
-    prepare_folder(path.parent)
-    content = torch_format.save(tensors, metadata={_KEY: json.dumps(state)})
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # complete on the disk before the old one goes
-
-    write_atomically(path, write)
-
-
 def load_checkpoint(path: str | Path, training: Training, *, config: dict[str, Any]) -> Any:
     """Bring a new training, made from the same configuration, to the state in a file; returns the ``extra`` values."""
     tensors, state = read_checkpoint(path)
-    check_same(config, state["config"], path)
+    # Where the data lie may change: what they hold is among the rest.
+    said, stored = ({k: v for k, v in values.items() if k != "data"} for values in (config, state["config"]))
+    check_same(said, stored, path)
     parts: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         part, _, rest = name.partition(".")
@@ -98,21 +85,19 @@ def load_checkpoint(path: str | Path, training: Training, *, config: dict[str, A
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and state in a checkpoint file."""
-    safetensors = require("safetensors", extra="train", purpose="Reading a checkpoint")
     advice = "Delete the file to train from the beginning."
+    tensors, metadata = read_safetensors(path, remedy=advice)
     try:
-        with safetensors.safe_open(str(path), framework="pt") as archive:
-            state = json.loads((archive.metadata() or {})[_KEY])
-            if state["format"] != FORMAT:
-                raise ValueError(
-                    f"the checkpoint {str(path)!r} has format {state['format']!r}, this version of equiangular reads "
-                    f"format {FORMAT}. Go on with the version that wrote it. {advice}"
-                )
-            return {name: archive.get_tensor(name) for name in archive.keys()}, state  # noqa: SIM118 - no mapping
-    except (OSError, safetensors.SafetensorError, json.JSONDecodeError, KeyError, TypeError) as error:
+        state = json.loads(metadata[_KEY])
+        known = state["format"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{str(path)!r} is no checkpoint of equiangular ({error!r}). {advice}") from error
+    if known != FORMAT:
         raise ValueError(
-            f"{str(path)!r} is no checkpoint of equiangular, or it is damaged ({error!r}). {advice}"
-        ) from error
+            f"the checkpoint {str(path)!r} has format {known!r}, this version of equiangular reads format {FORMAT}. Go "
+            f"on with the version that wrote it. {advice}"
+        )
+    return tensors, state
 
 
 def check_same(config: dict[str, Any], stored: dict[str, Any], path: str | Path) -> None:

@@ -137,7 +137,13 @@ def run_of(path: str | Path) -> RunFolder:
 
 def training_split(folder: RunFolder, config: TrainConfig, *, root: str | None = None) -> Split:
     """The parts of the data that a run was made of; raise if they are not those that its manifest names."""
-    dataset = load_data(config.with_changes(root=root))
+    try:
+        dataset = load_data(config.with_changes(root=root))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"the data of the run {str(folder.path)!r} cannot be read: {error} If they lie elsewhere now, say where as "
+            f"'data:' in {folder.config}."
+        ) from error
     split = split_of(config, dataset)
     folder.check_data(content_digest(dataset))
     if folder.manifest.exists() and (known := SubsetManifest.load(folder.manifest)) != split.manifest:

@@ -13,18 +13,27 @@ from equiangular.data.split import Split
 from equiangular.training.config.options import Hardware
 from equiangular.training.engine.fabric import make_fabric
 from equiangular.training.engine.loop import Training
+from equiangular.training.engine.memory import PeakMemory
 from equiangular.training.engine.prediction import backbone_features
 from equiangular.training.methods import FittedMethod, Method
 from equiangular.training.model.task import Task
 
 
-def check_class_vectors(method: Method, names: Tensor | None) -> None:
-    """Raise if the method takes the vectors of the class names and there are none."""
-    if isinstance(method, FittedMethod) and method.named and names is None:
+def check_class_vectors(method: Method, names: Tensor | None, backbone: str = "identity") -> None:
+    """Raise if the method takes the vectors of the class names and there are none, or features of another kind."""
+    if not method.named:
+        return
+    if names is None:
+        instead = method.name.removesuffix("-names") if isinstance(method, FittedMethod) else "cosine-la"
         raise ValueError(
             f"method {method.name!r} takes the vectors of the class names, and these data have none. A text encoder "
             f"makes them: give texts and --encoder, or a file that `equiangular embed` made of texts. Without them "
-            f"there is {method.kind!r}."
+            f"there is {instead!r}."
+        )
+    if backbone != "identity":
+        raise ValueError(
+            f"method {method.name!r} compares features with the vectors of the class names as the encoder made both, "
+            f"so nothing stands between them; got backbone={backbone!r}. Leave it out."
         )
 
 
@@ -36,6 +45,7 @@ class Fitting(Training):
 
     Attributes:
         seconds: wall-clock time of the fit, without that of the features.
+        peak_memory: bytes of the fit alone, see :class:`equiangular.training.engine.memory.PeakMemory`.
         numbers_kept: numbers that the fit keeps, or has at hand all along, beside the head.
         losses: mean cross-entropy of the fitted head on the training part.
     """
@@ -50,7 +60,6 @@ class Fitting(Training):
         hardware: Hardware,
         fabric: Any = None,
     ) -> None:
-        check_class_vectors(method, names)
         self.fabric = fabric or make_fabric(hardware)
         self.task, self.method, self.split, self.names = task, method, split, names
         self.average = None
@@ -68,8 +77,9 @@ class Fitting(Training):
         names = backbone_features(task, self.names, **shared).float() if self.method.named else None
         task.cpu()
         start = time.perf_counter()
-        self.numbers_kept = self.method.fit(task.head, features, split.train_y, names)
-        self.seconds = time.perf_counter() - start
+        with PeakMemory() as peak:
+            self.numbers_kept = self.method.fit(task.head, features, split.train_y, names)
+        self.seconds, self.peak_memory = time.perf_counter() - start, peak.bytes
         task.eval()
         self.losses.append(float(F.cross_entropy(task.head(features).detach(), split.train_y)))
         self.epoch = 1

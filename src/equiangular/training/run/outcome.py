@@ -82,7 +82,7 @@ def conclude(task: Task, method: Method, split: Split, info: ModelInfo, outputs:
     calibrated = corrected_logits(logits, info, method=method)
     scorer = score_together(calibrated, split.test_y, info, fabric=fabric)
     collapse: dict[str, float] = {}
-    if not isinstance(method, FittedMethod):  # whose features no method has a part in
+    if not isinstance(method, FittedMethod) and not method.named:  # the features are the encoder's, as they are
         with torch.no_grad():
             met = head(stored.features, pre_logits=True)  # the features that the class vectors meet
             collapse = collapse_numbers(met, stored.labels, head.class_vectors())

@@ -26,12 +26,16 @@ class NotStoredError(LookupError):
 class TrialStore:
     """A folder of finished trials, a small JSON file for each training; it is created.
 
+    Attributes:
+        damaged: what is wrong with the files that could not be read, by name; such trainings are made anew.
+
     Raises:
         ValueError: the folder cannot be written.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = prepare_folder(folder)
+        self.damaged: dict[str, str] = {}
 
     def records(
         self,
@@ -49,21 +53,18 @@ class TrialStore:
         Arguments are those of :func:`run_trial`, ``content`` that of :func:`equiangular.data.content_digest`; ``curve``
         records collapse over the epochs. A training that diverges gives records without scores that say so.
 
-        ``read_only`` raises a NotStoredError where the training is not stored.
-
-        Raises:
-            ValueError: a file that is damaged; the message says which one to delete.
+        ``read_only`` raises a NotStoredError where the training is not stored, or its file is damaged.
         """
         fingerprint = trial.fingerprint(content, methods[0].revised_name)
         name = methods[0].training_name.replace("/", "+")
         path = self.folder / f"{name}-seed{trial.seed}-{fingerprint}.json"
         if path.exists():
-            found = {record.method: record for record in self._read(path)}
+            found = {record.method: record for record in self._read(path)}  # none of a damaged file
             if all(method.name in found for method in methods):
                 return [found[method.name] for method in methods]
         if read_only:
             raise NotStoredError(path.name)
-        watcher = _Curve() if curve and not isinstance(methods[0], FittedMethod) else _Seen()
+        watcher = _Curve() if curve and not isinstance(methods[0], FittedMethod) and not methods[0].named else _Seen()
         try:
             run, outcomes = run_trial(trial, dataset, methods, hardware=hardware, watcher=watcher)
         except TrainingDivergedError as error:
@@ -79,7 +80,8 @@ class TrialStore:
         try:
             return [from_json(TrialRecord, record) for record in read_json(path)["records"]]
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{str(path)!r} is no trial of this version: {error}. Delete it to train anew.") from error
+            self.damaged[path.name] = f"no {error}" if isinstance(error, KeyError) else str(error.__cause__ or error)
+            return []
 
 
 def trial_record(
@@ -110,6 +112,7 @@ def trial_record(
         curve=curve,
         weights_sha256=weights_sha256(task),
         numbers_kept=getattr(run.training, "numbers_kept", 0),
+        peak_memory=run.training.peak_memory,
     )
 
 

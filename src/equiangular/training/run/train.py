@@ -11,7 +11,8 @@ from typing import Any
 
 from equiangular._files import prepare_folder, read_json, write_json
 from equiangular._provenance import provenance
-from equiangular.data import content_digest
+from equiangular.data import Dataset, content_digest
+from equiangular.data.registry import absolute_name
 from equiangular.encoders.embedding import Progress as EmbedProgress
 from equiangular.training.config.options import TrainConfig
 from equiangular.training.engine.fabric import make_fabric
@@ -26,14 +27,19 @@ from equiangular.training.run.collapse import collapse_of
 from equiangular.training.run.fitting import Fitting
 from equiangular.training.run.folder import RunFolder, check_names, make_loggers
 from equiangular.training.run.outcome import Outcome, score_together, weights_sha256
-from equiangular.training.run.trial import TrialRun, Watcher, load_data, run_trial
+from equiangular.training.run.trial import TrialRun, Watcher, load_data, load_options, run_trial
 
 # Called after every step with the training and None, and after every epoch with that epoch's row of metrics.csv.
 Progress = Callable[[Training, "dict[str, Any] | None"], None]
 
 
 def train(
-    config: TrainConfig, output: str | Path, *, progress: Progress | None = None, embedding: EmbedProgress | None = None
+    config: TrainConfig,
+    output: str | Path,
+    *,
+    progress: Progress | None = None,
+    embedding: EmbedProgress | None = None,
+    loaded: Callable[[Dataset], None] | None = None,
 ) -> dict[str, Any]:
     """Train one method on one data set and measure it, or go on with a run that was interrupted.
 
@@ -48,6 +54,7 @@ def train(
         output: the folder of the run.
         progress: called after every step and epoch.
         embedding: called while an encoder computes features, with the inputs done and their number.
+        loaded: called with the data set when it is read, before the first step.
 
     Raises:
         ValueError: bad configuration, data or folder; a folder that has another run, or a run on other data; a
@@ -56,9 +63,13 @@ def train(
     """
     config = check_names(config)
     folder = RunFolder(prepare_folder(output))
+    config = replace(config, data=absolute_name(config.data, config.root), root=load_options(config)["root"])
     finished = folder.results.exists()
     if folder.config.exists():
-        check_same(config.decisive(), folder.read_config().decisive(), folder.path)
+        stored = folder.read_config()
+        if absolute_name(stored.data, stored.root) == config.data:  # of a version that stored paths as they were given
+            stored = replace(stored, data=config.data)
+        check_same(config.decisive(), stored.decisive(), folder.path)
     elif finished:
         raise ValueError(
             f"{folder.path} has the results of a comparison and no config.yaml of a run: a run would overwrite them. "
@@ -74,6 +85,8 @@ def train(
         raise
     content = content_digest(dataset)
     folder.check_data(content)
+    if loaded is not None and not finished and fabric.is_global_zero:
+        loaded(dataset)
     if finished:
         return folder.read_results()
     watcher = _InFolder(config, folder, content, progress)
@@ -102,6 +115,12 @@ def resume(output: str | Path, *, progress: Progress | None = None, **changes: A
             :func:`train`.
     """
     return train(replace(RunFolder(output).read_config(), **changes), output, progress=progress)
+
+
+def _reading(data: Dataset) -> dict[str, Any]:
+    """What was met while the data were read, where there was something."""
+    said = {"notes": list(data.notes), "left_out": list(data.reading.left_out), "apart": dict(data.reading.apart)}
+    return {key: value for key, value in said.items() if value}
 
 
 class _InFolder(Watcher):
@@ -214,7 +233,7 @@ class _InFolder(Watcher):
             "config": self.config.as_dict(),
             "content": self.content,
             "fingerprint": self.config.fingerprint(self.content, run.method.training_name),
-            "data": {"name": data.name, "source": data.source, "classes": list(data.class_names)},
+            "data": {"name": data.name, "source": data.source, "classes": list(data.class_names), **_reading(data)},
             "backbone": run.backbone,
             "class_counts": run.split.class_counts.tolist(),
             "parameters": sum(p.numel() for p in final.task.parameters() if p.requires_grad),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from equiangular._validate import NonFiniteError
 from equiangular.data import Dataset, load_dataset
+from equiangular.data.registry import absolute_name
 from equiangular.data.split import Split, as_float, make_split, stream_batches
 from equiangular.encoders import embed
 from equiangular.encoders.embedding import Progress as EmbedProgress
@@ -21,15 +24,16 @@ from equiangular.training.config.budget import sampler_alpha
 from equiangular.training.config.options import DataOptions, Hardware, Trial
 from equiangular.training.engine.fabric import full_tensor
 from equiangular.training.engine.loop import Training
+from equiangular.training.engine.memory import PeakMemory
 from equiangular.training.methods import FittedMethod, Method, TrainingDivergedError, get_method
 from equiangular.training.model.info import ModelInfo
 from equiangular.training.model.task import Task, build_task, default_backbone
-from equiangular.training.run.fitting import Fitting
+from equiangular.training.run.fitting import Fitting, check_class_vectors
 from equiangular.training.run.outcome import Outcome, Outputs, conclude
 
 _BATCH = 1024
 # What a model's description takes from the data.
-_FROM_DATA = ("input_shape", "class_names", "kind", "vocabulary", "columns", "encoder")
+_FROM_DATA = ("input_shape", "class_names", "kind", "vocabulary", "columns", "encoding", "encoder")
 
 
 def class_means(inputs: Any, labels: Tensor, num_classes: int, prepare: Callable[[Tensor], Tensor]) -> Tensor:
@@ -54,12 +58,15 @@ def class_means(inputs: Any, labels: Tensor, num_classes: int, prepare: Callable
     return moments.mean
 
 
-def means_for(method: Method, kind: str, split: Split) -> Tensor | None:
+def means_for(method: Method, kind: str, split: Split, names: Tensor | None = None) -> Tensor | None:
     """The class means of a run's training part, for a method whose class vectors follow them; None for others.
 
-    Texts and images are taken as they are, which keeps the weights of their terms; columns of tables are standardised,
-    since each has a unit of its own.
+    A method that is named has the vectors of the class names in their place, prepared as its inputs are. Texts and
+    images are taken as they are, which keeps the weights of their terms; columns of tables are standardised, since each
+    has a unit of its own.
     """
+    if method.named:
+        return None if names is None else split.standardise(names)
     if method.similarity is None or kind not in method.similar_for:
         return None
     prepare = split.standardise if kind == "table" else as_float
@@ -108,7 +115,8 @@ class TrialRun:
         self.workers = hardware.workers
         self.split = split_of(trial, dataset)
         self.backbone = backbone_of(trial, dataset, method)
-        self.class_means = means_for(method, dataset.kind, self.split)
+        check_class_vectors(method, dataset.names_features, self.backbone)
+        self.class_means = means_for(method, dataset.kind, self.split, dataset.names_features)
         task = self.new_task(pretrained=trial.pretrained if pretrained is None else pretrained)
         if isinstance(self.method, FittedMethod):
             names = dataset.names_features
@@ -170,9 +178,15 @@ class TrialRun:
             std=tuple(split.std.flatten().tolist()),
             balance=sampler_alpha(trial.sampler),
             **{name: getattr(data, name) for name in _FROM_DATA},
-            **{name: getattr(trial, name) for name in ("width", "size", "seed", "thresholds")},
-            data={"name_or_path": trial.data, "root": trial.root, "split_seed": trial.split_seed, "size": trial.size},
-            epoch=self.training.epoch,
+            **{name: getattr(trial, name) for name in ("width", "seed", "thresholds")},
+            size=data.reading.size if data.kind == "image" else trial.size,
+            spans=dict(data.reading.spans),
+            data={
+                "name_or_path": absolute_name(trial.data, trial.root),
+                **load_options(trial),
+                "size": data.reading.size if data.kind == "image" else trial.size,
+            },
+            epoch=None if isinstance(self.training, Fitting) else self.training.epoch,
         )
 
     def conclude(self, task: Task, info: ModelInfo, methods: Sequence[Method] = ()) -> list[Outcome]:
@@ -184,15 +198,24 @@ class TrialRun:
 
 def load_data(options: DataOptions, *, device: str = "auto", progress: EmbedProgress | None = None) -> Dataset:
     """The data that a trial, or a comparison, names; with an encoder its features, computed on ``device`` or cached."""
-    name, root, seed = options.data, options.root, options.split_seed
+    given = load_options(options)
     if options.encoder is not None:
-        return embed(name, options.encoder, root=root, split_seed=seed, device=device, progress=progress)
-    return load_dataset(name, root=root, split_seed=seed, size=options.size, memory=options.memory)
+        data = load_dataset(options.data, **{**given, "size": None}, raw=True)
+        return embed(data, options.encoder, device=device, progress=progress)
+    return load_dataset(options.data, **given, memory=options.memory)
+
+
+def load_options(options: DataOptions) -> dict[str, Any]:
+    """What :func:`equiangular.data.load_dataset` is told beside the name; what says nothing is left out."""
+    root = None if options.root is None else os.path.abspath(Path(options.root).expanduser())
+    told = {name: getattr(options, name) for name in ("label", "drop", "skip_broken") if getattr(options, name)}
+    return {"root": root, "split_seed": options.split_seed, "size": options.size, **told}
 
 
 def backbone_of(trial: Trial, dataset: Dataset, method: Method | None = None) -> str:
-    """The name of a trial's backbone, ``"auto"`` resolved for the data; the inputs as they are for a fitted method."""
-    if trial.backbone == "auto" and isinstance(method or get_method(trial.method), FittedMethod):
+    """The name of a trial's backbone, ``"auto"`` resolved for the data; none for a method that is fitted or named."""
+    method = method or get_method(trial.method)
+    if trial.backbone == "auto" and (isinstance(method, FittedMethod) or method.named):
         return "identity"
     return default_backbone(dataset.kind, dataset.input_shape) if trial.backbone == "auto" else trial.backbone
 
@@ -246,8 +269,10 @@ def run_trial(
     run = TrialRun(trial, dataset, method=own, hardware=hardware, fabric=fabric, pretrained=pretrained)
     watcher.start(run)
     try:
-        with watcher.guard:
+        with watcher.guard, PeakMemory() as peak:
             run.training.run(on_step=watcher.after_step, on_epoch=watcher.after_epoch)
+        if not isinstance(run.training, Fitting):  # which knows the fit from what its features take
+            run.training.peak_memory = peak.bytes
         return run, run.conclude(run.snapshot(), run.describe(), methods)
     except NonFiniteError as error:  # the loss was finite to the end, what the network makes of the data is not
         raise TrainingDivergedError(f"{run.method.name} diverged: {error}") from error

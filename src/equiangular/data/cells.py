@@ -1,0 +1,194 @@
+"""Cells of Arrow columns as numbers, seconds or texts: one way for every form of table, whatever its types are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from equiangular._extras import require
+
+# What stands for a missing value in texts, as pandas reads them.
+NULL_WORDS = (
+    "",
+    "#N/A",
+    "#N/A N/A",
+    "#NA",
+    "-1.#IND",
+    "-1.#QNAN",
+    "-NaN",
+    "-nan",
+    "1.#IND",
+    "1.#QNAN",
+    "<NA>",
+    "N/A",
+    "NA",
+    "NULL",
+    "NaN",
+    "None",
+    "n/a",
+    "nan",
+    "null",
+)
+NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity)$"
+TRUTHS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
+
+
+def _arrow() -> tuple[Any, Any, Any]:
+    names = ("pyarrow", "pyarrow.compute", "pyarrow.types")
+    pa, compute, types = (require(name, extra="data", purpose="Reading tables") for name in names)
+    return pa, compute, types
+
+
+def flat(column: Any) -> Any:
+    """A column as one ``pyarrow.Array``, its dictionary decoded."""
+    pa, _compute, types = _arrow()
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(array, pa.ChunkedArray):  # too long for one, or empty
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    return array
+
+
+def nulls(column: Any) -> np.ndarray:
+    """(N,) bool: where a column has no value."""
+    return np.asarray(flat(column).is_null())
+
+
+def is_text(kind: Any) -> bool:
+    """Whether an Arrow type is one of texts, or of a dictionary of texts."""
+    types = _arrow()[2]
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    return bool(types.is_string(kind) or types.is_large_string(kind) or getattr(types, "is_string_view", bool)(kind))
+
+
+def is_number(kind: Any) -> bool:
+    """Whether an Arrow type is one of numbers, spans of time or times of day."""
+    types = _arrow()[2]
+    tests = (types.is_integer, types.is_floating, types.is_decimal, types.is_duration, types.is_time)
+    return any(test(kind) for test in tests)
+
+
+def is_date(kind: Any) -> bool:
+    """Whether an Arrow type is one of dates."""
+    types = _arrow()[2]
+    return bool(types.is_timestamp(kind) or types.is_date(kind))
+
+
+def as_texts(column: Any, name: str) -> Any:
+    """A column as an Arrow array of texts without blanks at their ends; null where they say that there is no value.
+
+    Whole numbers in floating point are written without a point.
+    """
+    pa, compute, _types = _arrow()
+    array = flat(column)
+    if not is_text(array.type):
+        array = plain_texts(array, name)
+    array = compute.utf8_trim_whitespace(compute.cast(array, pa.string()))
+    return compute.if_else(compute.is_in(array, value_set=pa.array(NULL_WORDS)), pa.scalar(None, pa.string()), array)
+
+
+def plain_texts(column: Any, name: str) -> Any:
+    """A column as an Arrow array of texts as they stand; null where there is none.
+
+    Raises:
+        ValueError: a column of lists, structs or bytes.
+    """
+    pa, compute, types = _arrow()
+    array = flat(column)
+    if is_text(array.type):
+        return compute.cast(array, pa.string())
+    if types.is_null(array.type):
+        return array.cast(pa.string())
+    if types.is_boolean(array.type):
+        return compute.if_else(array, "True", "False")
+    if types.is_floating(array.type):
+        values = array.to_numpy(zero_copy_only=False).astype(np.float64)
+        whole = [None if np.isnan(v) else str(int(v)) if float(v).is_integer() else repr(float(v)) for v in values]
+        return pa.array(whole, pa.string())
+    if is_number(array.type) or is_date(array.type):
+        return compute.cast(array, pa.string())
+    raise ValueError(f"column {name!r} holds {array.type}, which is neither text nor number.")
+
+
+def as_numbers(column: Any, name: str, *, boolean: bool = False) -> tuple[np.ndarray, dict[int, str]]:
+    """A column as (N,) float64, not to be written to, NaN where a value is missing; and the rows that hold no number.
+
+    Raises:
+        ValueError: a type that holds no numbers.
+    """
+    pa, compute, types = _arrow()
+    array, bad = flat(column), {}
+    if is_text(array.type):
+        texts = as_texts(array, name)
+        if boolean:
+            lowered = compute.utf8_lower(texts)
+            place = compute.index_in(lowered, value_set=pa.array(list(TRUTHS)))
+            bad = _wrong(texts, place.is_valid(), f"column {name!r} holds {{}}, neither true nor false")
+            array = compute.take(pa.array(list(TRUTHS.values())), place)
+        else:
+            try:
+                array = compute.cast(texts, pa.float64())
+            except pa.ArrowInvalid:
+                right = compute.match_substring_regex(texts, NUMBER)
+                bad = _wrong(texts, right, f"column {name!r} holds {{}}, not a number")
+                array = compute.cast(compute.if_else(right, texts, pa.scalar(None, pa.string())), pa.float64())
+    elif types.is_boolean(array.type):
+        array = compute.cast(array, pa.uint8())
+    elif types.is_null(array.type):
+        array = array.cast(pa.float64())
+    elif types.is_duration(array.type) or types.is_time(array.type):
+        array = array.cast(pa.int32() if types.is_time32(array.type) else pa.int64())
+    elif not is_number(array.type):
+        raise ValueError(f"column {name!r} holds {array.type}, not numbers.")
+    return compute.cast(array, pa.float64(), safe=False).to_numpy(zero_copy_only=False), bad
+
+
+def as_seconds(column: Any, name: str, form: str) -> tuple[np.ndarray, dict[int, str]]:
+    """A column of dates as (N,) float64 seconds since 1970, NaN where missing, and the rows that hold something else.
+
+    Dates with a time zone are taken in UTC.
+
+    Raises:
+        ValueError: a type that holds no dates.
+    """
+    pa, compute, types = _arrow()
+    array, bad = flat(column), {}
+    if types.is_null(array.type):
+        array = array.cast(pa.timestamp("us"))
+    elif is_text(array.type):
+        texts = as_texts(array, name)
+        array = parsed_dates(texts, form)
+        if array is None:
+            values = [parsed_dates(texts.slice(i, 1), form) for i in range(len(texts))]
+            right = pa.array([value is not None for value in values])
+            bad = _wrong(texts, right, f"column {name!r} holds {{}}, not a date as in training")
+            kept = [pa.nulls(1, pa.timestamp("us")) if value is None else value for value in values]
+            array = pa.concat_arrays(kept) if kept else pa.array([], pa.timestamp("us"))
+    elif not is_date(array.type):
+        raise ValueError(f"column {name!r} holds {array.type}, not dates.")
+    micro = compute.cast(array, pa.timestamp("us", getattr(array.type, "tz", None)), safe=False).cast(pa.int64())
+    return compute.cast(micro, pa.float64(), safe=False).to_numpy(zero_copy_only=False) / 1e6, bad
+
+
+def parsed_dates(texts: Any, form: str) -> Any:
+    """Texts as Arrow dates in microseconds, in UTC where they have a zone; None where one of them is none."""
+    pa, compute, _ = _arrow()
+    if form:
+        try:
+            return compute.strptime(texts, format=form, unit="us")
+        except pa.ArrowInvalid:
+            return None
+    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
+        try:
+            return compute.cast(texts, kind).cast(pa.timestamp("us"))
+        except pa.ArrowInvalid:
+            continue
+    return None
+
+
+def _wrong(texts: Any, right: Any, message: str) -> dict[int, str]:
+    """The rows with a text that is not right, each with the message about it."""
+    wrong = np.asarray(texts.is_valid()) & ~np.asarray(right.fill_null(False))
+    return {int(i): message.format(repr(texts[int(i)].as_py()[:40])) for i in np.flatnonzero(wrong)}

@@ -1,0 +1,259 @@
+"""The one listing of folders: which files count, which folders are parts of a data set, which are classes."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from equiangular._counted import counted
+from equiangular.data.reading import listed
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+# What systems and programs leave beside the data; hidden names are left out too, the "._x.png" of macOS among them.
+LEFT_BY_SYSTEMS = ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "__pycache__")
+PART_NAMES = {
+    "train": ("train", "training"),
+    "validation": ("validation", "val", "valid", "dev"),
+    "test": ("test", "testing"),
+}
+_PART_OF = {name: part for part, names in PART_NAMES.items() for name in names}
+_DEPTH = 3  # folders with nothing but one folder in them that are gone through
+_LOOK = 5000  # entries that are looked at to tell an image folder
+
+
+def is_left_out(name: str) -> bool:
+    """Whether a file or folder is hidden, or one that systems leave.
+
+    Example:
+        >>> is_left_out("._cat.png"), is_left_out("__MACOSX"), is_left_out("cat.png")
+        (True, True, False)
+    """
+    return name.startswith(".") or name.lower() in LEFT_BY_SYSTEMS
+
+
+def class_name(folder: str) -> str:
+    """A folder's name as a class name: in Unicode's composed form, as file systems differ in it."""
+    return unicodedata.normalize("NFC", folder)
+
+
+@dataclass
+class Found:
+    """Files below folders.
+
+    Attributes:
+        files: those of the suffixes asked for, in the order of their paths.
+        hidden: files of those suffixes that are hidden or in folders that systems leave.
+        others: number of other files by suffix.
+    """
+
+    files: list[Path] = field(default_factory=list)
+    hidden: list[Path] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+
+    def __iadd__(self, other: Found) -> Found:
+        self.files += other.files
+        self.hidden += other.hidden
+        self.others += other.others
+        return self
+
+    def notes(self, what: str = "images") -> list[str]:
+        """What was left out, for the summary."""
+        notes = []
+        if self.hidden:
+            names = listed(sorted({file.name for file in self.hidden}), 3)
+            notes.append(f"left out {counted(len(self.hidden), 'file')} that systems leave or hide ({names})")
+        if self.others:
+            kinds = listed([f"{kind or 'no suffix'} {n}" for kind, n in sorted(self.others.items())], 5)
+            total = sum(self.others.values())
+            notes.append(f"left out {counted(total, 'file')} of other kinds than {what} ({kinds})")
+        return notes
+
+
+def find_files(folder: Path, suffixes: Sequence[str]) -> Found:
+    """All files of these suffixes below a folder, at any depth."""
+    found = Found()
+    _walk(folder, tuple(suffixes), found, hidden=False)
+    found.files.sort()
+    return found
+
+
+def _walk(folder: Path, suffixes: tuple[str, ...], found: Found, *, hidden: bool) -> None:
+    for entry in sorted(folder.iterdir()):
+        out = hidden or is_left_out(entry.name)
+        if entry.is_dir():
+            if not entry.is_symlink():  # a link to a folder above would never end
+                _walk(entry, suffixes, found, hidden=out)
+        elif entry.suffix.lower() in suffixes:
+            (found.hidden if out else found.files).append(entry)
+        elif not out:
+            found.others[entry.suffix.lower()] += 1
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder but for those that are left out, in alphabetical order; links to folders count."""
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not is_left_out(entry.name))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the parts of an image folder are.
+
+    Attributes:
+        parts: the folders of ``"train"``, ``"validation"`` and ``"test"``, those that there are; ``"train"`` is the
+            folder itself where it holds the class folders. Several folders of one part count as one.
+        notes: what was taken for what.
+    """
+
+    parts: dict[str, list[Path]]
+    notes: list[str] = field(default_factory=list)
+
+
+def find_layout(folder: Path) -> Layout:
+    """The parts of an image folder by the names of its folders, also where all lie in one folder more.
+
+    ``train`` (``training``) is the training part, ``validation`` (``val``, ``valid``, ``dev``) the validation part,
+    ``test`` (``testing``) the test part, in any case of the letters. Without ``train`` the folder's own folders are the
+    classes. A folder that holds one folder and no images is gone through, down to three of them, if that one holds
+    parts or two folders and more.
+    """
+    inner = _without_wrappers(folder)
+    notes = []
+    if inner != folder:
+        notes.append(f"classes and parts are those in its folder {inner.relative_to(folder).as_posix()}/")
+    inside = folders_in(inner)
+    parts: dict[str, list[Path]] = {}
+    for entry in inside:
+        if (part := _part(entry)) is not None:
+            parts.setdefault(part, []).append(entry)
+    beside = [f"{entry.name}/" for entry in inside if _part(entry) is None]
+    if "train" in parts and beside:
+        notes.append(f"not used, beside train/: {listed(beside, 5)}")
+    if "train" in parts or (parts and not beside):
+        return Layout(parts, notes)
+    return Layout({"train": [inner]}, notes)
+
+
+def _without_wrappers(folder: Path, known: Collection[str] = ()) -> Path:
+    """The folder, or the one below it that holds the parts or classes, if each on the way holds nothing else.
+
+    A folder called like a class that is ``known`` is that class.
+    """
+    inner = folder
+    for _ in range(_DEPTH):
+        inside = folders_in(inner)
+        if len(inside) != 1 or _part(inside[0]) or class_name(inside[0].name) in known or _has_images(inner):
+            break
+        inner = inside[0]
+    inside = folders_in(inner)
+    return inner if len(inside) > 1 or (inside and _part(inside[0])) else folder
+
+
+def _has_images(folder: Path) -> bool:
+    return any(e.suffix.lower() in SUFFIXES and not is_left_out(e.name) and e.is_file() for e in folder.iterdir())
+
+
+def _part(folder: Path) -> str | None:
+    return _PART_OF.get(folder.name.lower())
+
+
+@dataclass
+class Classes:
+    """The images of one part by class.
+
+    Attributes:
+        files: all images, class after class, in the order of their paths within one.
+        names: the class of each.
+        empty: class folders without images.
+        nested: number of images in folders within class folders.
+        loose: images beside the class folders, which have no class.
+        found: what was left out.
+    """
+
+    files: list[Path] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    nested: int = 0
+    loose: list[Path] = field(default_factory=list)
+    found: Found = field(default_factory=Found)
+
+    def notes(self, part: str) -> list[str]:
+        """What of this part a user should know."""
+        notes = []
+        if self.empty:
+            notes.append(f"{part}: class folders without images, left out: {listed(sorted(self.empty), 6)}")
+        if self.nested:
+            notes.append(f"{part}: {counted(self.nested, 'image')} in folders within class folders, read as that class")
+        if self.loose:
+            notes.append(
+                f"{part}: {counted(len(self.loose), 'image')} beside the class folders have no class, left out"
+            )
+        return notes
+
+
+def list_classes(folders: Sequence[Path], known: Collection[str] = ()) -> Classes:
+    """The images below the class folders of a part; folders whose names Unicode writes alike are one class.
+
+    Args:
+        folders: of the part; the class folders may lie in one folder more, such as ``train/images/CLASS``.
+        known: names of classes; a lone folder of such a name is a class.
+    """
+    classes = Classes()
+    by_name: dict[str, list[Path]] = {}
+    for folder in folders:
+        for entry in sorted(_without_wrappers(folder, known).iterdir()):
+            if is_left_out(entry.name):
+                inside = find_files(entry, SUFFIXES) if entry.is_dir() else Found([entry])
+                classes.found.hidden += [f for f in inside.files if f.suffix.lower() in SUFFIXES] + inside.hidden
+            elif entry.is_dir():
+                by_name.setdefault(class_name(entry.name), []).append(entry)
+            elif entry.suffix.lower() in SUFFIXES:
+                classes.loose.append(entry)
+            else:
+                classes.found.others[entry.suffix.lower()] += 1
+    for name in sorted(by_name):
+        own = Found()
+        for folder in by_name[name]:
+            own += find_files(folder, SUFFIXES)
+        if not own.files:
+            classes.empty.append(name)
+        classes.nested += sum(file.parent not in by_name[name] for file in own.files)
+        classes.files += own.files
+        classes.names += [name] * len(own.files)
+        own.files = []
+        classes.found += own
+    return classes
+
+
+def is_image_folder(folder: Path) -> bool:
+    """Whether there is a part for training, or a class folder with images, by names alone.
+
+    Images deeper than in class folders count where two folders and more have some.
+    """
+    layout = find_layout(folder)
+    inner = layout.parts.get("train", [folder])[0]
+    if "train" in layout.parts and _part(inner) and inner != folder:
+        return True
+    looked, with_images = 0, 0
+    for entry in folders_in(inner):
+        for file in _files(entry):
+            looked += 1
+            if looked > _LOOK:
+                return False
+            if file.suffix.lower() in SUFFIXES:
+                if file.parent == entry:
+                    return True
+                with_images += 1
+                break
+    return with_images > 1
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Files below a folder, those of the folder itself first."""
+    inside = [e for e in folder.iterdir() if not is_left_out(e.name)]
+    yield from (e for e in inside if e.is_file())
+    for entry in inside:
+        if entry.is_dir() and not entry.is_symlink():
+            yield from _files(entry)
