@@ -30,8 +30,8 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
 
     It takes samples in any order and number of calls, classes at any time, the sums of other machines, and forgets
     samples: the sums left are those of a fit without them, to rounding. Classes count alike, however many samples they
-    have; the prior comes in at prediction. Regularisation, the scale of the probabilities and what small classes lose by
-    shrinkage are set by leave-one-out, in closed form, on about a thousand samples whatever their order.
+    have; the prior comes in at prediction. Regularisation, the scale of the probabilities and what small classes lose
+    by shrinkage are set by leave-one-out, in closed form, on about a thousand samples whatever their order.
 
     Args:
         kind: ``"class-means"``, ``"gaussian"``, ``"ridge"``, ``"random-features"`` or ``"kernel"``, see
