@@ -33,8 +33,9 @@ KINDS = {
     "computed": "computed in closed form",
 }
 _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#882255", "#44AA99")
-# Shades, since hues say what is learned.
-GROUPS = (("many", "0.78"), ("medium", "0.52"), ("few", "0.22"))
+GROUPS = (("many", "#56B4E9"), ("medium", "#009E73"), ("few", "#E69F00"))
+# Beside rows whose hue says what is learned.
+_SHADES = (("many", "0.78"), ("medium", "0.52"), ("few", "0.22"))
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -65,7 +66,7 @@ def comparison_figure(results: Comparison) -> Any:
         color, cell = COLORS[row.kind], row.measures["balanced_accuracy"]
         left.plot(cell.values, [position] * len(cell.values), "o", color=color, alpha=0.3, markersize=4)
         left.errorbar(cell.mean, position, xerr=cell.ci95, fmt="D", color=color, capsize=3, markersize=6)
-        for offset, (group, tint) in zip((0.24, 0, -0.24), GROUPS, strict=True):
+        for offset, (group, tint) in zip((0.24, 0, -0.24), _SHADES, strict=True):
             value = row.measures[group].mean
             if value == value:
                 right.barh(position + offset, value, height=0.22, color=tint)
@@ -79,7 +80,7 @@ def comparison_figure(results: Comparison) -> Any:
     right.set_xlabel("accuracy by group, %")
     right.set_xlim(0, 100)
     right.grid(axis="x", alpha=0.3)
-    for group, tint in GROUPS:
+    for group, tint in _SHADES:
         if all(row.measures[group].mean != row.measures[group].mean for row in rows):
             continue  # NaN: no class is of that group
         right.barh([0], [0], color=tint, label=f"{group}-shot")
