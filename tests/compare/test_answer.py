@@ -394,3 +394,28 @@ def test_printed_p_value_is_on_its_side_of_the_level(p):
 )
 def test_digits(case, shown):
     assert shown in effect_sentence(contrast_of(*case, 1.0), None, 1.0, "letter")
+
+
+def results_of(rates: dict[str, float], runs: int = 5, samples: int = 400) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    generator = np.random.default_rng(0)
+    difficulty = generator.random(samples)
+    noise = generator.normal(0, 0.05, (runs, samples))
+    return {name: difficulty + noise < rate for name, rate in rates.items()}, np.arange(samples) % 4
+
+
+def test_a_tie_of_validation_scores_decides_nothing_unless_all_pairs_agree() -> None:
+    correct, labels = results_of({"means": 0.97, "ridge": 0.96, "logistic": 0.85, "balanced": 0.968})
+    kinds = {"means": "computed", "ridge": "computed", "logistic": "learned", "balanced": "learned"}
+    scores = dict.fromkeys(correct, 100.0)
+    found = answer(correct, labels, kinds=kinds, validation=scores, data="n20")
+    assert found.contrast.verdict == "better"  # of the first names in order
+    assert (found.verdict, found.word) == ("cannot tell", "Cannot tell")
+    assert "cannot choose between heads of equal score (means, ridge and logistic, balanced)" in found.effect
+    assert "ridge against balanced" in found.effect
+    assert "means against logistic" in found.effect
+    # A score that chooses settles it, and so does another head that is as bad.
+    assert answer(correct, labels, kinds=kinds, validation=scores | {"balanced": 99.0}, data="n20").verdict == "better"
+    correct["balanced"] = correct["logistic"]
+    found = answer(correct, labels, kinds=kinds, validation=scores, data="n20")
+    assert found.verdict == "better"
+    assert "equal score" not in found.effect

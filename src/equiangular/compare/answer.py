@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -9,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from equiangular.compare.verdict import verdict
-from equiangular.compare.wording import DIGITS, effect_sentence, statistics_sentence
+from equiangular.compare.wording import DIGITS, effect_sentence, statistics_sentence, tied_sentence
 from equiangular.measures.crossed import CrossedDifference, crossed_difference
 from equiangular.measures.significance import holm
-from equiangular.records import Answer, Contrast, Needed
+from equiangular.records import Answer, Contrast, Needed, Verdict
 
 _MOST = 10**6  # runs or test samples; what needs more is not worth planning
 # The two sides of an answer: the kinds of heads on each.
@@ -95,6 +96,20 @@ def choose_pair(
     return choose(validation, kinds, "fixed"), choose(validation, kinds, "learned")
 
 
+def tied(
+    validation: Mapping[str, float], kinds: Mapping[str, str], named: Collection[str], head: str, kind: str
+) -> list[str]:
+    """The heads of a side between which validation data do not choose, the one that was taken first.
+
+    Example:
+        >>> tied({"a": 100.0, "b": 100.0, "c": 99.0}, dict.fromkeys("abc", "learned"), (), "a", "learned")
+        ['a', 'b']
+    """
+    alike = (name for name in validation if kinds.get(name) in SIDES[kind] and (name in named) == (head in named))
+    equal = [name for name in alike if math.isclose(validation[name], validation[head], rel_tol=0, abs_tol=1e-9)]
+    return [head, *(name for name in equal if name != head)]
+
+
 def answer(
     correct: Mapping[str, Any],
     labels: Any,
@@ -110,8 +125,10 @@ def answer(
 ) -> Answer:
     """Best fixed or computed against best learned head, both chosen on validation data; the other fixed heads beside.
 
-    The primary contrast is one test that no test score selected, so nothing corrects it. The m secondary ones, each
-    other fixed head against the same learned head, have Holm's p-values and Bonferroni's intervals; they never decide.
+    The primary contrast is one test that no test score selected, so nothing corrects it. Where validation scores of a
+    side are equal, every pair of such heads is looked at: unless all have one verdict, it is "cannot tell". The m
+    secondary ones, each other fixed head against the same learned head, have Holm's p-values and Bonferroni's
+    intervals; they never decide.
 
     Args:
         correct: (R, M) booleans for each head: run r is right on test sample i; the same runs and samples for all.
@@ -142,6 +159,17 @@ def answer(
         raise ValueError(f"no test results for {absent}, the best on validation data; got results for {list(correct)}.")
     found = crossed_difference(correct[fixed], correct[learned], labels, confidence=confidence)
     primary = _contrast(fixed, learned, found, margin, m=None)
+    equals = [
+        [name for name in tied(validation, kinds, named, head, side) if name in correct]
+        for side, head in (("fixed", fixed), ("learned", learned))
+    ]
+    pairs = [
+        _contrast(a, b, crossed_difference(correct[a], correct[b], labels, confidence=confidence), margin, m=None)
+        for a, b in itertools.product(*equals)
+        if (a, b) != (fixed, learned)
+    ]
+    # Where validation data leave open which head stands for its side, the verdict must not hang on the order of names.
+    undecided = [other for other in pairs if other.verdict != primary.verdict]
     given = {side: name in named for side, name in (("fixed", fixed), ("learned", learned))}
     # Beside a pair that is alike, those that are like it: a difference that names make is none of the classifiers.
     others = [
@@ -159,13 +187,18 @@ def answer(
         for name, difference, p in zip(others, beside, adjusted, strict=True)
     ]
     missing = needed(found, margin) if primary.verdict == "cannot tell" else None
-    shown = {name: (names or {}).get(name, name) for name in (fixed, learned)}
+    shown = {name: (names or {}).get(name, name) for name in correct}
+    said: Verdict = "cannot tell" if undecided else primary.verdict
     words = {"fixed": kinds[fixed], "learned": "learned"}
     choice = [words[side] for side, of in SIDES.items() if sum(kinds.get(name) in of for name in validation) > 1]
+    have = [words[side] for side in SIDES if given[side]]
+    effect = effect_sentence(primary, missing, margin, data, words["fixed"], have)
+    if undecided:
+        effect = tied_sentence([primary, *pairs], equals, margin, data, shown, have)
     return Answer(
-        verdict=primary.verdict,
-        word=primary.verdict.capitalize(),
-        effect=effect_sentence(primary, missing, margin, data, words["fixed"], [words[s] for s in SIDES if given[s]]),
+        verdict=said,
+        word=said.capitalize(),
+        effect=effect,
         statistics=statistics_sentence(primary, margin, shown, choice, blind),
         fixed=fixed,
         learned=learned,

@@ -21,10 +21,7 @@ def effect_sentence(
     ``kind`` says what the head is that is compared with a learned one: ``"fixed"`` or ``"computed"``; ``named`` which
     of the two kinds are given the class names, whose worth is not that of a classifier.
     """
-    data += ", with the class names given to both," if len(named) == 2 else ""
-    alone = ""
-    if len(named) == 1:
-        alone = f" The class names are given to the {named[0]} one alone, so the difference may be theirs."
+    data, alone = _with_names(data, named)
     decimals = _decimals(contrast, margin)
     difference = f"{_signed(contrast.difference, decimals)} points of balanced accuracy"
     if contrast.low is None or contrast.high is None:
@@ -47,6 +44,43 @@ def effect_sentence(
     else:
         opening = f"a {kind if contrast.verdict == 'better' else 'learned'} classifier is better: {figures}"
     return f"On {data} {opening}.{alone}"
+
+
+def tied_sentence(
+    contrasts: Sequence[Contrast],
+    tied: Sequence[Sequence[str]],
+    margin: float,
+    data: str,
+    names: Mapping[str, str],
+    named: Sequence[str] = (),
+) -> str:
+    """That validation data leave open which of the ``tied`` heads of each side to take, and what hangs on it.
+
+    ``contrasts`` are those of all their pairs, the one that was taken first; ``named`` as in :func:`effect_sentence`.
+    """
+    data, alone = _with_names(data, named)
+    heads = " and ".join(
+        f"{', '.join(names[n] for n in side[:3])}{f' and {len(side) - 3} more' if len(side) > 3 else ''}"
+        for side in tied
+        if len(side) > 1
+    )
+    least, most = (pick(contrasts, key=lambda c: c.difference) for pick in (min, max))
+    told = [
+        f"{_signed(c.difference, _decimals(c, margin))} ({c.verdict}: {names[c.fixed]} against {names[c.learned]})"
+        for c in (least, most)
+    ]
+    return (
+        f"On {data} validation data cannot choose between heads of equal score ({heads}), and the answer hangs on "
+        f"which is taken: from {told[0]} to {told[1]} points of balanced accuracy. More samples held out would choose: "
+        f"more data, or --validation.{alone}"
+    )
+
+
+def _with_names(data: str, named: Sequence[str]) -> tuple[str, str]:
+    """What is said of the data where both sides are given the class names, and at the end where one is."""
+    if len(named) == 1:
+        return data, f" The class names are given to the {named[0]} one alone, so the difference may be theirs."
+    return data + ", with the class names given to both," * (len(named) == 2), ""
 
 
 def _settle(needed: Needed | None) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from equiangular._checks import check_choice, check_imbalance_factor, check_int
 from equiangular._choices import PROFILES, PROTOCOLS, Profile, Protocol
+from equiangular._counted import counted
 from equiangular._validate import check_num_classes
 from equiangular.longtail.labels import label_array
 
@@ -94,6 +95,10 @@ def holdout_counts(counts: Any, fraction: float, *, min_per_class: int = 1) -> n
     return np.array(held, dtype=np.int64)
 
 
+class EmptyHoldOutError(ValueError):
+    """No class has a sample to spare for the hold-out."""
+
+
 def holdout_indices(targets: Any, fraction: float, *, seed: int, min_per_class: int = 1) -> np.ndarray:
     """Positions of a stratified hold-out, to be taken out of the training part: the test part is never touched.
 
@@ -120,9 +125,12 @@ def holdout_indices(targets: Any, fraction: float, *, seed: int, min_per_class: 
     counts = np.bincount(members)
     held = holdout_counts(counts, fraction, min_per_class=min_per_class)
     if not held.any():
-        raise ValueError(
-            f"a hold-out of {fraction!r} is empty: the largest of {len(counts)} classes has {counts.max()} samples and "
-            f"keeps {min_per_class}. Raise fraction (--validation)."
+        largest = int(counts.max())
+        todo = "Hold nothing out" if largest <= min_per_class else "Raise fraction"
+        raise EmptyHoldOutError(
+            f"a hold-out of {fraction!r} is empty: the largest of {len(counts)} classes has "
+            f"{counted(largest, 'sample')} and keeps {min_per_class}. {todo} "
+            f"(--validation{' 0' * (largest <= min_per_class)})."
         )
     return draw_by_class(members, held, int(seed), 1)  # the 1: not the stream that cut the subset
 

@@ -74,7 +74,7 @@ class FittedMethod(Method):
             if self.named:
                 head.set_prior(names)
             head.fit(features, labels)
-            return numbers_in(head.closed_form.seen)
+            return numbers_in(head.closed_form.seen) + numbers_in(head.closed_form.prior)
         options: Any = self.head_options
         if names is not None:
             features, labels = torch.cat([features, names]), torch.cat([labels, torch.arange(len(names))])

@@ -19,13 +19,14 @@ from equiangular.data.registry import absolute_name
 from equiangular.data.split import Split, as_float, make_split, stream_batches
 from equiangular.encoders import embed
 from equiangular.encoders.embedding import Progress as EmbedProgress
+from equiangular.longtail.cut import EmptyHoldOutError
 from equiangular.measures.collapse import ClassMoments
 from equiangular.training.config.budget import sampler_alpha
 from equiangular.training.config.options import DataOptions, Hardware, Trial
 from equiangular.training.engine.fabric import full_tensor
 from equiangular.training.engine.loop import Training
 from equiangular.training.engine.memory import PeakMemory
-from equiangular.training.methods import FittedMethod, Method, TrainingDivergedError, get_method
+from equiangular.training.methods import METHODS, FittedMethod, Method, TrainingDivergedError, get_method
 from equiangular.training.model.info import ModelInfo
 from equiangular.training.model.task import Task, build_task, default_backbone
 from equiangular.training.run.fitting import Fitting, check_class_vectors
@@ -221,15 +222,21 @@ def backbone_of(trial: Trial, dataset: Dataset, method: Method | None = None) ->
 
 
 def split_of(trial: Trial, dataset: Dataset) -> Split:
-    """The parts of the data that a trial trains on, holds out and tests on."""
-    return make_split(
-        dataset,
-        imbalance=trial.imbalance,
-        profile=trial.profile,
-        protocol=trial.protocol,
-        subset_seed=trial.subset_seed,
-        holdout=trial.validation,
-    )
+    """The parts of the data that a trial trains on, holds out and tests on.
+
+    A classifier that is computed in closed form needs no held-out part: where no class has a sample to spare it does
+    without.
+    """
+    options: dict[str, Any] = {
+        name: getattr(trial, name) for name in ("imbalance", "profile", "protocol", "subset_seed")
+    }
+    try:
+        return make_split(dataset, holdout=trial.validation, **options)
+    except EmptyHoldOutError:
+        method = METHODS.get(trial.method)
+        if isinstance(method, FittedMethod) and method.kind is not None:
+            return make_split(dataset, holdout=0, **options)
+        raise
 
 
 def run_trial(
