@@ -14,9 +14,10 @@ from scipy.sparse import csr_array
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.datasets import load_iris, load_wine, make_classification
+from sklearn.datasets import load_breast_cancer, load_iris, load_wine, make_classification
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import (
+    AdaBoostClassifier,
     BaggingClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
@@ -233,7 +234,7 @@ def test_data_frames_lists_and_sparse_matrices(tail) -> None:
         ["pay a bill", "pay rent", "fly home", "fly to you", "a long flight"] * 4,
         ["p", "p", "f", "f", "f"] * 4,
     )
-    words = PriorCorrectedClassifier(make_pipeline(TfidfVectorizer(), LogisticRegression()), {"p": 3, "f": 1})
+    words = PriorCorrectedClassifier(make_pipeline(TfidfVectorizer(), LogisticRegression(C=100)), {"p": 3, "f": 1})
     assert words.fit(texts, kind).predict(["pay it"]).tolist() == ["p"]
 
 
@@ -458,3 +459,69 @@ def test_an_estimate_of_few_samples_says_that_it_is_worth_little(rows: int, sure
     else:
         with pytest.warns(UserWarning, match=rf"estimated from {rows} samples for 3 classes.* off by .* at least 4 a"):
             model.adapt(some)
+
+
+def flat_problem(name: str) -> tuple[np.ndarray, ...]:
+    """Training and test part of two classes, or of four, 80 : 12 : 5 : 3."""
+    if name == "four":
+        options = {"n_informative": 8, "n_classes": 4, "weights": [0.8, 0.12, 0.05, 0.03], "random_state": 1}
+        X, y = make_classification(4000, 12, **options)
+        return X[:1200], y[:1200], X[1200:], y[1200:]
+    X, y = load_breast_cancer(return_X_y=True)
+    rng = np.random.default_rng(0)
+    order = rng.permutation(np.r_[rng.permutation(np.flatnonzero(y == 0))[:60], np.flatnonzero(y == 1)])
+    X, y = X[order], y[order]
+    return X[:200], y[:200], X[200:], y[200:]
+
+
+@pytest.mark.parametrize("classes", ["two", "four"])
+def test_flat_probabilities_are_no_posteriors(classes: str) -> None:
+    """Those of AdaBoost: Bayes' rule gave everything to the rarest class, 96 to 52 % and 48 to 25 %, without a word."""
+    X, y, X_test, y_test = flat_problem(classes)
+    base = AdaBoostClassifier(random_state=0)
+    plain = base.fit(X, y).predict(X_test)
+    with pytest.warns(UserWarning, match=r"lowers balanced accuracy .*estimator's own.* take calibrate='cv'"):
+        model = PriorCorrectedClassifier(base).fit(X, y)
+    assert "more than chance would" in model.declined_
+    assert (model.predict(X_test) == plain).all()
+    np.testing.assert_allclose(model.predict_proba(X_test), model.estimator_.predict_proba(X_test), rtol=1e-9)
+    bayes = PriorCorrectedClassifier(base, calibrate=False).fit(X, y)  # as it was asked for
+    assert bayes.declined_ is None
+    scores = [balanced_accuracy_score(y_test, p) for p in (plain, bayes.predict(X_test))]
+    assert scores[1] < scores[0] - 0.1
+    held = PriorCorrectedClassifier(FrozenEstimator(base), train_prior=np.bincount(y))
+    with pytest.warns(UserWarning, match="take calibrate='cv'"):
+        assert held.fit(X_test, y_test).declined_
+    calibrated = PriorCorrectedClassifier(base, calibrate="cv").fit(X, y)
+    assert balanced_accuracy_score(y_test, calibrated.predict(X_test)) > scores[0] - 0.02
+
+
+def test_one_class_for_all_is_harm_where_there_is_no_accuracy_to_lose() -> None:
+    options = {"n_informative": 8, "n_classes": 4, "weights": [0.8, 0.12, 0.05, 0.03], "class_sep": 0.5}
+    X, y = (part[:1200] for part in make_classification(4000, 12, **options, random_state=1))
+    with pytest.warns(UserWarning, match="every held-out sample to one class"):
+        PriorCorrectedClassifier(AdaBoostClassifier(random_state=0)).fit(X, y)
+
+
+@pytest.mark.parametrize("classes", ["two", "four"])
+@pytest.mark.parametrize(
+    "base",
+    [RandomForestClassifier(30, random_state=0), make_pipeline(StandardScaler(), LogisticRegression()), GaussianNB()],
+    ids=["forest", "logistic regression", "naive Bayes"],
+)
+def test_posteriors_go_on_as_they_are(base, classes: str) -> None:
+    """A forest has its training samples all right, and loses some of them to what others gain."""
+    X, y, X_test, _ = flat_problem(classes)
+    model = PriorCorrectedClassifier(base).fit(X, y)
+    assert model.declined_ is None
+    bayes = PriorCorrectedClassifier(base, calibrate=False).fit(X, y)
+    assert (model.predict_proba(X_test) == bayes.predict_proba(X_test)).all()
+
+
+@pytest.mark.parametrize("calibrate", ["auto", "cv"])
+def test_harm_is_measured_under_the_target_prior(tail, calibrate) -> None:
+    """For a target that is more uneven than the data balanced accuracy falls as it should."""
+    X, y, X_test, _ = tail
+    model = PriorCorrectedClassifier(LogisticRegression(), [1000, 10, 1], calibrate=calibrate).fit(X, y)
+    assert model.declined_ is None
+    assert (model.predict(X_test) == "ant").mean() > 0.9
