@@ -26,7 +26,7 @@ from sklearn.ensemble import (
 )
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier, SGDClassifier
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.naive_bayes import ComplementNB, GaussianNB, MultinomialNB
@@ -361,7 +361,7 @@ def test_the_prior_of_unlabelled_data(base) -> None:
     assert model.adapt(X_test) is model
     counted = np.array([(model.estimator_.predict(X_test) == name).mean() for name in NAMES])
     assert abs(model.target_prior_ - true).sum() < abs(counted - true).sum()
-    assert (abs(model.target_prior_ - true) < 4 * model.prior_estimate_.standard_error.numpy()).all()
+    assert (abs(model.target_prior_ - true) < 4 * model.prior_estimate_.standard_error).all()
     assert model.prior_estimate_.converged
     kept = PriorCorrectedClassifier(base, "train").fit(X, y)
     assert model.score(X_test, y_test) > kept.score(X_test, y_test)
@@ -454,7 +454,7 @@ def test_an_estimate_of_few_samples_says_that_it_is_worth_little(rows: int, sure
     if sure:
         model.adapt(some)  # a warning would be an error
         found = model.prior_estimate_
-        off = abs(found.prior.numpy() - [0.1, 0.3, 0.6]).sum() / 2
+        off = abs(found.prior - [0.1, 0.3, 0.6]).sum() / 2
         assert off < 4 * found.expected_error < 0.8
     else:
         with pytest.warns(UserWarning, match=rf"estimated from {rows} samples for 3 classes.* off by .* at least 4 a"):
@@ -525,3 +525,41 @@ def test_harm_is_measured_under_the_target_prior(tail, calibrate) -> None:
     model = PriorCorrectedClassifier(LogisticRegression(), [1000, 10, 1], calibrate=calibrate).fit(X, y)
     assert model.declined_ is None
     assert (model.predict(X_test) == "ant").mean() > 0.9
+
+
+def test_what_is_fitted_is_numpy() -> None:
+    X, y = gaussians((500, 200, 100), 0)
+    model = PriorCorrectedClassifier(LogisticRegression(), "estimate").fit(X, y)
+    assert model.prior_estimate_ is None
+    model.adapt(X)
+    for found in (model.prior_estimate_.prior, model.prior_estimate_.standard_error):
+        assert isinstance(found, np.ndarray)
+        assert found.dtype == np.float64
+    np.testing.assert_allclose(model.prior_estimate_.prior, model.target_prior_)
+    model.target_prior_[:] = 0
+    assert model.prior_estimate_.prior.sum() == pytest.approx(1)  # a copy of its own
+
+
+@pytest.mark.parametrize("base", [Ridge(), make_pipeline(StandardScaler(), Ridge()), FrozenEstimator(Ridge())], ids=str)
+def test_a_regressor_is_no_classifier(base) -> None:
+    with pytest.raises(ValueError, match=r"takes a classifier, got .*RidgeClassifier"):
+        PriorCorrectedClassifier(base).fit(*load_iris(return_X_y=True))
+
+
+def test_messages_show_labels_as_a_user_writes_them() -> None:
+    X, y = load_iris(return_X_y=True)
+    model = PriorCorrectedClassifier(LogisticRegression(max_iter=1000), {"0": 1, "1": 1, "2": 1})
+    with pytest.raises(
+        ValueError, match=r"keys that are strings, such as '0', where the labels are numbers, such as 0"
+    ):
+        model.fit(X, y)
+    with pytest.raises(ValueError, match=r"there is no class 7 among the 3 so far\.$"):
+        model.set_params(target_prior={np.int64(7): 1}).fit(X, y)
+    names = np.array([np.str_("abc"[k]) for k in y], dtype=object)
+    with pytest.raises(ValueError, match=r"has no weight for class 'c' \(1 such"):
+        model.set_params(target_prior={"a": 1, "b": 1}).fit(X, names)
+    known = FrozenEstimator(LogisticRegression(max_iter=1000).fit(X, names))
+    with pytest.raises(ValueError, match=r"y has the label 'd', which"):
+        PriorCorrectedClassifier(known).fit(X, np.array([np.str_("d")] * 150, dtype=object))
+    with pytest.raises(ValueError, match=r"no sample of class 'c' \(1 such"):
+        PriorCorrectedClassifier(known).fit(X[:100], names[:100])

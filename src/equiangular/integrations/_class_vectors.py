@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from equiangular.integrations._labels import label_kind
+from equiangular.integrations._labels import label_kind, plain
 
 
 def class_vector_rows(vectors: Any, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -26,7 +26,7 @@ def class_vector_rows(vectors: Any, width: int) -> tuple[np.ndarray, np.ndarray]
         found = np.atleast_2d(np.asarray(given, dtype=np.float64))
         if found.ndim != 2 or found.shape[1] != width or not len(found) or not np.isfinite(found).all():
             raise ValueError(
-                f"class_vectors of the class {label!r} must be {width} finite numbers, as the features are, or rows of "
+                f"class_vectors of the class {plain(label)!r} must be {width} finite numbers, as the features are, or rows of "
                 f"them; got shape {np.shape(given)}. Use the encoder that made the features."
             )
         rows.append(found)

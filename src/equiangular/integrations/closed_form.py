@@ -16,7 +16,7 @@ from equiangular.closed_form.files import read_closed_form
 from equiangular.integrations._arrays import read_only_tensor
 from equiangular.integrations._class_priors import prior_vector
 from equiangular.integrations._class_vectors import class_vector_rows
-from equiangular.integrations._labels import check_label_kind, label_kind
+from equiangular.integrations._labels import check_label_kind, label_kind, plain
 
 _base = require("sklearn.base", extra="sklearn", purpose="ClosedFormClassifier")
 _multiclass = require("sklearn.utils.multiclass", extra="sklearn", purpose="ClosedFormClassifier")
@@ -132,7 +132,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         if classes is not None and len(np.setdiff1d(y, announced)) and first:
             stranger = np.setdiff1d(y, announced).tolist()[0]
             raise ValueError(
-                f"y has the label {stranger!r}, which is not in classes. Announce it, or leave classes out."
+                f"y has the label {plain(stranger)!r}, which is not in classes. Announce it, or leave classes out."
             )
         if first:
             self._start(y[:0], self.n_features_in_)
@@ -182,7 +182,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         check_label_kind(y, self.classes_, "y")
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
-            raise ValueError(f"cannot remove samples of the class {unknown.tolist()[0]!r}: it was never added.")
+            raise ValueError(f"cannot remove samples of the class {plain(unknown.tolist()[0])!r}: it was never added.")
         codes = torch.from_numpy(np.searchsorted(self.classes_, y))
         self.closed_form_.remove(read_only_tensor(X), codes, torch.from_numpy(weight))
         return self
@@ -345,4 +345,4 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
 
 def _plain(labels: Mapping[Any, Any]) -> list[Any]:
     """The keys of a mapping as JSON has them."""
-    return [label.item() if isinstance(label, np.generic) else label for label in labels]
+    return [plain(label) for label in labels]

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_int
+from equiangular.integrations._adapted import AdaptedPrior
 from equiangular.integrations._class_priors import model_prior, prior_vector
+from equiangular.integrations._labels import plain
 from equiangular.integrations._rejection import Rejection
-from equiangular.posthoc import Calibration, PriorEstimate, estimate_prior, prior_corrected_logits
+from equiangular.posthoc import Calibration, estimate_prior, prior_corrected_logits
 from equiangular.posthoc.rejection import check_rate
 
 require("sklearn", extra="sklearn", purpose="PriorCorrectedClassifier")
@@ -90,7 +92,8 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
         calibration_: scale and strength.
         bias_: (K,) class biases, zeros but for ``"estimate"``.
         declined_: why nothing is corrected, or None.
-        prior_estimate_: of :meth:`adapt`: the prior, its standard errors and more, a
+        prior_estimate_: of :meth:`adapt`, None before it: ``prior`` and ``standard_error``, (K,) float64 arrays,
+            ``expected_error``, ``log_likelihood``, ``iterations`` and ``converged``, see
             :class:`equiangular.posthoc.PriorEstimate`.
         rejection_threshold_: a sample is rejected where 1 - its largest probability is above it; if ``reject`` is set.
 
@@ -149,7 +152,7 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
         self.model_prior_ = self._model_prior()
         self.calibration_, self.bias_ = Calibration(1.0, 1.0), np.zeros(len(self.classes_))
         self.declined_: str | None = None
-        self.prior_estimate_: PriorEstimate | None = None
+        self.prior_estimate_: AdaptedPrior | None = None
         estimates = isinstance(self.target_prior, str) and self.target_prior == "estimate"
         if not estimates:
             self.target_prior_ = prior_vector(self.target_prior, self.classes_, self.class_count_, "target_prior")
@@ -195,8 +198,12 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
 
         A call of its own, so that no prediction depends on the samples it is made together with. Where the calibration
         declined there are no posteriors to estimate from, and nothing changes. A warning says where the estimate is
-        worth little: of fewer than four samples a class, or with shares expected to be off by more than 0.2 in total,
-        see :attr:`equiangular.posthoc.PriorEstimate.expected_error`.
+        worth little: of fewer than four samples a class, or with shares expected to be off by more than 0.2 in total
+        by sampling, see :attr:`equiangular.posthoc.PriorEstimate.expected_error`.
+
+        No warning does not mean that the estimate is right. Neither number knows of posteriors that are wrong for
+        the new shares: after a strong shift logistic regression was off by 0.28 where 0.03 was expected of sampling.
+        Only labels of some of X tell.
 
         Raises:
             ValueError: ``target_prior`` is not ``"estimate"``.
@@ -214,14 +221,14 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
             off = f"{found.expected_error:.2g}" if found.expected_error < 1 else "any amount"
             warnings.warn(
                 f"the class prior was estimated from {len(own)} samples for {own.shape[1]} classes, and its shares are "
-                f"expected to be off by {off} in total (prior_estimate_.standard_error has each). Give adapt more "
+                f"expected to be off by {off} in total by sampling alone, and by more if the posteriors are wrong (prior_estimate_.standard_error has each). Give adapt more "
                 f"samples, at least {_SAMPLES} a class, or take target_prior='uniform' or a prior that you know.",
                 UserWarning,
                 stacklevel=2,
             )
         if not found.converged:
             warnings.warn(f"EM has not converged in {found.iterations} steps.", UserWarning, stacklevel=2)
-        self.prior_estimate_ = found
+        self.prior_estimate_ = AdaptedPrior.of(found)
         self.target_prior_ = found.prior.clamp_min(torch.finfo(found.prior.dtype).tiny).numpy()
         if self.reject is not None:
             self._set_rejection(self._corrected(self._held_out, self.target_prior_).softmax(1).numpy())
@@ -292,7 +299,7 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         if (strange := self.classes_[codes] != y).any():
             raise ValueError(
-                f"y has the label {y[strange].tolist()[0]!r}, which is none of the {len(self.classes_)} classes that "
+                f"y has the label {plain(y[strange].tolist()[0])!r}, which is none of the {len(self.classes_)} classes that "
                 "the estimator was trained on."
             )
         return codes
@@ -303,7 +310,7 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
         prior = model_prior(self.estimator_, self.classes_, self.class_count_)
         if (empty := self.classes_[prior <= 0]).size:
             raise ValueError(
-                f"y has no sample of class {empty[0]!r} ({empty.size} such classes), so the prior that the estimator "
+                f"y has no sample of class {plain(empty.tolist()[0])!r} ({empty.size} such classes), so the prior that the estimator "
                 "was trained under is not seen. Say it: train_prior={label: training samples, ...}."
             )
         return prior

@@ -19,6 +19,7 @@ from equiangular.heads.functional import Projection
 from equiangular.integrations._arrays import read_only_tensor
 from equiangular.integrations._class_priors import prior_vector
 from equiangular.integrations._class_vectors import class_vector_rows
+from equiangular.integrations._labels import plain
 from equiangular.integrations._table_network import LOSSES, TableNetwork, etf_network, train, weighted_moments
 from equiangular.longtail.cut import holdout_indices
 from equiangular.posthoc import Calibration, calibrate_prior_correction, prior_corrected_logits
@@ -241,8 +242,8 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
         missing = np.setdiff1d(self.classes_, labels)
         if len(missing):
             raise ValueError(
-                f"class_vectors has no vector of the class {missing.tolist()[0]!r} ({len(missing)} such classes). "
-                "Give one for every class of y."
+                f"class_vectors has no vector of the class {plain(missing.tolist()[0])!r} ({len(missing)} such "
+                "classes). Give one for every class of y."
             )
         self.classes_ = np.union1d(self.classes_, labels)
         unit = unit_normalize(torch.from_numpy(rows))
