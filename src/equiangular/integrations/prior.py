@@ -75,7 +75,7 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
             class shares than those of the held-out data.
         calibrate: ``"cv"`` or True fits scale and strength on five folds, an int on so many, False takes scale and
             strength 1 whatever comes of it, which is Bayes' rule and right for calibrated probabilities. ``"auto"``
-            calibrates without ``predict_proba`` and for ``"estimate"``, and else takes Bayes' rule where it does no harm.
+            calibrates without ``predict_proba`` and for ``"estimate"``; else it is Bayes' rule where that does no harm.
         reject: a share in (0, 1), or None: ``predict`` gives ``reject_label`` where the largest probability is so low
             that at most this share of samples distributed as X in ``fit`` is rejected, see
             :func:`equiangular.posthoc.rejection_threshold`. The promise holds for a frozen estimator and its held-out
@@ -139,7 +139,6 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
         if is_regressor(self.estimator):
             raise ValueError(_no_classifier(self.estimator))
         X, y, weight, routed = self._check_data(X, y, sample_weight, params)
-        frozen = isinstance(self.estimator, FrozenEstimator)
         self.estimator_ = clone(self.estimator).fit(X, y, **routed)
         if not hasattr(self.estimator_, "classes_"):
             raise ValueError(_no_classifier(self.estimator))
@@ -221,8 +220,9 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
             off = f"{found.expected_error:.2g}" if found.expected_error < 1 else "any amount"
             warnings.warn(
                 f"the class prior was estimated from {len(own)} samples for {own.shape[1]} classes, and its shares are "
-                f"expected to be off by {off} in total by sampling alone, and by more if the posteriors are wrong (prior_estimate_.standard_error has each). Give adapt more "
-                f"samples, at least {_SAMPLES} a class, or take target_prior='uniform' or a prior that you know.",
+                f"expected to be off by {off} in total by sampling alone, by more if the posteriors are wrong "
+                f"(prior_estimate_.standard_error has each). Give adapt more samples, at least {_SAMPLES} a class, or "
+                "take target_prior='uniform' or a prior that you know.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -299,8 +299,8 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         if (strange := self.classes_[codes] != y).any():
             raise ValueError(
-                f"y has the label {plain(y[strange].tolist()[0])!r}, which is none of the {len(self.classes_)} classes that "
-                "the estimator was trained on."
+                f"y has the label {plain(y[strange].tolist()[0])!r}, which is none of the {len(self.classes_)} classes "
+                "that the estimator was trained on."
             )
         return codes
 
@@ -310,8 +310,8 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
         prior = model_prior(self.estimator_, self.classes_, self.class_count_)
         if (empty := self.classes_[prior <= 0]).size:
             raise ValueError(
-                f"y has no sample of class {plain(empty.tolist()[0])!r} ({empty.size} such classes), so the prior that the estimator "
-                "was trained under is not seen. Say it: train_prior={label: training samples, ...}."
+                f"y has no sample of class {plain(empty.tolist()[0])!r} ({empty.size} such classes), so the prior that "
+                "the estimator was trained under is not seen. Say it: train_prior={label: training samples, ...}."
             )
         return prior
 
@@ -377,6 +377,6 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
 
 def _no_classifier(estimator: Any) -> str:
     return (
-        f"PriorCorrectedClassifier takes a classifier, got {type(estimator).__name__}, which has no classes whose prior "
-        "could be corrected. Of a linear regressor there is a classifier: RidgeClassifier, LogisticRegression."
+        f"PriorCorrectedClassifier takes a classifier, got {type(estimator).__name__}, which has no classes whose "
+        "prior could be corrected. Of a linear regressor there is a classifier: RidgeClassifier, LogisticRegression."
     )
