@@ -25,7 +25,7 @@ class AdaptedPrior:
     Example:
         >>> import torch
         >>> from equiangular.posthoc import estimate_prior
-        >>> AdaptedPrior.of(estimate_prior(torch.zeros(4, 2), [1, 3])).prior
+        >>> AdaptedPrior.of(estimate_prior(torch.tensor([[1.0, 3.0]]).log(), [1, 3])).prior
         array([0.25, 0.75])
     """
 
