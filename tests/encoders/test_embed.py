@@ -350,6 +350,7 @@ def test_class_texts_and_templates_are_averaged_as_directions() -> None:
     vectors = encoder.encode(filled).double().numpy()
     unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).mean(0)
     expected = unit / np.linalg.norm(unit) * np.linalg.norm(vectors, axis=1).mean()
+    assert made.encoder["class_texts"] == {"given": 1, "templates": list(templates)}
     place = data.class_names.index("yes")
     np.testing.assert_allclose(made.names_features[place].numpy(), expected, rtol=1e-5)
 

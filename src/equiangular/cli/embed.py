@@ -113,6 +113,10 @@ def embed(
         f"encoder {described['name']} (weights {described['revision']}): {made.input_shape[0]} numbers each, {dtype}",
         f"{new:,} encoded{speed}; {report.from_cache:,} taken from the cache",
     ]
+    if "class_texts" in described:
+        of = described["class_texts"]
+        given = "class names" if not of["given"] else f"texts of {of['given']} of {made.num_classes} classes"
+        lines.append(f"class vectors from {given}, in {', '.join(map(repr, of['templates']))}")
     if dtype == "float16":
         lines.append(f"float16 moves no vector by more than {report.error:.2g} of its length")
     lines += [f"wrote {file}, {file.stat().st_size / 1e6:.1f} MB", f"next: equiangular compare {file}"]

@@ -141,9 +141,11 @@ def embed(
 
     train_x = part("train", data.train_x, 0)
     test_x = part("test", data.test_x, len(data.train_y))
-    described = {**describe(network), "dtype": dtype, "inputs": input_digests(data)} | (
-        {"error": report.error} if dtype == "float16" else {}
-    )
+    described = {**describe(network), "dtype": dtype, "inputs": input_digests(data)}
+    if dtype == "float16":
+        described["error"] = report.error
+    if class_texts or tuple(templates) != PLAIN:
+        described["class_texts"] = {"given": len(class_texts or ()), "templates": list(templates)}
     return Dataset(
         data.name,
         train_x,

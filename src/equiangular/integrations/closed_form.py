@@ -29,9 +29,9 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
     """A classifier on features, such as embeddings, that is computed in one pass and never trained.
 
     It takes samples in any order and number of calls, classes at any time, the sums of other machines, and forgets
-    samples: what is left equals a fit without them, to rounding. Classes count alike, however many samples they have;
-    the prior comes in at prediction. Regularisation, the scale of the probabilities and what small classes lose by
-    shrinkage are set by leave-one-out, in closed form, on about a thousand samples whatever their order.
+    samples: the sums left are those of a fit without them, to rounding. Classes count alike, however many samples they
+    have; the prior comes in at prediction. Regularisation, the scale of the probabilities and what small classes lose
+    by shrinkage are set by leave-one-out, in closed form, on about a thousand samples whatever their order.
 
     Args:
         kind: ``"class-means"``, ``"gaussian"``, ``"ridge"``, ``"random-features"`` or ``"kernel"``, see

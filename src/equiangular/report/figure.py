@@ -34,6 +34,8 @@ KINDS = {
 }
 _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#882255", "#44AA99")
 GROUPS = (("many", "#56B4E9"), ("medium", "#009E73"), ("few", "#E69F00"))
+# Beside rows whose hue says what is learned.
+_SHADES = (("many", "0.78"), ("medium", "0.52"), ("few", "0.22"))
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -49,12 +51,12 @@ def comparison_figure(results: Comparison) -> Any:
         ImportError: matplotlib is missing.
     """
     rows = results.rows[::-1]
-    height, answer = 0.46 * len(rows) + 1.6, results.answer
+    height, answer = 0.46 * len(rows) + 1.8, results.answer
     if answer is None or answer.contrast is None:
         figure = bottom = new_figure(11, height)
     else:
         contrasts = [answer.contrast, *answer.secondary]
-        effect = 0.32 * len(contrasts) + 1.0
+        effect = 0.32 * len(contrasts) + 1.2
         figure = new_figure(11, height + effect)
         top, bottom = figure.subfigures(2, 1, height_ratios=(effect, height))
         kind = results.row(answer.contrast.fixed).kind
@@ -64,12 +66,12 @@ def comparison_figure(results: Comparison) -> Any:
         color, cell = COLORS[row.kind], row.measures["balanced_accuracy"]
         left.plot(cell.values, [position] * len(cell.values), "o", color=color, alpha=0.3, markersize=4)
         left.errorbar(cell.mean, position, xerr=cell.ci95, fmt="D", color=color, capsize=3, markersize=6)
-        for offset, (group, tint) in zip((0.24, 0, -0.24), GROUPS, strict=True):
+        for offset, (group, tint) in zip((0.24, 0, -0.24), _SHADES, strict=True):
             value = row.measures[group].mean
             if value == value:
                 right.barh(position + offset, value, height=0.22, color=tint)
     left.set_yticks(range(len(rows)), [row.label for row in rows])
-    left.set_xlabel("balanced test accuracy, % (dots: runs; diamond: mean with 95 % CI)")
+    left.set_xlabel("balanced test accuracy, %\n(dots: runs; diamond: mean with 95 % CI)")
     low, high = left.get_xlim()
     left.set_xlim(max(low, 0), min(high, 101))  # an interval over a few runs may reach beyond what accuracy can be
     left.grid(axis="x", alpha=0.3)
@@ -78,7 +80,9 @@ def comparison_figure(results: Comparison) -> Any:
     right.set_xlabel("accuracy by group, %")
     right.set_xlim(0, 100)
     right.grid(axis="x", alpha=0.3)
-    for group, tint in GROUPS:
+    for group, tint in _SHADES:
+        if all(row.measures[group].mean != row.measures[group].mean for row in rows):
+            continue  # NaN: no class is of that group
         right.barh([0], [0], color=tint, label=f"{group}-shot")
     bottom.legend(loc="outside upper center", ncols=6, frameon=False)
     return figure
@@ -99,7 +103,7 @@ def _draw_effects(axes: Any, answer: Answer, contrasts: list[Contrast], labels: 
     axes.get_yticklabels()[0].set_fontweight("bold")
     axes.set_ylim(len(contrasts) - 0.4, -0.6)
     axes.set_xlabel(
-        f"points of balanced accuracy minus {labels[contrasts[0].learned]}, interval over runs and test samples"
+        f"points of balanced accuracy minus {labels[contrasts[0].learned]}\n(interval over runs and test samples)"
     )
     axes.set_title(f"{answer.word}: a {kind} classifier minus a learned one", loc="left", fontsize=10)
     axes.grid(axis="x", alpha=0.3)

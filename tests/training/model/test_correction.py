@@ -41,10 +41,10 @@ def problem(n: int = 3000, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 def test_every_method_is_classified() -> None:
     """A method that is added has to be put on one side or the other."""
     plain = "linear-ce etf-ce cosine-ce rotated-etf-ce frame-ce linear-focal linear-las cosine-ldam"
-    plain += " etf-dr etf-dr-batch frame-dr means-ce logistic"
+    plain += " etf-dr etf-dr-batch frame-dr means-ce logistic logistic-names"
     balanced = "recommended linear-la cosine-la random-la etf-la rotated-etf-la frame-la linear-arb etf-arb"
     balanced += " linear-cb-ce linear-cb-focal linear-crt linear-crt-las linear-tau-norm linear-wb cosine-ldam-drw"
-    balanced += " means-la linear-vs recommended-vs"
+    balanced += " means-la named-la named-learned-la linear-vs recommended-vs"
     computed = ("class-means", "gaussian", "ridge", "random-features", "kernel")
     balanced += " logistic-balanced " + " ".join((*computed, *(f"{name}-names" for name in computed)))
     found = {name for name, method in METHODS.items() if method.balances}
