@@ -28,7 +28,7 @@ from equiangular.integrations.closed_form import ClosedFormClassifier
 CHECKS = """
 import json, sys, warnings
 warnings.simplefilter("error")
-warnings.filterwarnings("ignore", "the features share one direction")  # two columns of mean 100: of the kernel, and right
+warnings.filterwarnings("ignore", "the features share one direction")  # right: two columns of mean 100
 from sklearn.utils.estimator_checks import check_estimator
 from equiangular import ClosedFormClassifier
 results = check_estimator(ClosedFormClassifier(**json.loads(sys.argv[1])), on_skip=None, on_fail=None)

@@ -136,7 +136,7 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
             ValueError: a parameter out of its range, an estimator that is no classifier, labels that are no classes,
                 or a prior that does not fit.
         """
-        if is_regressor(self.estimator):
+        if hasattr(self.estimator, "__sklearn_tags__") and is_regressor(self.estimator):
             raise ValueError(_no_classifier(self.estimator))
         X, y, weight, routed = self._check_data(X, y, sample_weight, params)
         self.estimator_ = clone(self.estimator).fit(X, y, **routed)
