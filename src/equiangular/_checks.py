@@ -19,9 +19,9 @@ def check_int(value: Any, name: str, *, minimum: int, hint: str = "") -> int:
 
 
 def check_positive(value: Any, name: str, *, hint: str = "") -> float:
-    """Return ``value`` as a finite float above zero."""
+    """Return ``value`` as a finite float above zero; a bool or a string is refused."""
     try:
-        number = float(value)
+        number = math.nan if isinstance(value, (bool, str)) else float(value)
     except (TypeError, ValueError):
         number = math.nan
     if not (math.isfinite(number) and number > 0):

@@ -14,6 +14,7 @@ from tests.damage import flip_last_bit
 from equiangular.closed_form import KINDS, ClosedForm, load_closed_form, save_closed_form
 from equiangular.closed_form.calibrate import Calibrated, left_out_calibration
 from equiangular.closed_form.files import closed_form_state
+from equiangular.closed_form.kernel import warn_of_one_direction
 from equiangular.longtail import long_tail_indices
 from equiangular.measures import per_class_accuracy
 
@@ -399,3 +400,23 @@ def test_copies_tell_leave_one_out_nothing(kind: str) -> None:
     if kind in ("class-means", "ridge", "random-features"):  # of which only the ratios of weights matter
         assert twice.chosen["regularization"] == pytest.approx(once.chosen["regularization"], rel=1e-9)
     assert float(twice.logits(new).softmax(1).amax(1).mean()) < 0.55
+
+
+def test_a_kernel_says_where_features_share_one_direction() -> None:
+    """A kernel of cosines loses there what tells classes apart, as it did without a word."""
+    y = torch.arange(200) % 4
+    x = torch.randn(200, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 4 * torch.eye(8)[y]
+
+    def score(offset: float) -> float:
+        model = ClosedForm(8, 4, kind="kernel").update(x[:150] + offset, y[:150])
+        return float((model.solve().logits(x[150:] + offset).argmax(1) == y[150:]).double().mean())
+
+    assert score(0) > 0.95
+    assert score(5) > 0.95
+    with pytest.warns(UserWarning, match="features share one direction.*Subtract the mean"):
+        assert score(1e5) < 0.95
+    cosine = torch.nn.functional.normalize(x + 100, dim=1)
+    expected = float(torch.nn.functional.cosine_similarity(cosine, cosine.mean(0, keepdim=True)).mean())
+    with pytest.warns(UserWarning, match=f"mean cosine to it is {expected:.6f}"):
+        warn_of_one_direction(cosine @ cosine.T)
+    warn_of_one_direction(torch.ones(1, 1))  # of one sample nothing is known

@@ -359,7 +359,9 @@ def test_class_texts_and_templates_are_averaged_as_directions() -> None:
     ("options", "message"),
     [
         ({"class_texts": {"yse": "a"}}, "class_texts: there is no class 'yse'; did you mean 'yes'"),
-        ({"class_texts": {"yes": ""}}, "has no text, or one that is empty"),
+        ({"class_texts": {"yes": ""}}, "the class 'yes' has no text, or one that is empty"),
+        ({"class_texts": {"yes": []}}, r"the class 'yes' has no text, or one that is empty: \[\]"),
+        ({"class_texts": {"yes": ["a", " "]}}, "the class 'yes' has no text, or one that is empty"),
         ({"templates": ["no place"]}, "a template is a text with one {} for the class"),
     ],
 )

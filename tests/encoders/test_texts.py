@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from equiangular.encoders import describe, load_encoder
+from equiangular.encoders import CallableEncoder, describe, load_encoder
 from equiangular.encoders.texts import pooled
 
 TEXTS = ["my card is lost", "pay the bill please", "where"]
@@ -148,3 +148,22 @@ def test_nothing_there(tmp_path: Path) -> None:
         for place in (tmp_path / "empty", tmp_path / "not-there", "nobody/nothing"):
             with pytest.raises(ValueError, match="no model in "):
                 load_encoder(f"{prefix}:{place}", device="cpu")
+
+
+def test_every_encoder_takes_lists_alone(bert: Path, vit: Path, tmp_path: Path) -> None:
+    """One text was encoded letter by letter, and an empty list was an IndexError."""
+    encoders = [load_encoder(f"hf-text:{bert}#mean", device="cpu"), load_encoder(f"hf-image:{vit}", device="cpu")]
+    encoders.append(CallableEncoder(lambda texts: torch.ones(len(texts), 3), dim=3))
+    if find_spec("sentence_transformers"):
+        encoders.append(load_encoder(f"st:{state(bert, tmp_path / 'st', OLD_MEAN)}", device="cpu"))
+    for encoder in encoders:
+        empty = encoder.encode([])
+        assert empty.shape == (0, encoder.dim)
+        assert empty.dtype == torch.float32
+        for one in ("one text", b"bytes", 3):
+            with pytest.raises(ValueError, match=rf"takes a list of {encoder.modality}s, got one .*Give a list"):
+                encoder.encode(one)
+        if encoder.modality == "text":
+            assert encoder.encode(tuple(TEXTS)).shape == (3, encoder.dim)
+            with pytest.raises(ValueError, match="takes texts, got NoneType at position 1"):
+                encoder.encode(["a", None])

@@ -158,11 +158,17 @@ def test_the_encoder_is_called_once_and_may_give_arrays() -> None:
         (["a", " "], ["{}"], "class 1 has no text"),
         (["a", []], ["{}"], "class 1 has no text"),
         (["a", "xyz"], ["{}"], "zero-norm row"),
+        ([], ["{}"], "there are no class texts"),
     ],
 )
 def test_bad_texts_are_named(texts: object, templates: object, match: str) -> None:
     with pytest.raises(ValueError, match=match):
         class_text_vectors(texts, letters, templates=templates)
+
+
+def test_an_encoder_that_gives_nan_is_named_with_the_text() -> None:
+    with pytest.raises(ValueError, match=r"encode gave a vector with NaN .* for 'b'\. Look at the encoder"):
+        class_text_vectors(["a", "b"], lambda texts: [[1.0, float("nan") if "b" in t else 1.0] for t in texts])
 
 
 def test_one_vector_for_each_text() -> None:

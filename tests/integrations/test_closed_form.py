@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.datasets import load_digits, load_iris, load_wine
@@ -27,6 +28,7 @@ from equiangular.integrations.closed_form import ClosedFormClassifier
 CHECKS = """
 import json, sys, warnings
 warnings.simplefilter("error")
+warnings.filterwarnings("ignore", "the features share one direction")  # right: two columns of mean 100
 from sklearn.utils.estimator_checks import check_estimator
 from equiangular import ClosedFormClassifier
 results = check_estimator(ClosedFormClassifier(**json.loads(sys.argv[1])), on_skip=None, on_fail=None)
@@ -182,11 +184,43 @@ def test_noise_is_not_taken_for_signal(kind: str) -> None:
         (lambda m, X, y: m.fit(X, y).remove(X[:2] + 1, y[:2]), "samples that were never added"),
         (lambda m, X, y: m.fit(X, y).merge(ClosedFormClassifier().fit(X[:, :9], y)), "of 9 features into one of 64"),
         (lambda m, X, y: m.fit(X, y).merge(ClosedFormClassifier("kernel").fit(X, y)), "of kind 'kernel'"),
+        (lambda m, X, y: m.set_params(regularization="0.1").fit(X, y), "above 0, got '0.1'. Or pass 'loo'"),
+        (lambda m, X, y: m.set_params(regularization=True).fit(X, y), "above 0, got True"),
     ],
 )
 def test_errors_teach(act, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         act(ClosedFormClassifier(), *named_digits(100))
+
+
+CHANGES = [("kind", "ridge"), ("regularization", 0.1), ("prior_weight", 2.0), ("width", 9), ("random_state", 3)]
+
+
+@pytest.mark.parametrize("act", ["partial_fit", "remove", "set_class_prior", "merge"])
+@pytest.mark.parametrize(("name", "value"), CHANGES)
+def test_what_was_set_after_fitting_needs_a_new_fit(name: str, value: object, act: str) -> None:
+    """It was passed over without a word."""
+    X, y = named_digits(100)
+    model = ClosedFormClassifier(target_prior="train").fit(X, y)
+    before = model.get_params()[name]
+    given = (model,) if act == "merge" else (X, y)
+    with pytest.raises(ValueError, match=rf"{name} was set to .* Call fit on all .*set_params\({name}={before!r}\)"):
+        getattr(model.set_params(**{name: value}), act)(*given)
+    getattr(model.set_params(**{name: before, "target_prior": "uniform"}), act)(*given)
+    model.set_params(**{name: value}).fit(X, y)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_tensors_are_features(dtype: torch.dtype) -> None:
+    """bfloat16, which NumPy has not, gave a TypeError."""
+    X, y = load_iris(return_X_y=True)
+    rows = torch.tensor(X, dtype=dtype, requires_grad=True)
+    model = ClosedFormClassifier().fit(rows, torch.tensor(y))
+    same = ClosedFormClassifier().fit(rows.detach().to(torch.promote_types(dtype, torch.float32)).numpy(), y)
+    np.testing.assert_array_equal(model.predict_proba(rows), same.predict_proba(rows))
+    vectors = dict(enumerate(torch.eye(3, 4, dtype=dtype)))
+    assert ClosedFormClassifier(class_vectors=vectors).fit(rows, y).score(rows, y) > 0.9
+    assert equiangular.ETFClassifier(epochs=1, random_state=0).fit(rows, y).predict(rows).shape == (150,)
 
 
 def without_nine() -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], np.ndarray]:
@@ -226,6 +260,8 @@ def test_class_vectors_stay_as_samples_come_and_go(kind: str) -> None:
         ({}, "must map each class"),
         ({"one": np.ones(3)}, r"of the class 'one' must be 64 finite numbers.*got shape \(3,\)"),
         ({"one": np.full(64, np.nan)}, "must be 64 finite numbers"),
+        ({"one": np.ones(64), "two": np.zeros(64)}, "of the class 'two' has a vector of zeros"),
+        ({"one": np.eye(64)[:2] - np.eye(64)[0]}, "of the class 'one' has a vector of zeros"),
     ],
 )
 def test_bad_class_vectors_are_told(vectors: object, match: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from equiangular.posthoc import calibrate_prior_correction, prior_corrected_logits
-from equiangular.posthoc.footing import all_right, crossed_logits, does_harm, too_little
+from equiangular.posthoc.footing import all_right, crossed_logits, does_harm, target_shares, too_little
 
 
 def test_samples_and_classes_are_counted() -> None:
@@ -96,3 +96,13 @@ def test_a_fold_whose_others_have_one_class_stays() -> None:
     found = crossed_logits(z, y, [9, 1])
     assert torch.equal(found[4], z[4])
     assert not torch.equal(found[:4], z[:4])
+
+
+def test_harm_is_weighed_by_the_target_prior() -> None:
+    """All of a class lost for all of another: no harm where the other one is the frequent one, and harm where not."""
+    y = torch.arange(100) % 2
+    assert does_harm(y == 0, y == 1, y, 2, torch.tensor([1.0, 3.0])) == ""
+    assert "under the target prior from 75.0 to 25.0 %" in does_harm(y == 0, y == 1, y, 2, torch.tensor([3.0, 1.0]))
+    uneven = torch.repeat_interleave(torch.arange(3), torch.tensor([5, 2, 1]))
+    shares = target_shares(uneven, torch.tensor([1, 2, 5]))
+    torch.testing.assert_close(shares.double(), torch.tensor([0.025] * 5 + [0.125] * 2 + [0.625]).double())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,6 +14,7 @@ from equiangular.closed_form.features import KernelFeatures
 from equiangular.closed_form.sketch import Hashes, content_hashes
 from equiangular.closed_form.statistics import STRANGERS, check_samples, gram
 
+ONE_DIRECTION = 0.999  # of mean cosine; digits lose nothing at 0.997, and 2 to 10 points above 0.99999
 _COLUMNS = 256  # of an inverse at a time
 
 
@@ -247,3 +249,22 @@ def joined(samples: KeptSamples, prior: KeptSamples | None, factor: float) -> Ke
 def cosines_of(samples: KeptSamples) -> Tensor:
     """Cosines of all pairs of samples, (N, N)."""
     return gram(KernelFeatures(samples.rows, 1.0).rows.T)
+
+
+def warn_of_one_direction(cosines: Tensor) -> None:
+    """Warn where samples, by their cosines (N, N), lie in one direction: a kernel of cosines cannot tell them apart.
+
+    The mean cosine of unit vectors to the direction of their mean is the norm of that mean, the root of the mean of all
+    pairs' cosines. It warns above 0.999.
+
+    Example:
+        >>> warn_of_one_direction(torch.eye(2))
+    """
+    along = float(cosines.mean().clamp(min=0).sqrt()) if len(cosines) > 1 else 0.0
+    if along > ONE_DIRECTION:
+        warnings.warn(
+            f"the features share one direction: their mean cosine to it is {along:.6f}, and the kernel sees angles "
+            "alone. Subtract the mean of the training features from all features, or take kind='gaussian' or 'ridge'.",
+            UserWarning,
+            stacklevel=3,
+        )

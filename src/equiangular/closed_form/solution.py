@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from equiangular.closed_form.calibrate import Calibrated, left_out_calibration
 from equiangular.closed_form.features import KernelFeatures
-from equiangular.closed_form.kernel import KeptSamples, KernelFit, cosines_of, joined
+from equiangular.closed_form.kernel import KeptSamples, KernelFit, cosines_of, joined, warn_of_one_direction
 from equiangular.closed_form.sketch import CAPACITY
 from equiangular.closed_form.solve import GaussianSolver, LeftOut, MeansSolver, RidgeSolver, Solver, left_out_samples
 from equiangular.closed_form.statistics import ClassStatistics
@@ -147,6 +147,7 @@ def solve_kernel(
     size = len(part.labels)
     samples = joined(part, prior, factor)
     cosines, kept = cosines_of(samples), _not_alone(samples, size)
+    warn_of_one_direction(cosines[:size, :size])
     lambdas = LAMBDAS if regularization is None else (regularization,)
     least, chosen = torch.inf, (2.0, 0.5, 0.1 if regularization is None else regularization)
 

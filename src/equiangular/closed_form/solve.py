@@ -248,7 +248,8 @@ class GaussianSolver(Solver):
         """B, 0-dim: how far the true means are from the common one on average, squared, a class by its samples."""
         coded, count = self._all
         energies = coded.square() @ self._inverse(value)
-        return ((energies * count).sum() - len(count) * self.excess(value)).clamp(min=0) / count.sum()
+        scatter: Tensor = ((energies * count).sum() - len(count) * self.excess(value)).clamp(min=0) / count.sum()
+        return scatter
 
     def _true_squares(self, energies: Tensor, noise: Tensor, value: Tensor | float) -> Tensor:
         """q of E and e, of any one shape."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
@@ -112,6 +112,29 @@ def checked_vectors(vectors: Any, count: int, dim: int | None, name: str) -> Ten
     return value
 
 
+def encode_batch(encoder: Encoder, batch: Any, forward: Callable[[list[Any]], Any]) -> Tensor:
+    """What ``forward`` makes of a batch, checked: (B, d) float32 on the CPU, (0, d) of an empty one.
+
+    Raises:
+        ValueError: one text or image in place of a list, an input that is no text for an encoder of texts, or vectors
+            that :func:`checked_vectors` refuses.
+    """
+    if isinstance(batch, (str, bytes)) or not isinstance(batch, Iterable):
+        raise ValueError(
+            f"the encoder {encoder.name!r} takes a list of {encoder.modality}s, got one {type(batch).__name__}. "
+            f"Give a list: encode([{encoder.modality}])."
+        )
+    inputs = list(batch)
+    for i, value in enumerate(inputs):
+        if encoder.modality == "text" and not isinstance(value, str):
+            raise ValueError(
+                f"the encoder {encoder.name!r} takes texts, got {type(value).__name__} at position {i} of the batch."
+            )
+    if not inputs:
+        return torch.zeros(0, encoder.dim)
+    return checked_vectors(forward(inputs), len(inputs), encoder.dim, encoder.name)
+
+
 class CallableEncoder:
     """An encoder around a function of yours.
 
@@ -146,7 +169,7 @@ class CallableEncoder:
 
     def encode(self, batch: Sequence[Any]) -> Tensor:
         """Vectors (B, d) float32 of a batch."""
-        return checked_vectors(self.function(list(batch)), len(batch), self.dim, self.name)
+        return encode_batch(self, batch, self.function)
 
     def to(self, device: torch.device | str) -> CallableEncoder:
         """Itself: where a function computes is its own business."""

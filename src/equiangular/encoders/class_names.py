@@ -48,6 +48,14 @@ def names_features(
             raise ValueError(f"class_texts: there is no class {name!r}{did_you_mean(name, list(names))}")
     if not all(name in given or any(map(str.isalpha, name)) for name in names):
         return None
+    for name, texts in given.items():
+        if not texts or not all(
+            isinstance(t, str) and t.strip() for t in ([texts] if isinstance(texts, str) else texts)
+        ):
+            raise ValueError(
+                f"class_texts: the class {name!r} has no text, or one that is empty: {texts!r}. Describe it in a word "
+                "or more, or leave it out: then its name is taken."
+            )
     groups = [[text] if isinstance(text := given.get(name, name), str) else list(text) for name in names]
     lengths: list[Tensor] = []
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from equiangular._extras import require
 from equiangular._validate import did_you_mean
-from equiangular.encoders.base import Modality, checked_vectors, weights_revision
+from equiangular.encoders.base import Modality, checked_vectors, encode_batch, weights_revision
 from equiangular.encoders.graph import EncoderGraph
 from equiangular.encoders.repository import quietly
 from equiangular.models.external import HuggingFaceBackbone, without_classifier
@@ -49,7 +49,7 @@ class ImageEncoder:
 
     def encode(self, batch: Sequence[Any]) -> Tensor:
         """Vectors (B, d) float32 on the CPU of B images (``PIL.Image`` in RGB, of any size)."""
-        return checked_vectors(self._forward(batch), len(batch), self.dim, self.name)
+        return encode_batch(self, batch, self._forward)
 
     def to(self, device: torch.device | str) -> ImageEncoder:
         """Move the network."""

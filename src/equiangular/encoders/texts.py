@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from equiangular._extras import require
 from equiangular._validate import check_choice
-from equiangular.encoders.base import Modality, checked_vectors, weights_revision
+from equiangular.encoders.base import Modality, encode_batch, weights_revision
 from equiangular.encoders.graph import EncoderGraph
 from equiangular.encoders.repository import POOLINGS, Pooling, need_config, quietly, repository_json, stated_pooling
 
@@ -88,8 +88,7 @@ class TransformerTexts:
     @torch.inference_mode()
     def encode(self, batch: Sequence[str]) -> Tensor:
         """Vectors (B, d) float32 on the CPU of B texts."""
-        vectors = self.whole(**self._tokens(batch).to(self.network.device))
-        return checked_vectors(vectors, len(batch), self.dim, self.name)
+        return encode_batch(self, batch, lambda texts: self.whole(**self._tokens(texts).to(self.network.device)))
 
     def graph(self) -> EncoderGraph:
         """See :class:`equiangular.encoders.graph.EncoderGraph`."""
@@ -137,8 +136,9 @@ class SentenceTransformerTexts:
     def encode(self, batch: Sequence[str]) -> Tensor:
         """Vectors (B, d) float32 on the CPU of B texts."""
         options = {"convert_to_tensor": True, "show_progress_bar": False}
-        vectors = self.model.encode(list(batch), batch_size=len(batch), **options)
-        return checked_vectors(vectors.float(), len(batch), self.dim, self.name)
+        return encode_batch(
+            self, batch, lambda texts: self.model.encode(texts, batch_size=len(texts), **options).float()
+        )
 
     def graph(self) -> EncoderGraph:
         """See :class:`equiangular.encoders.graph.EncoderGraph`."""

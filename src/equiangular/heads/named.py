@@ -119,6 +119,8 @@ def class_text_vectors(
     bare = [t for t in templates if t.count("{}") != 1]
     if not templates or bare:
         raise ValueError(f"a template is a text with one {{}} for the class, got {bare[0] if bare else 'none'!r}.")
+    if not len(texts):
+        raise ValueError("there are no class texts. Give a text, or several, for each class.")
     groups = [[t] if isinstance(t, str) else list(t) for t in texts]
     for k, group in enumerate(groups):
         if not group or not all(isinstance(t, str) and t.strip() for t in group):
@@ -129,6 +131,11 @@ def class_text_vectors(
     if vectors.ndim != 2 or len(vectors) != len(flat):
         raise ValueError(
             f"encode got {len(flat)} texts and must give one vector for each, gave {tuple(vectors.shape)}."
+        )
+    if len(wrong := (~vectors.isfinite().all(1)).nonzero().flatten()):
+        raise ValueError(
+            f"encode gave a vector with NaN or infinite values for {flat[int(wrong[0])]!r}. Look at the encoder; one "
+            "with float16 weights may need float32."
         )
     check_features(vectors, name="vectors of the class texts", allow_zero=False)
     unit = unit_normalize(vectors)

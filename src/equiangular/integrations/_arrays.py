@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+
+def numpy_of(value: Any) -> Any:
+    """A tensor as an array, bfloat16 as float32, which NumPy has and bfloat16 not; all else as it is.
+
+    Example:
+        >>> numpy_of(torch.ones(2, dtype=torch.bfloat16)).dtype, numpy_of([1])
+        (dtype('float32'), [1])
+    """
+    if not isinstance(value, Tensor):
+        return value
+    value = value.detach().cpu()
+    return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
 
 
 def read_only_tensor(array: np.ndarray) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from equiangular._validate import check_choice, check_class_counts, did_you_mean
+from equiangular.integrations._labels import label_kind, plain
 
 
 def prior_vector(prior: Any, classes: np.ndarray, counts: np.ndarray, name: str) -> np.ndarray:
@@ -33,10 +34,16 @@ def prior_vector(prior: Any, classes: np.ndarray, counts: np.ndarray, name: str)
         labels = classes.tolist()
         for label in prior:
             if label not in labels:
-                close = did_you_mean(label, [str(c) for c in labels])
-                raise ValueError(f"{name}: there is no class {label!r} among the {len(labels)} so far{close}")
+                given, known = label_kind([label], name), label_kind(labels, "classes_")
+                if given != known:
+                    raise ValueError(
+                        f"{name} has keys that are {given}, such as {plain(label)!r}, where the labels are {known}, "
+                        f"such as {plain(labels[0])!r}. Give the labels themselves as keys."
+                    )
+                close = did_you_mean(label, labels) if isinstance(label, str) else "."
+                raise ValueError(f"{name}: there is no class {plain(label)!r} among the {len(labels)} so far{close}")
         if missing := [label for label in labels if label not in prior]:
-            raise ValueError(f"{name} has no weight for class {missing[0]!r} ({len(missing)} such classes).")
+            raise ValueError(f"{name} has no weight for class {plain(missing[0])!r} ({len(missing)} such classes).")
         prior = [prior[label] for label in labels]
     weights: np.ndarray = check_class_counts(np.asarray(prior), len(classes), name=name).numpy()
     return weights

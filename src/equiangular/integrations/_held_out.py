@@ -19,7 +19,7 @@ from equiangular.posthoc import (
     calibrate_scale,
     prior_corrected_logits,
 )  # fmt: skip
-from equiangular.posthoc.footing import all_right, does_harm, too_little
+from equiangular.posthoc.footing import all_right, does_harm, target_shares, too_little
 
 # What a probability of 0 is taken for, as a logarithm; scikit-learn's log_loss takes it for the same.
 SMALLEST = float(np.log(np.finfo(np.float64).eps))
@@ -123,10 +123,26 @@ def fit_strength(
         expected = 1.0 if logs else None
         scale, strength = calibrate_prior_correction(z, labels, prior, target_prior=target, expected_scale=expected)
         after = prior_corrected_logits(z, prior, target_prior=target, scale=scale, strength=strength)
-        reason = does_harm(right, after.argmax(1) == labels, labels, z.shape[1])
+        reason = does_harm(right, after.argmax(1) == labels, labels, z.shape[1], torch.from_numpy(target))
         if not reason:
             return Calibration(scale, strength), ""
     return Calibration(calibrate_scale(z, labels, _above_zero(counts), logit_prior=prior), 0.0), reason
+
+
+def plain_harm(z: Tensor, labels: Tensor, prior: np.ndarray, target: np.ndarray) -> str:
+    """Why Bayes' rule on log posteriors z (n, K) as they are is left out, or an empty text; labels are indices (n,).
+
+    Beside :func:`does_harm` one class for every sample is harm, where it makes no more of them right: a classifier that
+    knows little else than the most frequent class has no balanced accuracy to lose.
+    """
+    before, after = z.argmax(1), prior_corrected_logits(z, prior, target_prior=target).argmax(1)
+    rho = torch.from_numpy(target)
+    if reason := does_harm(before == labels, after == labels, labels, z.shape[1], rho):
+        return reason
+    gained = float(target_shares(labels, rho) @ ((after == labels).double() - (before == labels).double()))
+    if len(after.unique()) == 1 < len(before.unique()) and gained <= 0:
+        return "prior correction left out: it gives every held-out sample to one class, and no more of them are right"
+    return ""
 
 
 def fit_biases(z: Tensor, labels: Tensor, prior: np.ndarray, counts: np.ndarray) -> tuple[Calibration, np.ndarray, str]:

@@ -10,6 +10,11 @@ import numpy as np
 _OF_DTYPE = {"U": "strings", "b": "booleans", "i": "numbers", "u": "numbers", "f": "numbers"}
 
 
+def plain(label: Any) -> Any:
+    """A label as Python has it, for messages and files: 1 for ``np.int64(1)``."""
+    return label.item() if isinstance(label, np.generic) else label
+
+
 def label_kind(labels: Any, what: str) -> str:
     """``"strings"``, ``"numbers"``, ``"booleans"`` or the name of another type that all labels (N,) have.
 
@@ -27,7 +32,7 @@ def label_kind(labels: Any, what: str) -> str:
         return str(array.dtype)
     examples = {_kind_of(label): label for label in reversed(array.tolist())}
     if len(examples) > 1:
-        shown = " and ".join(f"{kind} such as {label!r}" for kind, label in sorted(examples.items()))
+        shown = " and ".join(f"{kind} such as {plain(label)!r}" for kind, label in sorted(examples.items()))
         raise ValueError(f"{what} has {shown}. Labels must be of one type: convert them, with str() for instance.")
     return next(iter(examples), "strings")
 
@@ -41,8 +46,8 @@ def check_label_kind(labels: np.ndarray, known: np.ndarray, what: str) -> None:
     kind = label_kind(labels, what)
     if len(labels) and len(known) and kind != (before := label_kind(known, "classes_")):
         raise ValueError(
-            f"{what} has {kind} such as {labels.tolist()[0]!r}, where the classes so far are {before} such as "
-            f"{known.tolist()[0]!r}. No label is both, so give them as {before}."
+            f"{what} has {kind} such as {plain(labels.tolist()[0])!r}, where the classes so far are {before} such as "
+            f"{plain(known.tolist()[0])!r}. No label is both, so give them as {before}."
         )
 
 

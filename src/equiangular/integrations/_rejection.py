@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from equiangular.integrations._labels import plain
 from equiangular.posthoc import rejection_threshold
 
 
@@ -46,7 +47,7 @@ class Rejection:
         if label is None:
             label = -1 if np.issubdtype(self.classes_.dtype, np.number) else "unknown"
         if label in self.classes_.tolist():
-            raise ValueError(f"reject_label is {label!r}, which is a class. Choose another one.")
+            raise ValueError(f"reject_label is {plain(label)!r}, which is a class. Choose another one.")
         kinds = [np.asarray(label).dtype, predicted.dtype]
         alike = any(all(k.kind in of_a_kind for k in kinds) for of_a_kind in ("iuf", "U"))
         predicted = predicted.astype(np.result_type(*kinds) if alike else object)  # room for a longer text, a minus

@@ -13,10 +13,10 @@ from equiangular._extras import require
 from equiangular._validate import check_choice
 from equiangular.closed_form import KINDS, ClosedForm, Kind, save_closed_form
 from equiangular.closed_form.files import read_closed_form
-from equiangular.integrations._arrays import read_only_tensor
+from equiangular.integrations._arrays import numpy_of, read_only_tensor
 from equiangular.integrations._class_priors import prior_vector
 from equiangular.integrations._class_vectors import class_vector_rows
-from equiangular.integrations._labels import check_label_kind, label_kind
+from equiangular.integrations._labels import check_label_kind, label_kind, plain
 
 _base = require("sklearn.base", extra="sklearn", purpose="ClosedFormClassifier")
 _multiclass = require("sklearn.utils.multiclass", extra="sklearn", purpose="ClosedFormClassifier")
@@ -120,9 +120,12 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
             self.
 
         Raises:
-            ValueError: a parameter out of its range, or bad data.
+            ValueError: a parameter out of its range, one but ``target_prior`` changed since the first samples, or bad
+                data.
         """
         first = not hasattr(self, "closed_form_")
+        if not first:
+            self._check_unchanged()
         X, y, weight = self._samples(X, y, sample_weight, reset=first)
         announced = y[:0]
         if classes is not None:
@@ -132,7 +135,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         if classes is not None and len(np.setdiff1d(y, announced)) and first:
             stranger = np.setdiff1d(y, announced).tolist()[0]
             raise ValueError(
-                f"y has the label {stranger!r}, which is not in classes. Announce it, or leave classes out."
+                f"y has the label {plain(stranger)!r}, which is not in classes. Announce it, or leave classes out."
             )
         if first:
             self._start(y[:0], self.n_features_in_)
@@ -156,6 +159,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
             names = getattr(other, "feature_names_in_", None)
             if names is not None:
                 self.feature_names_in_ = names
+        self._check_unchanged()
         if other.n_features_in_ != self.n_features_in_:
             raise ValueError(
                 f"cannot merge a classifier of {other.n_features_in_} features into one of {self.n_features_in_}. "
@@ -178,11 +182,12 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
                 :meth:`equiangular.closed_form.ClassStatistics.remove`. Nothing is changed then.
         """
         _validation.check_is_fitted(self)
+        self._check_unchanged()
         X, y, weight = self._samples(X, y, sample_weight, reset=False)
         check_label_kind(y, self.classes_, "y")
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
-            raise ValueError(f"cannot remove samples of the class {unknown.tolist()[0]!r}: it was never added.")
+            raise ValueError(f"cannot remove samples of the class {plain(unknown.tolist()[0])!r}: it was never added.")
         codes = torch.from_numpy(np.searchsorted(self.classes_, y))
         self.closed_form_.remove(read_only_tensor(X), codes, torch.from_numpy(weight))
         return self
@@ -200,6 +205,8 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
             self.
         """
         first = not hasattr(self, "closed_form_")
+        if not first:
+            self._check_unchanged()
         X, y, _ = self._samples(vectors, classes, None, reset=first)
         if first:
             self._start(np.unique(y), self.n_features_in_)
@@ -290,6 +297,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         return labels
 
     def _samples(self, X: Any, y: Any, sample_weight: Any | None, *, reset: bool) -> tuple[Any, Any, Any]:
+        X, y = numpy_of(X), numpy_of(y)
         X, y = _validation.validate_data(self, X, y, dtype=FLOATS, order="C", reset=reset, ensure_min_samples=1)
         label_kind(y, "y")
         _multiclass.check_classification_targets(y)
@@ -297,6 +305,17 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         if weight.min() < 0:
             raise ValueError(f"sample_weight must not be negative, got {weight.min()}.")
         return X, y, weight
+
+    def _check_unchanged(self) -> None:
+        """Raise if a parameter that the fitted classifier was made with is another one by now."""
+        made = self.closed_form_
+        was = {name: getattr(made, name) for name in ("kind", "regularization", "prior_weight", "width")}
+        for name, before in {**was, "random_state": made.seed}.items():
+            if (now := getattr(self, name)) != before:
+                raise ValueError(
+                    f"{name} was set to {now!r} after the classifier was fitted with {before!r}; what it has seen does "
+                    f"not fit another one. Call fit on all samples, or set_params({name}={before!r}) to go on."
+                )
 
     def _start(self, classes: np.ndarray, features: int) -> None:
         check_choice(self.kind, KINDS, "kind")
@@ -332,7 +351,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
 
     def _logits(self, X: Any) -> torch.Tensor:
         _validation.check_is_fitted(self)
-        X = _validation.validate_data(self, X, dtype=FLOATS, order="C", reset=False)
+        X = _validation.validate_data(self, numpy_of(X), dtype=FLOATS, order="C", reset=False)
         prior = self.closed_form_.log_prior(self._target_prior())
         return self.closed_form_.solve().logits(read_only_tensor(X), prior)
 
@@ -345,4 +364,4 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
 
 def _plain(labels: Mapping[Any, Any]) -> list[Any]:
     """The keys of a mapping as JSON has them."""
-    return [label.item() if isinstance(label, np.generic) else label for label in labels]
+    return [plain(label) for label in labels]

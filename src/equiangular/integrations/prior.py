@@ -11,15 +11,17 @@ from torch import Tensor
 
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_int
+from equiangular.integrations._adapted import AdaptedPrior
 from equiangular.integrations._class_priors import model_prior, prior_vector
+from equiangular.integrations._labels import plain
 from equiangular.integrations._rejection import Rejection
-from equiangular.posthoc import Calibration, PriorEstimate, estimate_prior, prior_corrected_logits
+from equiangular.posthoc import Calibration, estimate_prior, prior_corrected_logits
 from equiangular.posthoc.rejection import check_rate
 
 require("sklearn", extra="sklearn", purpose="PriorCorrectedClassifier")
 
 from sklearn import get_config  # noqa: E402 - after what says how to install it
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone  # noqa: E402
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone, is_regressor  # noqa: E402
 from sklearn.frozen import FrozenEstimator  # noqa: E402
 from sklearn.utils import _safe_indexing, assert_all_finite, get_tags, indexable  # noqa: E402
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing  # noqa: E402
@@ -36,6 +38,7 @@ from equiangular.integrations._held_out import (  # noqa: E402
     cross_fitted,
     fit_biases,
     fit_strength,
+    plain_harm,
     with_weights,
 )  # fmt: skip
 
@@ -56,8 +59,12 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
     Calibration takes scores of samples that the scoring model has not seen: of folds, or of all of X where
     ``estimator`` is a ``FrozenEstimator``, whose X is held-out data then. It declines, with a warning, and predictions
     stay the estimator's, where those scores give it nothing to stand on: fewer samples than classes, samples of fewer
-    than half of the classes, no sample classified wrong, or a correction that would destroy more than half of the
-    balanced accuracy on them.
+    than half of the classes, no sample classified wrong, or a correction that lowers the accuracy under the target
+    prior on them beyond chance.
+
+    Without calibration ``predict_proba`` is taken for posteriors. Those of AdaBoost are almost flat, and Bayes' rule
+    would give everything to the rarest class. So it declines where the accuracy under the target prior falls beyond
+    chance on the samples of ``fit`` and, as a model may know these by heart, on those of five folds too.
 
     Args:
         estimator: an unfitted classifier, pipeline or search; a fitted one as ``FrozenEstimator(model)``.
@@ -67,8 +74,8 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
         train_prior: pi, where it is not what ``fit`` sees, of the same kinds; for a frozen estimator trained on other
             class shares than those of the held-out data.
         calibrate: ``"cv"`` or True fits scale and strength on five folds, an int on so many, False takes scale and
-            strength 1, which is Bayes' rule and right for calibrated probabilities. ``"auto"`` calibrates where it is
-            needed: without ``predict_proba``, and for ``"estimate"``.
+            strength 1 whatever comes of it, which is Bayes' rule and right for calibrated probabilities. ``"auto"``
+            calibrates without ``predict_proba`` and for ``"estimate"``; else it is Bayes' rule where that does no harm.
         reject: a share in (0, 1), or None: ``predict`` gives ``reject_label`` where the largest probability is so low
             that at most this share of samples distributed as X in ``fit`` is rejected, see
             :func:`equiangular.posthoc.rejection_threshold`. The promise holds for a frozen estimator and its held-out
@@ -85,7 +92,8 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
         calibration_: scale and strength.
         bias_: (K,) class biases, zeros but for ``"estimate"``.
         declined_: why nothing is corrected, or None.
-        prior_estimate_: of :meth:`adapt`: the prior, its standard errors and more, a
+        prior_estimate_: of :meth:`adapt`, None before it: ``prior`` and ``standard_error``, (K,) float64 arrays,
+            ``expected_error``, ``log_likelihood``, ``iterations`` and ``converged``, see
             :class:`equiangular.posthoc.PriorEstimate`.
         rejection_threshold_: a sample is rejected where 1 - its largest probability is above it; if ``reject`` is set.
 
@@ -125,11 +133,15 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
             params: passed on to the estimator's ``fit``, by metadata routing where that is enabled.
 
         Raises:
-            ValueError: a parameter out of its range, labels that are no classes, or a prior that does not fit.
+            ValueError: a parameter out of its range, an estimator that is no classifier, labels that are no classes,
+                or a prior that does not fit.
         """
+        if hasattr(self.estimator, "__sklearn_tags__") and is_regressor(self.estimator):
+            raise ValueError(_no_classifier(self.estimator))
         X, y, weight, routed = self._check_data(X, y, sample_weight, params)
-        frozen = isinstance(self.estimator, FrozenEstimator)
         self.estimator_ = clone(self.estimator).fit(X, y, **routed)
+        if not hasattr(self.estimator_, "classes_"):
+            raise ValueError(_no_classifier(self.estimator))
         self.classes_ = np.asarray(self.estimator_.classes_)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
@@ -139,20 +151,28 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
         self.model_prior_ = self._model_prior()
         self.calibration_, self.bias_ = Calibration(1.0, 1.0), np.zeros(len(self.classes_))
         self.declined_: str | None = None
-        self.prior_estimate_: PriorEstimate | None = None
+        self.prior_estimate_: AdaptedPrior | None = None
         estimates = isinstance(self.target_prior, str) and self.target_prior == "estimate"
         if not estimates:
             self.target_prior_ = prior_vector(self.target_prior, self.classes_, self.class_count_, "target_prior")
         elif hasattr(self, "target_prior_"):
             del self.target_prior_  # of an earlier fit
         folds = self._folds(estimates)
-        if not folds and self.reject is None:
-            return self
-        if frozen:
-            z, labels = class_scores(self.estimator_, X), torch.from_numpy(codes)
+        if folds or self.reject is not None:
+            held = self._unseen(X, y, codes, routed, folds or FOLDS)
+            z, labels = held
         else:
-            z, labels = cross_fitted(self.estimator, X, y, codes, routed, folds or FOLDS)
-        if folds and estimates:
+            held = None
+        reason, cure = "", ""
+        if not folds and not estimates and self.calibrate is not False:
+            reason = self._harm_as_it_is(X, y, codes, routed, held)
+            if reason:
+                self.calibration_ = Calibration(1.0, 0.0)
+                cure = (
+                    f" What {type(self.estimator_).__name__} gives as probabilities are no posteriors: take "
+                    "calibrate='cv', which fits their scale (calibrate=False takes Bayes' rule all the same)."
+                )
+        elif folds and estimates:
             self.calibration_, self.bias_, reason = fit_biases(z, labels, self.model_prior_, self.class_count_)
             if not reason:  # pi is the mean posterior of the held-out samples then, as Alexandari et al. take it
                 own = self.calibration_.scale * z + torch.from_numpy(self.bias_)
@@ -161,9 +181,11 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
             logs = hasattr(self.estimator_, "predict_proba")
             priors = self.model_prior_, self.target_prior_
             self.calibration_, reason = fit_strength(z, labels, *priors, self.class_count_, logs=logs)
-        if folds and reason:
+        if reason:
             self.declined_ = reason
-            warnings.warn(f"{reason}. The predictions are the estimator's own.", UserWarning, stacklevel=2)
+            warnings.warn(f"{reason}. The predictions are the estimator's own.{cure}", UserWarning, stacklevel=2)
+        if held is None:
+            return self
         if estimates and self.reject is not None:
             self._held_out = z  # the threshold moves with the prior
         target = self.model_prior_ if estimates else self.target_prior_
@@ -175,8 +197,12 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
 
         A call of its own, so that no prediction depends on the samples it is made together with. Where the calibration
         declined there are no posteriors to estimate from, and nothing changes. A warning says where the estimate is
-        worth little: of fewer than four samples a class, or with shares expected to be off by more than 0.2 in total,
-        see :attr:`equiangular.posthoc.PriorEstimate.expected_error`.
+        worth little: of fewer than four samples a class, or with shares expected to be off by more than 0.2 in total
+        by sampling, see :attr:`equiangular.posthoc.PriorEstimate.expected_error`.
+
+        No warning does not mean that the estimate is right. Neither number knows of posteriors that are wrong for
+        the new shares: after a strong shift logistic regression was off by 0.28 where 0.03 was expected of sampling.
+        Only labels of some of X tell.
 
         Raises:
             ValueError: ``target_prior`` is not ``"estimate"``.
@@ -194,14 +220,15 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
             off = f"{found.expected_error:.2g}" if found.expected_error < 1 else "any amount"
             warnings.warn(
                 f"the class prior was estimated from {len(own)} samples for {own.shape[1]} classes, and its shares are "
-                f"expected to be off by {off} in total (prior_estimate_.standard_error has each). Give adapt more "
-                f"samples, at least {_SAMPLES} a class, or take target_prior='uniform' or a prior that you know.",
+                f"expected to be off by {off} in total by sampling alone, by more if the posteriors are wrong "
+                f"(prior_estimate_.standard_error has each). Give adapt more samples, at least {_SAMPLES} a class, or "
+                "take target_prior='uniform' or a prior that you know.",
                 UserWarning,
                 stacklevel=2,
             )
         if not found.converged:
             warnings.warn(f"EM has not converged in {found.iterations} steps.", UserWarning, stacklevel=2)
-        self.prior_estimate_ = found
+        self.prior_estimate_ = AdaptedPrior.of(found)
         self.target_prior_ = found.prior.clamp_min(torch.finfo(found.prior.dtype).tiny).numpy()
         if self.reject is not None:
             self._set_rejection(self._corrected(self._held_out, self.target_prior_).softmax(1).numpy())
@@ -272,8 +299,8 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         if (strange := self.classes_[codes] != y).any():
             raise ValueError(
-                f"y has the label {y[strange].tolist()[0]!r}, which is none of the {len(self.classes_)} classes that "
-                "the estimator was trained on."
+                f"y has the label {plain(y[strange].tolist()[0])!r}, which is none of the {len(self.classes_)} classes "
+                "that the estimator was trained on."
             )
         return codes
 
@@ -283,10 +310,36 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
         prior = model_prior(self.estimator_, self.classes_, self.class_count_)
         if (empty := self.classes_[prior <= 0]).size:
             raise ValueError(
-                f"y has no sample of class {empty[0]!r} ({empty.size} such classes), so the prior that the estimator "
-                "was trained under is not seen. Say it: train_prior={label: training samples, ...}."
+                f"y has no sample of class {plain(empty.tolist()[0])!r} ({empty.size} such classes), so the prior that "
+                "the estimator was trained under is not seen. Say it: train_prior={label: training samples, ...}."
             )
         return prior
+
+    def _unseen(
+        self, X: Any, y: np.ndarray, codes: np.ndarray, routed: dict[str, Any], folds: int
+    ) -> tuple[Tensor, Tensor]:
+        """Scores and class indices of samples that the scoring model has not seen."""
+        if isinstance(self.estimator, FrozenEstimator):
+            return class_scores(self.estimator_, X), torch.from_numpy(codes)
+        return cross_fitted(self.estimator, X, y, codes, routed, folds)
+
+    def _harm_as_it_is(
+        self, X: Any, y: np.ndarray, codes: np.ndarray, routed: dict[str, Any], held: tuple[Tensor, Tensor] | None
+    ) -> str:
+        """Why Bayes' rule on the probabilities as they are is left out, or an empty text.
+
+        The samples of ``fit`` cost no fit. A forest has them all right, and loses on them what it gains on others: so
+        where they speak against it those of folds decide. Where these cannot be fitted nothing is shown.
+        """
+        priors = self.model_prior_, self.target_prior_
+        if np.allclose(priors[0] / priors[0].sum(), priors[1] / priors[1].sum()):
+            return ""
+        if not plain_harm(class_scores(self.estimator_, X), torch.from_numpy(codes), *priors):
+            return ""
+        try:
+            return plain_harm(*(held or self._unseen(X, y, codes, routed, FOLDS)), *priors)
+        except ValueError:  # an inner cross-validation that a fold has too few samples for
+            return ""
 
     def _folds(self, estimates: bool) -> int:
         """In how many folds to calibrate, 0 for no calibration."""
@@ -320,3 +373,10 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
         scale, strength = self.calibration_
         moved = prior_corrected_logits(z, self.model_prior_, target_prior=target, scale=scale, strength=strength)
         return moved + torch.from_numpy(self.bias_)
+
+
+def _no_classifier(estimator: Any) -> str:
+    return (
+        f"PriorCorrectedClassifier takes a classifier, got {type(estimator).__name__}, which has no classes whose "
+        "prior could be corrected. Of a linear regressor there is a classifier: RidgeClassifier, LogisticRegression."
+    )

@@ -16,9 +16,10 @@ from equiangular._validate import check_choice, check_int, check_positive
 from equiangular.frames import load_frame
 from equiangular.heads import NamedHead, unit_normalize
 from equiangular.heads.functional import Projection
-from equiangular.integrations._arrays import read_only_tensor
+from equiangular.integrations._arrays import numpy_of, read_only_tensor
 from equiangular.integrations._class_priors import prior_vector
 from equiangular.integrations._class_vectors import class_vector_rows
+from equiangular.integrations._labels import plain
 from equiangular.integrations._table_network import LOSSES, TableNetwork, etf_network, train, weighted_moments
 from equiangular.longtail.cut import holdout_indices
 from equiangular.posthoc import Calibration, calibrate_prior_correction, prior_corrected_logits
@@ -145,7 +146,7 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
             ValueError: a parameter out of its range, bad data, or fewer than two classes.
         """
         hidden, rate = self._check_parameters()
-        X, y = _validation.validate_data(self, X, y, dtype=FLOATS, order="C")
+        X, y = _validation.validate_data(self, numpy_of(X), numpy_of(y), dtype=FLOATS, order="C")
         _multiclass.check_classification_targets(y)
         weight = _validation._check_sample_weight(sample_weight, X, dtype=np.float64, copy=True)
         if weight.min() < 0:
@@ -215,7 +216,7 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
 
     def _logits(self, X: Any) -> torch.Tensor:
         _validation.check_is_fitted(self)
-        logits = self._raw_logits(_validation.validate_data(self, X, dtype=FLOATS, order="C", reset=False))
+        logits = self._raw_logits(_validation.validate_data(self, numpy_of(X), dtype=FLOATS, order="C", reset=False))
         prior = self._target_prior()
         if prior is None:
             return logits
@@ -241,8 +242,8 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
         missing = np.setdiff1d(self.classes_, labels)
         if len(missing):
             raise ValueError(
-                f"class_vectors has no vector of the class {missing.tolist()[0]!r} ({len(missing)} such classes). "
-                "Give one for every class of y."
+                f"class_vectors has no vector of the class {plain(missing.tolist()[0])!r} ({len(missing)} such "
+                "classes). Give one for every class of y."
             )
         self.classes_ = np.union1d(self.classes_, labels)
         unit = unit_normalize(torch.from_numpy(rows))

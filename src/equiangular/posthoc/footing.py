@@ -9,7 +9,7 @@ from torch import Tensor
 
 from equiangular._counted import counted
 from equiangular.posthoc.calibration import calibrate_prior_correction
-from equiangular.posthoc.prior import balanced_shares, prior_corrected_logits
+from equiangular.posthoc.prior import prior_corrected_logits
 
 _FOLDS = 5
 
@@ -59,18 +59,33 @@ def crossed_logits(logits: Tensor, labels: Tensor, prior: Any) -> Tensor:
     return after
 
 
-def does_harm(before: Tensor, after: Tensor, labels: Tensor, num_classes: int) -> str:
+def target_shares(labels: Tensor, target_prior: Tensor) -> Tensor:
+    """What each sample counts for in the accuracy under a prior (K,) over the classes present: (N,) float64, 1 in all.
+
+    Example:
+        >>> target_shares(torch.tensor([0, 0, 1]), torch.tensor([1.0, 3.0]))
+        tensor([0.1250, 0.1250, 0.7500], dtype=torch.float64)
+    """
+    shares = target_prior.to(labels.device, torch.float64)[labels] / torch.bincount(labels)[labels]
+    return shares / shares.sum()
+
+
+def does_harm(
+    before: Tensor, after: Tensor, labels: Tensor, num_classes: int, target_prior: Tensor | None = None
+) -> str:
     """Why a correction is left out that worsens the held-out part it was fitted on; empty where it does not.
 
-    Left out where both hold:
+    The accuracy is that under the target prior rho, which Bayes' rule makes largest: the classes present weigh rho_k,
+    and share it out among their samples. Of the uniform prior it is the balanced accuracy. Left out where both hold:
 
-    * The balanced accuracy over the C classes present falls from b to a beyond chance. With d_i in {-1, 0, 1} the
+    * The accuracy over the C classes present falls from b to a beyond chance. With d_i in {-1, 0, 1} the
       change of sample i and s_i its share, a - b = sum_i s_i d_i. Were the correction neither good nor bad, the sign of
       each change would be a toss, of standard error sqrt(sum_i s_i^2 d_i^2). Below -2 of these is McNemar's test, each
-      sample weighted as the balanced accuracy weights it. One sample of a rare class decides nothing.
-    * a < (C/K) b. What the K - C absent classes get is not seen, and what they get the present ones lose. Even if the
-      absent ones were right as often as the present ones after the correction, and never before it, the balanced
-      accuracy over all K would fall. With all classes present any loss beyond chance will do.
+      sample weighted as the accuracy weights it. One sample of a rare class decides nothing.
+    * a < r b, r the sum of rho over the C classes, C/K if uniform. What the absent classes get is not seen, and what
+      they get the present ones lose. Even if the absent ones were right as often as the present ones after the
+      correction, and never before it, the accuracy over all K would fall. With all classes present any loss beyond
+      chance will do.
 
     The samples are those of the fit, which flatters the correction: what harms even these does harm.
 
@@ -79,6 +94,7 @@ def does_harm(before: Tensor, after: Tensor, labels: Tensor, num_classes: int) -
         after: (N,) bool: what is right with it.
         labels: (N,) int64.
         num_classes: K.
+        target_prior: rho as (K,) positive weights; uniform by default.
 
     Example:
         >>> y = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
@@ -88,11 +104,16 @@ def does_harm(before: Tensor, after: Tensor, labels: Tensor, num_classes: int) -
     Source: McNemar, Note on the sampling error of the difference between correlated proportions or percentages,
     Psychometrika 12, 1947.
     """
-    shares, change = balanced_shares(labels), after.double() - before.double()
+    rho = torch.ones(num_classes, dtype=torch.float64) if target_prior is None else target_prior.double()
+    rho = rho.to(labels.device) / float(rho.sum())
+    shares, change = target_shares(labels, rho), after.double() - before.double()
+    present = float(rho[labels.unique()].sum())
     was, now = (float(shares @ right.double()) for right in (before, after))
-    if now - was < -2 * float((shares * change).norm()) and now < len(labels.unique()) / num_classes * was:
+    if now - was < -2 * float((shares * change).norm()) and now < present * was:
+        uniform = bool((rho == rho[0]).all())
+        measure = "balanced accuracy" if uniform else "the accuracy under the target prior"
         return (
-            f"prior correction left out: on the held-out part it lowers balanced accuracy from {100 * was:.1f} to "
+            f"prior correction left out: on the held-out part it lowers {measure} from {100 * was:.1f} to "
             f"{100 * now:.1f} %, more than chance would"
         )
     return ""
