@@ -247,15 +247,16 @@ class GaussianSolver(Solver):
     def scatter_of_means(self, value: Tensor | float) -> Tensor:
         """B, 0-dim: how far the true means are from the common one on average, squared, a class by its samples."""
         coded, count = self._all
-        energies = coded.square() @ self._inverse(value)
+        inverse = self._inverse(value)
+        energies = torch.cat([rows.square() @ inverse for rows in coded.split(256)])
         scatter: Tensor = ((energies * count).sum() - len(count) * self.excess(value)).clamp(min=0) / count.sum()
         return scatter
 
-    def _true_squares(self, energies: Tensor, noise: Tensor, value: Tensor | float) -> Tensor:
-        """q of E and e, of any one shape."""
+    def _true_squares(self, noise: Tensor, value: Tensor | float) -> tuple[Tensor, Tensor]:
+        """Factor f^2 and offset f e, of the shape of e, of q = f (f E + e)."""
         scatter = self.scatter_of_means(value)
         kept = scatter / (scatter + noise).clamp(min=torch.finfo(noise.dtype).tiny)
-        return kept * (kept * energies + noise)
+        return kept.square(), kept * noise
 
     def _inverse(self, value: Tensor | float) -> Tensor:
         inverse: Tensor = 1 / ((1 - value) * self.spectrum + value * self.average)
@@ -265,7 +266,8 @@ class GaussianSolver(Solver):
         """See :class:`Solver`; ``value`` is rho in (0, 1]."""
         scaled = self.coded * self._inverse(value)
         weight = scaled @ self.basis.T
-        squares = self._true_squares(scaled.mul_(self.coded).sum(1), self.excess(value) / self.count, value)
+        factor, offset = self._true_squares(self.excess(value) / self.count, value)
+        squares = scaled.mul_(self.coded).sum(1) * factor + offset
         return weight, -(weight @ self.centre) - squares / 2
 
     def among(self, classes: Tensor) -> GaussianSolver:
@@ -306,10 +308,13 @@ class GaussianSolver(Solver):
             gain = (loss / (1 - loss * dd).clamp(min=1e-12))[:, None]  # Sherman and Morrison
             logits.addcmul_(du, (gain[:, 0] * dx)[:, None])
             energies = du.square_().mul_(gain).add_(uu)
-            energies[every, labels] += a.square() * dd - 2 * a * own_du
-            noise = (self.excess(value) / self.count).repeat(len(a), 1)
-            noise[every, labels] *= n / (n - samples.weights)
-            yield logits.sub_(self._true_squares(energies, noise, value) / 2)
+            own_energies = energies[every, labels] + a.square() * dd - 2 * a * own_du
+            excess = self.excess(value)
+            factor, offset = self._true_squares(excess / self.count, value)
+            squares = energies.mul_(factor).add_(offset)
+            factor, offset = self._true_squares(excess / (n - samples.weights), value)
+            squares[every, labels] = own_energies * factor + offset
+            yield logits.sub_(squares, alpha=0.5)
 
 
 def oracle_approximating_shrinkage(spectrum: Tensor, freedom: float) -> float:
