@@ -267,10 +267,9 @@ def test_class_names_are_texts_as_they_stand(tmp_path: Path, form: str, names: t
     if names == ("1", "10", "9"):
         assert data.class_names == ("1", "9", "10")
     train(TrainConfig(data=str(file), epochs=1, method="linear-ce", accelerator="cpu", threads=1), tmp_path / "run")
+    new = {"size": [s + 0.001 for s in size], "label": labels}  # other rows than those of training
     for other in FORMS[:3]:
-        found = evaluate(
-            Classifier.load(tmp_path / "run"), data=write(tmp_path / f"again{other}", {"size": size, "label": labels})
-        )
+        found = evaluate(Classifier.load(tmp_path / "run"), data=write(tmp_path / f"again{other}", new))
         assert {row["name"]: row["test"] for row in found["classes"]} == Counter(labels)
 
 
@@ -518,3 +517,29 @@ def test_public_files_without_a_line_of_preparation(
     assert code == 0
     assert len(out.splitlines()) == rows + 1
     assert json.loads((tmp_path / "run" / "results.json").read_text())["test"]["accuracy"] > least
+
+
+def test_seconds_since_1970_are_exact_in_the_exported_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An exporter that rounds numbers to float32 would move them by a minute."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    generator = np.random.default_rng(0)
+    label = np.arange(90) % 3
+    columns = {"t": 1_700_000_000 + 10 * label + generator.integers(0, 4, 90), "p": 5_400_000 + generator.random(90)}
+    table = {name: values.tolist() for name, values in columns.items()} | {"label": [f"c{k}" for k in label]}
+    file = write(tmp_path / "seconds.csv", table)
+    train(TrainConfig(data=str(file), method="linear-la", epochs=30, accelerator="cpu"), tmp_path / "run")
+    assert run(capsys, "export", tmp_path / "run", "-o", tmp_path / "m.onnx")[0] == 0
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    _, found = session.run(None, {"columns": np.stack(list(columns.values()), 1).astype("f8")})
+    assert (found.argmax(1) == label).mean() > 0.9
+
+
+def test_parts_of_other_forms_are_read_and_a_validation_file_is_told(tmp_path: Path) -> None:
+    rows = {"x": [float(i) for i in range(30)], "label": ["a", "b"] * 15}
+    write(tmp_path / "train.parquet", rows)
+    write(tmp_path / "test.csv", {"x": [1.5, 2.5], "label": ["a", "b"]})
+    write(tmp_path / "val.csv", rows)
+    data = load_dataset(tmp_path)
+    assert (len(data.train_y), len(data.test_y)) == (30, 2)
+    assert any(note.startswith("val.csv is not read: validation data is taken") for note in data.notes)

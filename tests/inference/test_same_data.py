@@ -81,3 +81,23 @@ def test_other_rows_of_the_same_labels_are_all_scored(tmp_path: Path) -> None:
     train(TrainConfig(data=str(table(tmp_path)), method="linear-la", epochs=1, accelerator="cpu"), tmp_path / "run")
     (tmp_path / "new.csv").write_text((tmp_path / "rows.csv").read_text().replace("0.1", "0.2"))
     assert evaluate(Classifier.load(tmp_path / "run"), data=tmp_path / "new.csv")["scores"]["samples"] == ROWS
+
+
+@pytest.mark.parametrize("make", [table, texts, vectors, images])
+def test_data_that_have_changed_are_no_test_part(make, tmp_path: Path) -> None:
+    method = "ridge" if make is vectors else "linear-la"
+    data = make(tmp_path)
+    train(TrainConfig(data=str(data), method=method, epochs=1, accelerator="cpu"), tmp_path / "run")
+    classifier = Classifier.load(tmp_path / "run")
+    if data.is_dir():
+        for file in sorted(data.rglob("*.png"))[:6]:
+            file.rename(file.with_name("a" + file.name))
+            Image.new("L", (8, 8), 77).save(file)
+    elif data.suffix == ".npz":
+        np.savez(data, X=np.load(data)["X"][::-1], y=np.arange(ROWS) % 2)
+    else:
+        head, *rows = data.read_text().splitlines()
+        data.write_text("\n".join([head, *reversed(rows), rows[0]]))
+    for given in (None, data):
+        with pytest.raises(ValueError, match=r"have changed since: the test part of .* may hold what was trained on"):
+            evaluate(classifier, data=given)

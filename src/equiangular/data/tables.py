@@ -361,15 +361,26 @@ def load_table(
     name = given.stem if given.is_file() else given.name
     source = f"{given.name} ({files[0].suffix[1:].lower()})"
     images: dict[str, Any] = {"size": size, "memory": memory, "raw": raw, "skip_broken": skip_broken}
-    return from_tables(parts, name=name, source=source, split_seed=split_seed, encoding=encoding, **images)
+    data = from_tables(parts, name=name, source=source, split_seed=split_seed, encoding=encoding, **images)
+    unread = [] if given.is_file() else [f for stem in _UNREAD for f in _of_any_form(given, stem)]
+    notes = [f"{f.name} is not read: validation data is taken from the training part" for f in unread]
+    return replace(data, notes=(*data.notes, *notes))
+
+
+_FORMS = (".parquet", ".csv", ".tsv", ".feather")
+_UNREAD = ("validation", "valid", "val", "dev")
+
+
+def _of_any_form(folder: Path, stem: str) -> list[Path]:
+    return [file for suffix in _FORMS if (file := folder / f"{stem}{suffix}").is_file()]
 
 
 def table_parts(folder: Path) -> list[Path]:
-    """The files ``train`` and ``test`` of a folder, of one form; [] where it has no ``train``."""
-    for suffix in (".parquet", ".csv", ".tsv", ".feather"):
-        if (folder / f"train{suffix}").is_file():
-            return [folder / f"{part}{suffix}" for part in _PARTS if (folder / f"{part}{suffix}").is_file()]
-    return []
+    """The files ``train`` and ``test`` of a folder, each of any form; [] where it has no ``train``."""
+    train = _of_any_form(folder, "train")
+    # Of several forms the one that the training part has.
+    test = sorted(_of_any_form(folder, "test"), key=lambda file: file.suffix != train[0].suffix) if train else []
+    return [*train[:1], *test[:1]]
 
 
 def stated_class_names(metadata: dict[bytes, bytes] | None, label: str = LABEL) -> tuple[str, ...] | None:

@@ -42,17 +42,19 @@ class ExportedColumns(Exported):
         """The numbers (B, n) float32 of one column (B, 1), as :meth:`Column.encode` has them."""
         missing = torch.isnan(x)
         own = []
+        # As tensors: an exporter rounds plain numbers to float32, and a date or a Unix second is lost in that.
+        centre, fill = (torch.tensor(v, dtype=x.dtype) for v in (column.centre, column.fill))
         if column.kind == "category":
             own = [x == torch.arange(len(column.levels), dtype=x.dtype)]
         elif column.kind == "date":
-            x = torch.where(missing, column.centre, x)
-            own = [(x - column.centre) / DAY]
+            x = torch.where(missing, centre, x)
+            own = [(x - centre) / DAY]
             for cycle in column.cycles:
                 turns = x / CYCLES[cycle]
                 phase = (2 * math.pi * (turns - torch.floor(turns))).float()
                 own += [phase.sin(), phase.cos()]
         else:
-            own = [torch.where(missing, column.fill, x - column.centre)]
+            own = [torch.where(missing, fill, x - centre)]
         return torch.cat([part.float() for part in (*own, *([missing] if column.missing else []))], 1)
 
 

@@ -19,7 +19,7 @@ from equiangular.data.libraries import is_saved_to_disk
 from equiangular.data.listing import PART_NAMES, class_name, find_layout, list_classes
 from equiangular.data.reading import SHOWN, apart_note, listed
 from equiangular.data.registry import ROOT_VARIABLE, find_path
-from equiangular.data.split import input_digests
+from equiangular.data.split import input_digest, input_digests
 from equiangular.encoders import KnownEncoder
 from equiangular.encoders.base import same_encoder
 from equiangular.encoders.embedding import embed_inputs, modality_of
@@ -219,10 +219,20 @@ def _own_test_part(info: ModelInfo, batch_size: int, encoder: KnownEncoder | Non
         raise ValueError("the model does not say what data it was trained on. Name some with --data.")
     options = {**info.data, **({"skip_broken": True} if skip_broken else {})}
     try:
-        return _dataset_batches(_load(info, **options), info, batch_size, encoder)
+        found = _load(info, **options)
+        batches = _dataset_batches(found, info, batch_size, encoder)
     except (OSError, ValueError) as error:
         what = "the data that the model was trained on cannot be read"
         raise ValueError(f"{what}: {error} Or name others with --data.") from error
+    known = {digests["test"] for digests in (info.inputs, (info.encoder or {}).get("inputs")) if digests}
+    # A test part that is drawn from rows which have changed holds rows that were trained on.
+    if known and not skip_broken and input_digest(found.test_x) not in known:
+        raise ValueError(
+            f"the data that the model was trained on have changed since: the test part of {found.name!r} is another, "
+            "and may hold what was trained on. Bring the old data back, or name samples that were no part of them with "
+            "--data."
+        )
+    return batches
 
 
 def _trained_on(info: ModelInfo) -> Path | None:
