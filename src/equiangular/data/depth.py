@@ -9,7 +9,7 @@ import numpy as np
 
 # Per kind of number, "int" or "float": the values that become 0 and 255.
 Spans = Mapping[str, "tuple[float, float]"]
-_BITS = (8, 10, 12, 14, 16, 24, 31, 32)
+_BITS = range(8, 33)  # all of them: from 16 to 24 at once a value of 66,000 would become 1
 
 
 def is_wide(mode: str) -> bool:
@@ -30,8 +30,8 @@ def kind_of(values: np.ndarray) -> str:
 def span_of(low: float, high: float, kind: str) -> tuple[float, float]:
     """The range that values between ``low`` and ``high`` are taken to be out of.
 
-    Whole numbers from 0 on are out of the smallest of 8, 10, 12, 14, 16, 24, 31 and 32 bits that holds them; floats out
-    of [0, 1], or of [0, 255] if one is above 1. With a value below 0, or floats above 255, the range is ``low`` to
+    Whole numbers from 0 on are out of the fewest bits, 8 to 32, that hold them; floats out of [0, 1], or of [0, 255] if
+    one is above 1. With a value below 0, or floats above 255, the range is ``low`` to
     ``high`` itself.
 
     Example:
