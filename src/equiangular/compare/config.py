@@ -41,7 +41,7 @@ FEATURE_METHODS = (
 )
 # Where the vectors of the class names are there too.
 NAMED_HEADS = ("named-la", "named-learned-la")
-NAMED_SAMPLES = 2000  # to train on; where there are more, heads trained from the names are compared if asked for
+NAMED_SAMPLES = 2000  # to train on; where there are more, methods with names are compared if asked for
 NAMED_METHODS = ("class-means-names", "ridge-names", "kernel-names", "logistic-pc-names", *NAMED_HEADS)
 _OWN = ("seeds", "subset_seed", "tune", "margin")  # fields of its own that are asked for
 # What of a trial a comparison decides itself, method by method and run by run.

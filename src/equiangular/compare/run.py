@@ -13,7 +13,7 @@ from typing import Any
 
 from equiangular._files import prepare_folder, read_json, write_json
 from equiangular._provenance import provenance
-from equiangular.compare.config import NAMED_HEADS, NAMED_SAMPLES, CompareConfig, fit_to, without_etf
+from equiangular.compare.config import NAMED_METHODS, NAMED_SAMPLES, CompareConfig, fit_to, without_etf
 from equiangular.compare.plan import Plan, describe_data, estimate_fits, estimate_seconds
 from equiangular.compare.summary import answer_of, rows_of
 from equiangular.compare.tuning import (
@@ -120,7 +120,7 @@ class Comparing:
         samples = len(split_of(first, self.dataset).train_y)
         slow = (
             (KERNEL_SAMPLES, "the kernel is", "it takes a matrix of all pairs of them", ("kernel", "kernel-names")),
-            (NAMED_SAMPLES, "heads trained from the class names are", "names add little there", NAMED_HEADS),
+            (NAMED_SAMPLES, "methods with class names are", "names add little there", NAMED_METHODS),
         )
         for most, what, why, names in slow:
             if samples > most and set(names) & set(self.config.methods):
