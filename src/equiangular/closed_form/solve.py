@@ -252,9 +252,9 @@ class GaussianSolver(Solver):
         scatter: Tensor = ((energies * count).sum() - len(count) * self.excess(value)).clamp(min=0) / count.sum()
         return scatter
 
-    def _true_squares(self, noise: Tensor, value: Tensor | float) -> tuple[Tensor, Tensor]:
-        """Factor f^2 and offset f e, of the shape of e, of q = f (f E + e)."""
-        scatter = self.scatter_of_means(value)
+    @staticmethod
+    def _true_squares(scatter: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Factor f^2 and offset f e, of the shape of e, of q = f (f E + e), by B (0-dim) and e."""
         kept = scatter / (scatter + noise).clamp(min=torch.finfo(noise.dtype).tiny)
         return kept.square(), kept * noise
 
@@ -266,7 +266,7 @@ class GaussianSolver(Solver):
         """See :class:`Solver`; ``value`` is rho in (0, 1]."""
         scaled = self.coded * self._inverse(value)
         weight = scaled @ self.basis.T
-        factor, offset = self._true_squares(self.excess(value) / self.count, value)
+        factor, offset = self._true_squares(self.scatter_of_means(value), self.excess(value) / self.count)
         squares = scaled.mul_(self.coded).sum(1) * factor + offset
         return weight, -(weight @ self.centre) - squares / 2
 
@@ -309,10 +309,10 @@ class GaussianSolver(Solver):
             logits.addcmul_(du, (gain[:, 0] * dx)[:, None])
             energies = du.square_().mul_(gain).add_(uu)
             own_energies = energies[every, labels] + a.square() * dd - 2 * a * own_du
-            excess = self.excess(value)
-            factor, offset = self._true_squares(excess / self.count, value)
+            scatter, excess = self.scatter_of_means(value), self.excess(value)
+            factor, offset = self._true_squares(scatter, excess / self.count)
             squares = energies.mul_(factor).add_(offset)
-            factor, offset = self._true_squares(excess / (n - samples.weights), value)
+            factor, offset = self._true_squares(scatter, excess / (n - samples.weights))
             squares[every, labels] = own_energies * factor + offset
             yield logits.sub_(squares, alpha=0.5)
 
