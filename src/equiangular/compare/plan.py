@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 
 from equiangular._counted import counted
 from equiangular._validate import NonFiniteError
+from equiangular.closed_form.sketch import content_hashes
 from equiangular.compare.config import CompareConfig
 from equiangular.compare.tuning import without_validation
 from equiangular.data import Dataset, select
@@ -215,18 +215,18 @@ def copied_rows(dataset: Dataset) -> tuple[int, int]:
     """
     if dataset.kind not in ("vectors", "table"):
         return 0, 0
-    labels: dict[bytes, set[int]] = {}
-    for key, label in zip(_row_keys(dataset.train_x), dataset.train_y.tolist(), strict=True):
+    of_train, of_test = map(_row_keys, (dataset.train_x, dataset.test_x))
+    labels: dict[int, set[int]] = {}
+    for key, label in zip(of_train, dataset.train_y.tolist(), strict=True):
         labels.setdefault(key, set()).add(label)
-    known = [(labels.get(key), y) for key, y in zip(_row_keys(dataset.test_x), dataset.test_y.tolist(), strict=True)]
+    known = [(labels.get(key), y) for key, y in zip(of_test, dataset.test_y.tolist(), strict=True)]
     found = [y in own for own, y in known if own is not None]
     return len(found), found.count(False)
 
 
-def _row_keys(rows: Any) -> Iterator[bytes]:
-    """A hash of each row, equal where the numbers are: 0 and -0 are one."""
-    for part in rows.split(4096):
-        yield from (hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in (part + 0.0).numpy())
+def _row_keys(rows: Any) -> list[int]:
+    """A hash of each row, equal where the numbers are."""
+    return [key for part in rows.split(4096) for key in content_hashes(part.double().numpy()).tolist()]
 
 
 def _others(tested: int) -> str:
