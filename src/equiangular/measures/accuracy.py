@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_int, check_labels, check_num_classes, values_are_readable
-from equiangular.measures.collapse.moments import accumulation_dtype
+from equiangular.measures.collapse.moments import accumulation_dtype, counts_of
 
 
 def accuracy(predicted: Tensor, labels: Tensor) -> Tensor:
@@ -221,15 +221,6 @@ def grouped_bins(
     summed = value.new_zeros(groups * bins).index_add_(0, index, value)
     counts = counts_of(index, groups * bins), counts_of(index, groups * bins, correct)
     return counts[0].view(shape), summed.view(shape), counts[1].view(shape)
-
-
-def counts_of(index: Tensor, size: int, hits: Tensor | None = None) -> Tensor:
-    """How often each of ``size`` values occurs in index (N,) int64, where ``hits`` (N,) bool is true; (size,) int64.
-
-    As ``torch.bincount``, which makes the host wait for an accelerator.
-    """
-    once = torch.ones_like(index) if hits is None else hits.to(index.dtype)
-    return index.new_zeros(size).index_add_(0, index, once)
 
 
 def ece_from_bins(total: Tensor, confidence_sum: Tensor, correct: Tensor) -> Tensor:

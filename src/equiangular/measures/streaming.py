@@ -19,12 +19,12 @@ from equiangular.measures.accuracy import (
     class_rates,
     confidence_and_correct,
     confusion_matrix,
-    counts_of,
     decided_classes,
     ece_from_bins,
     group_accuracy,
     grouped_bins,
 )
+from equiangular.measures.collapse.moments import counts_of
 
 
 class ShotAccuracy(SumMetric):

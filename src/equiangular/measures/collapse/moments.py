@@ -16,6 +16,15 @@ def accumulation_dtype(device: torch.device | str | None = None) -> torch.dtype:
     return torch.float32 if torch.device(device or "cpu").type == "mps" else torch.float64
 
 
+def counts_of(index: Tensor, size: int, hits: Tensor | None = None) -> Tensor:
+    """How often each of ``size`` values occurs in index (N,) int64, where ``hits`` (N,) bool is true; (size,) int64.
+
+    As ``torch.bincount``, which makes the host wait for an accelerator.
+    """
+    once = torch.ones_like(index) if hits is None else hits.to(index.dtype)
+    return index.new_zeros(size).index_add_(0, index, once)
+
+
 @dataclass
 class ClassMoments:
     """Counts, means and scatters of the features of each class.
@@ -167,7 +176,7 @@ def _classes_of(labels: Tensor, num_classes: int) -> tuple[Tensor | slice, Tenso
     if values_are_readable(labels):
         present, inverse, count = labels.unique(return_inverse=True, return_counts=True)
         return present, inverse, count
-    return slice(None), labels, labels.new_zeros(num_classes).index_add_(0, labels, torch.ones_like(labels))
+    return slice(None), labels, counts_of(labels, num_classes)
 
 
 GlobalMean = Literal["class", "sample"]
