@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equiangular._checks import ROOT_VARIABLE
 from equiangular._counted import counted
 from equiangular._extras import require
 from equiangular._validate import did_you_mean
@@ -18,8 +19,8 @@ from equiangular.data.columns import Told
 from equiangular.data.libraries import is_saved_to_disk
 from equiangular.data.listing import PART_NAMES, class_name, find_layout, list_classes
 from equiangular.data.reading import SHOWN, apart_note, listed
-from equiangular.data.registry import ROOT_VARIABLE, find_path
-from equiangular.data.split import input_digest, input_digests
+from equiangular.data.registry import find_path
+from equiangular.data.split import input_digest
 from equiangular.encoders import KnownEncoder
 from equiangular.encoders.base import same_encoder
 from equiangular.encoders.embedding import embed_inputs, modality_of
@@ -224,9 +225,8 @@ def _own_test_part(info: ModelInfo, batch_size: int, encoder: KnownEncoder | Non
     except (OSError, ValueError) as error:
         what = "the data that the model was trained on cannot be read"
         raise ValueError(f"{what}: {error} Or name others with --data.") from error
-    known = {digests["test"] for digests in (info.inputs, (info.encoder or {}).get("inputs")) if digests}
     # A test part that is drawn from rows which have changed holds rows that were trained on.
-    if known and not skip_broken and input_digest(found.test_x) not in known:
+    if (known := _held_back(info)) and not skip_broken and input_digest(found.test_x) not in known:
         raise ValueError(
             f"the data that the model was trained on have changed since: the test part of {found.name!r} is another, "
             "and may hold what was trained on. Bring the old data back, or name samples that were no part of them with "
@@ -242,19 +242,23 @@ def _trained_on(info: ModelInfo) -> Path | None:
     return None if path is None else path.resolve()
 
 
-def _as_trained_on(path: Path, info: ModelInfo, options: dict[str, Any]) -> Dataset | None:
-    """The data of a path where they are, number by number, those of the model; None where they are others.
+def _held_back(info: ModelInfo) -> set[str]:
+    """Digests of the inputs that were held back from the model for a test; none of a model of before.
 
     Behind an encoder they may be its features, or the texts or images that these came from.
     """
-    known = [info.inputs, (info.encoder or {}).get("inputs")]
-    if not any(known):
-        return None  # a model of before
+    return {digests["test"] for digests in (info.inputs, (info.encoder or {}).get("inputs")) if digests}
+
+
+def _as_trained_on(path: Path, info: ModelInfo, options: dict[str, Any]) -> Dataset | None:
+    """The data of a path where their test part is, number by number, that of the model's; None where it is another."""
+    if not (known := _held_back(info)):
+        return None
     try:
         found = _load(info, path, **options)
     except (OSError, ValueError, ImportError):
         return None  # no data set by itself: a folder of one class, rows without a second one
-    return found if input_digests(found) in known else None
+    return found if input_digest(found.test_x) in known else None
 
 
 def _refuse_training_part(path: Path, trained: Path | None) -> None:
