@@ -10,6 +10,9 @@ from typing import Any, TypeVar
 Choice = TypeVar("Choice", bound=str)
 
 
+ROOT_VARIABLE = "EQUIANGULAR_DATA"  # the folder of named data sets
+
+
 def check_int(value: Any, name: str, *, minimum: int, hint: str = "") -> int:
     """Return ``value`` as an int of at least ``minimum``; a bool or a fraction is refused."""
     integral = isinstance(value, int) or (hasattr(value, "__index__") and not hasattr(value, "requires_grad"))
@@ -72,3 +75,12 @@ def did_you_mean(value: Any, options: Sequence[str]) -> str:
     """``"; did you mean 'x'?"`` for the option closest to ``value``, else a full stop."""
     close = difflib.get_close_matches(str(value), [str(o) for o in options], n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else "."
+
+
+def unknown_data(name: str, names: Sequence[str], *, rooted: bool) -> str:
+    """That a name of data is neither known nor a path, and what there is; ``rooted``: a folder of named data is set."""
+    hint = "" if rooted else f" Folders of data are looked for under root= or ${ROOT_VARIABLE}."
+    return (
+        f"unknown data set {name!r}: neither a name nor a path that exists{did_you_mean(name, names)} "
+        f"Names: {', '.join(names)}.{hint}"
+    )

@@ -1,6 +1,7 @@
 """Data that a model was trained on are known by their content: wherever they lie, their test part alone is scored."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -43,12 +44,17 @@ def images(folder: Path) -> Path:
     return folder / "set"
 
 
+def trained(make: Callable[[Path], Path], folder: Path) -> tuple[Path, Classifier]:
+    """Data, and a classifier that was trained on them."""
+    data = make(folder)
+    method = "ridge" if make is vectors else "linear-la"
+    train(TrainConfig(data=str(data), method=method, epochs=1, accelerator="cpu"), folder / "run")
+    return data, Classifier.load(folder / "run")
+
+
 @pytest.mark.parametrize("make", [table, texts, vectors, images])
 def test_moved_and_copied(make, tmp_path: Path) -> None:
-    method = "ridge" if make is vectors else "linear-la"
-    data = make(tmp_path)
-    train(TrainConfig(data=str(data), method=method, epochs=1, accelerator="cpu"), tmp_path / "run")
-    classifier = Classifier.load(tmp_path / "run")
+    data, classifier = trained(make, tmp_path)
     expected = evaluate(classifier)["scores"]
     elsewhere = tmp_path / "elsewhere" / ("other" + data.suffix)
     elsewhere.parent.mkdir()
@@ -85,10 +91,7 @@ def test_other_rows_of_the_same_labels_are_all_scored(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("make", [table, texts, vectors, images])
 def test_data_that_have_changed_are_no_test_part(make, tmp_path: Path) -> None:
-    method = "ridge" if make is vectors else "linear-la"
-    data = make(tmp_path)
-    train(TrainConfig(data=str(data), method=method, epochs=1, accelerator="cpu"), tmp_path / "run")
-    classifier = Classifier.load(tmp_path / "run")
+    data, classifier = trained(make, tmp_path)
     if data.is_dir():
         for file in sorted(data.rglob("*.png"))[:6]:
             file.rename(file.with_name("a" + file.name))

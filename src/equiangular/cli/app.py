@@ -30,7 +30,7 @@ def catalogue(
     """List the methods, recipes, data sets, encoders or backbones that can be named."""
     from rich.table import Table
 
-    from equiangular._checks import check_choice
+    from equiangular._checks import ROOT_VARIABLE, check_choice
 
     rows: list[tuple[str, ...]]
     headings: tuple[str, ...] = (kind.removesuffix("s"), "what it is")
@@ -49,7 +49,7 @@ def catalogue(
         from equiangular.training.config.catalogue import BUNDLED_DATA
 
         names: Sequence[str] = BUNDLED_DATA
-        if os.environ.get("EQUIANGULAR_DATA"):  # what lies there only the loaders know
+        if os.environ.get(ROOT_VARIABLE):  # what lies there only the loaders know
             from equiangular.data import dataset_names
 
             names = dataset_names()

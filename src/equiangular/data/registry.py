@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from equiangular._checks import ROOT_VARIABLE, unknown_data
 from equiangular._choices import MEMORIES, Memory
 from equiangular._files import user_folder
-from equiangular._validate import check_choice, check_int, did_you_mean
+from equiangular._validate import check_choice, check_int
 from equiangular.data.base import Dataset
 from equiangular.data.folder import load_folder, load_npz
 from equiangular.data.libraries import SKLEARN_SETS, is_saved_to_disk, load_hugging_face, load_sklearn, load_torchvision
@@ -16,7 +17,6 @@ from equiangular.data.table_files import TABLE_FILES
 from equiangular.data.tables import load_table, table_parts
 from equiangular.data.vectors import load_npy, load_safetensors
 
-ROOT_VARIABLE = "EQUIANGULAR_DATA"
 _ARRAY_FILES = {"npz": load_npz, "safetensors": load_safetensors, "npy": load_npy}
 
 
@@ -105,12 +105,7 @@ def load_dataset(
         return load_torchvision(name[12:], root=place, split_seed=split_seed, size=size, memory=memory)
     path = find_path(name, root)
     if path is None:
-        names = dataset_names(root)
-        hint = "" if _root(root) else f" Folders of data are looked for under root= or ${ROOT_VARIABLE}."
-        raise ValueError(
-            f"unknown data set {name!r}: neither a name nor a path that exists{did_you_mean(name, names)} "
-            f"Names: {', '.join(names)}.{hint}"
-        )
+        raise ValueError(unknown_data(name, dataset_names(root), rooted=_root(root) is not None))
     layout = _layout(path)
     if layout in _ARRAY_FILES:
         return _ARRAY_FILES[layout](path, split_seed=split_seed)

@@ -48,11 +48,22 @@ def find_label(names: Sequence[str], label: str | None, where: str) -> str:
         if label not in names:
             raise ValueError(f"{where} has no column {label!r}{did_you_mean(label, list(names))[:-1]}; {columns}.")
         return label
+    if usual := usual_label(names):
+        return usual
     found = [name for name in LABEL_NAMES if name in names]
-    if LABEL in found or len(found) == 1:
-        return found[0]
     what = f"several columns that could be the labels, {' and '.join(found)}" if found else f"no column {LABEL!r}"
     raise ValueError(f"{where} has {what}; {columns}. Name the one to learn with label='COLUMN' (--label).")
+
+
+def usual_label(names: Sequence[str]) -> str | None:
+    """The column that holds the labels by its name: ``label``, or the only one with another usual name.
+
+    Example:
+        >>> usual_label(["size", "target"]), usual_label(["y", "class"])
+        ('target', None)
+    """
+    found = [name for name in LABEL_NAMES if name in names]
+    return found[0] if LABEL in found or len(found) == 1 else None
 
 
 def read_labels(column: Any, name: str, stated: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:

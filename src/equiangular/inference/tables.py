@@ -1,5 +1,7 @@
 """Rows of tables and arrays in files as batches of a model's inputs: numbers, texts, or embedded images."""
 
+from __future__ import annotations
+
 import json
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -22,7 +24,7 @@ from equiangular.data.images import decode_image, quiet
 from equiangular.data.libraries import TEST_PARTS
 from equiangular.data.registry import names_in
 from equiangular.data.table_files import table_batches
-from equiangular.data.tables import IMAGE, LABEL, LABEL_NAMES, TEXT, read_labels, stated_class_names
+from equiangular.data.tables import IMAGE, TEXT, read_labels, stated_class_names, usual_label
 from equiangular.data.texts import vocabulary_features
 from equiangular.data.vectors import VECTOR_NAMES, labels_beside, vector_column
 from equiangular.data.vectors import read_labels as read_label_file
@@ -51,6 +53,16 @@ class InputBatch:
     failures: list[tuple[str, str]] = field(default_factory=list)
     failed_at: list[int] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, names: list[str], inputs: Tensor, labels: list[str] | None, reasons: dict[int, str]) -> InputBatch:
+        """A batch of all inputs but those that ``reasons``, by their places, speak against; these are its failures.
+
+        ``names`` and ``labels`` are of all of them, ``inputs`` of those that are good.
+        """
+        good, bad = [i for i in range(len(names)) if i not in reasons], sorted(reasons)
+        kept = None if labels is None else [labels[i] for i in good]
+        return cls([names[i] for i in good], inputs, kept, [(names[i], reasons[i]) for i in bad], bad)
+
     def placed_failures(self) -> list[tuple[int, tuple[str, str]]]:
         """The failures with their places, which are right if each is inserted in turn."""
         after = [len(self.names) + i for i in range(len(self.failures))]
@@ -78,18 +90,12 @@ def decoded_batch(
     positions = range(len(sources))
     with quiet():
         images = list(map(decode, positions) if pool is None else pool.map(decode, positions))
-    bad, good = ([i for i in positions if isinstance(images[i], str) == kind] for kind in (True, False))
-    chosen = [images[i] for i in good]
+    reasons = {i: image for i, image in enumerate(images) if isinstance(image, str)}
+    chosen = [image for image in images if not isinstance(image, str)]
     inputs = torch.empty(0, *info.input_shape, dtype=torch.float32 if encoder else torch.uint8)
-    if good:
+    if chosen:
         inputs = torch.stack(chosen) if encoder is None else encoder.encode(chosen)
-    return InputBatch(
-        [names[i] for i in good],
-        inputs,
-        None if labels is None else [labels[i] for i in good],
-        [(names[i], images[i]) for i in bad],
-        bad,
-    )
+    return InputBatch.of(names, inputs, labels, reasons)
 
 
 def decode_for(source: bytes | Path | None, info: ModelInfo, name: str) -> Tensor:
@@ -156,8 +162,8 @@ def _array_batches(file: Path, info: ModelInfo, batch_size: int, told: Told) -> 
     if values is None:
         raise ValueError(f"it needs an array named x, test_x, images or features, got {', '.join(arrays)}.")
     values = np.asarray(values)
-    encoded = info.kind == "table" and info.encoding
-    table = _columns_of_array(values, Columns.from_dict(info.encoding)) if encoded and info.encoding else None
+    columns = Columns.from_dict(info.encoding) if info.kind == "table" and info.encoding else None
+    table = None if columns is None else _columns_of_array(values, columns)
     inputs = _as_inputs(values, "its array") if table is None else torch.empty(len(values), *info.input_shape)
     if tuple(inputs.shape[1:]) != info.input_shape:
         raise ValueError(f"its inputs have shape {tuple(inputs.shape[1:])}, the model takes {info.input_shape}.")
@@ -168,9 +174,8 @@ def _array_batches(file: Path, info: ModelInfo, batch_size: int, told: Told) -> 
     for start in range(0, len(inputs), batch_size):
         stop = min(start + batch_size, len(inputs))
         own = None if labels is None else _label_names(labels[start:stop].tolist(), names)
-        if table is not None and info.encoding:
-            part = table.slice(start, stop - start)
-            yield _encoded(file, start, part, Columns.from_dict(info.encoding), own, told)
+        if table is not None and columns is not None:
+            yield _encoded(file, start, table.slice(start, stop - start), columns, own, told)
         else:
             yield _finite(file, start, inputs[start:stop], own)
 
@@ -193,7 +198,7 @@ def _columns_of_array(values: np.ndarray, columns: Columns) -> Any:
 def _column_batches(
     file: Path, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None, told: Told
 ) -> Iterator[InputBatch]:
-    start = 0
+    start, columns = 0, None
     saved = _saved_table(file).to_batches(max_chunksize=batch_size) if file.is_dir() else None
     for batch in table_batches(file, batch_size) if saved is None else saved:
         names = batch.schema.names
@@ -222,7 +227,8 @@ def _column_batches(
             texts = [text or "" for text in plain_texts(batch.column(names.index(column)), column).to_pylist()]
             yield text_batch(rows, texts, labels, info, encoder)
         else:
-            columns = model_columns(info, [name for name in names if name != key])
+            if columns is None:  # the batches of a file have the same
+                columns = model_columns(info, [name for name in names if name != key])
             known = {key, *(c.name for c in columns.columns), *columns.left_out, *names_in(info.data.get("drop") or ())}
             told.ignored.setdefault(str(file), [name for name in names if name not in known])
             yield _encoded(file, start, batch, columns, labels, told)
@@ -264,8 +270,7 @@ def label_column(names: Sequence[str], info: ModelInfo) -> str | None:
     if own is not None:
         return own if own in names else None
     inputs = set(info.columns or ()) | {c["name"] for c in (info.encoding or {}).get("columns", ())}
-    found = [name for name in LABEL_NAMES if name in names and name not in inputs]
-    return found[0] if LABEL in found or len(found) == 1 else None
+    return usual_label([name for name in names if name not in inputs])
 
 
 def text_column(schema: Any, label: str | None, info: ModelInfo) -> str:
@@ -297,19 +302,12 @@ def text_batch(
     names: list[str], texts: list[str], labels: list[str] | None, info: ModelInfo, encoder: KnownEncoder | None
 ) -> InputBatch:
     """Texts as the model takes them; those without a character are failures, as training refuses them."""
-    good = [i for i, text in enumerate(texts) if text.strip()]
-    empty = [i for i, text in enumerate(texts) if not text.strip()]
-    kept = [texts[i] for i in good]
+    kept = [text for text in texts if text.strip()]
     inputs = torch.empty(0, *info.input_shape)
-    if good:
+    if kept:
         inputs = text_features(kept, info) if encoder is None else encoder.encode(kept)
-    return InputBatch(
-        [names[i] for i in good],
-        inputs,
-        None if labels is None else [labels[i] for i in good],
-        [(names[i], "an empty text. Fill it in or drop the row.") for i in empty],
-        empty,
-    )
+    empty = {i: "an empty text. Fill it in or drop the row." for i, text in enumerate(texts) if not text.strip()}
+    return InputBatch.of(names, inputs, labels, empty)
 
 
 def text_features(texts: list[str], info: ModelInfo) -> Tensor:
@@ -326,14 +324,9 @@ def _finite(
     finite = torch.isfinite(inputs).flatten(1).all(1) if inputs.is_floating_point() else torch.ones(len(inputs)).bool()
     holes = (~finite).nonzero().flatten().tolist()
     reasons = dict.fromkeys(holes, "a missing, NaN or infinite value. Fill it in or drop the row.") | (bad or {})
-    good = [i for i in range(len(inputs)) if i not in reasons]
-    return InputBatch(
-        [f"{file}:{start + i + 1}" for i in good],
-        inputs[good] if reasons else inputs,
-        None if labels is None else [labels[i] for i in good],
-        [(f"{file}:{start + i + 1}", reasons[i]) for i in sorted(reasons)],
-        sorted(reasons),
-    )
+    names = [f"{file}:{start + i + 1}" for i in range(len(inputs))]
+    kept = inputs[[i for i in range(len(inputs)) if i not in reasons]] if reasons else inputs
+    return InputBatch.of(names, kept, labels, reasons)
 
 
 def _label_names(labels: list[Any], names: Sequence[str] | None) -> list[str]:

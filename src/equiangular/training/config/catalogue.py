@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from equiangular._checks import check_choice, did_you_mean
+from equiangular._checks import ROOT_VARIABLE, check_choice, unknown_data
 from equiangular._renamed import warn_renamed
 
 
@@ -163,7 +163,7 @@ def refuse_unknown_data(name: str, root: str | Path | None = None) -> None:
     Raises:
         ValueError: neither a name nor a path that exists; the closest name is suggested.
     """
-    folder = root if root is not None else os.environ.get("EQUIANGULAR_DATA") or None
+    folder = root if root is not None else os.environ.get(ROOT_VARIABLE) or None
     places = [Path(name).expanduser(), *([] if folder is None else [Path(folder).expanduser() / name])]
     if ":" in name or name in BUNDLED_DATA or (name and any(place.exists() for place in places)):
         return
@@ -171,7 +171,4 @@ def refuse_unknown_data(name: str, root: str | Path | None = None) -> None:
         from equiangular.data import load_dataset
 
         load_dataset(name, root=root)
-    raise ValueError(
-        f"unknown data set {name!r}: neither a name nor a path that exists{did_you_mean(name, BUNDLED_DATA)} "
-        f"Names: {', '.join(BUNDLED_DATA)}. Folders of data are looked for under root= or $EQUIANGULAR_DATA."
-    )
+    raise ValueError(unknown_data(name, BUNDLED_DATA, rooted=False))
