@@ -17,7 +17,7 @@ from equiangular._files import check_npz
 from equiangular.data.base import Dataset, joined, make_dataset, match_labels, relabel, rows_at
 from equiangular.data.columns import Columns, far_columns
 from equiangular.data.encoded import ImageSource, read_images
-from equiangular.data.listing import SUFFIXES, Found, find_layout, list_classes
+from equiangular.data.listing import PART_NAMES, SUFFIXES, Found, find_layout, list_classes
 from equiangular.data.reading import Reading, apart_note
 from equiangular.data.vectors import has_vectors, vector_dataset
 from equiangular.longtail.labels import label_array
@@ -105,7 +105,6 @@ def from_arrays(
 # The usual names of inputs and labels in .npz files; MedMNIST has train_images, val_images, test_images and labels.
 _INPUTS = ("x", "images", "data", "X")
 _LABELS = ("y", "labels", "label", "targets", "Y")
-_VALIDATION = ("val", "validation", "valid", "dev")
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
@@ -162,7 +161,7 @@ def load_npz(path: str | Path, *, split_seed: int = 0) -> Dataset:
             "an encoder are called features, their labels labels."
         )
     names = arrays["class_names"].tolist() if "class_names" in arrays else None
-    val_x, val_y = npz_part(arrays, *(f"{name}_" for name in _VALIDATION))
+    val_x, val_y = npz_part(arrays, *(f"{name}_" for name in PART_NAMES["validation"]))
     return from_arrays(
         *train,
         *npz_part(arrays, "test_"),
@@ -177,7 +176,7 @@ def load_npz(path: str | Path, *, split_seed: int = 0) -> Dataset:
 
 def _as_labels(values: Any, name: str) -> np.ndarray:
     """(N,) labels, of (N, 1) as well."""
-    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    array = _as_array(values)
     return label_array(array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array, name=name)
 
 

@@ -22,6 +22,7 @@ from equiangular.data.cells import flat, is_text, nulls, plain_texts
 from equiangular.data.columns import Columns, Told
 from equiangular.data.encoded import ArrowImages, EncodedImages, ImageSource, read_images
 from equiangular.data.fit_columns import fit_columns
+from equiangular.data.listing import PART_NAMES
 from equiangular.data.reading import Reading
 from equiangular.data.table_files import check_names, read_table
 from equiangular.data.texts import Texts, fit_vocabulary, vocabulary_features
@@ -30,7 +31,6 @@ from equiangular.data.vectors import VECTOR_NAMES, is_vector_type, vector_column
 LABEL, IMAGE, TEXT = "label", "image", "text"
 # Columns that are the labels without being named: the first of them that a table has, if it is the only one.
 LABEL_NAMES = ("label", "labels", "target", "class", "y")
-_PARTS = ("train", "test")
 
 
 def find_label(names: Sequence[str], label: str | None, where: str) -> str:
@@ -373,13 +373,12 @@ def load_table(
     source = f"{given.name} ({files[0].suffix[1:].lower()})"
     images: dict[str, Any] = {"size": size, "memory": memory, "raw": raw, "skip_broken": skip_broken}
     data = from_tables(parts, name=name, source=source, split_seed=split_seed, encoding=encoding, **images)
-    unread = [] if given.is_file() else [f for stem in _UNREAD for f in _of_any_form(given, stem)]
+    unread = [] if given.is_file() else [f for stem in PART_NAMES["validation"] for f in _of_any_form(given, stem)]
     notes = [f"{f.name} is not read: validation data is taken from the training part" for f in unread]
     return replace(data, notes=(*data.notes, *notes))
 
 
 _FORMS = (".parquet", ".csv", ".tsv", ".feather")
-_UNREAD = ("validation", "valid", "val", "dev")
 
 
 def _of_any_form(folder: Path, stem: str) -> list[Path]:
