@@ -14,8 +14,8 @@ from equiangular._files import read_json
 from equiangular.compare import Comparing, compare, configure
 from equiangular.compare.config import DEFAULT_METHODS, PRESETS, fit_to, without_etf
 from equiangular.compare.summary import rows_of
-from equiangular.compare.tuning import FIRST_SEED
 from equiangular.compare.trainings import width_of
+from equiangular.compare.tuning import FIRST_SEED
 from equiangular.data import from_arrays, load_dataset
 from equiangular.measures import paired_comparison
 from equiangular.posthoc.footing import crossed_logits
