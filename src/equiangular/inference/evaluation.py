@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,11 +27,14 @@ from equiangular.encoders.base import same_encoder
 from equiangular.encoders.embedding import embed_inputs, modality_of
 from equiangular.inference.predictions import TABLE_SUFFIXES, list_inputs, read_inputs
 from equiangular.inference.tables import InputBatch
+from equiangular.measures.significance import class_mean_ci
 from equiangular.training.methods import get_method
 from equiangular.training.model.classifier import Classifier
 from equiangular.training.model.correction import PRIORS, own_prior
 from equiangular.training.model.info import ModelInfo
 from equiangular.training.run.scoring import Scorer
+
+FEW = 10  # test samples, below which the accuracy of a class says little
 
 
 def read_prior(prior: str | None, class_names: Sequence[str]) -> str | list[float] | None:
@@ -111,6 +115,7 @@ def evaluate(
 
     Returns:
         ``scores`` and ``raw_scores`` (of the logits before correction and calibration), see :meth:`Scorer.compute`;
+        ``intervals`` of the accuracies among ``scores``, 95 %, see :func:`equiangular.measures.class_mean_ci`;
         ``classes``, ``reliability`` and ``confusion``, see :meth:`Scorer.details`; ``raw_reliability``; ``model``, its
         description without the vocabulary; ``data``, ``prior`` (``"uniform"``, ``"train"``, ``"sampler"`` or weights)
         and ``method``; ``apart``, samples by class that the model does not know; ``left_out``, inputs that cannot be
@@ -145,19 +150,36 @@ def evaluate(
     if labelled.apart and not any("not scored" in note for note in notes):
         notes.append(apart_note(labelled.apart))
     model = {key: value for key, value in info.as_dict().items() if key != "vocabulary"}
+    details = scorer.details()
+    rare = [row["name"] for row in details["classes"] if 0 < row["test"] < FEW]
+    if rare:
+        said = f"{counted(len(rare), 'class')} with under {FEW} test samples, whose own accuracies say little"
+        notes.append(f"{said}: {listed(rare)}")
     return {
         "method": get_method(info.method).label,
         "data": source,
         "prior": own_prior(info) if classifier.prior is None else classifier.prior,
         "scores": scores,
         "raw_scores": raw.compute(),
-        **scorer.details(),
+        "intervals": _intervals(details),
+        **details,
         "raw_reliability": raw.details()["reliability"],
         "model": model,
         "apart": dict(labelled.apart),
         "left_out": labelled.left_out,
         "notes": notes,
     }
+
+
+def _intervals(details: dict[str, Any]) -> dict[str, list[float]]:
+    """95 % confidence intervals of accuracies in percent, by name of the score."""
+    rows = details["classes"]
+    total = np.array([row["test"] for row in rows])
+    hits = np.rint([row["test"] * (row["accuracy"] or 0.0) / 100 if row["test"] else 0.0 for row in rows])
+    groups = {name: [row["group"] == name for row in rows] for name in ("many", "medium", "few")}
+    ends = {"accuracy": class_mean_ci([hits.sum()], [total.sum()]), "balanced_accuracy": class_mean_ci(hits, total)}
+    ends |= {name: class_mean_ci(hits[own], total[own]) for name, own in groups.items()}
+    return {name: [100 * low, 100 * high] for name, (low, high) in ends.items()}
 
 
 @dataclass

@@ -115,14 +115,21 @@ def score_rows(results: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         rows.append((f"{name}-shot accuracy", name, said))
     rows.append(("ECE", "ece", "expected calibration error, 15 bins"))
     rows += [(f"ECE, {name}-shot", f"ece_{name}", "samples of these classes") for name in _GROUPS if sizes[name]]
-    return [(label, number(scores[key]), number(raw[key]), note) for label, key, note in rows]
+    ends = results.get("intervals", {})
+    return [(label, number(scores[key]) + _ends(ends.get(key)), number(raw[key]), note) for label, key, note in rows]
+
+
+def _ends(ends: list[float | None] | None) -> str:
+    """An interval after its value."""
+    low, high = ends or (None, None)
+    return f" [{low:.1f}, {high:.1f}]" if _is_number(low) and _is_number(high) else ""
 
 
 def score_table(results: dict[str, Any]) -> Any:
     """A ``rich.table.Table`` of the scores."""
     escape = require("rich.markup", extra="train", purpose="Printing the table").escape  # no name is markup
     title = f"{results['method']} on {escape(results['data'])}\nclass prior of the predictions: {prior_text(results)}"
-    table = new_table(title, "measure, %", numbers=("as predicted", "raw logits"))
+    table = new_table(title, "measure, %", numbers=("as predicted [95 % CI]", "raw logits"))
     table.add_column("", style="dim")
     for row in score_rows(results):
         table.add_row(*row)

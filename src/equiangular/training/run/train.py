@@ -102,6 +102,16 @@ def train(
         ) from error
 
 
+def goes_on(config: TrainConfig, folder: RunFolder) -> bool:
+    """Whether a folder has an unfinished run of this configuration."""
+    config = check_names(config)
+    config = replace(config, data=absolute_name(config.data, config.root), root=load_options(config)["root"])
+    try:
+        return not folder.results.exists() and folder.read_config().decisive() == config.decisive()
+    except ValueError:  # no run, or of another version
+        return False
+
+
 def resume(output: str | Path, *, progress: Progress | None = None, **changes: Any) -> dict[str, Any]:
     """Go on with the run in a folder.
 
