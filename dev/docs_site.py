@@ -1,11 +1,13 @@
 """Hooks of the documentation site (`mkdocs.yml`): pages of `docs/` link to files of the repository beside it.
 
 On a site those links would lead nowhere. So a file that a page links to becomes part of the site: Markdown as a page,
-all else as it is. The links are rewritten; the files in the repository stay as they are.
+all else as it is. The links are rewritten; the files in the repository stay as they are. A script of `examples/`
+becomes a page: its docstring, its code and its figure.
 """
 
 from __future__ import annotations
 
+import ast
 import posixpath
 import re
 from pathlib import Path
@@ -21,11 +23,13 @@ DOCS = "docs"
 OUTSIDE = "repository"
 _SHIM = "https://unpkg.com/iframe-worker/shim"
 _LINK = re.compile(r"(\]\()(?!https?:|mailto:|#)([^)#\s]+)((?:#[^)]*)?\))")
-_FENCE = re.compile(r"^(?:```.*?^```|    .*?$)", flags=re.DOTALL | re.MULTILINE)
+_CODE = re.compile(r"(^```.*?^```|^    .*?$|`[^`\n]+`)", flags=re.DOTALL | re.MULTILINE)
 
 
 def place(path: str) -> str:
     """Where a file of the repository lies on the site, as a source path."""
+    if path.startswith("examples/") and path.endswith(".py"):
+        return path[:-2] + "md"
     return path[len(DOCS) + 1 :] if path.startswith(f"{DOCS}/") else f"{OUTSIDE}/{path}"
 
 
@@ -42,14 +46,26 @@ def target(source: str, link: str) -> str:
 
 def targets(source: str) -> list[str]:
     """All files of the repository that a Markdown file links to."""
-    prose = _FENCE.sub("", (ROOT / source).read_text(encoding="utf-8"))
+    prose = _CODE.sub("", (ROOT / source).read_text(encoding="utf-8"))
     return [target(source, match[2]) for match in _LINK.finditer(prose)]
+
+
+def example_page(script: Path) -> str:
+    """A script as a page."""
+    code = script.read_text(encoding="utf-8")
+    title, _, text = (ast.get_docstring(ast.parse(code)) or script.stem).partition("\n")
+    figure = f"figures/example_{script.stem}.svg"
+    shown = f"![What it draws](../{figure})\n\n" if (ROOT / DOCS / figure).is_file() else ""
+    body = code[code.index('"""', 3) + 3 :].lstrip("\n")
+    return f"# {title.rstrip('.')}\n\n{text.strip()}\n\n{shown}`examples/{script.name}`:\n\n```python\n{body}```\n"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds what pages link to and is not in `docs/`, and what that links to in turn."""
+    for script in sorted(ROOT.glob("examples/*.py")):
+        files.append(File.generated(config, f"examples/{script.stem}.md", content=example_page(script)))
     known = set(files.src_uris)
-    waiting = [origin(uri) for uri in files.src_uris if uri.endswith(".md")]
+    waiting = [origin(uri) for uri in files.src_uris if (ROOT / origin(uri)).is_file() and uri.endswith(".md")]
     while waiting:
         for path in targets(waiting.pop()):
             uri = place(path)
@@ -69,7 +85,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         there = place(target(origin(uri), match[2]))
         return match[1] + posixpath.relpath(there, posixpath.dirname(uri) or ".") + match[3]
 
-    return _LINK.sub(moved, markdown.replace("```python extras", "```python"))
+    parts = _CODE.split(markdown.replace("```python extras", "```python"))
+    parts[::2] = [_LINK.sub(moved, part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
