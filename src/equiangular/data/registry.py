@@ -14,7 +14,7 @@ from equiangular.data.folder import load_folder, load_npz
 from equiangular.data.libraries import SKLEARN_SETS, is_saved_to_disk, load_hugging_face, load_sklearn, load_torchvision
 from equiangular.data.listing import is_image_folder
 from equiangular.data.table_files import TABLE_FILES
-from equiangular.data.tables import load_table, table_parts
+from equiangular.data.tables import load_frame, load_table, table_parts
 from equiangular.data.vectors import load_npy, load_safetensors
 
 _ARRAY_FILES = {"npz": load_npz, "safetensors": load_safetensors, "npy": load_npy}
@@ -33,7 +33,7 @@ def dataset_names(root: str | Path | None = None) -> list[str]:
 
 
 def load_dataset(
-    name_or_path: str | Path,
+    name_or_path: str | Path | Any,
     *,
     root: str | Path | None = None,
     split_seed: int = 0,
@@ -63,7 +63,8 @@ def load_dataset(
       :func:`equiangular.data.folder.load_folder`.
 
     Args:
-        name_or_path: what to load.
+        name_or_path: what to load: a name, a path, or a table in memory (a DataFrame of pandas or polars, a
+            ``pyarrow.Table``), which is read as a parquet file of the same content is.
         root: folder of named data sets; by default the environment variable ``EQUIANGULAR_DATA``, if it is set.
         split_seed: seed of the test split where the source has none of its own.
         size: for images in parquet files and folders: pad to a square and resize to this height and width. Where
@@ -95,6 +96,9 @@ def load_dataset(
     if raw:
         size, memory = None, "stream"
     images: dict[str, Any] = {"size": size, "memory": memory, "raw": raw, "skip_broken": skip_broken}
+    columns: dict[str, Any] = {"label": label, "drop": names_in(drop), "encoding": encoding}
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        return load_frame(name_or_path, split_seed=split_seed, **images, **columns)
     name = str(name_or_path)
     if name in SKLEARN_SETS:
         return load_sklearn(name, split_seed=split_seed)
@@ -110,7 +114,6 @@ def load_dataset(
     if layout in _ARRAY_FILES:
         return _ARRAY_FILES[layout](path, split_seed=split_seed)
     if layout == "table":
-        columns: dict[str, Any] = {"label": label, "drop": names_in(drop), "encoding": encoding}
         return load_table(path, split_seed=split_seed, **images, **columns)
     if layout == "folder":
         return load_folder(path, split_seed=split_seed, **images)

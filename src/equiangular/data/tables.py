@@ -22,6 +22,7 @@ from equiangular.data.cells import flat, is_text, nulls, plain_texts
 from equiangular.data.columns import Columns, Told
 from equiangular.data.encoded import ArrowImages, EncodedImages, ImageSource, read_images
 from equiangular.data.fit_columns import fit_columns
+from equiangular.data.in_memory import arrow_table
 from equiangular.data.listing import PART_NAMES
 from equiangular.data.reading import Reading
 from equiangular.data.table_files import check_names, read_table
@@ -33,17 +34,28 @@ LABEL, IMAGE, TEXT = "label", "image", "text"
 LABEL_NAMES = ("label", "labels", "target", "class", "y")
 
 
-def find_label(names: Sequence[str], label: str | None, where: str) -> str:
+def find_label(names: Sequence[str], label: str | None, where: str, drop: Sequence[str] = ()) -> str:
     """The column of labels: the one that is asked for, ``label``, or the only one with another usual name.
 
+    Columns to ``drop`` are none of those.
+
     Raises:
-        ValueError: no such column, or several that could be it; the columns are named.
+        ValueError: no such column, or several that could be it, or one to drop that is not there or is the column of
+            labels; the columns are named.
 
     Example:
-        >>> find_label(["size", "target"], None, "here")
-        'target'
+        >>> find_label(["size", "target"], None, "here"), find_label(["y", "target"], None, "here", drop=["y"])
+        ('target', 'target')
     """
     columns = f"its columns are {', '.join(names)}"
+    absent = next((name for name in drop if name not in names), None)
+    if absent is not None:
+        raise ValueError(
+            f"{where} has no column {absent!r} to drop{did_you_mean(absent, list(names))[:-1]}; {columns}."
+        )
+    names = [name for name in names if name not in drop]
+    if label is not None and label in drop:
+        raise ValueError(f"column {label!r} of {where} is the label, and to be dropped. Take it out of drop, or of label.")
     if label is not None:
         if label not in names:
             raise ValueError(f"{where} has no column {label!r}{did_you_mean(label, list(names))[:-1]}; {columns}.")
@@ -139,11 +151,7 @@ class Part:
                 twice; a row without a label.
         """
         check_names(table.column_names, repr(where))
-        label = find_label(table.column_names, label, repr(where))
-        absent = [name for name in drop if name not in table.column_names]
-        if absent:
-            columns = ", ".join(table.column_names)
-            raise ValueError(f"{where!r} has no column {absent[0]!r} to drop; its columns are {columns}.")
+        label = find_label(table.column_names, label, repr(where), drop)
         try:
             codes, names = read_labels(table.column(label), label, class_names)
         except ValueError as error:
@@ -159,8 +167,14 @@ class Part:
                 hint = did_you_mean(unknown, class_names)
                 raise ValueError(f"{where!r}: label {unknown!r} is not among the {len(class_names)} classes{hint}")
             codes, names = np.array([place[name] for name in names], dtype=np.int64)[codes], list(class_names)
-        kept = table.drop_columns([label, *(name for name in drop if name != label)])
+        kept = table.drop_columns([label, *drop])
         return cls(where, kept, codes, tuple(names), class_names is not None, label)
+
+    @classmethod
+    def stating(cls, where: str, table: Any, *, label: str | None, drop: Sequence[str]) -> Part:
+        """The same of a table whose metadata may state the names of the classes, as ``datasets`` writes them."""
+        key = find_label(table.column_names, label, repr(where), drop)
+        return cls.of(where, table, stated_class_names(table.schema.metadata, key), label=key, drop=drop)
 
 
 def from_tables(
@@ -363,18 +377,37 @@ def load_table(
     """
     given = Path(path)
     files = [given] if given.is_file() else table_parts(given)
-    parts = []
-    for file in files:
-        table = read_table(file)
-        key = find_label(table.column_names, label, repr(str(file)))
-        names = stated_class_names(table.schema.metadata, key)
-        parts.append(Part.of(str(file), table, names, label=key, drop=drop))
+    parts = [Part.stating(str(file), read_table(file), label=label, drop=drop) for file in files]
     name = given.stem if given.is_file() else given.name
     source = f"{given.name} ({files[0].suffix[1:].lower()})"
     images: dict[str, Any] = {"size": size, "memory": memory, "raw": raw, "skip_broken": skip_broken}
     data = from_tables(parts, name=name, source=source, split_seed=split_seed, encoding=encoding, **images)
     unread = [] if given.is_file() else [f for stem in PART_NAMES["validation"] for f in _of_any_form(given, stem)]
     notes = [f"{f.name} is not read: validation data is taken from the training part" for f in unread]
+    return replace(data, notes=(*data.notes, *notes))
+
+
+def load_frame(
+    frame: Any,
+    *,
+    split_seed: int = 0,
+    label: str | None = None,
+    drop: Sequence[str] = (),
+    encoding: dict[str, Any] | None = None,
+    **images: Any,
+) -> Dataset:
+    """Read a table in memory as :func:`load_table` reads a file of the same content.
+
+    ``frame`` is a DataFrame of pandas or polars, or a ``pyarrow.Table``; the arguments are those of
+    :func:`equiangular.data.load_dataset`.
+
+    Raises:
+        ValueError: something else, or what :func:`load_table` refuses.
+    """
+    table, what, notes = arrow_table(frame)
+    part = Part.stating(f"the {what}", table, label=label, drop=drop)
+    source = f"a {what} in memory"
+    data = from_tables([part], name="frame", source=source, split_seed=split_seed, encoding=encoding, **images)
     return replace(data, notes=(*data.notes, *notes))
 
 
@@ -397,8 +430,8 @@ def stated_class_names(metadata: dict[bytes, bytes] | None, label: str = LABEL) 
     """The names of a ClassLabel feature in the metadata that ``datasets`` writes into a parquet schema."""
     try:
         features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
-        names = tuple(str(name) for name in features[label]["names"])
-    except (KeyError, TypeError, ValueError):
+        names = tuple(str(name) for name in {key.strip(): f for key, f in features.items()}[label]["names"])
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
     check_names_differ(names, "the file's list of class names")
     return names
