@@ -343,7 +343,7 @@ REFUSED: dict[str, tuple[Table, dict[str, Any], str]] = {
         "no column 'kinds'; did you mean 'kind'",
     ),
     "another drop": ({"size": [1, 2], "label": ["a", "b"]}, {"drop": "id"}, "no column 'id' to drop; its columns are"),
-    "a row without label": ({"a": [1, 2, 3], "label": ["x", "", "y"]}, {}, "row 1 has no label"),
+    "a row without label": ({"a": [1, 2, 3], "label": ["x", "", "y"]}, {}, "row 2 has no label"),
     "nothing left": (
         {"id": list("abcdefghij"), "label": list("xyxyxyxyxy")},
         {},
@@ -391,7 +391,7 @@ def test_other_ways_to_write_a_csv_file(tmp_path: Path) -> None:
         load_dataset(tmp_path / "latin.csv")
     (tmp_path / "short.csv").write_text("size,label\n1,a\n2\n")
     with pytest.raises(
-        ValueError, match=r"cannot read '.*short.csv' as csv: CSV parse error: Expected 2 columns, got 1"
+        ValueError, match=r"cannot read '.*short.csv' as csv: row 2 \(line 3\) has 1 cells, the header 2: '2'"
     ):
         load_dataset(tmp_path / "short.csv")
 
@@ -427,7 +427,7 @@ def test_texts_and_their_lines(tmp_path: Path, form: str, name: str) -> None:
     lines = tmp_path / "lines.txt"
     lines.write_bytes("one\u2028still one\rtwo\x0bstill two\r\nthree\x85still three\n\x1cfour".encode())
     assert len(predicted(tmp_path / "run", lines)[0]) == 4
-    with pytest.raises(ValueError, match="row 1 has no text"):
+    with pytest.raises(ValueError, match="row 2 has no text"):
         load_dataset(write(tmp_path / f"hole{form}", changed(table, **{name: [table[name][0], " ", *table[name][2:]]})))
 
 

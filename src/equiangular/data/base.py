@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_choice, did_you_mean
+from equiangular.data.doubts import doubtful_labels
 from equiangular.data.encoded import EncodedImages
 from equiangular.data.reading import Reading, apart_note, listed
 from equiangular.data.texts import Texts
@@ -147,12 +148,12 @@ class Dataset:
         if doubtful and isinstance(x, Tensor) and not torch.isfinite(x).all():
             row, column = (int(i) for i in (~torch.isfinite(x)).nonzero()[0])
             value = x[row, column].item()
-            raise ValueError(f"{where}: row {row}, column {column} is {value}. Drop the row or fill the value in.")
+            raise ValueError(f"{where}: row {row + 1}, column {column} is {value}. Drop the row or fill the value in.")
         outside = ((y < 0) | (y >= self.num_classes)).nonzero().flatten()
         if len(outside):
             row = int(outside[0])
             raise ValueError(
-                f"{where}: row {row} has label {int(y[row])}, outside [0, {self.num_classes - 1}] "
+                f"{where}: row {row + 1} has label {int(y[row])}, outside [0, {self.num_classes - 1}] "
                 f"for {self.num_classes} classes."
             )
 
@@ -245,6 +246,7 @@ def make_dataset(
         holdout = None if holdout is None else np.searchsorted(pool, holdout)
         inputs, labels = rows_at(inputs, pool), labels[pool]
     check_names_differ(class_names, f"data set {name!r}")
+    told += doubtful_labels(class_names, len(labels) + len(test[1]), f"data set {name!r}")
     own = labels if holdout is None else np.delete(labels, holdout)
     trained = np.bincount(own[own >= 0], minlength=len(class_names)) > 0
     in_range = trained.size == len(class_names) and labels.min(initial=0) >= 0 and test[1].max(initial=0) < len(trained)

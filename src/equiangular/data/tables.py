@@ -82,7 +82,8 @@ def read_labels(column: Any, name: str, stated: Sequence[str] | None) -> tuple[n
     """Labels as indices (N,) int64 into class names, and the names; -1 where there is none.
 
     Whole numbers are indices already where names are ``stated``, and -1 or less is none of them. Else labels are names,
-    as they stand: ``001`` and ``1`` are two of them. Names are in ascending order, by value if all are whole numbers.
+    as they stand but for blanks at their ends: ``001`` and ``1`` are two of them. Where all are numbers, some of them
+    with a point, ``1.0`` is ``1``. Names are in ascending order, by value if all are whole numbers.
 
     Raises:
         ValueError: a column of structs, lists or bytes, or of numbers that are not whole.
@@ -100,18 +101,35 @@ def read_labels(column: Any, name: str, stated: Sequence[str] | None) -> tuple[n
     if types.is_nested(array.type) or types.is_binary(array.type) or types.is_large_binary(array.type):
         raise ValueError(f"column {name!r} holds {array.type}. Labels are texts or whole numbers.")
     coded = compute.dictionary_encode(array)
-    names = [text if text and text.strip() else None for text in plain_texts(coded.dictionary, name).to_pylist()]
-    odd = next((n for n in names if n and types.is_floating(array.type) and not n.lstrip("-").isdecimal()), None)
-    if odd:
-        raise ValueError(
-            f"column {name!r} holds {odd}: a class for every number is hardly meant. Labels are texts or whole numbers."
-        )
+    names = [(text or "").strip() or None for text in plain_texts(coded.dictionary, name).to_pylist()]
+    if types.is_floating(array.type) or types.is_decimal(array.type) or _are_fractions(names):
+        names = [None if n is None else _whole(n, name) for n in names]
     known = sorted({n for n in names if n is not None})
     if all(re.fullmatch(r"-?\d+", n) for n in known):
         known.sort(key=lambda n: (int(n), n))
     place = {n: i for i, n in enumerate(known)}
     mapped = np.array([-1 if n is None else place[n] for n in names] + [-1], dtype=np.int64)
     return mapped[compute.fill_null(coded.indices, len(names)).to_numpy(zero_copy_only=False)], known
+
+
+def _are_fractions(names: Sequence[str | None]) -> bool:
+    """Whether texts are numbers all of them, some written with a point, none with a 0 that a number would not have."""
+    known = [n for n in names if n is not None]
+    return any("." in n for n in known) and all(re.fullmatch(r"[+-]?(?:0|[1-9]\d*)(?:\.\d*)?", n) for n in known)
+
+
+def _whole(text: str, name: str) -> str:
+    """A number of a column of labels without its point.
+
+    Raises:
+        ValueError: it is not whole.
+    """
+    if not re.fullmatch(r"[+-]?\d+(?:\.0*)?", text):
+        raise ValueError(
+            f"column {name!r} holds {text}: a class for every number is hardly meant. Labels are texts or whole numbers; "
+            f"write 'n{text}', or cut the column into ranges and call each by a word."
+        )
+    return text.partition(".")[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,9 +177,9 @@ class Part:
         missing = np.flatnonzero(codes < 0) if class_names is None else np.flatnonzero(nulls(table.column(label)))
         if len(missing):
             more = f" ({len(missing):,} such rows)" if len(missing) > 1 else ""
-            raise ValueError(f"{where!r}: row {missing[0]} has no label{more}. Drop the row or label it.")
+            raise ValueError(f"{where!r}: row {missing[0] + 1} has no label{more}. Drop the row or label it.")
         if class_names is not None and tuple(names) != tuple(class_names):  # labels written as names
-            place = {name: i for i, name in enumerate(class_names)}
+            place = {name.strip(): i for i, name in enumerate(class_names)}
             unknown = next((name for name in names if name not in place), None)
             if unknown is not None:
                 hint = did_you_mean(unknown, class_names)
@@ -299,7 +317,7 @@ def _encoded(
         if encoded.bad:
             row = min(encoded.bad)
             more = f" ({len(encoded.bad):,} such rows)" if len(encoded.bad) > 1 else ""
-            raise ValueError(f"{part.where!r}: row {row}: {encoded.bad[row]}{more}. Mend the value or drop the row.")
+            raise ValueError(f"{part.where!r}: row {row + 1}: {encoded.bad[row]}{more}. Mend the value or drop the row.")
         told.add(encoded)
         full[id(part)] = encoded.values
     inputs = [torch.from_numpy(full[id(part)][chosen]) for part, chosen in pairs]
@@ -335,7 +353,7 @@ def _texts(part: Part, column: str, rows: np.ndarray) -> list[str]:
         raise ValueError(f"{part.where!r}: {error}") from error
     empty = next((row for row, text in enumerate(texts) if not (text or "").strip()), None)
     if empty is not None:
-        raise ValueError(f"{part.where!r}: row {empty} has no text. Drop the row.")
+        raise ValueError(f"{part.where!r}: row {empty + 1} has no text. Drop the row.")
     return [texts[row] for row in rows]
 
 

@@ -375,5 +375,5 @@ def _file_batches(
 
 def class_indices(names: Iterable[str], info: ModelInfo) -> Tensor:
     """The labels (N,) int64 of classes by their names, in any of Unicode's forms; -1 for those that there are not."""
-    places = {class_name(known): label for label, known in enumerate(info.class_names)}
-    return torch.tensor([places.get(class_name(name), -1) for name in names], dtype=torch.int64)
+    places = {class_name(known).strip(): label for label, known in enumerate(info.class_names)}
+    return torch.tensor([places.get(class_name(name).strip(), -1) for name in names], dtype=torch.int64)
