@@ -391,7 +391,7 @@ def test_other_ways_to_write_a_csv_file(tmp_path: Path) -> None:
         load_dataset(tmp_path / "latin.csv")
     (tmp_path / "short.csv").write_text("size,label\n1,a\n2\n")
     with pytest.raises(
-        ValueError, match=r"cannot read '.*short.csv' as csv: row 2 \(line 3\) has 1 cells, the header 2: '2'"
+        ValueError, match=r"cannot read '.*short.csv' as csv: row 2 \(line 3\) has 1 cell, the header 2: '2'"
     ):
         load_dataset(tmp_path / "short.csv")
 

@@ -4,24 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from equiangular._checks import called
 from equiangular._extras import require
 from equiangular.data.table_files import trimmed
-
-
-def check_path(value: Any, name: str = "data") -> None:
-    """Raise where something else than a name or a path was given to what stores the name of its data.
-
-    Example:
-        >>> check_path("digits")
-        >>> check_path([1, 2])
-        Traceback (most recent call last):
-        ValueError: data must be the name of a data set or a path, got list...
-    """
-    if not (isinstance(value, str) or hasattr(value, "__fspath__")):
-        raise ValueError(
-            f"{name} must be the name of a data set or a path, got {_called(value)}. Write a table to a file first, as "
-            "with frame.to_parquet('data.parquet') or frame.write_parquet('data.parquet'), and name the file."
-        )
 
 
 def arrow_table(frame: Any) -> tuple[Any, str, list[str]]:
@@ -40,7 +25,7 @@ def arrow_table(frame: Any) -> tuple[Any, str, list[str]]:
         (['a'], 'pyarrow.Table')
     """
     pa = require("pyarrow", extra="data", purpose="Reading a table in memory")
-    what, notes = _called(frame), []
+    what, notes = called(frame), []
     if isinstance(frame, (pa.Table, pa.RecordBatch)):
         table = frame if isinstance(frame, pa.Table) else pa.Table.from_batches([frame])
     elif what == "pandas.DataFrame":
@@ -67,12 +52,6 @@ def _pandas_column(series: Any, pa: Any) -> Any:
     if values is None or isinstance(values.type, pa.BaseExtensionType):
         return pa.array([None if gone else str(v) for v, gone in zip(series, series.isna(), strict=True)], pa.string())
     return values
-
-
-def _called(value: Any) -> str:
-    kind = type(value)
-    package = kind.__module__.partition(".")[0]
-    return kind.__name__ if package == "builtins" else f"{package}.{kind.__name__}"
 
 
 def _remedy(value: Any, what: str) -> str:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from equiangular._counted import counted
 from equiangular._extras import require
 from equiangular.data.quotes import stray_quote
 
@@ -164,5 +165,5 @@ def _uneven_row(file: Path, expected: int) -> str | None:
                 remedy = "Fill it up, or drop it."
             elif any(cell.lstrip()[:1] == '"' for cell in cells):
                 remedy = f"A quote counts right after the {delimiter!r} only: take the blanks between them away."
-            return f"row {number} (line {line}) has {len(cells)} cells, the header {expected}: {shown[:80]!r}. {remedy}"
+            return f"row {number} (line {line}) has {counted(len(cells), 'cell')}, the header {expected}: {shown[:80]!r}. {remedy}"
     return None

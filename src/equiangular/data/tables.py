@@ -53,17 +53,19 @@ def find_label(names: Sequence[str], label: str | None, where: str, drop: Sequen
         raise ValueError(
             f"{where} has no column {absent!r} to drop{did_you_mean(absent, list(names))[:-1]}; {columns}."
         )
-    names = [name for name in names if name not in drop]
     if label is not None and label in drop:
-        raise ValueError(f"column {label!r} of {where} is the label, and to be dropped. Take it out of drop, or of label.")
+        raise ValueError(f"column {label!r} of {where} is the label, and to be dropped as well. Take it out of one.")
+    left = [name for name in names if name not in drop]
     if label is not None:
         if label not in names:
             raise ValueError(f"{where} has no column {label!r}{did_you_mean(label, list(names))[:-1]}; {columns}.")
         return label
-    if usual := usual_label(names):
+    if usual := usual_label(left):
         return usual
-    found = [name for name in LABEL_NAMES if name in names]
+    found = [name for name in LABEL_NAMES if name in left]
     what = f"several columns that could be the labels, {' and '.join(found)}" if found else f"no column {LABEL!r}"
+    if LABEL in drop:
+        what += " but the one to drop"
     raise ValueError(f"{where} has {what}; {columns}. Name the one to learn with label='COLUMN' (--label).")
 
 

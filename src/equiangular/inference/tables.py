@@ -270,7 +270,8 @@ def label_column(names: Sequence[str], info: ModelInfo) -> str | None:
     if own is not None:
         return own if own in names else None
     inputs = set(info.columns or ()) | {c["name"] for c in (info.encoding or {}).get("columns", ())}
-    return usual_label([name for name in names if name not in inputs])
+    passed_over = inputs | set(names_in(info.data.get("drop") or ()))
+    return usual_label([name for name in names if name not in passed_over])
 
 
 def text_column(schema: Any, label: str | None, info: ModelInfo) -> str:
