@@ -91,7 +91,10 @@ def signed_dct_simplex(num_classes: int, dim: int, *, seed: int) -> Tensor:
     generator = make_generator(seed)
     signs = torch.randint(0, 2, (dim,), generator=generator, device="cpu").double() * 2 - 1
     order = torch.randperm(dim, generator=generator, device="cpu")
-    return orthonormal_dct((padded * signs)[:, order])
+    frame = torch.empty_like(padded)
+    for rows in torch.arange(num_classes).split(max(1, 2**22 // dim)):  # the transform takes six times its rows
+        frame[rows] = orthonormal_dct((padded[rows] * signs)[:, order])
+    return frame
 
 
 def orthonormal_dct(rows: Tensor) -> Tensor:
