@@ -236,6 +236,7 @@ def make_dataset(
     """
     reading, told = reading or Reading(), list(notes)
     inputs, labels = train
+    told += doubtful_labels(class_names, len(labels) + (0 if test is None else len(test[1])), f"data set {name!r}")
     pool = np.arange(len(labels))
     if test is None:
         free = pool if holdout is None else np.setdiff1d(pool, holdout)
@@ -246,7 +247,6 @@ def make_dataset(
         holdout = None if holdout is None else np.searchsorted(pool, holdout)
         inputs, labels = rows_at(inputs, pool), labels[pool]
     check_names_differ(class_names, f"data set {name!r}")
-    told += doubtful_labels(class_names, len(labels) + len(test[1]), f"data set {name!r}")
     own = labels if holdout is None else np.delete(labels, holdout)
     trained = np.bincount(own[own >= 0], minlength=len(class_names)) > 0
     in_range = trained.size == len(class_names) and labels.min(initial=0) >= 0 and test[1].max(initial=0) < len(trained)

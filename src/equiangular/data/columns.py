@@ -19,6 +19,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 # A column whose values lie this many times their range away from 0 is centred, before float32 rounds the offset.
 FAR = 1000.0
 DAY = 86400.0
+LARGEST = float(np.finfo(np.float32).max)
 # Cycles of dates, in seconds: their phase is the same for a whole number of them after 1970.
 CYCLES = {"year": 365.2425 * DAY, "week": 7 * DAY, "day": DAY}
 
@@ -32,7 +33,7 @@ def beyond_float32(name: str, value: float) -> str:
     """
     if np.isinf(value):
         return f"column {name!r} is infinite"
-    return f"column {name!r} holds {value:g}, beyond the {np.finfo(np.float32).max:.2g} that float32 can hold"
+    return f"column {name!r} holds {value:g}, beyond the {LARGEST:.2g} that float32 can hold"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from equiangular.data.cells import (
     parsed_dates,
     parsed_spans,
 )
-from equiangular.data.columns import DAY, FAR, Column, Columns, beyond_float32
+from equiangular.data.columns import DAY, FAR, LARGEST, Column, Columns, beyond_float32
 from equiangular.data.doubts import nearly_numbers
 from equiangular.data.texts import fit_vocabulary
 
@@ -195,7 +195,7 @@ def _number(
             return "no value in the training part"
         mean = own.mean()
     low, high = float(own.min()), float(own.max())
-    if max(abs(low), abs(high)) > np.finfo(np.float32).max:
+    if max(abs(low), abs(high)) > LARGEST:
         _check_range(own, name, rows)
     centre = 0.0
     if max(abs(low), abs(high)) > FAR * (high - low) > 0:
@@ -215,7 +215,7 @@ def _number(
 
 def _check_range(own: np.ndarray, name: str, rows: np.ndarray) -> None:
     """Raise if one of the numbers (n,) of the training ``rows`` is infinite in float32, by its row in the table."""
-    beyond = np.flatnonzero(np.abs(own) > np.finfo(np.float32).max)
+    beyond = np.flatnonzero(np.abs(own) > LARGEST)
     if len(beyond):
         row, why = int(rows[beyond[0]]) + 1, beyond_float32(name, float(own[beyond[0]]))
         raise ValueError(f"row {row}: {why}. Mend the value or drop the row.")

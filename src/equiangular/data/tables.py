@@ -20,6 +20,7 @@ from equiangular._validate import did_you_mean
 from equiangular.data.base import Dataset, check_names_differ, make_dataset, match_labels, own_test_split, rows_at
 from equiangular.data.cells import flat, is_text, nulls, plain_texts
 from equiangular.data.columns import Columns, Told
+from equiangular.data.doubts import doubtful_labels
 from equiangular.data.encoded import ArrowImages, EncodedImages, ImageSource, read_images
 from equiangular.data.fit_columns import fit_columns
 from equiangular.data.in_memory import arrow_table
@@ -225,6 +226,7 @@ def from_tables(
         if missing:
             raise ValueError(f"{part.where!r} has no column {missing[0]!r}, which the training part has.")
     labels, names = _labels(parts)
+    doubtful_labels(names, sum(map(len, labels)), repr(train.where))  # refused here, told with all notes later
     kind, column = kind_of(train.table, raw=raw)
     extra: dict[str, Any] = {"encoding": {"text": column}} if kind == "text" else {}
     if kind == "image":
