@@ -92,8 +92,9 @@ def signed_dct_simplex(num_classes: int, dim: int, *, seed: int) -> Tensor:
     signs = torch.randint(0, 2, (dim,), generator=generator, device="cpu").double() * 2 - 1
     order = torch.randperm(dim, generator=generator, device="cpu")
     frame = torch.empty_like(padded)
-    for rows in torch.arange(num_classes).split(max(1, 2**22 // dim)):  # the transform takes six times its rows
-        frame[rows] = orthonormal_dct((padded[rows] * signs)[:, order])
+    step = max(1, 2**22 // dim)  # the transform takes six times the memory of its rows
+    for start in range(0, num_classes, step):
+        frame[start : start + step] = orthonormal_dct((padded[start : start + step] * signs)[:, order])
     return frame
 
 
