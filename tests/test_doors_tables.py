@@ -344,7 +344,11 @@ REFUSED: dict[str, tuple[Table, dict[str, Any], str]] = {
     ),
     "another drop": ({"size": [1, 2], "label": ["a", "b"]}, {"drop": "id"}, "no column 'id' to drop; its columns are"),
     "a row without label": ({"a": [1, 2, 3], "label": ["x", "", "y"]}, {}, "row 2 has no label"),
-    "the label dropped": ({"a": [1, 2], "label": ["x", "y"]}, {"drop": "label"}, "no column 'label' but the one to drop"),
+    "the label dropped": (
+        {"a": [1, 2], "label": ["x", "y"]},
+        {"drop": "label"},
+        "no column 'label' but the one to drop",
+    ),
     "the label named and dropped": (
         {"a": [1, 2], "kind": ["x", "y"]},
         {"drop": "kind", "label": "kind"},
@@ -355,7 +359,11 @@ REFUSED: dict[str, tuple[Table, dict[str, Any], str]] = {
         {},
         "nothing to learn from: 'id' is left out",
     ),
-    "numbers as labels": ({"a": [1, 2], "label": [0.25, 1.5]}, {}, "column 'label' holds 0.25: a class for every number"),
+    "numbers as labels": (
+        {"a": [1, 2], "label": [0.25, 1.5]},
+        {},
+        "column 'label' holds 0.25: a class for every number",
+    ),
 }
 
 
@@ -417,7 +425,15 @@ def test_why_there_is_no_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[
     image = b"\x89PNG"
     for name in ("t.csv.gz", "t.xlsx", "t.jsonl", "t.pkl", "t.txt", "t.pq", "t.odd", "one.png"):
         (tmp_path / name).write_bytes(image)
-    for name in ("flat/a.png", "flat/b.jpg", "flat/labels.csv", "tables/b.csv", "tables/a.csv", "packed/t.zip", "empty/.x"):
+    for name in (
+        "flat/a.png",
+        "flat/b.jpg",
+        "flat/labels.csv",
+        "tables/b.csv",
+        "tables/a.csv",
+        "packed/t.zip",
+        "empty/.x",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(image)
     for name, reason in {
@@ -429,8 +445,8 @@ def test_why_there_is_no_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[
         "t.pq": "a parquet file is called .parquet",
         "t.odd": "a .odd file is not read. Expected a table",
         "one.png": "it is one image. Name the folder",
-        "flat": "it has 2 images and no class folders. An image is of the class whose folder it lies in: CLASS/a.png. What "
-        "labels.csv says of them is not read",
+        "flat": "it has 2 images and no class folders. An image is of the class whose folder it lies in: CLASS/a.png. "
+        "What labels.csv says of them is not read",
         "tables": "it has a.csv, b.csv and no train.csv. Name the file, or call the training part train.csv",
         "packed": "it has t.zip: it is packed",
         "empty": "nothing in it is data. Expected",

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.feather
 import pytest
 import torch
+from tests.test_doors_tables import penguins, write
 
 from equiangular.compare import configure
 from equiangular.data import load_dataset
 from equiangular.inference import list_inputs
 from equiangular.training.config.options import TrainConfig
-from tests.test_doors_tables import penguins, write
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
@@ -70,7 +70,9 @@ def test_what_only_a_frame_can_hold(tmp_path):
     assert torch.equal(found.train_x, wanted.train_x)
     assert [note for note in found.notes if "index of the frame is not read" in note] == list(found.notes[-1:])
     # Categories of numbers are numbers, as they are in a CSV file, and in a feather file too.
-    pyarrow.feather.write_feather(pa.table({"code": frame["code"].to_numpy(), "label": frame["label"]}), tmp_path / "t.feather")
+    pyarrow.feather.write_feather(
+        pa.table({"code": frame["code"].to_numpy(), "label": frame["label"]}), tmp_path / "t.feather"
+    )
     assert load_dataset(tmp_path / "t.feather").columns == ("code",)
 
 

@@ -13,9 +13,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from tests.test_doors_tables import penguins
 
 from equiangular import ClosedFormClassifier, ETFClassifier, PriorCorrectedClassifier
-from tests.test_doors_tables import penguins
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")

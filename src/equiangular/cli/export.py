@@ -168,7 +168,8 @@ def predict(
         typer.echo(f"wrote {done + failed} rows to {output}")
     if failed:
         where = "the column 'error'" if output is None or output.suffix == ".csv" else "the key 'error'"
-        message = f"{failed} of {done + failed} inputs could not be read; {where} says why.{' The others are done.' * bool(done)}"
+        message = f"{failed} of {done + failed} inputs could not be read; {where} says why."
+        message += " The others are done." * bool(done)
         typer.echo(f"equiangular: {message}", err=True)
         raise typer.Exit(3)
 

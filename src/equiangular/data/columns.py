@@ -42,9 +42,9 @@ class Column:
 
     Attributes:
         name: its name.
-        kind: a ``"number"`` or ``"boolean"`` is one number, a ``"time"`` of day or span of time its seconds; a ``"category"`` one number, 0 or 1, for each of its
-            levels; a ``"date"`` the days from ``centre`` and the sine and cosine of its cycles; a ``"text"`` its TF-IDF
-            by ``vocabulary``.
+        kind: a ``"number"`` or ``"boolean"`` is one number, a ``"time"`` of day or span of time its seconds; a
+            ``"category"`` one number, 0 or 1, for each of its levels; a ``"date"`` the days from ``centre`` and the
+            sine and cosine of its cycles; a ``"text"`` its TF-IDF by ``vocabulary``.
         missing: whether training rows lack it. One more number, 0 or 1, then says which rows do.
         centre: what is taken off a number, or off a date in seconds since 1970, in float64.
         fill: of a number: what stands where it is missing, after ``centre`` is taken off: the mean of training.
@@ -123,7 +123,7 @@ class Column:
         """Fill the holes, refuse what is not finite in float32; and which were holes, or None where none were."""
         if np.isfinite(values.sum(dtype=np.float64)):
             return None
-        missing = np.isnan(numbers)
+        missing: np.ndarray = np.isnan(numbers)
         beyond = ~np.isfinite(values) & ~missing
         encoded.refuse({int(i): beyond_float32(self.name, float(numbers[i])) for i in np.flatnonzero(beyond)})
         values[missing], values[beyond] = self.fill, 0

@@ -97,5 +97,8 @@ def doubtful_labels(names: Sequence[str], samples: int, where: str) -> list[str]
             f"{remedy}. Numbers that are names become classes with a letter before them, such as 'n{names[0]}'."
         )
     if gaps:
-        return [f"the labels are {k:,} different whole numbers, {samples / k:.1f} samples of each. Is it a quantity? {remedy}"]
+        return [
+            f"the labels are {k:,} different whole numbers, {samples / k:.1f} samples of each. Is it a quantity? "
+            f"{remedy}"
+        ]
     return [f"{k:,} classes for {samples:,} samples: most of them have one or two"] if 2 * k > samples else []

@@ -1,4 +1,4 @@
-"""Tables that are in memory already: frames of pandas and polars, tables of pyarrow, and what else Arrow can hand over."""
+"""Tables that are in memory already: frames of pandas and polars, and what else Arrow can hand over."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def stray_quote(file: Path, delimiter: str) -> str | None:
-    """Which line of a file has a quote that is never closed, or closed in the midst of another row; None if none has.
+    r"""Which line of a file has a quote that is never closed, or closed in the midst of another row; None if none has.
 
     A quote opens a cell where the cell begins with it, and two of them within are one; elsewhere it is a character.
     Text after a closing quote is read as part of the cell, unless the cell has gone over the end of a line by then.
@@ -22,7 +22,7 @@ def stray_quote(file: Path, delimiter: str) -> str | None:
     Example:
         >>> import tempfile
         >>> file = Path(tempfile.mkdtemp()) / "t.csv"
-        >>> _ = file.write_text('size,label\\n1,"a\\n2,b\\n')
+        >>> _ = file.write_text('size,label\n1,"a\n2,b\n')
         >>> stray_quote(file, ",")
         'line 2: the cell that a quote opens there goes on to the end of the file'
     """

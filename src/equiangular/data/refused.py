@@ -9,10 +9,14 @@ from equiangular.data.listing import SUFFIXES, is_left_out
 from equiangular.data.reading import listed
 from equiangular.data.table_files import TABLE_FILES
 
-_LATER = "Read it in Python and write a table, as with frame.to_parquet('data.parquet'), or give the frame to load_dataset."
+_LATER = (
+    "Read it in Python and write a table, as with frame.to_parquet('data.parquet'), or give the frame to load_dataset."
+)
 # What files are by their suffix, and what to do.
 _FOREIGN = {
-    **dict.fromkeys((".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".7z", ".rar"), "it is packed. Unpack it first."),
+    **dict.fromkeys(
+        (".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".7z", ".rar"), "it is packed. Unpack it first."
+    ),
     **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods", ".numbers"), "it is a spreadsheet. Save its sheet as CSV."),
     **dict.fromkeys((".json", ".jsonl", ".ndjson"), f"JSON is not read. {_LATER}"),
     **dict.fromkeys(
@@ -24,8 +28,8 @@ _FOREIGN = {
     **dict.fromkeys((".arrow", ".ipc"), "an Arrow file is called .feather. Rename it."),
 }
 EXPECTED = (
-    f"Expected a table ({', '.join(TABLE_FILES)}), .npz arrays, features as .safetensors or .npy, a folder with train.csv "
-    "or train.parquet, or an image folder CLASS/*.png or train/CLASS/*.png."
+    f"Expected a table ({', '.join(TABLE_FILES)}), .npz arrays, features as .safetensors or .npy, a folder with "
+    "train.csv or train.parquet, or an image folder CLASS/*.png or train/CLASS/*.png."
 )
 
 

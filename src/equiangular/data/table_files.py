@@ -165,5 +165,6 @@ def _uneven_row(file: Path, expected: int) -> str | None:
                 remedy = "Fill it up, or drop it."
             elif any(cell.lstrip()[:1] == '"' for cell in cells):
                 remedy = f"A quote counts right after the {delimiter!r} only: take the blanks between them away."
-            return f"row {number} (line {line}) has {counted(len(cells), 'cell')}, the header {expected}: {shown[:80]!r}. {remedy}"
+            has = f"has {counted(len(cells), 'cell')}, the header {expected}"
+            return f"row {number} (line {line}) {has}: {shown[:80]!r}. {remedy}"
     return None

@@ -129,8 +129,8 @@ def _whole(text: str, name: str) -> str:
     """
     if not re.fullmatch(r"[+-]?\d+(?:\.0*)?", text):
         raise ValueError(
-            f"column {name!r} holds {text}: a class for every number is hardly meant. Labels are texts or whole numbers; "
-            f"write 'n{text}', or cut the column into ranges and call each by a word."
+            f"column {name!r} holds {text}: a class for every number is hardly meant. Labels are texts or whole "
+            f"numbers; write 'n{text}', or cut the column into ranges and call each by a word."
         )
     return text.partition(".")[0]
 
@@ -321,7 +321,9 @@ def _encoded(
         if encoded.bad:
             row = min(encoded.bad)
             more = f" ({len(encoded.bad):,} such rows)" if len(encoded.bad) > 1 else ""
-            raise ValueError(f"{part.where!r}: row {row + 1}: {encoded.bad[row]}{more}. Mend the value or drop the row.")
+            raise ValueError(
+                f"{part.where!r}: row {row + 1}: {encoded.bad[row]}{more}. Mend the value or drop the row."
+            )
         told.add(encoded)
         full[id(part)] = encoded.values
     inputs = [torch.from_numpy(full[id(part)][chosen]) for part, chosen in pairs]

@@ -202,7 +202,9 @@ def vector_column(column: Any, where: str, start: int = 0) -> Tensor:
     wrong = np.flatnonzero(lengths != lengths[:1])
     if len(wrong):
         row = int(wrong[0])
-        raise ValueError(f"{where}: row {start + row + 1} has {lengths[row]} numbers, the first {lengths[0]}; all need as many.")
+        raise ValueError(
+            f"{where}: row {start + row + 1} has {lengths[row]} numbers, the first {lengths[0]}; all need as many."
+        )
     flat = values.flatten().to_numpy(zero_copy_only=False)
     return _as_vectors(flat.reshape(len(values), -1), where)
 

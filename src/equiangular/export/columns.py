@@ -32,8 +32,8 @@ class ExportedColumns(Exported):
     def forward(self, columns: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and probabilities, (B, K) each, of a number for each column, (B, C) float64; NaN where it is missing.
 
-        A number is as it stands, a truth value 0 or 1, a time its seconds, a date those since 1970 in UTC, a category the position of
-        its level among ``levels``, or -1 for another.
+        A number is as it stands, a truth value 0 or 1, a time its seconds, a date those since 1970 in UTC, a category
+        the position of its level among ``levels``, or -1 for another.
         """
         parts = [self._encoded(column, columns[:, i : i + 1]) for i, column in enumerate(self.columns.columns)]
         return super().forward(torch.cat(parts, 1))

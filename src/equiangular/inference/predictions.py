@@ -54,7 +54,8 @@ def list_inputs(paths: Sequence[str | Path], kind: str, *, notes: list[str] | No
     suffixes, inside_folders = ((*FILE_SUFFIXES[kind], *tables) for tables in (TABLE_SUFFIXES, IN_FOLDERS))
     files: list[Path] = []
     left = Found()
-    for given in [paths] if isinstance(paths, (str, Path)) or hasattr(paths, "columns") else paths:
+    several: Any = [paths] if isinstance(paths, (str, Path)) or hasattr(paths, "columns") else paths
+    for given in several:
         check_data_name(given, "a file to read")
         path = Path(given).expanduser()
         if path.is_dir() and is_saved_to_disk(path):

@@ -55,6 +55,6 @@ def _message(estimator: Any, columns: dict[str, str]) -> str:
     more = f" and {len(named) - 3} more" if len(named) > 3 else ""
     kind = type(estimator).__name__
     return (
-        f"{kind} takes numbers, and X has other columns: {', '.join(named[:3])}{more}. Put an encoder in front of it, such "
-        f"as make_pipeline(skrub.TableVectorizer(), {kind}()) or scikit-learn's ColumnTransformer."
+        f"{kind} takes numbers, and X has other columns: {', '.join(named[:3])}{more}. Put an encoder in front of it, "
+        f"such as make_pipeline(skrub.TableVectorizer(), {kind}()) or scikit-learn's ColumnTransformer."
     )
