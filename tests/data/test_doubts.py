@@ -173,3 +173,19 @@ def test_a_quantity_for_labels_is_refused_or_told():
         assert not any("quantity" in note or "classes for" in note for note in load_dataset(labelled(good)).notes)
     words = [f"name {i}" for i in range(60)] + ["name 0"] * 6
     assert any("60 classes for 66 samples" in note for note in load_dataset(labelled(words)).notes)
+
+
+def test_cells_that_look_like_rows_are_told(tmp_path):
+    """A stray quote that another stray one closes in front of a comma: no rule of CSV says what was meant."""
+    lines = ["size,note,label", *(f"{i},calm,{'ab'[i % 2]}" for i in range(60)), '60,"calm,a', '61,6",b']
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    found = load_dataset(tmp_path / "t.csv")
+    assert any("'note': 1 cell goes over several lines, the first in row 61" in note for note in found.notes)
+    lines[-2:] = ['60,calm,"a', '61,calm,b"']
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=r"the label of row 61 goes over several lines: 'a\\n61,calm,b'"):
+        load_dataset(tmp_path / "t.csv")
+    addresses = [f"{i} Main St, Town\nState, {i}" for i in range(60)]
+    table = pa.table({"where": addresses, "label": ["a", "b"] * 30})
+    pq.write_table(table, tmp_path / "t.parquet")
+    assert not any("several lines" in note for note in load_dataset(tmp_path / "t.parquet").notes)

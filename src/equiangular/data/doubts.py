@@ -65,6 +65,32 @@ def nearly_numbers(values: Any, name: str, read_as: str) -> list[str]:
     ]
 
 
+def over_lines(texts: Any, name: str) -> list[str]:
+    r"""A sentence on a column of which a few cells have line breaks with commas or their like on both sides.
+
+    So does a cell that has taken up rows, because a quote was left open and another stray one closed it.
+
+    Args:
+        texts: Arrow array of all cells.
+        name: of the column.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> over_lines(pa.array(["calm", "a,x\n2,5", "calm"] * 2 + ["calm"] * 200), "note")[0][:58]
+        "column 'note': 2 cells go over several lines, the first in"
+    """
+    compute = require("pyarrow.compute", extra="data", purpose="Reading tables")
+    pattern = r"[,;\t|][^\n]*\r?\n[^\n]*[,;\t|]"
+    found = np.flatnonzero(np.asarray(compute.match_substring_regex(texts, pattern).fill_null(False)))
+    if not len(found) or len(found) > max(2, len(texts) // 100):
+        return []
+    cells = "1 cell goes" if len(found) == 1 else f"{len(found)} cells go"
+    return [
+        f"column {name!r}: {cells} over several lines, the first in row {found[0] + 1}. Where they should be rows, a "
+        "quote in front of them is one too many"
+    ]
+
+
 def doubtful_labels(names: Sequence[str], samples: int, where: str) -> list[str]:
     """A sentence on labels of which there are nearly as many as samples.
 

@@ -24,7 +24,7 @@ from equiangular.data.cells import (
     parsed_spans,
 )
 from equiangular.data.columns import DAY, FAR, LARGEST, Column, Columns, beyond_float32
-from equiangular.data.doubts import nearly_numbers
+from equiangular.data.doubts import nearly_numbers, over_lines
 from equiangular.data.texts import fit_vocabulary
 
 MAX_LEVELS = 40  # values of a text column up to which they are levels of a category
@@ -131,6 +131,7 @@ def _fit(column: Any, name: str, rows: np.ndarray, notes: list[str]) -> Column |
         kind = fitted.kind if isinstance(fitted, Column) else ""
         if kind in ("", "category", "text"):
             notes += nearly_numbers(values, name, {"": "left out", "text": "read as words"}.get(kind, "a category"))
+            notes += over_lines(texts, name)
         return fitted
     if types.is_boolean(kind):
         return _number(as_numbers(column, name)[0], name, rows, notes, kind="boolean")
@@ -160,7 +161,7 @@ def _fit_text(texts: Any, values: Any, present: int, name: str, rows: np.ndarray
         if _is_key(name) and whole and len(values) == present > 1:
             return "an identifier, by its name and its values"
         return _number(numbers, name, rows, notes, exact=texts if whole else None)
-    if not np.isnan(parsed_spans(values)).any():
+    if not np.isnan(parsed_spans(values.slice(0, 20))).any() and not np.isnan(parsed_spans(values)).any():
         return _number(as_spans(texts, name)[0], name, rows, notes, kind="time")
     if all_match("^(?i:true|false)$"):
         return _number(as_numbers(texts, name, boolean=True)[0], name, rows, notes, kind="boolean")
