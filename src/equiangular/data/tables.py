@@ -177,14 +177,12 @@ class Part:
             codes, names = read_labels(table.column(label), label, class_names)
         except ValueError as error:
             raise ValueError(f"{where!r}: {error}") from error
-        broken = (
-            next((place for place, text in enumerate(names) if "\n" in text), None) if class_names is None else None
-        )
-        if broken is not None:
+        broken = next((place for place, text in enumerate(names) if "\n" in text), None)
+        if class_names is None and broken is not None:
             row = int(np.flatnonzero(codes == broken)[0]) + 1
             raise ValueError(
-                f"{where!r}: the label of row {row} goes over several lines: {names[broken][:60]!r}. Is a quote in front of "
-                "it that nobody closed?"
+                f"{where!r}: the label of row {row} goes over several lines: {names[broken][:60]!r}. Is a quote in "
+                "front of it that nobody closed?"
             )
         missing = np.flatnonzero(codes < 0) if class_names is None else np.flatnonzero(nulls(table.column(label)))
         if len(missing):
