@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from torch.overrides import TorchFunctionMode
 
 from equiangular.frames.implicit import CONSTRUCTIONS, implicit_rows, quadratic_nearest
-from equiangular.frames.splitmix import signed, splitmix
 from equiangular.frames.quadratic_code import quadratic_code, quadratic_code_rows
+from equiangular.frames.splitmix import signed, splitmix
 
 MASK = 2**64 - 1
 

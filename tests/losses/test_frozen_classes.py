@@ -118,13 +118,13 @@ def test_blocks_are_the_rows(num_classes: str, size: int) -> None:
 
 @every
 def test_logits_of_the_head_and_derivatives_of_any_order(construction: str) -> None:
-    head = ImplicitHead(D, K, construction=construction, dtype=torch.float64, chunk_size=7, scale="learned")
-    frozen = ImplicitHead(D, K, construction=construction, dtype=torch.float64, chunk_size=7)
-    x = draw(2, D).requires_grad_()
+    head = ImplicitHead(8, 9, construction=construction, dtype=torch.float64, chunk_size=7, scale="learned")
+    frozen = ImplicitHead(8, 9, construction=construction, dtype=torch.float64, chunk_size=7)
+    x = draw(2, 8).requires_grad_()
     for some in (head, frozen):
         assert torch.autograd.gradcheck(some.logits_from_features, x, check_batched_grad=True)
         assert torch.autograd.gradgradcheck(lambda h, some=some: some.logits_from_features(h) ** 2, x)
     head(x).sum().backward()
     assert head.log_scale.grad is not None
-    three = frozen.logits_from_features(x.reshape(1, 2, D))
+    three = frozen.logits_from_features(x.reshape(1, 2, 8))
     assert torch.equal(three[0], frozen.logits_from_features(x))

@@ -111,7 +111,8 @@ class ImplicitHead(Head):
         plain = have_values(h) and not autocast_is_on(h) and h.dtype == self.scale.dtype
         if plain and forward_ad._current_level < 0 and h.dtype in (torch.float32, torch.float64):
             logits: Tensor = _Logits.apply(flat, self)  # type: ignore[no-untyped-call]  # torch's
-            return (logits * self.scale if self.scale.requires_grad else logits.mul_(self.scale)).view(*h.shape[:-1], -1)
+            logits = logits * self.scale if self.scale.requires_grad else logits.mul_(self.scale)
+            return logits.view(*h.shape[:-1], -1)
         again = torch.is_grad_enabled() and h.requires_grad
         parts = []
         for ids in torch.arange(self.num_classes, device=h.device).split(self.chunk_size):

@@ -130,7 +130,7 @@ def _are_bounded(scaled: Tensor, bias: Tensor | None) -> bool:
     if not scaled.numel() or not values_are_readable(scaled, *([] if bias is None else [bias])):
         return False
     most = torch.linalg.vector_norm(scaled, dim=1).max().item()
-    return most + (0.0 if bias is None else bias.abs().max().item()) <= _SAFE
+    return bool(most + (0.0 if bias is None else bias.abs().max().item()) <= _SAFE)
 
 
 def _frozen_blocks(table: Tensor | ImplicitHead, size: int, dtype: torch.dtype) -> Iterator[Block]:
