@@ -200,7 +200,7 @@ class _Gradient(torch.autograd.Function):
         ctx.head = head
         total = g.new_zeros(len(g), head.dim)
         for block in head.blocks():
-            total += block.weighted(g[:, block.start : block.stop])
+            total = total + block.weighted(g.narrow(1, block.start, block.stop - block.start))
         return total
 
     @staticmethod
