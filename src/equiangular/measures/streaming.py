@@ -32,8 +32,8 @@ LARGEST_MATRIX = 1024  # classes up to which a confusion matrix is kept as such:
 class ShotAccuracy(SumMetric):
     """Accuracy, balanced accuracy and many/medium/few accuracy, over batches and processes.
 
-    States: correct and total per class, O(K); on request the confusion matrix, O(K^2), or with more than 1,024 classes 8
-    bytes a sample in its place.
+    States: correct and total per class, O(K); on request the confusion matrix, O(K^2), or 8 bytes a
+    sample where there are more than 1,024 classes.
 
     Args:
         class_counts: (K,) *training* samples per class, which form the groups.

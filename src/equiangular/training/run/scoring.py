@@ -46,9 +46,10 @@ def score(
 class Scorer:
     """Scores of a test set that streams by, exact under any number of batches and processes.
 
-    Memory is O(K + bins), and for the confusion matrix K x K, with more than 1,024 classes 8 bytes a sample. In a distributed run every process updates with its own
-    samples, and :meth:`compute` and :meth:`details`, called by all of them, give all of them the result for all
-    samples. Take care that no sampler pads the test set with repeated samples.
+    Memory is O(K + bins), and for the confusion matrix K x K, with more than 1,024 classes 8 bytes a sample. In a
+    distributed run every process updates with its own samples, and :meth:`compute` and :meth:`details`, called by all
+    of them, give all of them the result for all samples. Take care that no sampler pads the test set with repeated
+    samples.
 
     Args:
         class_counts: (K,) *training* samples per class, which form the groups.
