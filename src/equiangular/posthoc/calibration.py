@@ -11,7 +11,7 @@ from torch import Tensor
 
 from equiangular._rebuilt import RebuiltModule
 from equiangular._validate import check_features, check_labels, check_num_classes, check_positive
-from equiangular.posthoc.prior import corrected, log_prior, prior_shift, row_parts
+from equiangular.posthoc.prior import PART, corrected, log_prior, prior_shift, row_parts
 
 # Standard deviations of the weak priors: on the strength about 1, on log scale about the data's own starting point.
 STRENGTH_STD = 0.5
@@ -105,7 +105,7 @@ class _Parts:
 
     def __init__(self, logits: Tensor, columns: Tensor) -> None:
         self.logits, self.columns = logits.detach(), columns
-        self.rows = row_parts(len(logits), max(1, int(columns.sum())))
+        self.rows = row_parts(len(logits), max(1, int(columns.sum())), PART // 2)
         self.only: Tensor | None = None
 
     def __iter__(self) -> Iterator[tuple[slice, Tensor]]:

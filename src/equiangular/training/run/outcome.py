@@ -75,12 +75,8 @@ def conclude(
     head.eval()
     validation, note = None, ""
     if stored.held_out is not None:
-        held = head_logits(head, stored.held_out)
-        counts = list(info.class_counts)
-        fitted, crossed = fit_and_cross(held, split.holdout_y, counts, method, balance=info.balance)
-        info = replace(info, correction=fitted)
-        note = str((fitted or {}).get("declined", ""))
-        validation = accuracy_among(crossed, split.holdout_y)
+        info, validation = _calibrated(head, stored.held_out, split.holdout_y, method, info)
+        note = str((info.correction or {}).get("declined", ""))
     scorer, own = (
         Scorer(list(info.class_counts), info.thresholds, info.class_names, confusion=c) for c in (True, False)
     )
@@ -108,6 +104,15 @@ def conclude(
         numbers,
         note,
     )
+
+
+def _calibrated(
+    head: Head, features: Tensor, labels: Tensor, method: Method, info: ModelInfo
+) -> tuple[ModelInfo, float]:
+    """The description with scale and strength, and what the held-out part says; its logits are gone afterwards."""
+    logits = head_logits(head, features)
+    fitted, crossed = fit_and_cross(logits, labels, list(info.class_counts), method, balance=info.balance)
+    return replace(info, correction=fitted), accuracy_among(crossed, labels)
 
 
 def accuracy_among(logits: Tensor, labels: Tensor) -> float:
