@@ -152,7 +152,7 @@ class Head(RebuiltModule, ABC):
 
     def logits_from_features(self, h: Tensor) -> Tensor:
         """Logits (..., K) of features h (..., dim), as ``forward(x, pre_logits=True)`` gives them."""
-        if self.weight is None:
+        if not self.num_classes:
             return h
         logits = F.linear(h, self.class_vectors()) * self.scale
         return logits if self.bias is None else logits + self.bias
@@ -167,7 +167,7 @@ class Head(RebuiltModule, ABC):
             ValueError: labels that are no integers in [0, K) and not -100. On an accelerator and in compiled code it is
                 the device that fails.
         """
-        if self.weight is None:
+        if not self.num_classes:
             raise ValueError("a head with num_classes=0 has no targets; give it classes with reset(num_classes).")
         vectors = self.class_vectors()
         return rows_or_zero(labels, self.num_classes, lambda ids: class_rows(vectors, ids)).to(vectors.dtype)
@@ -334,9 +334,7 @@ class Head(RebuiltModule, ABC):
     def _build_classifier(self, like: Tensor) -> None:
         """Class vectors, bias and scale."""
         vectors = self._initial_vectors(self.num_classes, like) if self.num_classes else None
-        for name in ("weight", "bias", "log_scale", "fixed_scale"):
-            self._parameters.pop(name, None)
-            self._buffers.pop(name, None)
+        self._drop_classifier()
         self.register_parameter("bias", None)
         if vectors is None:
             self.register_buffer("weight", None)
@@ -348,6 +346,12 @@ class Head(RebuiltModule, ABC):
         self.register_parameter("log_scale", nn.Parameter(value.log().to(like)) if learned else None)
         for name, parameter in self.named_parameters(recurse=False):
             parameter.requires_grad_(name not in self._frozen)
+
+    def _drop_classifier(self) -> None:
+        """Forget what there was, now that what comes next is known to fit."""
+        for name in ("weight", "bias", "log_scale", "fixed_scale"):
+            self._parameters.pop(name, None)
+            self._buffers.pop(name, None)
 
     def _initial_scale(self) -> float:
         if not isinstance(self.scale_option, str):

@@ -128,9 +128,14 @@ class ImplicitHead(Head):
     def _recipe(self) -> list[int]:
         return [self.seed, self.num_classes, self.dim, CONSTRUCTIONS.index(self.construction)]
 
-    def _build_classifier(self, like: Tensor) -> None:
+    def _drop_classifier(self) -> None:
+        super()._drop_classifier()
         self.register_buffer("recipe", None)
-        super()._build_classifier(like)
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.recipe is not None and not self.recipe.is_meta:  # averages of weights and buffers round whole numbers
+            destination[f"{prefix}recipe"] = torch.tensor(self._recipe(), device=self.recipe.device)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Take over the seed of a checkpoint; refuse one of another size or construction."""

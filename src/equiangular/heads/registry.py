@@ -18,6 +18,7 @@ from equiangular.heads.implicit import ImplicitHead
 from equiangular.heads.incremental import IncrementalETFHead
 from equiangular.heads.linear import CosineHead, LinearHead, RandomHead
 from equiangular.heads.named import NAMED_SCALE, NamedHead
+from equiangular.heads.unstored import UnstoredFrame
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -213,6 +214,8 @@ def build_described(description: dict[str, Any], in_features: int, num_classes: 
     if kind == "named":
         options["class_vectors"] = state.get("weight")
     head = make_head(kind, in_features, num_classes, **options)
+    if isinstance(head, UnstoredFrame) and "recipe" not in state:
+        head.store_frame()  # moved, or of an older version
     if isinstance(head, RotatedETFHead) and "skew" not in state:
         head.bake()
     return head
