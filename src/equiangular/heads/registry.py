@@ -33,8 +33,8 @@ MAPPED: dict[str, Any] = {"norm": "batch-first", "projection": "linear"}
 # A small scale keeps the logits of similar classes close; chosen on validation data of two sets of texts.
 SIMILAR: dict[str, Any] = {"norm": "batch", "scale": 4.0}
 DIMENSIONS_PER_CLASS = 4
-# Behind a learned map an orientation of the frame is one of the map's; beyond as many numbers it is one with a formula.
-TURNED_NUMBERS = 2**22
+# Behind a learned map an orientation of the frame is one of the map's; of more classes it is one that has a formula.
+TURNED_CLASSES = 2048
 
 
 def needs_projection(in_features: int, num_classes: int) -> bool:
@@ -54,8 +54,8 @@ def recommended_head(
 
     With fewer than four dimensions for a class there is a learned linear map P between BatchNorm and M,
     logits = (P BatchNorm(x)) M^T, so that there is an ETF for any K and any width. M P is then a learned linear
-    classifier in other coordinates, and SGD trains it as such, at a learning rate K / (K - 1) times as high. From 2,049
-    classes on the frame is the minimal simplex, not a random one: the map turns either, and logits need no K x K product.
+    classifier in other coordinates, and SGD trains it as such, at a learning rate K / (K - 1) times as high. With more
+    than 2,048 classes the frame is the canonical simplex, which has no matrix: the map turns it as well as a random one.
 
     Where the inputs say which classes are alike, as TF-IDF or embeddings of texts do, give their ``class_means``: the
     fixed vectors then have the cosines of these, see :func:`equiangular.class_mean_frame`, and meet features of unit
@@ -109,8 +109,11 @@ def recommended_head(
     default = "linear" if needs_projection(in_features, num_classes) else None
     if options.get("projection", default) is None:
         return ETFHead(in_features, num_classes, **{**FREE, **BARE, **options})
-    large: dict[str, Any] = {"basis": "minimal"} if num_classes * (num_classes - 1) > TURNED_NUMBERS else {}
-    return ETFHead(in_features, num_classes, **{**FREE, **MAPPED, **large, **options})
+    chosen: dict[str, Any] = {**FREE, **MAPPED, **options}
+    wide = chosen["projection"] in ("linear", "mlp") and (options.get("dim") or num_classes) >= num_classes
+    if wide and num_classes > TURNED_CLASSES:
+        chosen.setdefault("basis", "canonical")
+    return ETFHead(in_features, num_classes, **chosen)
 
 
 def best_head(in_features: int, num_classes: int, **options: Any) -> ETFHead:
