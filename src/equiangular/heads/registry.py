@@ -54,8 +54,8 @@ def recommended_head(
 
     With fewer than four dimensions for a class there is a learned linear map P between BatchNorm and M,
     logits = (P BatchNorm(x)) M^T, so that there is an ETF for any K and any width. M P is then a learned linear
-    classifier in other coordinates, and SGD trains it as such, at a learning rate K / (K - 1) times as high. With more
-    than 2,048 classes the frame is the canonical simplex, which has no matrix: the map turns it as well as a random one.
+    classifier in other coordinates, and SGD trains it as such, at a learning rate K / (K - 1) times as high. With
+    more than 2,048 classes the frame is the canonical simplex, which has no matrix; the map turns it as well as any.
 
     Where the inputs say which classes are alike, as TF-IDF or embeddings of texts do, give their ``class_means``: the
     fixed vectors then have the cosines of these, see :func:`equiangular.class_mean_frame`, and meet features of unit
