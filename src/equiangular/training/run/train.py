@@ -17,7 +17,7 @@ from equiangular.encoders.embedding import Progress as EmbedProgress
 from equiangular.training.config.options import TrainConfig
 from equiangular.training.engine.fabric import make_fabric
 from equiangular.training.engine.loop import Training
-from equiangular.training.engine.prediction import predict
+from equiangular.training.engine.prediction import predict_parts
 from equiangular.training.engine.stopping import Stopped, StopSignals
 from equiangular.training.model.files import load_model, save_model
 from equiangular.training.model.info import ModelInfo
@@ -26,7 +26,8 @@ from equiangular.training.run.checkpoint import check_same, load_checkpoint, sav
 from equiangular.training.run.collapse import collapse_of
 from equiangular.training.run.fitting import Fitting
 from equiangular.training.run.folder import RunFolder, check_names, make_loggers
-from equiangular.training.run.outcome import Outcome, score_together, weights_sha256
+from equiangular.training.run.outcome import Outcome, weights_sha256
+from equiangular.training.run.scoring import Scorer
 from equiangular.training.run.trial import TrialRun, Watcher, load_data, load_options, run_trial
 
 # Called after every step with the training and None, and after every epoch with that epoch's row of metrics.csv.
@@ -91,7 +92,7 @@ def train(
         return folder.read_results()
     watcher = _InFolder(config, folder, content, progress)
     try:
-        run, (final,) = run_trial(config, dataset, hardware=config, fabric=fabric, watcher=watcher)
+        run, (final,) = run_trial(config, dataset, hardware=config, fabric=fabric, watcher=watcher, collapse=False)
         return watcher.conclude(run, final)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -180,9 +181,11 @@ class _InFolder(Watcher):
         row = {"epoch": training.epoch, "loss": training.losses[-1], "learning_rate": training.last_rate}
         if len(split.holdout_y):
             shared = {"prepare": split.standardise, "workers": config.workers, "fabric": self.fabric}
-            _, logits = predict(training.shown, split.holdout_x, **shared)
             info = self.run.describe()
-            scores = score_together(logits, split.holdout_y, info, fabric=self.fabric).compute()
+            scorer = Scorer(list(info.class_counts), confusion=False).to(self.fabric.device)
+            for rows, logits in predict_parts(training.shown, split.holdout_x, **shared):
+                scorer.update(logits, split.holdout_y[rows].to(logits.device))
+            scores = scorer.compute()
             row |= {f"validation_{k}": scores[k] for k in ("accuracy", "balanced_accuracy")}
             if all(row["validation_balanced_accuracy"] > r["validation_balanced_accuracy"] for r in self.rows):
                 self.write_model(self.folder.best_so_far, self.run.snapshot(), info)
@@ -230,7 +233,7 @@ class _InFolder(Watcher):
         """Models and scores, for the last epoch and the best."""
         outcomes = {"test": final}
         if len(run.split.holdout_y):
-            (outcomes["best"],) = run.conclude(*load_model(self.folder.best_so_far))
+            (outcomes["best"],) = run.conclude(*load_model(self.folder.best_so_far), collapse=False)
         for name, outcome in outcomes.items():
             self.write_model(self.folder.model if name == "test" else self.folder.best, outcome.task, outcome.info)
         scores = {
