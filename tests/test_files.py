@@ -7,12 +7,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from equiangular._atomic import write_atomically
 from equiangular._files import (
     json_plain,
     prepare_folder,
     read_json,
     read_safetensors,
-    write_atomically,
     write_json,
     write_safetensors,
 )

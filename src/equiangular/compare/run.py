@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from equiangular._files import prepare_folder, read_json, write_json
+from equiangular._lock import FolderLock
 from equiangular._provenance import provenance
 from equiangular.compare.config import NAMED_METHODS, NAMED_SAMPLES, CompareConfig, fit_to, without_etf
 from equiangular.compare.plan import Plan, describe_data, estimate_fits, estimate_seconds
@@ -224,6 +225,12 @@ class Comparing:
         Finished trainings are kept; a killed comparison goes on from them, and a changed configuration or data set
         trains again exactly what it changes.
         """
+        with FolderLock(self.folder) as lock:
+            return self._run(plan, progress, lock)
+
+    def _run(self, plan: Plan, progress: Progress | None, lock: FolderLock) -> Comparison:
+        self._check_folder()  # again: another comparison may have begun before the lock was had
+        self.store.check = lock.check
         # At once: a comparison that is killed leaves what its trainings were made on.
         write_json(self.known, {"data": to_json(plan.data)})
         self.done, self.progress = 0, progress
@@ -248,7 +255,8 @@ class Comparing:
             notes=[f"{row.label}: {row.note}" for row in rows if row.note] + self._damaged(),
             provenance=provenance(),
         )
-        write_json(self.results, to_json(comparison))
+        lock.check()
+        write_json(self.results, to_json(comparison), durable=True)
         return comparison
 
     def _told(self) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import IO, Any
 
 import torch
 
-from equiangular._files import check_output, write_atomically
+from equiangular._atomic import write_atomically
+from equiangular._files import check_output
 from equiangular._validate import check_int
 from equiangular.data.columns import Told
 from equiangular.data.libraries import is_saved_to_disk

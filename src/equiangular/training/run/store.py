@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from equiangular._files import prepare_folder, read_json, write_json
@@ -28,6 +28,7 @@ class TrialStore:
 
     Attributes:
         damaged: what is wrong with the files that could not be read, by name; such trainings are made anew.
+        check: called before a file is written; raises where the folder is not to be written any more.
 
     Raises:
         ValueError: the folder cannot be written.
@@ -36,6 +37,7 @@ class TrialStore:
     def __init__(self, folder: str | Path) -> None:
         self.folder = prepare_folder(folder)
         self.damaged: dict[str, str] = {}
+        self.check: Callable[[], None] = lambda: None
 
     def records(
         self,
@@ -73,7 +75,8 @@ class TrialStore:
         else:
             points = watcher.points
             records = [trial_record(run, o, m, fingerprint, points) for m, o in zip(methods, outcomes, strict=True)]
-        write_json(path, {"records": [to_json(record) for record in records]})
+        self.check()
+        write_json(path, {"records": [to_json(record) for record in records]}, durable=True)
         return self._read(path)
 
     def _read(self, path: Path) -> list[TrialRecord]:
