@@ -101,4 +101,3 @@ class FolderLock:
 
 def _complete(who: dict[str, Any]) -> bool:
     return all(name in who for name in ("process", "host", "since"))
-

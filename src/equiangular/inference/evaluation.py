@@ -232,6 +232,12 @@ def _own_test_part(info: ModelInfo, batch_size: int, encoder: KnownEncoder | Non
             "and may hold what was trained on. Bring the old data back, or name samples that were no part of them with "
             "--data."
         )
+    labels = info.inputs.get("test labels")
+    if labels and found.class_names == tuple(info.class_names) and input_digest(found.test_y) != labels:
+        batches.notes.append(
+            f"the labels of the test part of {found.name!r} have changed since the training: its own scores were by "
+            "the old ones"
+        )
     return batches
 
 

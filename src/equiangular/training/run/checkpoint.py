@@ -91,6 +91,12 @@ def has_checkpoint(path: str | Path) -> bool:
     return Path(path).exists() or _before(path).exists()
 
 
+def forget_checkpoints(path: str | Path) -> None:
+    """Delete the checkpoint, and the one before it."""
+    for file in (Path(path), _before(path)):
+        file.unlink(missing_ok=True)
+
+
 def _before(path: str | Path) -> Path:
     return Path(path).with_stem(f"{Path(path).stem}-before")
 

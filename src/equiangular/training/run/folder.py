@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +13,9 @@ from typing import Any, TypeVar
 from equiangular._checks import check_choice
 from equiangular._extras import require
 from equiangular._files import json_checksum, json_plain, read_json, write_json, write_text
+from equiangular.data import Dataset
 from equiangular.data.registry import absolute_name
+from equiangular.data.split import described_digest
 from equiangular.longtail import SubsetManifest
 from equiangular.training.augment import Augmentation, Mixing
 from equiangular.training.config.files import make_config, read_yaml, write_yaml
@@ -48,16 +51,19 @@ class RunFolder:
                 leftover.unlink(missing_ok=True)
         values = config.as_dict()
         heading = "# The configuration of this run, defaults included; what was given on the command line has won.\n"
-        write_text(self.config, f"{heading}{_CHECKSUM}{json_checksum(json_plain(values))}\n{write_yaml(values)}")
+        write_text(self.config, f"{heading}{_CHECKSUM}{_checksum(values)}\n{write_yaml(values)}")
         manifest.save(self.manifest)
         before = self.read_provenance()
         again = {} if before is None else {"resumed": [*before.pop("resumed", []), origin]}
         write_json(self.provenance, {**(before or origin), **again})
 
-    def check_data(self, content: dict[str, str]) -> None:
-        """Raise if the data, by their digest, are not those that the run was started with, naming what differs."""
+    def check_data(self, dataset: Dataset, content: Mapping[str, str]) -> None:
+        """Raise if the data, by their digests, are not those that the run was started with, naming what differs."""
+        content = {**content, DESCRIBED: described_digest(dataset)}
         stored = (self.read_provenance() or {}).get("content")
-        changed = [part for part, digest in (stored if isinstance(stored, dict) else {}).items() if content.get(part) != digest]
+        changed = [
+            part for part, digest in (stored if isinstance(stored, dict) else {}).items() if content.get(part) != digest
+        ]
         if changed:
             raise ValueError(
                 f"the data have changed since the run {str(self.path)!r} was started: the {', '.join(changed)} are not "
@@ -74,7 +80,7 @@ class RunFolder:
         values = read_yaml(self.config)
         config = make_config(TrainConfig, values, where=str(self.config))
         known = re.search(rf"^{_CHECKSUM}(.*)$", self.config.read_text(encoding="utf-8"), re.MULTILINE)
-        if known is not None and known[1] != json_checksum(json_plain(values)):
+        if known is not None and known[1] != _checksum(values):
             raise ValueError(
                 f"{str(self.config)!r} is not what the run was started with: it was changed or damaged after it was "
                 "written. Bring the old file back, or start a new run in another folder (--output)."
@@ -117,8 +123,14 @@ class RunFolder:
         return results
 
 
+DESCRIBED = "columns, preprocessing and encoder"  # beside what content_digest names
 _CHECKSUM = "# checksum: "
 _REMEDY = "Delete it and give the same command again: the run goes on from its last checkpoint."
+
+
+def _checksum(values: Mapping[str, Any]) -> str:
+    """Of a configuration, but for where the data lie: that may change, and what they hold is known."""
+    return json_checksum(json_plain({name: value for name, value in values.items() if name not in ("data", "root")}))
 
 
 def _an_object(path: Path, value: Any) -> dict[str, Any]:

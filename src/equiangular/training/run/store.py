@@ -7,6 +7,7 @@ from pathlib import Path
 
 from equiangular._files import prepare_folder, read_json, write_json
 from equiangular.data import Dataset
+from equiangular.data.split import check_unchanged
 from equiangular.records import TrialRecord, from_json, pack, to_json
 from equiangular.training.config.options import Hardware, Trial
 from equiangular.training.engine.loop import Training
@@ -73,6 +74,7 @@ class TrialStore:
             rest = (watcher.run.training.shown.head.kind, fingerprint, trial.seed, trial.subset_seed)
             records = [TrialRecord(m.name, m.label, *rest, diverged=str(error)) for m in methods]
         else:
+            check_unchanged(dataset, content)
             points = watcher.points
             records = [trial_record(run, o, m, fingerprint, points) for m, o in zip(methods, outcomes, strict=True)]
         self.check()

@@ -15,6 +15,7 @@ from equiangular._lock import FolderLock
 from equiangular._provenance import provenance
 from equiangular.data import Dataset, content_digest
 from equiangular.data.registry import absolute_name
+from equiangular.data.split import check_unchanged, described_digest
 from equiangular.encoders.embedding import Progress as EmbedProgress
 from equiangular.training.config.options import TrainConfig
 from equiangular.training.engine.fabric import make_fabric
@@ -24,10 +25,10 @@ from equiangular.training.engine.stopping import Stopped, StopSignals
 from equiangular.training.model.files import load_model, save_model
 from equiangular.training.model.info import ModelInfo
 from equiangular.training.model.task import Task
-from equiangular.training.run.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from equiangular.training.run.checkpoint import forget_checkpoints, has_checkpoint, load_checkpoint, save_checkpoint
 from equiangular.training.run.collapse import collapse_of
 from equiangular.training.run.fitting import Fitting
-from equiangular.training.run.folder import RunFolder, check_names, make_loggers
+from equiangular.training.run.folder import DESCRIBED, RunFolder, check_names, make_loggers
 from equiangular.training.run.outcome import Outcome, score_together, weights_sha256
 from equiangular.training.run.trial import TrialRun, Watcher, load_data, load_options, run_trial
 
@@ -113,7 +114,7 @@ def _train(
             return folder.read_results()
         raise
     content = content_digest(dataset)
-    folder.check_data(content)
+    folder.check_data(dataset, content)
     if loaded is not None and not finished and fabric.is_global_zero:
         loaded(dataset)
     if finished:
@@ -211,7 +212,8 @@ class _InFolder(Watcher):
         """Where the result comes from."""
         processes = {"processes": self.fabric.world_size, "device": str(self.fabric.device)}
         seeds = {"seed": self.config.seed, "subset": self.config.subset_seed, "split": self.config.split_seed}
-        data = {"manifest_sha256": self.run.split.manifest.sha256, "content": self.content}
+        described = {**self.content, DESCRIBED: described_digest(self.run.dataset)}
+        data = {"manifest_sha256": self.run.split.manifest.sha256, "content": described}
         return {**provenance(), **processes, "seeds": seeds, **data}
 
     def after_step(self, training: Training) -> None:
@@ -273,11 +275,17 @@ class _InFolder(Watcher):
         if self.fabric.is_global_zero:
             self.check_folder()
             inputs = {part: self.content[f"{part} inputs"] for part in ("training", "test")}
+            inputs["test labels"] = self.content["test labels"]
             save_model(folder, task, replace(info, inputs=inputs))
         self.fabric.barrier()
 
     def conclude(self, run: TrialRun, final: Outcome) -> dict[str, Any]:
         """Models and scores, for the last epoch and the best."""
+        try:
+            check_unchanged(run.dataset, self.content)
+        except ValueError:
+            forget_checkpoints(self.folder.checkpoint)
+            raise
         outcomes = {"test": final}
         if len(run.split.holdout_y):
             (outcomes["best"],) = run.conclude(*load_model(self.folder.best_so_far))
