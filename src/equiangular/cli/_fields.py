@@ -172,4 +172,7 @@ def _parse(name: str, value: Any, hint: Any) -> Any:
         return [parse_yaml(item, what=what) for item in items]
     if any("=" not in item for item in items):
         raise ValueError(f"--{name} must be name=value,name=value, got {value!r}.")
-    return {key.strip(): parse_yaml(text, what=what) for key, _, text in (item.partition("=") for item in items)}
+    pairs = [(key.strip(), text) for key, _, text in (item.partition("=") for item in items)]
+    if odd := [key for i, (key, _) in enumerate(pairs) if not key or key in dict(pairs[:i])]:
+        raise ValueError(f"--{name} has {f'{odd[0]!r} twice' if odd[0] else 'a value without a name'}, got {value!r}.")
+    return {key: parse_yaml(text, what=what) for key, text in pairs}

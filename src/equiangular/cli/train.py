@@ -55,11 +55,13 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     console.print(scores_table(results))
     if note := results["test"].get("note"):
         console.print(note, highlight=False, markup=False)
+    if apart := results["data"].get("apart"):
+        console.print(apart_note(apart), highlight=False, markup=False)
+    if finished:  # nothing is written: it may lie on a disk that cannot be
+        return
     names = ["results.json", "metrics.csv"]
     if find_spec("matplotlib") is not None and not fitted:
         names.append(save_figure(training_figure(results), output / "curves.png").name)
-    if apart := results["data"].get("apart"):
-        console.print(apart_note(apart), highlight=False, markup=False)
     console.print(f"wrote {', '.join(names)} and model/ into {output}", highlight=False)
 
 

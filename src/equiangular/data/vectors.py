@@ -227,12 +227,13 @@ def _part(arrays: Mapping[str, Any], prefix: str, where: str) -> tuple[Tensor, n
 
 def _as_vectors(values: Any, where: str) -> Tensor:
     """(N, d) float32 of floating-point values in any precision."""
-    value = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
-    if value.ndim != 2 or not value.is_floating_point():
+    value = values if isinstance(values, Tensor) else np.array(values)
+    floating = value.is_floating_point() if isinstance(value, Tensor) else value.dtype.kind == "f"
+    if value.ndim != 2 or not floating:
         raise ValueError(
             f"{where} must be floating-point numbers (N, d), got {value.dtype} of shape {tuple(value.shape)}."
         )
-    return value.float()
+    return value.float() if isinstance(value, Tensor) else torch.from_numpy(value.astype(np.float32))
 
 
 def _find(arrays: Mapping[str, Any], prefix: str, names: tuple[str, ...]) -> tuple[Any, str]:

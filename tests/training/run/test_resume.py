@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from tests.damage import flip_last_bit
 from torch import nn
 
+from equiangular.cli.train import show_run
 from equiangular.heads import LinearHead
 from equiangular.training import Stopped, Task, TrainConfig, Training, get_method, load_model, resume, train
 from equiangular.training.config.budget import Budget
@@ -266,6 +267,21 @@ def test_a_run_whose_folder_another_process_has_taken_over_writes_no_more(tmp_pa
     assert not (tmp_path / "results.json").exists()
 
 
+def test_a_finished_run_is_read_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = train(CONFIG, tmp_path / "run")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for name in ("tempfile.mkstemp", "tempfile.TemporaryFile", "os.open", "pathlib.Path.mkdir", "os.replace"):
+        monkeypatch.setattr(name, refuse)
+    assert train(CONFIG, tmp_path / "run") == results
+    show_run(CONFIG, tmp_path / "run", quiet=True)
+    assert "this run had finished already" in capsys.readouterr().out
+
+
 def test_a_configuration_that_was_changed_after_it_was_written_is_refused(stopped: Path) -> None:
     file = stopped / "config.yaml"
     file.write_text(file.read_text().replace("ema: 0.5", "ema: 0.7"))
@@ -273,10 +289,13 @@ def test_a_configuration_that_was_changed_after_it_was_written_is_refused(stoppe
         resume(stopped)
 
 
-@pytest.mark.parametrize("text", ["[1]", '"x"', '{"a": 1}', "[" * 10_000, "{"])
+PARTS = '{"method": {}, "data": {}, "test": {}, "epochs": []}'
+
+
+@pytest.mark.parametrize("text", ["[1]", '"x"', '{"a": 1}', PARTS, "[" * 10_000, "{"])
 def test_foreign_json_in_a_run_is_a_message(stopped: Path, text: str) -> None:
     for file in ("results.json", "provenance.json"):
-        if (file, text) == ("provenance.json", '{"a": 1}'):
+        if file == "provenance.json" and text in ('{"a": 1}', PARTS):
             continue  # it says nothing of the data, as that of older versions
         (stopped / file).write_text(text)
         with pytest.raises(ValueError, match=rf"{file}' (holds|does not hold|is not a JSON file).* Delete it"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -118,7 +118,7 @@ class RunFolder:
     def read_results(self) -> dict[str, Any]:
         """The results of a finished run."""
         results = _an_object(self.results, read_json(self.results, remedy=_REMEDY))
-        if not all(isinstance(results.get(part), dict) for part in ("method", "data", "test")):
+        if not _of_a_run(results):
             raise ValueError(f"{str(self.results)!r} does not hold the results of a run. {_REMEDY}")
         return results
 
@@ -131,6 +131,23 @@ _REMEDY = "Delete it and give the same command again: the run goes on from its l
 def _checksum(values: Mapping[str, Any]) -> str:
     """Of a configuration, but for where the data lie: that may change, and what they hold is known."""
     return json_checksum(json_plain({name: value for name, value in values.items() if name not in ("data", "root")}))
+
+
+def _of_a_run(results: dict[str, Any]) -> bool:
+    """Whether an object has what tables and figures of a run show."""
+    method, data, rows = (results.get(name) for name in ("method", "data", "epochs"))
+
+    def numbers(row: Any, names: Iterable[str]) -> bool:
+        return isinstance(row, dict) and all(isinstance(row.get(n), (int, float, type(None))) for n in names)
+
+    def scores(part: Any) -> bool:
+        return numbers(part, ("epoch", "accuracy", "balanced_accuracy", "many", "medium", "few", "ece"))
+
+    if not (isinstance(method, dict) and isinstance(data, dict) and isinstance(rows, list) and rows):
+        return False
+    named = isinstance(method.get("label"), str) and isinstance(data.get("name"), str)
+    measured = scores(results.get("test")) and (results.get("best") is None or scores(results["best"]))
+    return named and measured and all(numbers(row, ("epoch", "loss")) and "epoch" in row for row in rows)
 
 
 def _an_object(path: Path, value: Any) -> dict[str, Any]:
