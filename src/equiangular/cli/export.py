@@ -108,6 +108,12 @@ def predict(
             "held-out part, which is read again.",
         ),
     ] = None,
+    no_formulas: Annotated[
+        bool,
+        typer.Option(
+            "--no-formulas", help="In CSV, put ' before names that a spreadsheet would take for a formula (=, +, -, @)."
+        ),
+    ] = False,
     batch_size: Annotated[int, typer.Option(help="Inputs at a time.")] = 256,
     accelerator: Accelerator = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
@@ -130,7 +136,7 @@ def predict(
         run_rejection_threshold,
         write_predictions,
     )
-    from equiangular.inference.predictions import SUFFIXES, WRITTEN, Counted, csv_lines, json_lines
+    from equiangular.inference.predictions import SUFFIXES, WRITTEN, Counted, csv_lines, is_formula, json_lines
     from equiangular.posthoc.rejection import check_rate
     from equiangular.training import Classifier, load_model
 
@@ -160,12 +166,17 @@ def predict(
 
         counted = Counted(predict_files(classifier, batches(), top_k=top_k, threshold=threshold))
         if output is None:
-            lines = json_lines if as_json else csv_lines
-            lines(counted, sys.stdout, top_k, rejects=reject is not None)
+            if as_json:
+                json_lines(counted, sys.stdout, top_k, reject is not None)
+            else:
+                csv_lines(counted, sys.stdout, top_k, reject is not None, not no_formulas)
         else:
-            write_predictions(counted, output, top_k=top_k, rejects=reject is not None)
+            write_predictions(counted, output, top_k=top_k, rejects=reject is not None, formulas=not no_formulas)
     done, failed = counted.done, counted.failed
     show_notes(odd.lines() if not quiet else ())
+    csv_file = output is None or output.suffix == ".csv"
+    if csv_file and not no_formulas and (named := next(filter(is_formula, info.class_names), None)) is not None:
+        show_notes([f"a spreadsheet takes the class name {named!r} for a formula; --no-formulas puts ' before such"])
     if reject is not None and not quiet:
         told = f"{counted.rejected} of {done} inputs taken for none of the classes; the held-out part promises that at "
         typer.echo(f"equiangular: {told}most {100 * reject:g} % of the known ones are", err=True)

@@ -54,12 +54,13 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool, as_json: bool) -
     screen.print(scores_table(results))
     if note := results["test"].get("note"):
         screen.print(note)
-    names = ["results.json", "metrics.csv"]
-    if find_spec("matplotlib") is not None and not fitted:
-        names.append(save_figure(training_figure(results), output / "curves.png").name)
     if apart := results["data"].get("apart"):
         screen.print(apart_note(apart))
-    screen.print(f"wrote {', '.join(names)} and model/ into {output}")
+    if not finished:  # where it is, nothing is written: it may lie on a disk that cannot be
+        names = ["results.json", "metrics.csv"]
+        if find_spec("matplotlib") is not None and not fitted:
+            names.append(save_figure(training_figure(results), output / "curves.png").name)
+        screen.print(f"wrote {', '.join(names)} and model/ into {output}")
     screen.print(f"next: equiangular evaluate {output}, equiangular predict {output} FILES")
     screen.document(results)
 

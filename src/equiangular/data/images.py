@@ -17,8 +17,9 @@ from typing import Any, Union
 import numpy as np
 import torch
 
+from equiangular._atomic import write_atomically
 from equiangular._extras import require
-from equiangular._files import cache_folder, write_atomically
+from equiangular._files import cache_folder
 from equiangular.data.depth import Spans, is_wide, to_bytes
 from equiangular.data.reading import SHOWN
 

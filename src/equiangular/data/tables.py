@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from equiangular._choices import Memory
 from equiangular._extras import require
+from equiangular._guarded import parse_json
 from equiangular._validate import did_you_mean
 from equiangular.data.base import Dataset, check_names_differ, make_dataset, match_labels, own_test_split, rows_at
 from equiangular.data.cells import flat, is_text, nulls, plain_texts
@@ -396,7 +396,7 @@ def table_parts(folder: Path) -> list[Path]:
 def stated_class_names(metadata: dict[bytes, bytes] | None, label: str = LABEL) -> tuple[str, ...] | None:
     """The names of a ClassLabel feature in the metadata that ``datasets`` writes into a parquet schema."""
     try:
-        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        features = parse_json((metadata or {})[b"huggingface"])["info"]["features"]
         names = tuple(str(name) for name in features[label]["names"])
     except (KeyError, TypeError, ValueError):
         return None

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from equiangular._checks import ROOT_VARIABLE
 from equiangular._counted import counted
-from equiangular._extras import require
+from equiangular._guarded import parse_yaml
 from equiangular._validate import did_you_mean
 from equiangular.data import Dataset, load_dataset
 from equiangular.data.columns import Told
@@ -58,11 +58,11 @@ def read_prior(prior: str | None, class_names: Sequence[str]) -> str | list[floa
     if not file.is_file():
         hint = did_you_mean(prior, PRIORS)
         raise ValueError(f"the prior {prior!r} is neither {' nor '.join(PRIORS)} nor a file that exists{hint}")
-    yaml = require("yaml", extra="train", purpose="Reading a prior")
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"cannot read the prior {str(file)!r} as JSON or YAML: {error}") from error
+    values = parse_yaml(text, what=f"the prior {str(file)!r}")
     return _weights(values, list(class_names), str(file))
 
 
@@ -253,6 +253,12 @@ def _own_test_part(info: ModelInfo, batch_size: int, encoder: KnownEncoder | Non
             f"the data that the model was trained on have changed since: the test part of {found.name!r} is another, "
             "and may hold what was trained on. Bring the old data back, or name samples that were no part of them with "
             "--data."
+        )
+    labels = info.inputs.get("test labels")
+    if labels and found.class_names == tuple(info.class_names) and input_digest(found.test_y) != labels:
+        batches.notes.append(
+            f"the labels of the test part of {found.name!r} have changed since the training: its own scores were by "
+            "the old ones"
         )
     return batches
 

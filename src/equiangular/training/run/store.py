@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from equiangular._files import prepare_folder, read_json, write_json
 from equiangular.data import Dataset
+from equiangular.data.split import check_unchanged
 from equiangular.records import TrialRecord, from_json, pack, to_json
 from equiangular.training.config.options import Hardware, Trial
 from equiangular.training.engine.loop import Training
@@ -28,6 +29,7 @@ class TrialStore:
 
     Attributes:
         damaged: what is wrong with the files that could not be read, by name; such trainings are made anew.
+        check: called before a file is written; raises where the folder is not to be written any more.
 
     Raises:
         ValueError: the folder cannot be written.
@@ -36,6 +38,7 @@ class TrialStore:
     def __init__(self, folder: str | Path) -> None:
         self.folder = prepare_folder(folder)
         self.damaged: dict[str, str] = {}
+        self.check: Callable[[], None] = lambda: None
 
     def records(
         self,
@@ -71,9 +74,11 @@ class TrialStore:
             rest = (watcher.run.training.shown.head.kind, fingerprint, trial.seed, trial.subset_seed)
             records = [TrialRecord(m.name, m.label, *rest, diverged=str(error)) for m in methods]
         else:
+            check_unchanged(dataset, content)
             points = watcher.points
             records = [trial_record(run, o, m, fingerprint, points) for m, o in zip(methods, outcomes, strict=True)]
-        write_json(path, {"records": [to_json(record) for record in records]})
+        self.check()
+        write_json(path, {"records": [to_json(record) for record in records]}, durable=True)
         return self._read(path)
 
     def _read(self, path: Path) -> list[TrialRecord]:
