@@ -51,7 +51,7 @@ def test_an_image_folder(tmp_path):
     assert isinstance(stream.train_x, EncodedImages)
     assert torch.equal(stream.train_x[:], data.train_x)
     (tmp_path / "pets" / "train" / "ant" / "1.png").write_bytes(b"junk")
-    with pytest.raises(ValueError, match=r"pets, split train: row 1 is not an image that can be read"):
+    with pytest.raises(ValueError, match=r"pets, split train: row 2 is not an image that can be read"):
         load_dataset(f"hf:{tmp_path / 'pets'}")
 
 

@@ -186,16 +186,18 @@ def predict(
         screen.document({"path": str(output), "predicted": done, "failed": failed, "rejected": counted.rejected})
     if failed:
         where = "the column 'error'" if output is None or output.suffix == ".csv" else "the key 'error'"
-        message = f"{failed} of {done + failed} inputs could not be read; {where} says why. The others are done."
+        message = f"{failed} of {done + failed} inputs could not be read; {where} says why."
+        message += " The others are done." * bool(done)
         typer.echo(f"equiangular: {message}", err=True)
         raise typer.Exit(3)
 
 
 def export(
     run: Run,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="File to write: .onnx, or .pt2 for torch.export.")
-    ],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="File to write: .onnx, or .pt2 for torch.export.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="The same as FILE.")] = None,
     prior: Prior = None,
     inputs: Annotated[
         str, typer.Option(help="What images come as: uint8 (0 to 255) or float (float32 in 0 to 1); auto: uint8.")
@@ -218,13 +220,18 @@ def export(
     from equiangular.inference import read_prior
     from equiangular.training import Classifier, load_model
 
+    if output is not None and file is not None and output != file:
+        raise ValueError(f"two files to write, {file} and {output} (--output). Name one.")
+    target = output or file
+    if target is None:
+        raise ValueError(f"no file to write. Name it: equiangular export {run} model.onnx")
     task, info = load_model(run)
     classifier = Classifier(task, info, prior=read_prior(prior, info.class_names))
     known = None if head_only or not info.encoder else KnownEncoder(info.encoder, device="cpu")
     with Console(stderr=True).status("exporting"):
         try:
             encoder = None if known is None else known.encoder
-            report = export_model(classifier, output, inputs=inputs, tolerance=tolerance, encoder=encoder)
+            report = export_model(classifier, target, inputs=inputs, tolerance=tolerance, encoder=encoder)
         except ValueError as error:
             if known is None:
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +23,7 @@ from equiangular.training.config.options import DataOptions, Hardware, TrainConf
 if TYPE_CHECKING:
     from equiangular.training import Training
 
+QUIET_FOR = 60.0  # seconds without a line of progress
 # Keys of the scores and their headings, in the order of the table.
 SCORES = ("accuracy", "balanced_accuracy", "many", "medium", "few", "ece")
 HEADINGS = ("accuracy", "balanced", "many", "medium", "few", "ECE")
@@ -66,14 +68,17 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool, as_json: bool) -
 
 
 class ProgressBar:
-    """Epochs and steps on standard error; without a terminal, one line for each epoch. 0 epochs: a fit in one call."""
+    """Epochs and steps on standard error; without a terminal a line for each epoch, and one a minute in long epochs.
+
+    0 epochs: a fit in one call.
+    """
 
     def __init__(self, epochs: int, *, quiet: bool) -> None:
         from rich.console import Console
 
         self.console = Console(stderr=True)
         self.epochs, self.first_process = epochs, True
-        self.lines = not quiet and not self.console.is_terminal
+        self.lines, self.said = not quiet and not self.console.is_terminal, time.monotonic()
         self.bar = progress_bar(quiet=quiet or not self.console.is_terminal)
         self.task = self.bar.add_task("loading", total=None)
 
@@ -90,6 +95,8 @@ class ProgressBar:
         if row is None:
             steps = len(training.batches)
             self.bar.update(self.task, total=self.epochs * steps, completed=training.epoch * steps + training.step)
+            if self.lines and self.first_process and time.monotonic() > self.said + QUIET_FOR:
+                self._say(f"epoch {training.epoch + 1}/{self.epochs}, step {training.step} of {steps}")
             return
         score = row.get("validation_balanced_accuracy")
         text = f"epoch {training.epoch}/{self.epochs}" if self.epochs else "fitted"
@@ -97,7 +104,11 @@ class ProgressBar:
         text += "" if score is None else f", validation {score:.1f} % balanced"
         self.bar.update(self.task, description=text)
         if self.lines and self.first_process:
-            self.console.print(text, highlight=False)
+            self._say(text)
+
+    def _say(self, text: str) -> None:
+        self.said = time.monotonic()
+        self.console.print(text, highlight=False)
 
 
 def scores_table(results: dict[str, Any]) -> Any:

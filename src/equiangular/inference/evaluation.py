@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equiangular._checks import ROOT_VARIABLE
+from equiangular._checks import ROOT_VARIABLE, check_data_name, path_exists
 from equiangular._counted import counted
 from equiangular._guarded import parse_yaml
 from equiangular._validate import did_you_mean
@@ -125,6 +125,8 @@ def evaluate(
         ValueError: data that cannot be read or have no labels, data that the model was trained on, or none of its
             classes.
     """
+    if data is not None:
+        check_data_name(data)
     info, device = classifier.info, classifier.shift.device
     scorer, raw = (Scorer(list(info.class_counts), info.thresholds, info.class_names) for _ in range(2))
     encoder = KnownEncoder(info.encoder, device=device) if info.encoder and info.kind == "vectors" else None
@@ -216,14 +218,15 @@ def labelled_batches(
         return _own_test_part(info, batch_size, encoder, skip_broken=skip_broken)
     path = Path(data).expanduser()
     root = info.data.get("root") or os.environ.get(ROOT_VARIABLE)
-    if not path.exists() and root and (Path(root).expanduser() / path).exists():
+    if not path_exists(path) and root and path_exists(Path(root).expanduser() / path):
         path = Path(root).expanduser() / path
     own = {key: value for key, value in info.data.items() if key not in ("name_or_path", "memory")}
     own |= {"skip_broken": True} if skip_broken else {}
-    if not path.exists():
+    if not path_exists(path):
         if info.kind == "text" and not encoder:
             raise ValueError(f"{str(data)!r} does not exist. Texts are evaluated from a file that has them.")
-        return _dataset_batches(_load(info, str(data), **own), info, batch_size, encoder)
+        named = {key: value for key, value in own.items() if key not in ("label", "drop")}  # those are of files
+        return _dataset_batches(_load(info, str(data), **named), info, batch_size, encoder)
     trained = _trained_on(info)
     if trained is not None and path.resolve() == trained:
         found = _own_test_part(info, batch_size, encoder, skip_broken=skip_broken)
@@ -403,5 +406,5 @@ def _file_batches(
 
 def class_indices(names: Iterable[str], info: ModelInfo) -> Tensor:
     """The labels (N,) int64 of classes by their names, in any of Unicode's forms; -1 for those that there are not."""
-    places = {class_name(known): label for label, known in enumerate(info.class_names)}
-    return torch.tensor([places.get(class_name(name), -1) for name in names], dtype=torch.int64)
+    places = {class_name(known).strip(): label for label, known in enumerate(info.class_names)}
+    return torch.tensor([places.get(class_name(name).strip(), -1) for name in names], dtype=torch.int64)

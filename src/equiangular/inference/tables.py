@@ -213,7 +213,7 @@ def _column_batches(
         rows = [f"{file}:{start + i + 1}" for i in range(batch.num_rows)]
         vectors = next((n for n in VECTOR_NAMES if n in names), None) if info.kind == "vectors" else None
         if vectors is not None:
-            inputs = vector_column(batch.column(vectors), f"column {vectors!r}")
+            inputs = vector_column(batch.column(vectors), f"column {vectors!r}", start)
             if inputs.shape[1] != info.input_shape[0]:
                 raise ValueError(f"its vectors have {inputs.shape[1]} numbers, the model takes {info.input_shape[0]}.")
             yield _finite(file, start, inputs, labels)
@@ -270,7 +270,8 @@ def label_column(names: Sequence[str], info: ModelInfo) -> str | None:
     if own is not None:
         return own if own in names else None
     inputs = set(info.columns or ()) | {c["name"] for c in (info.encoding or {}).get("columns", ())}
-    return usual_label([name for name in names if name not in inputs])
+    passed_over = inputs | set(names_in(info.data.get("drop") or ()))
+    return usual_label([name for name in names if name not in passed_over])
 
 
 def text_column(schema: Any, label: str | None, info: ModelInfo) -> str:
