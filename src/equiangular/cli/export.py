@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from equiangular._counted import counted
 from equiangular.cli._fields import Accelerator, Prior, Run, progress_bar, screen
 from equiangular.cli._reading import show_notes
 
@@ -154,21 +155,22 @@ def predict(
                 yield batch
                 bar.advance(seen, len(batch.names) + len(batch.failures))
 
-        counted = Counted(predict_files(classifier, batches(), top_k=top_k, threshold=threshold))
+        tally = Counted(predict_files(classifier, batches(), top_k=top_k, threshold=threshold))
         if output is None:
-            csv_lines(counted, sys.stdout, top_k, rejects=reject is not None)
+            csv_lines(tally, sys.stdout, top_k, rejects=reject is not None)
         else:
-            write_predictions(counted, output, top_k=top_k, rejects=reject is not None)
-    done, failed = counted.done, counted.failed
+            write_predictions(tally, output, top_k=top_k, rejects=reject is not None)
+    done, failed = tally.done, tally.failed
     show_notes(odd.lines() if not quiet else ())
     if reject is not None and not quiet:
-        told = f"{counted.rejected} of {done} inputs taken for none of the classes; the held-out part promises that at "
+        told = f"{tally.rejected} of {done} inputs taken for none of the classes; the held-out part promises that at "
         typer.echo(f"equiangular: {told}most {100 * reject:g} % of the known ones are", err=True)
     if output is not None:
         typer.echo(f"wrote {done + failed} rows to {output}")
     if failed:
         where = "the column 'error'" if output is None or output.suffix == ".csv" else "the key 'error'"
-        message = f"{failed} of {done + failed} inputs could not be read; {where} says why. The others are done."
+        message = f"{failed} of {counted(done + failed, 'input')} could not be read; {where} says why."
+        message += " The others are done." if done else " Nothing was predicted."
         typer.echo(f"equiangular: {message}", err=True)
         raise typer.Exit(3)
 

@@ -6,6 +6,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from equiangular._counted import counted
@@ -248,6 +249,26 @@ def is_image_folder(folder: Path) -> bool:
                 with_images += 1
                 break
     return with_images > 1
+
+
+def why_no_image_folder(folder: Path) -> str:
+    """What a folder that holds no data set has in place of one, a sentence or more; "" where there is nothing to say."""
+    layout = find_layout(folder)
+    if "train" not in layout.parts:
+        has = " and ".join(f"{p.name}/" for parts in layout.parts.values() for p in parts)
+        return f"It has {has} and no train/. Name the training part train, or the folder that has the classes."
+    files = list(islice(_files(folder), _LOOK))
+    images = [file for file in files if file.suffix.lower() in SUFFIXES]
+    if loose := sum(file.parent == folder for file in images):
+        return (
+            f"It has {counted(loose, 'image')} and no class folders, so that no image has a label; a trained model "
+            f"predicts them as they are (equiangular predict RUN {folder})."
+        )
+    if images:
+        return f"All its images are in {images[0].relative_to(folder).parts[0]}/, and a classifier needs two classes."
+    kinds = Counter(file.suffix.lower() or "no suffix" for file in files)
+    found = listed([f"{kind} {n}" for kind, n in kinds.most_common()], 5)
+    return f"Its files are of other kinds: {found}." if files else "It has no files."
 
 
 def _files(folder: Path) -> Iterator[Path]:

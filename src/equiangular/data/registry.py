@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from equiangular._validate import check_choice, check_int
 from equiangular.data.base import Dataset
 from equiangular.data.folder import load_folder, load_npz
 from equiangular.data.libraries import SKLEARN_SETS, is_saved_to_disk, load_hugging_face, load_sklearn, load_torchvision
-from equiangular.data.listing import is_image_folder
+from equiangular.data.listing import is_image_folder, why_no_image_folder
 from equiangular.data.table_files import TABLE_FILES
 from equiangular.data.tables import load_table, table_parts
 from equiangular.data.vectors import load_npy, load_safetensors
@@ -43,7 +44,7 @@ def load_dataset(
     label: str | None = None,
     drop: str | Sequence[str] = (),
     encoding: dict[str, Any] | None = None,
-    skip_broken: bool = False,
+    skip_broken: bool | None = None,
 ) -> Dataset:
     """Load a data set by name or from a path.
 
@@ -77,8 +78,9 @@ def load_dataset(
         drop: of a file of rows: columns to leave out, as names or as a text that parts them by commas.
         encoding: of a table: how its columns become numbers, from a model that is to read it; by default it is found
             on the training pool.
-        skip_broken: leave out images that cannot be read, and note which; otherwise all of them are listed in an
-            error, or, of streamed ones, those met.
+        skip_broken: leave out images that cannot be read, and note which. False: none is left out; all of them are
+            listed in an error. None: a few are left out, one or one in twenty; of more, and of streamed ones that are
+            met, all are listed in an error.
 
     Raises:
         ValueError: unknown name (the closest one is suggested), or data that cannot be read.
@@ -116,8 +118,12 @@ def load_dataset(
         return load_folder(path, split_seed=split_seed, **images)
     if layout == "datasets":
         return load_hugging_face(str(path), split_seed=split_seed, encoding=encoding, **images)
+    why = ""
+    if path.is_dir():
+        with suppress(OSError):  # a folder that may not be read
+            why = f" {why_no_image_folder(path)}"
     raise ValueError(
-        f"no data set found in {str(path)!r}. Expected a table ({', '.join(TABLE_FILES)}), .npz arrays, features as "
+        f"no data set found in {str(path)!r}.{why} Expected a table ({', '.join(TABLE_FILES)}), .npz arrays, features as "
         ".safetensors or .npy, a folder with train.csv or train.parquet, or an image folder CLASS/*.png or "
         "train/CLASS/*.png."
     )

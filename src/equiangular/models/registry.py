@@ -237,6 +237,11 @@ def make_backbone(
         raise ValueError(
             f"backbone {name!r} takes images (C, H, W), got inputs of shape {shape}. Use 'mlp' for tables and texts."
         )
+    if name == "digits" and min(shape[1:]) < 2:
+        raise ValueError(
+            f"backbone 'digits' halves its images and takes 2 x 2 pixels or more, got {shape[1]} x {shape[2]}. Use "
+            "backbone='resnet8', or larger images (size=8)."
+        )
     with isolated_rng(seed):
         if not colon:
             if pretrained:
