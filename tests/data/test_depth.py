@@ -1,15 +1,15 @@
-"""Values of more than 8 bits keep at least half of the 256 steps, whatever their largest value; no bit is lost before."""
+"""Values of more than 8 bits keep at least half of the 256 steps, whatever their largest; no bit is lost before."""
 
 import io
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.image_files import png16, tiff16
 
 from equiangular.data.depth import is_wide, span_of, to_bytes
 from equiangular.data.encoded import ImageSource, read_images
 from equiangular.data.images import decode_one, shown_size
-from tests.image_files import png16, tiff16
 
 
 @pytest.mark.parametrize("highest", [200, 255, 256, 600, 4000, 4096, 50_000, 65_535, 65_536, 66_500, 10**6, 2**31 - 1])

@@ -252,7 +252,7 @@ def is_image_folder(folder: Path) -> bool:
 
 
 def why_no_image_folder(folder: Path) -> str:
-    """What a folder that holds no data set has in place of one, a sentence or more; "" where there is nothing to say."""
+    """What a folder that holds no data set has in place of one."""
     layout = find_layout(folder)
     if "train" not in layout.parts:
         has = " and ".join(f"{p.name}/" for parts in layout.parts.values() for p in parts)

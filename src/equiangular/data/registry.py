@@ -123,8 +123,8 @@ def load_dataset(
         with suppress(OSError):  # a folder that may not be read
             why = f" {why_no_image_folder(path)}"
     raise ValueError(
-        f"no data set found in {str(path)!r}.{why} Expected a table ({', '.join(TABLE_FILES)}), .npz arrays, features as "
-        ".safetensors or .npy, a folder with train.csv or train.parquet, or an image folder CLASS/*.png or "
+        f"no data set found in {str(path)!r}.{why} Expected a table ({', '.join(TABLE_FILES)}), .npz arrays, features "
+        "as .safetensors or .npy, a folder with train.csv or train.parquet, or an image folder CLASS/*.png or "
         "train/CLASS/*.png."
     )
 

@@ -106,8 +106,8 @@ def evaluate(
             was trained on, which is also what is taken where ``data`` is those data. Classes are matched by name;
             samples of classes that the model does not know are counted apart.
         batch_size: samples at a time.
-        skip_broken: leave out inputs that cannot be read, and say which; of the model's own data, what was left out then
-            is left out again.
+        skip_broken: leave out inputs that cannot be read, and say which. What was left out of the model's own data when
+            it was trained is so again.
         progress: called with the number of samples after each batch.
 
     Returns:

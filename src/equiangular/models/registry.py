@@ -70,7 +70,7 @@ class CifarResNet(nn.Module):
         shortcut: ``"A"`` (parameter-free) or ``"B"`` (projections), see :class:`ResidualBlock`.
 
     Shapes:
-        (B, in_channels, H, W) float to (B, num_features = 64 * width), not negative. Any H and W from 4 on.
+        (B, in_channels, H, W) float to (B, num_features = 64 * width), not negative. Any H and W.
 
     Raises:
         ValueError: a depth that is not 6n + 2, or another bad argument.
