@@ -84,6 +84,19 @@ def two_parts(root: Path) -> tuple[int, int, int, str]:
     return 22, 6, 4, "used Validation/ as validation"
 
 
+def parts_beside_classes(root: Path) -> tuple[int, int, int, str]:
+    cats_and_dogs(root)
+    cats_and_dogs(root / "val", 3, shift=20)
+    cats_and_dogs(root / "test", 2, shift=40)
+    return 26, 6, 4, "used val/ as validation"
+
+
+def class_with_the_name_of_a_part(root: Path) -> tuple[int, int, int, str]:
+    fill(root / "ops", 10)
+    fill(root / "dev", 150)
+    return 16, 0, 4, "read as a class, as it has no class folders: dev/"
+
+
 def unlabelled_test(root: Path) -> tuple[int, int, int, str]:
     cats_and_dogs(root / "train")
     cats_and_dogs(root / "val", 3, shift=20)
@@ -144,6 +157,8 @@ LAYOUTS = (
     empty_class_in_test,
     three_parts,
     two_parts,
+    parts_beside_classes,
+    class_with_the_name_of_a_part,
     unlabelled_test,
     one_folder_more,
     one_folder_more_in_parts,
@@ -193,12 +208,23 @@ def test_a_folder_of_classes_to_evaluate_on(tmp_path: Path) -> None:
     assert results["notes"][-1].startswith("2 test samples of classes without training samples are not scored")
     with pytest.raises(ValueError, match=r"own/train' holds what the model was trained on"):
         evaluate(classifier, data=own / "train")
+    with pytest.raises(ValueError, match=r"own/train/cat' holds what the model was trained on"):
+        evaluate(classifier, data=own / "train" / "cat")
     cats_and_dogs(tmp_path / "foreign" / "train", 3)
     with pytest.raises(ValueError, match=r"has train/ and no test part\. .*--data .*foreign/train"):
         evaluate(classifier, data=tmp_path / "foreign")
     assert evaluate(classifier, data=tmp_path / "foreign" / "train")["scores"]["samples"] == 6
     cats_and_dogs(tmp_path / "foreign" / "val", 2)
     assert evaluate(classifier, data=tmp_path / "foreign")["scores"]["samples"] == 4
+
+
+def test_the_class_folders_of_a_folder_without_parts_are_what_was_trained_on(tmp_path: Path) -> None:
+    own = cats_and_dogs(tmp_path / "own")
+    cats_and_dogs(own / "test", 2, shift=40)
+    classifier = trained(own, tmp_path / "run")
+    with pytest.raises(ValueError, match=r"own/cat' holds what the model was trained on"):
+        evaluate(classifier, data=own / "cat")
+    assert evaluate(classifier, data=own / "test")["scores"]["samples"] == 4
 
 
 def test_validation_by_its_name_is_what_is_held_out(tmp_path: Path) -> None:

@@ -239,7 +239,8 @@ def load_folder(
     if "train" not in layout.parts:
         raise ValueError(f"no data set found in {str(folder)!r}. {why_no_image_folder(folder)}")
     notes = list(layout.notes)
-    train = list_classes(layout.parts["train"])
+    others = [held for part, folders in layout.parts.items() if part != "train" for held in folders]
+    train = list_classes(layout.parts["train"], leave=others)
     names = sorted(set(train.names))
     if len(names) < 2:
         has = f"images of {names[0]!r} alone" if names else "no images in class folders"

@@ -267,8 +267,7 @@ def _refuse_training_part(path: Path, trained: Path | None) -> None:
     """Raise if ``path`` is the training part of the model's data."""
     if trained is None or not trained.is_dir() or trained not in path.resolve().parents:
         return
-    parts = find_layout(trained).parts.get("train", [])
-    inside = any(path.resolve() == p.resolve() or p.resolve() in path.resolve().parents for p in parts if p != trained)
+    inside = find_layout(trained).is_trained_on(path)
     if inside or (path.is_file() and path.parent.resolve() == trained and path.stem == "train"):
         raise ValueError(
             f"{str(path)!r} holds what the model was trained on, and scores on it say nothing of other data. Its test "
