@@ -123,6 +123,8 @@ def options_of(
             if f.name in leave:
                 continue
             names = [f"--{f.name.replace('_', '-')}", *SHORT.get(f.name, ())]
+            if hints[f.name] == bool | None:  # three answers: yes, no, and as the command sees fit
+                names = [f"{names[0]}/--no-{names[0][2:]}", *names[1:]]
             shown: Any = f.default if isinstance(f.default, (int, float, str, bool)) and f.default != "" else None
             shown = (defaults or {}).get(f.name, shown)
             text = described.get(f.name, "").replace("[", r"\[")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from equiangular._counted import counted
 from equiangular.cli._fields import Accelerator, Prior, Run, progress_bar
 from equiangular.cli._reading import show_notes
 from equiangular.cli._screen import Json, Screen
@@ -164,30 +165,30 @@ def predict(
                 yield batch
                 bar.advance(seen, len(batch.names) + len(batch.failures))
 
-        counted = Counted(predict_files(classifier, batches(), top_k=top_k, threshold=threshold))
+        tally = Counted(predict_files(classifier, batches(), top_k=top_k, threshold=threshold))
         if output is None:
             if as_json:
-                json_lines(counted, sys.stdout, top_k, reject is not None)
+                json_lines(tally, sys.stdout, top_k, reject is not None)
             else:
-                csv_lines(counted, sys.stdout, top_k, reject is not None, not no_formulas)
+                csv_lines(tally, sys.stdout, top_k, reject is not None, not no_formulas)
         else:
-            write_predictions(counted, output, top_k=top_k, rejects=reject is not None, formulas=not no_formulas)
-    done, failed = counted.done, counted.failed
+            write_predictions(tally, output, top_k=top_k, rejects=reject is not None, formulas=not no_formulas)
+    done, failed = tally.done, tally.failed
     show_notes(odd.lines() if not quiet else ())
     csv_file = output is None or output.suffix == ".csv"
     if csv_file and not no_formulas and (named := next(filter(is_formula, info.class_names), None)) is not None:
         show_notes([f"a spreadsheet takes the class name {named!r} for a formula; --no-formulas puts ' before such"])
     if reject is not None and not quiet:
-        told = f"{counted.rejected} of {done} inputs taken for none of the classes; the held-out part promises that at "
+        told = f"{tally.rejected} of {done} inputs taken for none of the classes; the held-out part promises that at "
         typer.echo(f"equiangular: {told}most {100 * reject:g} % of the known ones are", err=True)
     if output is not None:
         screen = Screen(as_json)
         screen.print(f"wrote {done + failed} rows to {output}")
-        screen.document({"path": str(output), "predicted": done, "failed": failed, "rejected": counted.rejected})
+        screen.document({"path": str(output), "predicted": done, "failed": failed, "rejected": tally.rejected})
     if failed:
         where = "the column 'error'" if output is None or output.suffix == ".csv" else "the key 'error'"
-        message = f"{failed} of {done + failed} inputs could not be read; {where} says why."
-        message += " The others are done." * bool(done)
+        message = f"{failed} of {counted(done + failed, 'input')} could not be read; {where} says why."
+        message += " The others are done." if done else " Nothing was predicted."
         typer.echo(f"equiangular: {message}", err=True)
         raise typer.Exit(3)
 

@@ -110,7 +110,8 @@ def evaluate(
             was trained on, which is also what is taken where ``data`` is those data. Classes are matched by name;
             samples of classes that the model does not know are counted apart.
         batch_size: samples at a time.
-        skip_broken: leave out inputs that cannot be read, and say which.
+        skip_broken: leave out inputs that cannot be read, and say which. What was left out of the model's own data when
+            it was trained is so again.
         progress: called with the number of samples after each batch.
 
     Returns:
@@ -226,7 +227,8 @@ def labelled_batches(
         if info.kind == "text" and not encoder:
             raise ValueError(f"{str(data)!r} does not exist. Texts are evaluated from a file that has them.")
         named = {key: value for key, value in own.items() if key not in ("label", "drop")}  # those are of files
-        return _dataset_batches(_load(info, str(data), **named), info, batch_size, encoder)
+        named = _load(info, str(data), **{**named, "skip_broken": skip_broken})
+        return _dataset_batches(named, info, batch_size, encoder)
     trained = _trained_on(info)
     if trained is not None and path.resolve() == trained:
         found = _own_test_part(info, batch_size, encoder, skip_broken=skip_broken)
@@ -251,7 +253,7 @@ def _own_test_part(info: ModelInfo, batch_size: int, encoder: KnownEncoder | Non
         what = "the data that the model was trained on cannot be read"
         raise ValueError(f"{what}: {error} Or name others with --data.") from error
     # A test part that is drawn from rows which have changed holds rows that were trained on.
-    if (known := _held_back(info)) and not skip_broken and input_digest(found.test_x) not in known:
+    if (known := _held_back(info)) and input_digest(found.test_x) not in known:
         raise ValueError(
             f"the data that the model was trained on have changed since: the test part of {found.name!r} is another, "
             "and may hold what was trained on. Bring the old data back, or name samples that were no part of them with "
@@ -296,8 +298,7 @@ def _refuse_training_part(path: Path, trained: Path | None) -> None:
     """Raise if ``path`` is the training part of the model's data."""
     if trained is None or not trained.is_dir() or trained not in path.resolve().parents:
         return
-    parts = find_layout(trained).parts.get("train", [])
-    inside = any(path.resolve() == p.resolve() or p.resolve() in path.resolve().parents for p in parts if p != trained)
+    inside = find_layout(trained).is_trained_on(path)
     if inside or (path.is_file() and path.parent.resolve() == trained and path.stem == "train"):
         raise ValueError(
             f"{str(path)!r} holds what the model was trained on, and scores on it say nothing of other data. Its test "

@@ -102,7 +102,7 @@ def read_inputs(
         batch_size: inputs in a batch at most.
         encoder: of a model of vectors: what makes them of texts or images; by default the one that ``info`` names.
         labels: the class of each image; by default the name of its folder.
-        told: of tables: what is worth telling is added to it.
+        told: what is worth telling, of columns of tables and of images, is added to it.
 
     Raises:
         ImportError: Pillow or pyarrow is missing.
@@ -123,7 +123,7 @@ def read_inputs(
             for start in range(0, len(images), batch_size):
                 part = images[start : start + batch_size]
                 own = [(labels or {}).get(file, file.parent.name) for file in part]
-                yield decoded_batch(part, [str(file) for file in part], own, info, pool, encoder)
+                yield decoded_batch(part, [str(file) for file in part], own, info, pool, encoder, told)
 
 
 def _text_batches(file: Path, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None) -> Iterator[InputBatch]:
