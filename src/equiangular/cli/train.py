@@ -32,6 +32,8 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
 
     from equiangular.data.reading import apart_note
     from equiangular.report.figure import save_figure, training_figure
+    from equiangular.report.page import write
+    from equiangular.report.together import page_of_results
     from equiangular.training.engine.stopping import Stopped
     from equiangular.training.methods import FittedMethod, get_method
     from equiangular.training.run.folder import RunFolder
@@ -58,6 +60,8 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     names = ["results.json", "metrics.csv"]
     if find_spec("matplotlib") is not None and not fitted:
         names.append(save_figure(training_figure(results), output / "curves.png").name)
+    if find_spec("vl_convert") is not None:
+        names.append(write(page_of_results([("", "training", results)]), output / "report.html").name)
     if apart := results["data"].get("apart"):
         console.print(apart_note(apart), highlight=False, markup=False)
     console.print(f"wrote {', '.join(names)} and model/ into {output}", highlight=False)

@@ -70,7 +70,7 @@ def method_color(labels: Sequence[str]) -> Spec:
 
 def kind_dash() -> Spec:
     """Solid lines for learned heads, dashed for fixed ones, and so on."""
-    scale = {"domain": list(KINDS), "range": [_DASHES[kind] for kind in KINDS]}
+    scale = {"domain": [*KINDS, ""], "range": [*(_DASHES[kind] for kind in KINDS), _DASHES["learned"]]}
     return {"field": "kind", "type": "nominal", "scale": scale, "legend": None}
 
 
@@ -233,20 +233,35 @@ def per_class(rows: Rows, labels: Sequence[str], number: int) -> Spec:
         ("value", "accuracy, %", ".1f"),
     )
     shared = {"x": x, "y": y, "color": method_color(labels), "opacity": follow(faint=0.08)}
-    line = {
-        "mark": {"type": "line", "strokeWidth": 2 if number <= POINTS else 1, "aria": False},
+    line: Spec = {
+        "mark": {"type": "line", "strokeWidth": 2, "aria": False},
         "encoding": {**shared, "strokeDash": kind_dash()},
     }
-    point = {
-        "mark": {"type": "point", "filled": True, "size": 45 if number <= POINTS else 12},
-        "encoding": {**shared, "tooltip": tip},
-    }
+    point: Spec = {"mark": {"type": "point", "filled": True, "size": 45}, "encoding": {**shared, "tooltip": tip}}
+    if number > POINTS:  # lines are means of neighbours; the classes themselves are shown of what is followed
+        of_bin = {**shared, "x": {"field": "from", **{k: v for k, v in x.items() if k != "field"}}}
+        line["encoding"] = {**of_bin, "y": {**y, "field": "mean"}, "strokeDash": kind_dash()}
+        line["transform"] = [
+            {"bin": {"step": neighbours(number)}, "field": "rank", "as": ["from", "to"]},
+            {"aggregate": [{"op": "mean", "field": "value", "as": "mean"}], "groupby": ["from", "method", "kind"]},
+        ]
+        point["transform"] = [{"filter": "datum.method === method || datum['class'] === klass"}]
     chosen = {
         "mark": {"type": "rule", "color": "var(--ink)", "strokeDash": [2, 2], "aria": False},
         "transform": [{"filter": "klass && datum['class'] === klass"}],
         "encoding": {"x": x},
     }
     return base(rows, 300, [line, point, chosen])
+
+
+def neighbours(number: int) -> int:
+    """How many classes of so many a line is the mean of; 1 up to :data:`POINTS`.
+
+    Example:
+        >>> neighbours(100), neighbours(1000)
+        (1, 25)
+    """
+    return 1 if number <= POINTS else max(5, number // 40)
 
 
 def sizes(rows: Rows, number: int) -> Spec:
@@ -289,6 +304,22 @@ def curves(rows: Rows, labels: Sequence[str], title: str, *, log: bool = True) -
     )
 
 
+def depth(rows: Rows, layers: Sequence[str], names: Sequence[str]) -> Spec:
+    """Measures through the layers of a network: ``layer``, ``measure``, ``value`` above 0; a line for each measure."""
+    hues = {"domain": list(names), "range": [f"var(--c{i % HUES})" for i in range(len(names))]}
+    dashes = {"domain": list(names), "range": [list(_DASHES.values())[i % len(_DASHES)] for i in range(len(names))]}
+    shared = {
+        "x": {"field": "layer", "type": "ordinal", "scale": {"domain": list(layers)}, "title": "layer"},
+        "y": {"field": "value", "type": "quantitative", "title": None, "scale": {"type": "log"}},
+        "color": {"field": "measure", "type": "nominal", "title": None, "scale": hues, "legend": {"orient": "top"}},
+    }
+    dash = {"field": "measure", "type": "nominal", "title": None, "scale": dashes, "legend": {"orient": "top"}}
+    tip = _tip(("layer", "layer", ""), ("measure", "measure", ""), ("value", "value", ".4g"))
+    line = {"mark": {"type": "line", "aria": False}, "encoding": {**shared, "strokeDash": dash}}
+    point = {"mark": {"type": "point", "filled": True, "size": 40}, "encoding": {**shared, "tooltip": tip}}
+    return base(rows, 260, [line, point])
+
+
 def reliability() -> Spec:
     """Accuracy against confidence by bin: ``confidence``, ``accuracy``, ``samples``; on the diagonal it is honest."""
     percent = {"scale": {"domain": [0, 100]}, "type": "quantitative"}
@@ -326,7 +357,8 @@ def matrix(names: Sequence[str], *, down: str, across: str, value: str, signed: 
 
     ``names`` gives the order of both axes. Cosines are ``signed``: what is below 0 has a hue of its own.
     """
-    few = len(names) <= NAMED
+    number = len(names)
+    few = number <= NAMED
     axis = {
         "labels": few,
         "ticks": few,
@@ -347,7 +379,11 @@ def matrix(names: Sequence[str], *, down: str, across: str, value: str, signed: 
         "axis": {**axis, "labelAngle": -60 if few else 0},
     }
     y = {"field": "row", "type": "ordinal", "scale": order, "title": down, "axis": axis}
-    opacity = {"domain": [-1, 0, 1], "range": [1, 0.04, 1]} if signed else {"domain": [0, 100], "range": [0.05, 1]}
+    opacity = (
+        {"domain": [-1, 0, 1], "range": [1, 0.04, 1]}
+        if signed
+        else {"domain": [0, 100], "range": [0.05 if number <= POINTS else 0.4, 1]}
+    )
     tips = _tip(("row", down, ""), ("column", across, ""), ("value", value, "+.3f" if signed else ".1f"))
     tips += [] if signed else _tip(("samples", "test samples", ","))
     color: Spec = {"value": "var(--learned)"}
@@ -362,7 +398,7 @@ def matrix(names: Sequence[str], *, down: str, across: str, value: str, signed: 
         340,
         [
             {
-                "mark": {"type": "rect"},
+                "mark": {"type": "rect"} if number <= POINTS else {"type": "square", "size": 14},
                 "encoding": {
                     "x": x,
                     "y": y,

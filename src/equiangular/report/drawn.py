@@ -72,10 +72,12 @@ def classes_parts(
         return []
     spec = charts.per_class(rows, [one.label for one in series], len(names))
     about = "Test accuracy of each class, from most to fewest training samples."
+    if (several := charts.neighbours(len(names))) > 1:
+        about += f" Lines are means of {several} neighbouring classes; follow a method to see each class of it."
     headings = ["class", "training samples", *(("accuracy",) if len(accuracies) == 1 else accuracies), *columns]
-    several: list[Part] = [Legend()] if len(accuracies) > 1 else []
+    legend: list[Part] = [Legend()] if len(accuracies) > 1 else []
     return [
-        *several,
+        *legend,
         Figure("per-class", "Accuracy of each class", spec, about),
         Figure("sizes", "Training samples", charts.sizes(places, len(names)), "Training samples of each class."),
         Table("class-table", "Accuracy of each class, %", headings, lines, note=note, wide=True),

@@ -117,10 +117,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Series:
-    """What is followed through the figures: a method, a run; with the kind of its head."""
+    """What is followed through the figures: a method, a run; with the kind of its head, where it is known."""
 
     label: str
-    kind: str
+    kind: str = ""
 
 
 @dataclass(frozen=True)
