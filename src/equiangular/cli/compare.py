@@ -75,7 +75,10 @@ def compare(
         float | None,
         typer.Option(help="Points of balanced accuracy below which a difference does not matter. Default: 1."),
     ] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads; small networks are fastest with one.")] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads of a training; small networks are fastest with one.")] = 1,
+    jobs: Annotated[
+        int, typer.Option(help="Trainings at a time, each in a process of its own; 0: one for each processor core.")
+    ] = 0,
     quiet: Quiet = False,
     **fields: Any,
 ) -> None:
@@ -107,7 +110,7 @@ def compare(
     config = configure(data, methods=names_of(methods), **own, **parse_texts(TrainConfig, fields))
     with EmbeddingBar(quiet=quiet) as embedding:
         comparing = Comparing(config, output, device=fields.get("accelerator") or "auto", embedding=embedding)
-    plan = comparing.plan()
+    plan = comparing.plan(check_int(jobs, "jobs", minimum=0) or None)
     for line in plan.lines():
         errors.print(said(line), highlight=False, markup=False)
     with progress_bar("", quiet=quiet) as bar:
