@@ -132,7 +132,7 @@ def collapse_page(results: Mapping[str, Any]) -> Page:
     for one in results["series"]:
         studies.setdefault(one.get("study", ""), []).append(one)
     sections = [
-        Section(f"study-{place}", study or "Measures", _study(place, series))
+        Section(f"study-{place}", study or ("Side by side" if len(series) > 1 else "Measures"), _study(place, series))
         for place, (study, series) in enumerate(studies.items())
     ]
     depths = [part for place, one in enumerate(results["series"]) for part in _depth(place, one)]
@@ -156,7 +156,13 @@ def _study(place: int, series: Sequence[Mapping[str, Any]]) -> list[Part]:
     """Curves over epochs and the table of all measures of series that stand side by side."""
     own = [Series(one["name"]) for one in series]
     curves = [
-        (of, [{**row, "epoch": epoch} for epoch, row in zip(one["epochs"], one["curve"], strict=True)])
+        (
+            of,
+            [
+                {"epoch": epoch, **{key: value for key, value in row.items() if key in MEANINGS}}
+                for epoch, row in zip(one["epochs"], one["curve"], strict=True)
+            ],
+        )
         for of, one in zip(own, series, strict=True)
     ]
     parts = curve_parts(curves, [of.label for of in own])

@@ -180,8 +180,8 @@ def _sentence(one: Shown) -> str:
     tested = sum(of.get("test", 0) for of in one.classes)
     samples = f", {counted(tested, 'sample')}" if tested else ""
     return (
-        f"Balanced accuracy of {one.method} on {one.data}{samples} of {counted(len(one.classes), 'class')}; accuracy over "
-        f"all samples {one.scores['accuracy']:.1f} %."
+        f"Balanced accuracy of {one.method} on {one.data}{samples} of {counted(len(one.classes), 'class')}; "
+        f"{one.scores['accuracy']:.1f} % of all samples are right."
     )
 
 
@@ -221,9 +221,11 @@ def _judged(names: Sequence[str], shown: Sequence[Shown]) -> list[Part]:
         bins = {name or "as predicted": of for name, of in shown[0].reliability.items() if any(of["samples"])}
     else:
         bins = {one.label: one.reliability[""] for one in shown if one.reliability}
+    other = "raw logits" if "raw logits" in bins else next(reversed(bins), "")
+    beside = list(dict.fromkeys([*list(bins)[:1], other])) if len(shown) == 1 else list(bins)[:2]
     return [
         *drawn.confusion_part(names, counts, cells, list(cells)[:2]),
-        *drawn.reliability_part(bins, list(bins)[:2], ""),
+        *drawn.reliability_part(bins, [name for name in beside if name], ""),
         *drawn.mistakes_part(names, dict(list(cells.items())[:2])),
     ]
 

@@ -105,9 +105,10 @@ def page_of_results(found: Sequence[tuple[str, str, Any]]) -> Page:
     if measured is None:
         return page
     more = [Section(f"m-{section.id}", section.title, section.parts) for section in measured.sections]
+    own, last = page.sections[:-1], page.sections[-1]  # how all of it was made stands at the end
     known = {one.label for one in page.series}
     return replace(
         page,
         series=[*page.series, *(one for one in measured.series if one.label not in known)],
-        sections=[*page.sections, *more],
+        sections=[*own, *more[:-1], replace(last, parts=[*last.parts, *more[-1].parts])],
     )
