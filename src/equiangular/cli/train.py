@@ -33,6 +33,8 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool, as_json: bool) -
     """Run, or go on, with a progress bar; then print the scores of the test part and where everything is."""
     from equiangular.data.reading import apart_note
     from equiangular.report.figure import save_figure, training_figure
+    from equiangular.report.page import write
+    from equiangular.report.together import page_of_results
     from equiangular.training.engine.stopping import Stopped
     from equiangular.training.methods import FittedMethod, get_method
     from equiangular.training.run.folder import RunFolder
@@ -62,6 +64,8 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool, as_json: bool) -
         names = ["results.json", "metrics.csv"]
         if find_spec("matplotlib") is not None and not fitted:
             names.append(save_figure(training_figure(results), output / "curves.png").name)
+        if find_spec("vl_convert") is not None:
+            names.append(write(page_of_results([("", "training", results)]), output / "report.html").name)
         screen.print(f"wrote {', '.join(names)} and model/ into {output}")
     screen.print(f"next: equiangular evaluate {output}, equiangular predict {output} FILES")
     screen.document(results)
