@@ -129,6 +129,7 @@ def write(path: Path, **entries: Any) -> Path:
         ({"features": X, "labels": Y + 0.5}, "labels must hold 40 integers or strings"),
         ({"features": X[:, 0], "labels": Y}, r"features must be floating-point numbers \(N, d\), got .* shape \(40,\)"),
         ({"features": X.astype(int), "labels": Y}, "features must be floating-point numbers"),
+        ({"features": X.astype(str), "labels": Y}, "features must be floating-point numbers .*, got <U"),
         ({"features": np.where(X[3, 2] == X, np.nan, X), "labels": Y}, "row .*column 2 is nan. Drop the row"),
         ({"features": X, "labels": Y, "names_features": X[:2]}, r"names_features must have shape \(4, 6\), got"),
         ({"train_X": X, "train_y": Y, "test_X": X[:, :3], "test_y": Y}, "training inputs have shape"),

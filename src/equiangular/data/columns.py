@@ -12,6 +12,7 @@ import numpy as np
 from equiangular._checks import check_choice
 from equiangular._extras import require
 from equiangular.data.cells import as_numbers, as_seconds, as_spans, as_texts
+from equiangular.data.reading import constant_note
 from equiangular.data.texts import vocabulary_features
 
 Kind = Literal["number", "boolean", "time", "category", "date", "text"]
@@ -235,16 +236,19 @@ class Columns:
 
 @dataclass
 class Told:
-    """What is worth telling of tables that were read by :class:`Columns`: counted over batches, said once.
+    """What is worth telling of inputs, above all of tables read by :class:`Columns`: counted over batches, said once.
 
     Attributes:
         odd, examples: as of :class:`Encoded`, added up.
         ignored: columns that are none of training's, by file.
+        images, constant: images that were decoded, and those all of whose pixels are equal.
     """
 
     odd: Counter[tuple[str, str]] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
     ignored: dict[str, list[str]] = field(default_factory=dict)
+    images: int = 0
+    constant: int = 0
 
     def add(self, encoded: Encoded) -> None:
         """Add what was odd about some rows."""
@@ -265,6 +269,8 @@ class Told:
             else:
                 example = f"such as {self.examples.get(name)!r}; they count as none of its levels"
                 lines.append(f"column {name!r}: {count:,} values that training did not have, {example}")
+        if self.constant:
+            lines.append(constant_note(self.constant, self.images))
         return lines
 
 

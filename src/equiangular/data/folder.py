@@ -17,7 +17,7 @@ from equiangular._files import check_npz
 from equiangular.data.base import Dataset, joined, make_dataset, match_labels, relabel, rows_at
 from equiangular.data.columns import Columns, far_columns, lossy_columns
 from equiangular.data.encoded import ImageSource, read_images
-from equiangular.data.listing import PART_NAMES, SUFFIXES, Found, find_layout, list_classes
+from equiangular.data.listing import PART_NAMES, SUFFIXES, Found, find_layout, list_classes, why_no_image_folder
 from equiangular.data.reading import Reading, apart_note
 from equiangular.data.vectors import has_vectors, vector_dataset
 from equiangular.longtail.labels import label_array
@@ -235,7 +235,7 @@ def load_folder(
     size: int | None = None,
     memory: Memory = "auto",
     raw: bool = False,
-    skip_broken: bool = False,
+    skip_broken: bool | None = None,
 ) -> Dataset:
     """Read an image folder.
 
@@ -252,15 +252,14 @@ def load_folder(
     folder = Path(path)
     layout = find_layout(folder)
     if "train" not in layout.parts:
-        raise ValueError(
-            f"{str(folder)!r} has {' and '.join(f'{p.name}/' for ps in layout.parts.values() for p in ps)} and no "
-            "train/. Name the training part train, or the folder that has the classes."
-        )
+        raise ValueError(f"no data set found in {str(folder)!r}. {why_no_image_folder(folder)}")
     notes = list(layout.notes)
-    train = list_classes(layout.parts["train"])
+    others = [held for part, folders in layout.parts.items() if part != "train" for held in folders]
+    train = list_classes(layout.parts["train"], leave=others)
     names = sorted(set(train.names))
     if len(names) < 2:
         has = f"images of {names[0]!r} alone" if names else "no images in class folders"
+        has += f" ({counted(len(train.loose), 'image')} without one)" if train.loose else ""
         raise ValueError(
             f"{str(layout.parts['train'][0])!r} has {has}, and a classifier needs two classes. Expected CLASS/*.png "
             f"for each class ({', '.join(SUFFIXES)})."

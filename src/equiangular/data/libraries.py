@@ -163,7 +163,7 @@ def load_hugging_face(
     size: int | None = None,
     memory: Memory = "auto",
     raw: bool = False,
-    skip_broken: bool = False,
+    skip_broken: bool | None = None,
     encoding: dict[str, Any] | None = None,
 ) -> Dataset:
     """Read a data set through ``datasets``: from the hub (downloaded once), or a local folder.

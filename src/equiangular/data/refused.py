@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from equiangular._counted import counted
-from equiangular.data.listing import SUFFIXES, is_left_out
+from equiangular.data.listing import SUFFIXES, is_left_out, why_no_image_folder
 from equiangular.data.reading import listed
 from equiangular.data.table_files import TABLE_FILES
 
@@ -59,7 +59,8 @@ def why_no_data(path: Path) -> str:
         beside = f" What {listed(tables, 2)} says of them is not read: sort them into folders by it." if tables else ""
         return (
             f"it has {counted(len(images), 'image')} and no class folders. An image is of the class whose folder it "
-            f"lies in: CLASS/{images[0]}.{beside}"
+            f"lies in: CLASS/{images[0]}.{beside} A trained model predicts them as they are: equiangular predict RUN "
+            f"{path}"
         )
     if tables:
         train = f"train{Path(tables[0]).suffix.lower()}"
@@ -67,7 +68,7 @@ def why_no_data(path: Path) -> str:
     foreign = next((name for name in names if foreign_file(Path(name))), None)
     if foreign is not None:
         return f"it has {foreign}: {foreign_file(Path(foreign))}"
-    return f"{'nothing in it is data' if names or any(path.iterdir()) else 'it is empty'}. {EXPECTED}"
+    return f"{why_no_image_folder(path)} {EXPECTED}"
 
 
 def _what(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from equiangular._choices import Memory
 from equiangular._extras import require
+from equiangular._guarded import parse_json
 from equiangular._validate import did_you_mean
 from equiangular.data.base import Dataset, check_names_differ, make_dataset, match_labels, own_test_split, rows_at
 from equiangular.data.cells import flat, is_text, nulls, plain_texts
@@ -214,7 +214,7 @@ def from_tables(
     size: int | None,
     memory: Memory,
     raw: bool = False,
-    skip_broken: bool = False,
+    skip_broken: bool | None = None,
     encoding: dict[str, Any] | None = None,
 ) -> Dataset:
     """Make a data set of a training table and, if there is one, a test table.
@@ -285,8 +285,8 @@ def kind_of(table: Any, *, raw: bool = False) -> tuple[str, str]:
         )
     if vectors in VECTOR_NAMES and not raw and vectors is not None:
         return "vectors", vectors
-    if IMAGE in columns:
-        return "image", IMAGE
+    if (image := image_column(table.schema)) is not None:
+        return "image", image
     if TEXT in columns:
         return "text", TEXT
     if vectors is not None:
@@ -294,6 +294,19 @@ def kind_of(table: Any, *, raw: bool = False) -> tuple[str, str]:
     if len(columns) == 1 and is_text(table.schema.field(columns[0]).type) and (raw or _is_prose(table.column(0))):
         return "text", columns[0]
     return "table", ""
+
+
+def image_column(schema: Any) -> str | None:
+    """The column of images of an Arrow schema: ``image``, or the first of structs with ``bytes``, as ``datasets`` has.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> image_column(pa.schema({"id": pa.int64(), "img": pa.struct({"bytes": pa.binary(), "path": pa.string()})}))
+        'img'
+    """
+    pa = require("pyarrow", extra="data", purpose="Reading tables")
+    structs = [f.name for f in schema if pa.types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0]
+    return IMAGE if IMAGE in schema.names else next(iter(structs), None)
 
 
 def _is_prose(column: Any) -> bool:
@@ -377,7 +390,7 @@ def load_table(
     size: int | None = None,
     memory: Memory = "auto",
     raw: bool = False,
-    skip_broken: bool = False,
+    skip_broken: bool | None = None,
     label: str | None = None,
     drop: Sequence[str] = (),
     encoding: dict[str, Any] | None = None,
@@ -460,7 +473,7 @@ def table_parts(folder: Path) -> list[Path]:
 def stated_class_names(metadata: dict[bytes, bytes] | None, label: str = LABEL) -> tuple[str, ...] | None:
     """The names of a ClassLabel feature in the metadata that ``datasets`` writes into a parquet schema."""
     try:
-        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        features = parse_json((metadata or {})[b"huggingface"])["info"]["features"]
         names = tuple(str(name) for name in {key.strip(): f for key, f in features.items()}[label]["names"])
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from equiangular._extras import require
 from equiangular._files import check_output, read_safetensors, write_safetensors
+from equiangular._guarded import json_in
 from equiangular._validate import check_choice
 from equiangular.data.base import SCALINGS, Dataset, make_dataset, match_labels, relabel
 from equiangular.data.reading import Reading
@@ -58,7 +59,7 @@ def vector_dataset(
         ('vectors', (16, 4), 4)
     """
     prefix = "train_" if _find(arrays, "train_", VECTOR_NAMES)[1] else ""
-    names = json.loads(metadata["class_names"]) if metadata.get("class_names") else None
+    names = json_in(metadata, "class_names", list, where)
     if names is None and "class_names" in arrays:
         names = np.asarray(arrays["class_names"]).tolist()
     stated = None if names is None else tuple(str(n) for n in names)
@@ -85,7 +86,7 @@ def vector_dataset(
         holdout=None if rows is None else np.asarray(rows, dtype=np.int64),
         split_seed=split_seed,
         reading=Reading(apart=apart),
-        encoder=json.loads(metadata["encoder"]) if metadata.get("encoder") else None,
+        encoder=json_in(metadata, "encoder", dict, where),
         names_features=None if of_names is None else _as_vectors(of_names, f"{where}: names_features"),
         scaling=check_choice(scaling, SCALINGS, f"{where}: scaling"),
     )
@@ -228,12 +229,13 @@ def _part(arrays: Mapping[str, Any], prefix: str, where: str) -> tuple[Tensor, n
 
 def _as_vectors(values: Any, where: str) -> Tensor:
     """(N, d) float32 of floating-point values in any precision."""
-    value = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
-    if value.ndim != 2 or not value.is_floating_point():
+    value = values if isinstance(values, Tensor) else np.array(values)
+    floating = value.is_floating_point() if isinstance(value, Tensor) else value.dtype.kind == "f"
+    if value.ndim != 2 or not floating:
         raise ValueError(
             f"{where} must be floating-point numbers (N, d), got {value.dtype} of shape {tuple(value.shape)}."
         )
-    return value.float()
+    return value.float() if isinstance(value, Tensor) else torch.from_numpy(value.astype(np.float32))
 
 
 def _find(arrays: Mapping[str, Any], prefix: str, names: tuple[str, ...]) -> tuple[Any, str]:

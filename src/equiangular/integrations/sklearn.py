@@ -226,7 +226,7 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
 
     @torch.no_grad()
     def _raw_logits(self, X: np.ndarray) -> torch.Tensor:
-        dtype = self.network_.head.weight.dtype
+        dtype = self.network_.head.scale.dtype
         return self.network_(read_only_tensor(X).to(dtype))[1]
 
     def _target_prior(self) -> np.ndarray | None:
