@@ -27,7 +27,8 @@ def mean_over_positions(x: Tensor) -> Tensor:
     That of PyTorch's mean never is, and the backward passes in front of it work in the order that they are given.
     """
     if x.ndim == 4 and _channels_are_last(x) and x.requires_grad and forward_ad._current_level < 0:
-        return _MeanChannelsLast.apply(x)
+        mean: Tensor = _MeanChannelsLast.apply(x)  # type: ignore[no-untyped-call]  # torch's
+        return mean
     return x.mean((2, 3))
 
 
