@@ -9,6 +9,7 @@ index out of range reads another class's row or none, so there the device itself
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,6 +20,9 @@ from torch.jit import is_tracing  # type: ignore[attr-defined]  # torch's stubs 
 from torch.nn import Parameter
 
 from equiangular._checks import check_choice, check_int, check_non_negative, check_positive, did_you_mean
+
+# What torch.jit.is_tracing asks, without its two calls: this is asked several times in a step.
+_is_tracing: Callable[[], bool] = torch._C._is_tracing
 
 Device = torch.device | str | None
 Dtype = torch.dtype | None
@@ -31,7 +35,7 @@ __all__ = [
 
 def have_values(*tensors: Tensor) -> bool:
     """Whether these are plain tensors with values: no compilation, tracing, ``torch.func`` transform or meta device."""
-    if is_compiling() or is_tracing():
+    if is_compiling() or _is_tracing():
         return False
     for tensor in tensors:  # a loop, for this is asked several times in a step
         if (type(tensor) is not Tensor and type(tensor) is not Parameter) or tensor.is_meta or _is_wrapped(tensor):
