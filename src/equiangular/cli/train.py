@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from contextlib import nullcontext, suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +31,7 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
     """Run, or go on, with a progress bar; then print the scores of the test part and where everything is."""
     from rich.console import Console
 
+    from equiangular._atomic import sweep
     from equiangular.data.reading import apart_note
     from equiangular.report.figure import save_figure, training_figure
     from equiangular.training.engine.stopping import Stopped
@@ -57,11 +59,13 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool) -> None:
         console.print(note, highlight=False, markup=False)
     if apart := results["data"].get("apart"):
         console.print(apart_note(apart), highlight=False, markup=False)
-    if finished:  # nothing is written: it may lie on a disk that cannot be
+    curves, names = output / "curves.png", ["results.json", "metrics.csv"]
+    if find_spec("matplotlib") is not None and not fitted and not (finished and curves.exists()):
+        with suppress(OSError) if finished else nullcontext():  # it may lie on a disk that cannot be written
+            names.append(save_figure(training_figure(results), curves).name)
+    if finished:
+        sweep(output)
         return
-    names = ["results.json", "metrics.csv"]
-    if find_spec("matplotlib") is not None and not fitted:
-        names.append(save_figure(training_figure(results), output / "curves.png").name)
     console.print(f"wrote {', '.join(names)} and model/ into {output}", highlight=False)
 
 
