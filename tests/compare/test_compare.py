@@ -14,6 +14,7 @@ from equiangular._files import read_json
 from equiangular.compare import Comparing, compare, configure
 from equiangular.compare.config import DEFAULT_METHODS, PRESETS, fit_to, without_etf
 from equiangular.compare.summary import rows_of
+from equiangular.compare.trainings import width_of
 from equiangular.compare.tuning import FIRST_SEED
 from equiangular.data import from_arrays, load_dataset
 from equiangular.measures import paired_comparison
@@ -390,7 +391,7 @@ def test_more_classes_than_an_etf_has_room_for(tmp_path: Path) -> None:
     np.savez(tmp_path / "many.npz", train_x=x, train_y=y, test_x=x, test_y=y)
     config = configure(str(tmp_path / "many.npz"), width=0.1, seeds=2, tune="none", validation=0.34)
     comparing = Comparing(config, tmp_path / "out")
-    assert comparing.width_of(get_method("linear-la")) < 8
+    assert width_of(comparing.config, comparing.dataset, get_method("linear-la")) < 8
     assert comparing.config.methods == without_etf(DEFAULT_METHODS)
     assert not any(name.startswith("etf") for name in comparing.config.methods)
     with pytest.raises(ValueError, match="frame-la"):

@@ -155,10 +155,10 @@ def test_other_files_that_do_not_fit(tmp_path: Path) -> None:
         load_dataset(tmp_path / "g.safetensors")
     ragged = [row[: 6 - (i == 3)] for i, row in enumerate(X.tolist())]
     pq.write_table(pa.table({"X": ragged, "label": Y}), tmp_path / "f.parquet")
-    with pytest.raises(ValueError, match="column 'X': row 3 has 5 numbers, the first 6"):
+    with pytest.raises(ValueError, match="column 'X': row 4 has 5 numbers, the first 6"):
         load_dataset(tmp_path / "f.parquet")
     pq.write_table(pa.table({"X": [None, *X[1:].tolist()], "label": Y}), tmp_path / "f.parquet")
-    with pytest.raises(ValueError, match="column 'X': row 0 is empty"):
+    with pytest.raises(ValueError, match="column 'X': row 1 is empty"):
         load_dataset(tmp_path / "f.parquet")
 
 

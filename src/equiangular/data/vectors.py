@@ -191,11 +191,11 @@ def is_vector_type(kind: Any) -> bool:
     return bool(lists and types.is_floating(kind.value_type))
 
 
-def vector_column(column: Any, where: str) -> Tensor:
-    """An Arrow column of lists of one length as (N, d) float32."""
+def vector_column(column: Any, where: str, start: int = 0) -> Tensor:
+    """An Arrow column of lists of one length as (N, d) float32; ``start`` rows of the file come before it."""
     values = column.combine_chunks() if hasattr(column, "combine_chunks") else column  # a batch has no chunks
     if values.null_count:
-        row = values.is_null().to_pylist().index(True)
+        row = start + values.is_null().to_pylist().index(True) + 1
         raise ValueError(f"{where}: row {row} is empty. Fill it or drop the row.")
     lengths = (
         np.asarray(values.value_lengths()) if hasattr(values, "value_lengths") else np.array([values.type.list_size])
@@ -203,7 +203,9 @@ def vector_column(column: Any, where: str) -> Tensor:
     wrong = np.flatnonzero(lengths != lengths[:1])
     if len(wrong):
         row = int(wrong[0])
-        raise ValueError(f"{where}: row {row} has {lengths[row]} numbers, the first {lengths[0]}; all need as many.")
+        raise ValueError(
+            f"{where}: row {start + row + 1} has {lengths[row]} numbers, the first {lengths[0]}; all need as many."
+        )
     flat = values.flatten().to_numpy(zero_copy_only=False)
     return _as_vectors(flat.reshape(len(values), -1), where)
 

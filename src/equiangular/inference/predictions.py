@@ -13,6 +13,7 @@ from typing import IO, Any
 import torch
 
 from equiangular._atomic import write_atomically
+from equiangular._checks import check_data_name, path_exists
 from equiangular._files import check_output
 from equiangular._validate import check_int
 from equiangular.data.cells import NUMBER
@@ -20,6 +21,7 @@ from equiangular.data.columns import Told
 from equiangular.data.libraries import is_saved_to_disk
 from equiangular.data.listing import SUFFIXES as IMAGE_SUFFIXES
 from equiangular.data.listing import Found, find_files
+from equiangular.data.refused import foreign_file
 from equiangular.data.table_files import TABLE_FILES
 from equiangular.data.texts import text_lines
 from equiangular.encoders import KnownEncoder
@@ -55,7 +57,9 @@ def list_inputs(paths: Sequence[str | Path], kind: str, *, notes: list[str] | No
     suffixes, inside_folders = ((*FILE_SUFFIXES[kind], *tables) for tables in (TABLE_SUFFIXES, IN_FOLDERS))
     files: list[Path] = []
     left = Found()
-    for given in paths:
+    several: Any = [paths] if isinstance(paths, (str, Path)) or hasattr(paths, "columns") else paths
+    for given in several:
+        check_data_name(given, "a file to read")
         path = Path(given).expanduser()
         if path.is_dir() and is_saved_to_disk(path):
             files.append(path)
@@ -64,9 +68,11 @@ def list_inputs(paths: Sequence[str | Path], kind: str, *, notes: list[str] | No
             files += found.files
             found.files = []
             left += found
-        elif not path.exists():
+        elif not path_exists(path):
             raise ValueError(f"{str(path)!r} does not exist.")
         elif path.suffix.lower() not in suffixes:
+            if foreign := foreign_file(path):
+                raise ValueError(f"cannot read {str(path)!r}: {foreign}")
             raise ValueError(f"{str(path)!r} is nothing a model of kind {kind!r} reads: {', '.join(suffixes)}.")
         else:
             files.append(path)
@@ -96,7 +102,7 @@ def read_inputs(
         batch_size: inputs in a batch at most.
         encoder: of a model of vectors: what makes them of texts or images; by default the one that ``info`` names.
         labels: the class of each image; by default the name of its folder.
-        told: of tables: what is worth telling is added to it.
+        told: what is worth telling, of columns of tables and of images, is added to it.
 
     Raises:
         ImportError: Pillow or pyarrow is missing.
@@ -117,7 +123,7 @@ def read_inputs(
             for start in range(0, len(images), batch_size):
                 part = images[start : start + batch_size]
                 own = [(labels or {}).get(file, file.parent.name) for file in part]
-                yield decoded_batch(part, [str(file) for file in part], own, info, pool, encoder)
+                yield decoded_batch(part, [str(file) for file in part], own, info, pool, encoder, told)
 
 
 def _text_batches(file: Path, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None) -> Iterator[InputBatch]:

@@ -5,8 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from equiangular.frames.checks import TILE_ENTRIES
-from equiangular.measures.collapse.nc2 import squared_distances, without_own
+from equiangular.measures.collapse.pairs import pair_measures
 
 # Share of the largest variance below which a direction is the rounding of features in single precision, squared.
 NOISE = 1e-12
@@ -96,18 +95,7 @@ def cdnv(variances: Tensor, means: Tensor) -> Tensor:
 
     Source: Galanti, Gyoergy and Hutter 2022, ICLR.
     """
-    k = means.shape[0]
-    if k < 2:
-        return means.new_tensor(math.nan)
-    total = means.new_tensor(0.0)
-    centred = means - means.mean(0)
-    step = max(1, TILE_ENTRIES // k)
-    for start in range(0, k, step):
-        rows = centred[start : start + step]
-        squares = squared_distances(rows, centred)
-        sums = variances[start : start + step, None] + variances
-        total += without_own(sums / (2 * squares), start, 0.0).sum()
-    return total / (k * (k - 1))
+    return pair_measures(means - means.mean(0), variances=variances, wanted=("cdnv",))["cdnv"]
 
 
 def variability_collapse_index(within: Tensor, means: Tensor, *, rank: int | None = None) -> Tensor:

@@ -20,7 +20,7 @@ from equiangular.encoders.embedding import Progress as EmbedProgress
 from equiangular.training.config.options import TrainConfig
 from equiangular.training.engine.fabric import make_fabric
 from equiangular.training.engine.loop import Training
-from equiangular.training.engine.prediction import predict
+from equiangular.training.engine.prediction import predict_parts
 from equiangular.training.engine.stopping import Stopped, StopSignals
 from equiangular.training.model.files import load_model, save_model
 from equiangular.training.model.info import ModelInfo
@@ -29,7 +29,8 @@ from equiangular.training.run.checkpoint import forget_checkpoints, has_checkpoi
 from equiangular.training.run.collapse import collapse_of
 from equiangular.training.run.fitting import Fitting
 from equiangular.training.run.folder import DESCRIBED, RunFolder, check_names, make_loggers
-from equiangular.training.run.outcome import Outcome, score_together, weights_sha256
+from equiangular.training.run.outcome import Outcome, weights_sha256
+from equiangular.training.run.scoring import Scorer
 from equiangular.training.run.trial import TrialRun, Watcher, load_data, load_options, run_trial
 
 _CHOOSES = "validation_balanced_accuracy"  # of an epoch: which is best
@@ -121,7 +122,7 @@ def _train(
         return folder.read_results()
     watcher = _InFolder(config, folder, content, progress, lock)
     try:
-        run, (final,) = run_trial(config, dataset, hardware=config, fabric=fabric, watcher=watcher)
+        run, (final,) = run_trial(config, dataset, hardware=config, fabric=fabric, watcher=watcher, collapse=False)
         return watcher.conclude(run, final)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -130,6 +131,16 @@ def _train(
             f"the disk is full: {error.filename or folder.path} could not be written. What was written before is "
             f"unharmed; make room and go on with: equiangular resume {folder.path}"
         ) from error
+
+
+def goes_on(config: TrainConfig, folder: RunFolder) -> bool:
+    """Whether a folder has an unfinished run of this configuration."""
+    config = check_names(config)
+    config = replace(config, data=absolute_name(config.data, config.root), root=load_options(config)["root"])
+    try:
+        return not folder.results.exists() and folder.read_config().decisive() == config.decisive()
+    except ValueError:  # no run, or of another version
+        return False
 
 
 def resume(output: str | Path, *, progress: Progress | None = None, **changes: Any) -> dict[str, Any]:
@@ -229,9 +240,11 @@ class _InFolder(Watcher):
         row = {"epoch": training.epoch, "loss": training.losses[-1], "learning_rate": training.last_rate}
         if len(split.holdout_y):
             shared = {"prepare": split.standardise, "workers": config.workers, "fabric": self.fabric}
-            _, logits = predict(training.shown, split.holdout_x, **shared)
             info = self.run.describe()
-            scores = score_together(logits, split.holdout_y, info, fabric=self.fabric).compute()
+            scorer = Scorer(list(info.class_counts), confusion=False).to(self.fabric.device)
+            for rows, logits in predict_parts(training.shown, split.holdout_x, **shared):
+                scorer.update(logits, split.holdout_y[rows].to(logits.device))
+            scores = scorer.compute()
             row |= {f"validation_{k}": scores[k] for k in ("accuracy", "balanced_accuracy")}
             if all(row[_CHOOSES] > r[_CHOOSES] for r in self.rows):
                 self.write_model(self.folder.best_so_far, self.run.snapshot(), info)
@@ -288,7 +301,7 @@ class _InFolder(Watcher):
             raise
         outcomes = {"test": final}
         if len(run.split.holdout_y):
-            (outcomes["best"],) = run.conclude(*load_model(self.folder.best_so_far))
+            (outcomes["best"],) = run.conclude(*load_model(self.folder.best_so_far), collapse=False)
         for name, outcome in outcomes.items():
             self.write_model(self.folder.model if name == "test" else self.folder.best, outcome.task, outcome.info)
         scores = {
