@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from equiangular._files import prepare_folder
+from equiangular._lock import FolderLock
 from trial.commands import loaded
 from trial.damage import damage
 from trial.kills import kills
@@ -30,8 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     parts = told.only or PARTS
     output = prepare_folder(told.output).resolve()
     os.environ["EQUIANGULAR_CACHE"] = str(output / "cache")
-    record, work = Record(output / "trial.json"), prepare_folder(output / "work")
-    with loaded():
+    with FolderLock(output), loaded():
+        record, work = Record(output / "trial.json"), prepare_folder(output / "work")
         if "kills" in parts:
             kills(record, work, most=told.events, at_random=told.random)
         if "writers" in parts:

@@ -78,7 +78,8 @@ def kinds(folder: Path) -> Iterator[tuple[str, Path, Reader]]:
     train(TrainConfig(data="iris", method="linear-ce", epochs=1, accelerator="cpu"), run)
     yield "model", run / "model" / "model.safetensors", lambda p: load_model(p)[0].state_dict()
     yield "checkpoint", run / "checkpoint" / "state.safetensors", read_checkpoint
-    yield "config.yaml", run / "config.yaml", lambda _: RunFolder(run).read_config().decisive()
+    # Where its data lie may be changed by hand; what they hold is in another file.
+    yield "config.yaml", run / "config.yaml", lambda _: {**RunFolder(run).read_config().decisive(), "data": None}
     yield "provenance.json", run / "provenance.json", lambda _: RunFolder(run).read_provenance()
     yield "manifest.json", run / "manifest.json", lambda p: SubsetManifest.load(p).sha256
     yield "results.json", run / "results.json", lambda _: RunFolder(run).read_results()
