@@ -13,8 +13,8 @@ def report(
         list[Path],
         typer.Argument(
             metavar="RUN...",
-            help="Folders of finished runs of compare, train, evaluate or measure, or their .json files. Several are put "
-            "side by side.",
+            help="Folders of finished runs of compare, train, evaluate or measure, or their .json files; several are "
+            "put side by side.",
         ),
     ],
     output: Annotated[
