@@ -12,8 +12,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
 from equiangular._codec import pack as pack
+from equiangular._codec import pack_confusion as pack_confusion
 from equiangular._codec import plain, read
 from equiangular._codec import unpack as unpack
+from equiangular._codec import unpack_confusion as unpack_confusion
 
 FORMAT = 2
 Kind = Literal["fixed", "mapped", "learned", "computed"]

@@ -47,7 +47,8 @@ def test_a_recipe_is_where_it_starts_and_options_win(capsys: pytest.CaptureFixtu
 
 
 def test_a_file_sets_the_defaults_and_the_command_line_wins(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text("method: etf-dr\nepochs: 1\nimbalance: 20\nhead: {norm: none}\nseed: 9\n")
+    given = "data: digits\nmethod: etf-dr\nepochs: 1\nimbalance: 20\nhead: {norm: none}\nseed: 9\n"
+    (tmp_path / "c.yaml").write_text(given)
     options = ["-c", tmp_path / "c.yaml", "-o", tmp_path / "r", "--seed", "3", "--quiet"]
     code, out, err = run(capsys, "train", *options, "--head", "norm=batch,drop_rate=0.1")
     assert (code, err) == (0, "")

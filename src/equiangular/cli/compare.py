@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from equiangular.cli._embedding import EmbeddingBar
-from equiangular.cli._fields import Quiet, names_of, options_of, parse_texts, progress_bar, screen
+from equiangular.cli._fields import Data, Quiet, named, names_of, options_of, own_folder, parse_texts, progress_bar
 from equiangular.cli._reading import said
+from equiangular.cli._screen import Json, Screen
 from equiangular.cli.train import PANELS
 from equiangular.training.config.options import Hardware, TrainConfig, Trial
 
@@ -27,23 +27,10 @@ _DEFAULTS = {
 }
 
 
-def own_folder(data: str, encoder: str | None = None) -> Path:
-    """The folder for the results of a data set where none is named.
-
-    Example:
-        >>> [own_folder(name).name for name in ("digits", "data/my.npz", "torchvision:CIFAR10", "photos/")]
-        ['compare-digits', 'compare-my', 'compare-CIFAR10', 'compare-photos']
-        >>> own_folder("banking77", "timm:vit").name
-        'compare-banking77-timm-vit'
-    """
-    names = (Path(data.partition(":")[2] or data).stem, encoder or "")
-    return Path("runs") / "-".join(["compare", *(re.sub(r"[^\w.]+", "-", name).strip("-.") for name in names if name)])
-
-
 @options_of(Hardware, leave=_NOT_HERE, panels=PANELS, defaults={"accelerator": "cpu"})
 @options_of(Trial, leave=_OWN, panels=PANELS, defaults=_DEFAULTS)
 def compare(
-    data: Annotated[str, typer.Argument(help="Data set: digits, another name, or a path.")] = "digits",
+    data: Data = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="Folder for the results. Default: runs/compare-NAME."),
@@ -80,6 +67,7 @@ def compare(
         int, typer.Option(help="Trainings at a time, each in a process of its own; 0: one for each processor core.")
     ] = 0,
     quiet: Quiet = False,
+    as_json: Json = False,
     **fields: Any,
 ) -> None:
     """Train fixed and learnable classifiers on the same data, measure, test, and answer in a sentence.
@@ -91,10 +79,11 @@ def compare(
     """
     from rich.console import Console
 
-    from equiangular._files import prepare_folder
+    from equiangular._files import prepare_folder, read_json
     from equiangular._validate import check_int
 
-    output = prepare_folder(own_folder(data, fields.get("encoder")) if output is None else output)
+    data = named(data, "compare")
+    output = prepare_folder(own_folder("compare", data, fields.get("encoder")) if output is None else output)
     errors = Console(stderr=True)
     errors.print(f"reading {data} ...", highlight=False, markup=False)
     import torch
@@ -116,13 +105,14 @@ def compare(
     with progress_bar("", quiet=quiet) as bar:
         task = bar.add_task("training", total=plan.trainings)
         results = comparing.run(plan, lambda *told: bar.update(task, **dict(zip(_TOLD, told, strict=True))))
-    console = screen(210)
-    console.print(comparison_table(results, width=console.width))
+    screen = Screen(as_json, width=210)
+    screen.print(comparison_table(results, width=screen.width))
     if (abilities := abilities_table(results)) is not None:
-        console.print(abilities)
-    console.print(results.answer.sentence, style="bold", highlight=False, markup=False)
+        screen.print(abilities)
+    screen.print(results.answer.sentence, style="bold")
     for note in results.notes:
-        console.print(note, highlight=False, markup=False)
+        screen.print(note)
     save_figure(comparison_figure(results), output / "figure.png")
     page = write_page(results, output / "report.html")
-    console.print(f"\nwrote {output / 'results.json'}, {output / 'figure.png'} and {page}", highlight=False)
+    screen.print(f"\nwrote {output / 'results.json'}, {output / 'figure.png'} and {page}")
+    screen.document(read_json(output / "results.json"))

@@ -10,6 +10,7 @@ import typer
 from equiangular.cli._embedding import EmbeddingBar
 from equiangular.cli._fields import Quiet
 from equiangular.cli._reading import said
+from equiangular.cli._screen import Json, Screen
 
 
 def embed(
@@ -67,6 +68,7 @@ def embed(
     ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves it to PyTorch.")] = 0,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Compute the features of a data set with a pretrained encoder.
 
@@ -120,4 +122,20 @@ def embed(
     if dtype == "float16":
         lines.append(f"float16 moves no vector by more than {report.error:.2g} of its length")
     lines += [f"wrote {file}, {file.stat().st_size / 1e6:.1f} MB", f"next: equiangular compare {file}"]
-    typer.echo("\n".join(lines))
+    screen = Screen(as_json)
+    screen.print("\n".join(lines))
+    screen.document(
+        {
+            "path": str(file),
+            "data": made.name,
+            "encoder": described,
+            "train": len(made.train_y),
+            "test": len(made.test_y),
+            "classes": made.class_names,
+            "encoded": new,
+            "from_cache": report.from_cache,
+            "seconds": report.seconds,
+            "float16_error": report.error,
+            "notes": [*made.notes, *report.notes],
+        }
+    )

@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
+from equiangular.cli._screen import Json, Screen
+
 
 def report(
     runs: Annotated[
         list[Path],
         typer.Argument(
             metavar="RUN...",
-            help="Folders of finished runs of compare, train, evaluate or measure, or their .json files; several are "
+            help="Folders of finished runs of compare, train, evaluate or measure, or their .json files. Several are "
             "put side by side.",
         ),
     ],
@@ -26,6 +28,7 @@ def report(
             help="Page to write. Default: report.html in the folder of the only run, or here.",
         ),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Make the page of a finished run again, or one page of any runs side by side.
 
@@ -44,4 +47,6 @@ def report(
     target = check_output(output, (".html",), "a page is written")
     several = [(name, kind, content) for name, (_, kind, content) in zip(names, found, strict=True)]
     page = write(page_of_results(several), target)
-    typer.echo(f"wrote {page}, {page.stat().st_size / 1e6:.1f} MB")
+    screen, size = Screen(as_json), page.stat().st_size
+    screen.print(f"wrote {page}, {size / 1e6:.1f} MB")
+    screen.document({"path": str(page), "bytes": size, "shown": [name for name, _, _ in several]})

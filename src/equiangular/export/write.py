@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from equiangular._files import check_output, write_atomically
+from equiangular._atomic import write_atomically
+from equiangular._files import check_output
 from equiangular._validate import check_choice, check_positive
 from equiangular.data.columns import Columns
 from equiangular.encoders import Encoder, KnownEncoder

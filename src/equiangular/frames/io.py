@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular._atomic import write_atomically
 from equiangular._files import (
     CACHE_VARIABLE,
     cache_folder,
     check_output,
     read_safetensors,
-    write_atomically,
     write_json,
     write_safetensors,
 )

@@ -152,7 +152,7 @@ class Head(RebuiltModule, ABC):
 
     def logits_from_features(self, h: Tensor) -> Tensor:
         """Logits (..., K) of features h (..., dim), as ``forward(x, pre_logits=True)`` gives them."""
-        if self.weight is None:
+        if not self.num_classes:
             return h
         logits = F.linear(h, self.class_vectors()) * self.scale
         return logits if self.bias is None else logits + self.bias
@@ -167,7 +167,7 @@ class Head(RebuiltModule, ABC):
             ValueError: labels that are no integers in [0, K) and not -100. On an accelerator and in compiled code it is
                 the device that fails.
         """
-        if self.weight is None:
+        if not self.num_classes:
             raise ValueError("a head with num_classes=0 has no targets; give it classes with reset(num_classes).")
         vectors = self.class_vectors()
         return rows_or_zero(labels, self.num_classes, lambda ids: class_rows(vectors, ids)).to(vectors.dtype)
@@ -276,7 +276,7 @@ class Head(RebuiltModule, ABC):
         before = self.num_classes, self.dim, self.projection, self.norm
         self.num_classes = _check_classes(num_classes)
         try:
-            narrow = num_classes - 1 > self.dim and self.projection_kind not in (None, "residual")
+            narrow = self._simplex_dim() > self.dim and self.projection_kind not in (None, "residual")
             if narrow and self._dim_option is None:
                 self._build_trunk(like)
             self._build_classifier(like)
@@ -295,8 +295,9 @@ class Head(RebuiltModule, ABC):
         if self.projection_kind is None:
             self.dim, self.projection = self.in_features, nn.Identity()
         else:
-            default = self.num_classes - 1 if self.num_classes and not kept else self.in_features
-            if not kept and self._dim_option is None and default * self.num_classes > LARGEST_SIMPLEX:
+            default = self._simplex_dim() if self.num_classes and not kept else self.in_features
+            stored = not kept and self._dim_option is None and self._has_matrix()
+            if stored and default * self.num_classes > LARGEST_SIMPLEX:
                 raise ValueError(
                     f"a simplex of K={self.num_classes} classes has K (K - 1) numbers, {8e-9 * default**2:,.0f} GB in "
                     f"float64. Use ImplicitHead({self.in_features}, {self.num_classes}), which computes class vectors "
@@ -314,6 +315,14 @@ class Head(RebuiltModule, ABC):
         for module in (*self.projection.modules(), self.norm):
             module._is_hf_initialized = True  # transformers would draw a Linear anew, from the global generator
         self.train(self.training)
+
+    def _simplex_dim(self) -> int:
+        """The width that a simplex of the classes takes."""
+        return self.num_classes - 1
+
+    def _has_matrix(self) -> bool:
+        """Whether a large frame is stored: all are, unless it has a formula."""
+        return True
 
     def _made_tensors(self) -> dict[str, Tensor]:
         twin = copy.copy(self)
@@ -334,9 +343,7 @@ class Head(RebuiltModule, ABC):
     def _build_classifier(self, like: Tensor) -> None:
         """Class vectors, bias and scale."""
         vectors = self._initial_vectors(self.num_classes, like) if self.num_classes else None
-        for name in ("weight", "bias", "log_scale", "fixed_scale"):
-            self._parameters.pop(name, None)
-            self._buffers.pop(name, None)
+        self._drop_classifier()
         self.register_parameter("bias", None)
         if vectors is None:
             self.register_buffer("weight", None)
@@ -348,6 +355,12 @@ class Head(RebuiltModule, ABC):
         self.register_parameter("log_scale", nn.Parameter(value.log().to(like)) if learned else None)
         for name, parameter in self.named_parameters(recurse=False):
             parameter.requires_grad_(name not in self._frozen)
+
+    def _drop_classifier(self) -> None:
+        """Forget what there was, now that what comes next is known to fit."""
+        for name in ("weight", "bias", "log_scale", "fixed_scale"):
+            self._parameters.pop(name, None)
+            self._buffers.pop(name, None)
 
     def _initial_scale(self) -> float:
         if not isinstance(self.scale_option, str):

@@ -15,7 +15,7 @@ from equiangular.measures.open_set import OpenSetResult as OpenSetResult, ood_sc
 from equiangular.measures.open_set import open_set_measures as open_set_measures
 from equiangular.measures.open_set import principal_subspace as principal_subspace
 from equiangular.measures.significance import PairedComparison as PairedComparison, holm as holm, mean_ci as mean_ci
-from equiangular.measures.significance import paired_comparison as paired_comparison
+from equiangular.measures.significance import class_mean_ci as class_mean_ci, paired_comparison as paired_comparison
 
 if TYPE_CHECKING:
     from equiangular.measures import collapse as collapse

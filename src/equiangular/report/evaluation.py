@@ -9,13 +9,14 @@ from typing import Any
 
 from equiangular._counted import counted
 from equiangular._extras import require
+from equiangular.records import unpack_confusion
 from equiangular.report.figure import GROUPS, LEARNED, new_figure
 from equiangular.report.page import Cell, Line, Page, Table, write
 from equiangular.report.runs import of_evaluation, page_of
 from equiangular.report.table import new_table
 
-# Names and numbers are written into a confusion matrix up to these many classes.
-_NAMED, _NUMBERED = 60, 20
+# Names and numbers are written into a confusion matrix up to these many classes; beyond the last, classes share cells.
+_NAMED, _NUMBERED, _CELLS = 60, 20, 1000
 RAW = "0.55"
 
 
@@ -23,14 +24,15 @@ def confusion_figure(results: dict[str, Any]) -> Any:
     """The confusion matrix, each row divided by its sum: true classes in rows, predictions in columns.
 
     Classes stand in the order of their training samples, the largest first, so that many-, medium- and few-shot classes
-    are blocks; lines part them. Few-shot classes taken for many-shot ones lie below the diagonal.
+    are blocks; lines part them. Few-shot classes taken for many-shot ones lie below the diagonal. Of more than 1,000
+    classes neighbours share a row and a column: the mean over the classes of a row that have test samples.
 
     ``results`` is what :func:`equiangular.inference.evaluate` returns.
     """
-    classes, counts = results["classes"], results["confusion"]
+    classes = results["classes"]
     order = sorted(range(len(classes)), key=lambda i: -classes[i]["train"])
     names = [classes[i]["name"].replace("$", r"\$") for i in order]  # not mathematics
-    shares = [[counts[i][j] / max(1, sum(counts[i])) for j in order] for i in order]
+    shares = _shares(unpack_confusion(results["confusion"]), order)
     size = 7.0 if len(order) > _NAMED else min(14.0, max(4.6, 0.3 * len(order) + 2.2))
     figure = new_figure(size + 0.7, size)
     axis = figure.subplots()
@@ -48,11 +50,26 @@ def confusion_figure(results: dict[str, Any]) -> Any:
     for place in range(1, len(groups)):
         if groups[place] != groups[place - 1]:
             for line in (axis.axhline, axis.axvline):
-                line(place - 0.5, color="#D55E00", linewidth=1)
+                line(place * len(shares) / len(order) - 0.5, color="#D55E00", linewidth=1)
     suffix = "" if len(order) <= _NAMED else ", from most to fewest training samples"
     axis.set(xlabel=f"predicted class{suffix}", ylabel=f"true class{suffix}")
     figure.colorbar(image, ax=axis, label="share of the true class's samples", shrink=0.8)
     return figure
+
+
+def _shares(counts: list[dict[int, int]], order: list[int]) -> list[list[float]]:
+    """The matrix that is drawn: each row of the counts divided by its sum, classes in the given order, cell by cell."""
+    cells = min(_CELLS, len(order))
+    cell = {label: place * cells // len(order) for place, label in enumerate(order)}
+    shares = [[0.0] * cells for _ in range(cells)]
+    tested = [0] * cells
+    for label in order:
+        if total := sum(counts[label].values()):
+            row = shares[cell[label]]
+            tested[cell[label]] += 1
+            for predicted, count in counts[label].items():
+                row[cell[predicted]] += count / total
+    return [[share / n for share in row] if n > 1 else row for row, n in zip(shares, tested, strict=True)]
 
 
 def reliability_figure(results: dict[str, Any]) -> Any:
@@ -118,14 +135,21 @@ def score_rows(results: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
         rows.append((f"{name}-shot accuracy", name, said))
     rows.append(("ECE", "ece", "expected calibration error, 15 bins"))
     rows += [(f"ECE, {name}-shot", f"ece_{name}", "samples of these classes") for name in _GROUPS if sizes[name]]
-    return [(label, number(scores[key]), number(raw[key]), note) for label, key, note in rows]
+    ends = results.get("intervals", {})
+    return [(label, number(scores[key]) + _ends(ends.get(key)), number(raw[key]), note) for label, key, note in rows]
+
+
+def _ends(ends: list[float | None] | None) -> str:
+    """An interval after its value."""
+    low, high = ends or (None, None)
+    return f" [{low:.1f}, {high:.1f}]" if _is_number(low) and _is_number(high) else ""
 
 
 def score_table(results: dict[str, Any]) -> Any:
     """A ``rich.table.Table`` of the scores."""
     escape = require("rich.markup", extra="train", purpose="Printing the table").escape  # no name is markup
     title = f"{results['method']} on {escape(results['data'])}\nclass prior of the predictions: {prior_text(results)}"
-    table = new_table(title, "measure, %", numbers=("as predicted", "raw logits"))
+    table = new_table(title, "measure, %", numbers=("as predicted [95 % CI]", "raw logits"))
     table.add_column("", style="dim")
     for row in score_rows(results):
         table.add_row(*row)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from equiangular._atomic import write_atomically
 from equiangular._extras import require
-from equiangular._files import write_atomically
 from equiangular.records import Answer, Comparison, Contrast
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from equiangular._files import prepare_folder, read_json, write_json
 from equiangular.data import Dataset
+from equiangular.data.split import check_unchanged
 from equiangular.measures.class_view import ClassView, cosine_table
 from equiangular.records import Details, TrialRecord, View, from_json, pack, to_json
 from equiangular.training.config.options import Hardware, Trial
@@ -32,6 +33,7 @@ class TrialStore:
 
     Attributes:
         damaged: what is wrong with the files that could not be read, by name; such trainings are made anew.
+        check: called before a file is written; raises where the folder is not to be written any more.
 
     Raises:
         ValueError: the folder cannot be written.
@@ -40,6 +42,7 @@ class TrialStore:
     def __init__(self, folder: str | Path) -> None:
         self.folder = prepare_folder(folder)
         self.damaged: dict[str, str] = {}
+        self.check: Callable[[], None] = lambda: None
 
     def records(
         self,
@@ -75,13 +78,15 @@ class TrialStore:
             rest = (watcher.run.training.shown.head.kind, fingerprint, trial.seed, trial.subset_seed)
             records = [TrialRecord(m.name, m.label, *rest, diverged=str(error)) for m in methods]
         else:
+            check_unchanged(dataset, content)
             points = watcher.points
             records = [trial_record(run, o, m, fingerprint, points) for m, o in zip(methods, outcomes, strict=True)]
             if curve:  # the drawing is that of the training, which they share
                 drawings = [watcher.drawing(), *[{}] * (len(methods) - 1)]
                 drawn = [details_of(o, **drawing) for o, drawing in zip(outcomes, drawings, strict=True)]
                 records = [replace(record, details=one) for record, one in zip(records, drawn, strict=True)]
-        write_json(path, {"records": [to_json(record) for record in records]})
+        self.check()
+        write_json(path, {"records": [to_json(record) for record in records]}, durable=True)
         return self._read(path)
 
     def _read(self, path: Path) -> list[TrialRecord]:
