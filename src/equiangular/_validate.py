@@ -75,7 +75,7 @@ def check_features(features: Any, *, dim: int | None = None, name: str = "featur
     if values_are_readable(features):
         value = features.detach()
         # One cheap reduction tells almost always; a sum that overflows is looked at again, entry by entry.
-        if not math.isfinite(_sum(value)) and not torch.isfinite(value).all():
+        if not math.isfinite(value.sum().item()) and not torch.isfinite(value).all():
             row = int((~torch.isfinite(value)).any(dim=1).nonzero()[0])
             raise NonFiniteError(
                 f"{name} has NaN or infinite values, first in row {row}. "
@@ -88,14 +88,6 @@ def check_features(features: Any, *, dim: int | None = None, name: str = "featur
                 "Remove the sample, or look for a dead layer before the head."
             )
     return features
-
-
-def _sum(value: Tensor) -> float:
-    """The sum in float64, of which PyTorch makes a copy first: of many values part by part."""
-    rows = max(1, 2**20 // max(1, value.shape[1]))
-    if value.shape[0] <= rows or is_tracing():
-        return float(value.sum(dtype=torch.float64).item())
-    return sum(float(part.sum(dtype=torch.float64).item()) for part in value.split(rows))
 
 
 def check_labels(
