@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from equiangular.measures.collapse.moments import ClassMoments, GlobalMean, centred_means, directions, seen_classes
-from equiangular.measures.collapse.nc1 import effective_rank, nc1_pinv, nc1_quotient, variability_collapse_index
+from equiangular.measures.collapse.nc1 import between_basis, effective_rank, nc1_of_basis, nc1_quotient, vci_of_basis
 from equiangular.measures.collapse.nc2 import equinorm, mean_cosine, partial_etf_distance
 from equiangular.measures.collapse.nc3 import alignment, gram_alignment, self_duality, uniform_duality
 from equiangular.measures.collapse.pairs import pair_measures
@@ -153,4 +153,5 @@ def _with_covariance(moments: ClassMoments, global_mean: GlobalMean, classes: Te
     else:
         within = scatter[moments.slot[classes[0]]] / moments.count[classes].sum()
         rank = min(len(means), int(moments.seen.sum()) - 1)
-    return {"nc1": nc1_pinv(within, means, rank=rank), "vci": variability_collapse_index(within, means, rank=rank)}
+    rows = between_basis(means, rank=rank)
+    return {"nc1": nc1_of_basis(within, rows), "vci": vci_of_basis(within, rows, len(means))}
