@@ -200,7 +200,11 @@ class Head(RebuiltModule, ABC):
             norm = self.norm
             if norm.training and not tracing:
                 self._check_norm(h)
-            h = through(self.projection, norm(h)) if self.norm_kind == "batch-first" else norm(through(self.projection, h))
+            h = (
+                through(self.projection, norm(h))
+                if self.norm_kind == "batch-first"
+                else norm(through(self.projection, h))
+            )
             frozen = self.training and h.requires_grad and not x.requires_grad and not self._frozen_told
             if frozen and plain and self.kind == "fixed":
                 h.register_hook(self._warn_of_frozen_features)
