@@ -118,7 +118,8 @@ class Head(RebuiltModule, ABC):
         like = torch.empty(0, device=device, dtype=dtype)
         self._build_trunk(like)
         self._build_classifier(like)
-        self._on_meta = like.is_meta
+        # Not that of ``like``: transformers 4 and accelerate move parameters there one by one as they are registered.
+        self._on_meta = any(tensor.is_meta for tensor in self._named_tensors().values())
 
     @abstractmethod
     def _initial_vectors(self, num_classes: int, like: Tensor) -> Tensor:
