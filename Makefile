@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 
-.PHONY: help demo test test-fast test-oldest lint docs clean
+.PHONY: help demo test test-fast test-oldest trial lint docs clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -37,6 +37,9 @@ test-fast: $(VENV)/.dev  ## the tests without the slow ones
 
 test-oldest:  ## the core on the oldest PyTorch that is supported, where a CPU build of it is to be had
 	PYTHON=$(PYTHON) JOBS=$(JOBS) dev/oldest_torch.sh
+
+trial: $(VENV)/.dev  ## long: kills at every write, damage, two writers; figures in runs/trial/trial.json
+	OMP_NUM_THREADS=1 $(BIN)/python -m trial
 
 lint: $(VENV)/.dev  ## ruff (rules, form) and mypy --strict with the numbers of dev/mypy_ratchet.json
 	$(BIN)/ruff check .

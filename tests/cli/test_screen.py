@@ -38,7 +38,8 @@ def document(capsys: pytest.CaptureFixture, *arguments: object) -> Any:
 def test_json_of_every_command(capsys: pytest.CaptureFixture, trained: Path) -> None:
     out = trained / "run"
     results = document(capsys, "train", trained / "t.csv", "--epochs", 1, "-o", out, "-q")
-    assert results == json.loads((out / "results.json").read_text(encoding="utf-8"))
+    stored = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    assert {**results, "checksum": stored["checksum"]} == stored
     assert document(capsys, "resume", out) == results
     found = document(capsys, "evaluate", out)
     assert found["scores"] == json.loads((out / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))["scores"]
@@ -51,6 +52,8 @@ def test_json_of_every_command(capsys: pytest.CaptureFixture, trained: Path) -> 
     few = ("--seeds", 2, "--tune", "none", "--epochs", 1, "--methods", "linear-ce,etf-ce")
     compared = document(capsys, "compare", trained / "t.csv", "-o", trained / "c", *few)
     assert [row["method"] for row in compared["rows"]] == ["linear-ce", "etf-ce"]
+    page = document(capsys, "report", out)
+    assert page["bytes"] == (out / "report.html").stat().st_size
     measured = document(capsys, "measure", trained / "f.npz")
     assert measured["series"][0]["measures"]["nc1"] > 0
     frame = document(capsys, "frame", 4, 3, "-o", trained / "f.npy")
@@ -62,7 +65,7 @@ def test_json_of_every_command(capsys: pytest.CaptureFixture, trained: Path) -> 
 
 def test_json_is_an_option_of_every_command() -> None:
     commands = app.app.registered_commands
-    assert len(commands) == 12
+    assert len(commands) == 13
     for command in commands:
         assert "as_json" in command.callback.__annotations__ or "as_json" in command.callback.__signature__.parameters
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from equiangular._guarded import parse_yaml
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -121,6 +123,8 @@ def options_of(
             if f.name in leave:
                 continue
             names = [f"--{f.name.replace('_', '-')}", *SHORT.get(f.name, ())]
+            if hints[f.name] == bool | None:  # three answers: yes, no, and as the command sees fit
+                names = [f"{names[0]}/--no-{names[0][2:]}", *names[1:]]
             shown: Any = f.default if isinstance(f.default, (int, float, str, bool)) and f.default != "" else None
             shown = (defaults or {}).get(f.name, shown)
             text = described.get(f.name, "").replace("[", r"\[")
@@ -185,11 +189,12 @@ def parse_texts(kind: type, given: dict[str, Any]) -> dict[str, Any]:
 def _parse(name: str, value: Any, hint: Any) -> Any:
     if not isinstance(value, str) or typing.get_origin(hint) not in (dict, tuple):
         return value
-    import yaml
-
-    items = names_of(value)
+    items, what = names_of(value), f"--{name.replace('_', '-')} {value!r}"
     if typing.get_origin(hint) is tuple:
-        return [yaml.safe_load(item) for item in items]
+        return [parse_yaml(item, what=what) for item in items]
     if any("=" not in item for item in items):
         raise ValueError(f"--{name} must be name=value,name=value, got {value!r}.")
-    return {key.strip(): yaml.safe_load(text) for key, _, text in (item.partition("=") for item in items)}
+    pairs = [(key.strip(), text) for key, _, text in (item.partition("=") for item in items)]
+    if odd := [key for i, (key, _) in enumerate(pairs) if not key or key in dict(pairs[:i])]:
+        raise ValueError(f"--{name} has {f'{odd[0]!r} twice' if odd[0] else 'a value without a name'}, got {value!r}.")
+    return {key: parse_yaml(text, what=what) for key, text in pairs}

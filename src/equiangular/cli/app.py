@@ -19,6 +19,7 @@ from equiangular.cli.embed import embed
 from equiangular.cli.export import evaluate, export, predict
 from equiangular.cli.frame import frame
 from equiangular.cli.measure import measure
+from equiangular.cli.report import report
 from equiangular.cli.theory import theory
 from equiangular.cli.train import resume, train
 
@@ -122,6 +123,6 @@ def one_line_paragraphs(command: Callable) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in inspect.getdoc(command).split("\n\n"))
 
 
-for _command in (compare, embed, train, resume, evaluate, predict, export, frame, measure, theory, doctor):
+for _command in (compare, embed, train, resume, evaluate, predict, export, frame, measure, report, theory, doctor):
     app.command(help=one_line_paragraphs(_command))(_command)
 app.command("list", help=one_line_paragraphs(catalogue))(catalogue)

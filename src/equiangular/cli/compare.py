@@ -91,6 +91,9 @@ def compare(
     torch.set_num_threads(check_int(threads, "threads", minimum=1))
     from equiangular.compare import Comparing, configure
     from equiangular.report import abilities_table, comparison_figure, comparison_table, save_figure, write_page
+    from equiangular.report.page import check_library
+
+    check_library()  # now, not after the trainings
 
     own = {"seeds": seeds, "subset_seed": subset_seed, "tune": tune, "margin": margin}
     config = configure(data, methods=names_of(methods), **own, **parse_texts(TrainConfig, fields))

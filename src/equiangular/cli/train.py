@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
+import time
+from contextlib import nullcontext, suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +24,7 @@ from equiangular.training.config.options import DataOptions, Hardware, TrainConf
 if TYPE_CHECKING:
     from equiangular.training import Training
 
+QUIET_FOR = 60.0  # seconds without a line of progress
 # Keys of the scores and their headings, in the order of the table.
 SCORES = ("accuracy", "balanced_accuracy", "many", "medium", "few", "ece")
 HEADINGS = ("accuracy", "balanced", "many", "medium", "few", "ECE")
@@ -29,8 +32,11 @@ HEADINGS = ("accuracy", "balanced", "many", "medium", "few", "ECE")
 
 def show_run(config: TrainConfig, output: Path, *, quiet: bool, as_json: bool) -> None:
     """Run, or go on, with a progress bar; then print the scores of the test part and where everything is."""
+    from equiangular._atomic import sweep
     from equiangular.data.reading import apart_note
     from equiangular.report.figure import save_figure, training_figure
+    from equiangular.report.page import write
+    from equiangular.report.together import page_of_results
     from equiangular.training.engine.stopping import Stopped
     from equiangular.training.methods import FittedMethod, get_method
     from equiangular.training.run.folder import RunFolder
@@ -54,25 +60,34 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool, as_json: bool) -
     screen.print(scores_table(results))
     if note := results["test"].get("note"):
         screen.print(note)
-    names = ["results.json", "metrics.csv"]
-    if find_spec("matplotlib") is not None and not fitted:
-        names.append(save_figure(training_figure(results), output / "curves.png").name)
     if apart := results["data"].get("apart"):
         screen.print(apart_note(apart))
-    screen.print(f"wrote {', '.join(names)} and model/ into {output}")
+    curves, page, names = output / "curves.png", output / "report.html", ["results.json", "metrics.csv"]
+    with suppress(OSError) if finished else nullcontext():  # what is finished may lie on a disk that cannot be written
+        if find_spec("matplotlib") is not None and not fitted and not (finished and curves.exists()):
+            names.append(save_figure(training_figure(results), curves).name)
+        if find_spec("vl_convert") is not None and not (finished and page.exists()):
+            names.append(write(page_of_results([("", "training", results)]), page).name)
+    if finished:
+        sweep(output)
+    else:
+        screen.print(f"wrote {', '.join(names)} and model/ into {output}")
     screen.print(f"next: equiangular evaluate {output}, equiangular predict {output} FILES")
     screen.document(results)
 
 
 class ProgressBar:
-    """Epochs and steps on standard error; without a terminal, one line for each epoch. 0 epochs: a fit in one call."""
+    """Epochs and steps on standard error; without a terminal a line for each epoch, and one a minute in long epochs.
+
+    0 epochs: a fit in one call.
+    """
 
     def __init__(self, epochs: int, *, quiet: bool) -> None:
         from rich.console import Console
 
         self.console = Console(stderr=True)
         self.epochs, self.first_process = epochs, True
-        self.lines = not quiet and not self.console.is_terminal
+        self.lines, self.said = not quiet and not self.console.is_terminal, time.monotonic()
         self.bar = progress_bar(quiet=quiet or not self.console.is_terminal)
         self.task = self.bar.add_task("loading", total=None)
 
@@ -89,6 +104,8 @@ class ProgressBar:
         if row is None:
             steps = len(training.batches)
             self.bar.update(self.task, total=self.epochs * steps, completed=training.epoch * steps + training.step)
+            if self.lines and self.first_process and time.monotonic() > self.said + QUIET_FOR:
+                self._say(f"epoch {training.epoch + 1}/{self.epochs}, step {training.step} of {steps}")
             return
         score = row.get("validation_balanced_accuracy")
         text = f"epoch {training.epoch}/{self.epochs}" if self.epochs else "fitted"
@@ -96,7 +113,11 @@ class ProgressBar:
         text += "" if score is None else f", validation {score:.1f} % balanced"
         self.bar.update(self.task, description=text)
         if self.lines and self.first_process:
-            self.console.print(text, highlight=False)
+            self._say(text)
+
+    def _say(self, text: str) -> None:
+        self.said = time.monotonic()
+        self.console.print(text, highlight=False)
 
 
 def scores_table(results: dict[str, Any]) -> Any:
@@ -145,8 +166,8 @@ def train(
 ) -> None:
     """Train one method on one data set, and measure it on the test part.
 
-    Writes config.yaml, metrics.csv, model/, best/ and results.json into the folder of the run. An interrupted run goes
-    on with the same command, or with: equiangular resume RUN.
+    Writes config.yaml, metrics.csv, model/, best/, results.json and report.html into the folder of the run. An
+    interrupted run goes on with the same command, or with: equiangular resume RUN.
     """
     from equiangular.training.config.files import make_config, read_yaml, recipe_values
 

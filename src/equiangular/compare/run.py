@@ -10,6 +10,7 @@ from typing import Any
 
 from equiangular._checks import check_int
 from equiangular._files import prepare_folder, read_json, write_json
+from equiangular._lock import FolderLock
 from equiangular._provenance import provenance
 from equiangular.compare.ahead import train_ahead, useful_jobs, usual_jobs
 from equiangular.compare.config import NAMED_METHODS, NAMED_SAMPLES, CompareConfig, fit_to, without_etf
@@ -171,6 +172,12 @@ class Comparing:
         Finished trainings are kept; a killed comparison goes on from them, and a changed configuration or data set
         trains again exactly what it changes.
         """
+        with FolderLock(self.folder) as lock:
+            return self._run(plan, progress, lock)
+
+    def _run(self, plan: Plan, progress: Progress | None, lock: FolderLock) -> Comparison:
+        self._check_folder()  # again: another comparison may have begun before the lock was had
+        self.store.check = lock.check
         # At once: a comparison that is killed leaves what its trainings were made on.
         write_json(self.known, {"data": to_json(plan.data)})
         planned = sum(self.config.seeds + math.prod(self.trainings.effort(group[0])) for group in self.groups)
@@ -197,7 +204,8 @@ class Comparing:
             notes=[f"{row.label}: {row.note}" for row in rows if row.note] + self._damaged(),
             provenance=provenance(),
         )
-        write_json(self.results, to_json(comparison))
+        lock.check()
+        write_json(self.results, to_json(comparison), durable=True)
         return comparison
 
     def _told(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from equiangular._checks import ROOT_VARIABLE, check_choice, unknown_data
+from equiangular._checks import ROOT_VARIABLE, check_choice, path_exists, unknown_data
 from equiangular._renamed import warn_renamed
 
 
@@ -175,7 +175,7 @@ def refuse_unknown_data(name: str, root: str | Path | None = None) -> None:
     """
     folder = root if root is not None else os.environ.get(ROOT_VARIABLE) or None
     places = [Path(name).expanduser(), *([] if folder is None else [Path(folder).expanduser() / name])]
-    if ":" in name or name in BUNDLED_DATA or (name and any(place.exists() for place in places)):
+    if ":" in name or name in BUNDLED_DATA or (name and any(map(path_exists, places))):
         return
     if folder is not None:
         from equiangular.data import load_dataset
