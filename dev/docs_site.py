@@ -101,10 +101,11 @@ def on_post_template(output: str, template_name: str, config: MkDocsConfig) -> s
 
 
 def _named(output: str) -> str:
-    """The search of the theme is a dialog, and a screen reader has to be told which."""
-    return output.replace(
-        'data-md-component="search" role="dialog"', 'data-md-component="search" role="dialog" aria-label="Search"'
-    )
+    """The search of the theme is a dialog behind a switch; a screen reader has to be told which."""
+    marks = ('data-md-component="search" role="dialog"', 'class="md-toggle" data-md-toggle="search"')
+    for mark in marks:
+        output = output.replace(mark, f'{mark} aria-label="Search"')
+    return output
 
 
 _REQUEST = re.compile(
