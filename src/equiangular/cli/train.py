@@ -166,8 +166,8 @@ def train(
 ) -> None:
     """Train one method on one data set, and measure it on the test part.
 
-    Writes config.yaml, metrics.csv, model/, best/ and results.json into the folder of the run. An interrupted run goes
-    on with the same command, or with: equiangular resume RUN.
+    Writes config.yaml, metrics.csv, model/, best/, results.json and report.html into the folder of the run. An
+    interrupted run goes on with the same command, or with: equiangular resume RUN.
     """
     from equiangular.training.config.files import make_config, read_yaml, recipe_values
 
