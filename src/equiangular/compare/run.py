@@ -12,7 +12,7 @@ from equiangular._checks import check_int
 from equiangular._files import prepare_folder, read_json, write_json
 from equiangular._lock import FolderLock
 from equiangular._provenance import provenance
-from equiangular.compare.ahead import train_ahead, useful_jobs, usual_jobs
+from equiangular.compare.ahead import check_importable, train_ahead, useful_jobs, usual_jobs
 from equiangular.compare.config import NAMED_METHODS, NAMED_SAMPLES, CompareConfig, fit_to, without_etf
 from equiangular.compare.plan import Plan, describe_data, estimate_fits, estimate_seconds
 from equiangular.compare.summary import answer_of, rows_of
@@ -181,10 +181,12 @@ class Comparing:
         # At once: a comparison that is killed leaves what its trainings were made on.
         write_json(self.known, {"data": to_json(plan.data)})
         planned = sum(self.config.seeds + math.prod(self.trainings.effort(group[0])) for group in self.groups)
+        ended: list[str] = []
         if plan.jobs > 1:
             groups = [group for group in self.groups if self.seconds.get(group[0].training_name)]
             groups.sort(key=lambda group: -math.prod(self.trainings.effort(group[0])))  # tuning cannot be divided
-            train_ahead(self.trainings, groups, jobs=plan.jobs, planned=planned, progress=progress)
+            whole, ended = train_ahead(self.trainings, groups, jobs=plan.jobs, planned=planned, progress=progress)
+            progress = None if whole else progress  # all is told
         self.trainings.start(planned, progress)
         tuned = {group[0].training_name: self.trainings.tune(group) for group in self.groups}
         records: list[TrialRecord] = []
@@ -201,7 +203,7 @@ class Comparing:
             answer=answer_of(rows, records, self.dataset.test_y, self.config, self.dataset.name, len(plan.blind)),
             runs=records,
             tuning={name: one for name, one in tuned.items() if one.trainings},
-            notes=[f"{row.label}: {row.note}" for row in rows if row.note] + self._damaged(),
+            notes=[f"{row.label}: {row.note}" for row in rows if row.note] + self._damaged() + ended,
             provenance=provenance(),
         )
         lock.check()
@@ -255,5 +257,6 @@ def compare(
     Raises:
         ValueError: bad configuration, unknown data, unwritable folder, or a head that does not fit.
     """
+    check_importable(check_int(jobs, "jobs", minimum=1))
     comparing = Comparing(config, output)
-    return comparing.run(comparing.plan(check_int(jobs, "jobs", minimum=1)), progress)
+    return comparing.run(comparing.plan(jobs), progress)

@@ -28,6 +28,10 @@ class NotStoredError(LookupError):
     """A training that was to be read and is not there."""
 
 
+def _nothing() -> None:
+    """Where nobody else writes."""
+
+
 class TrialStore:
     """A folder of finished trials, a small JSON file for each training; it is created.
 
@@ -42,7 +46,7 @@ class TrialStore:
     def __init__(self, folder: str | Path) -> None:
         self.folder = prepare_folder(folder)
         self.damaged: dict[str, str] = {}
-        self.check: Callable[[], None] = lambda: None
+        self.check: Callable[[], None] = _nothing
 
     def records(
         self,
