@@ -187,7 +187,7 @@ def test_bad_runs(capsys: pytest.CaptureFixture, tmp_path: Path, trained: Path) 
     shutil.copy(trained / "config.yaml", tmp_path / "begun")
     np.savez(tmp_path / "f.npz", **data())
     cases = [
-        ((moved,), "have changed since the run"),
+        ((moved,), "is not what the run was started with"),
         ((alone,), "no run in"),
         ((tmp_path / "begun",), "no model in"),
         ((trained, "--layers", "stage9"), "the model has no module 'stage9'; it has: backbone"),

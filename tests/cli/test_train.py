@@ -121,3 +121,13 @@ def test_a_full_disk_anywhere(capsys: pytest.CaptureFixture, tmp_path: Path, mon
     assert code == 2
     assert "No space left on device. Make room and give the same command again; what is finished is kept." in err
     assert run(capsys, "train", "digits", "-o", tmp_path / "r", *QUICK)[0] == 0
+
+
+def test_a_long_epoch_is_not_silent(
+    capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("equiangular.cli.train.QUIET_FOR", -1.0)
+    code, _, err = run(capsys, "train", "iris", "--epochs", 1, "--accelerator", "cpu", "-o", tmp_path / "run")
+    assert code == 0
+    assert "epoch 1/1, step 1 of " in err
+    assert "epoch 1/1, loss" in err

@@ -157,6 +157,19 @@ def test_labels_that_are_names_stay_as_they_stand():
     assert read_labels(pa.array([" a", "a ", "a"]), "label", None)[1] == ["a"]
 
 
+def test_missing_values_beside_numbers_are_no_class(tmp_path):
+    codes, names = read_labels(pa.array(["2", "NA", "10", "nan"]), "label", None)
+    assert (codes.tolist(), names) == ([0, -1, 1, -1], ["2", "10"])
+    assert read_labels(pa.array(["NA", "DE"]), "label", None)[1] == ["DE", "NA"]  # Namibia
+    for text, message in (
+        ("3750", "row 2 has no label"),
+        ("39.1", "column .label. holds 39.1: a class for every number"),
+    ):
+        (tmp_path / "t.csv").write_text(f"x,label\n1,{text}\n2,NA\n3,2\n")
+        with pytest.raises(ValueError, match=message):
+            load_dataset(tmp_path / "t.csv")
+
+
 def labelled(labels):
     return pa.table({"x": np.arange(len(labels), dtype=float), "label": labels})
 

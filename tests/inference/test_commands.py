@@ -131,7 +131,7 @@ def test_export(capsys: pytest.CaptureFixture, table_run: Path, tmp_path: Path) 
         (["export", "RUN", "-o", "m.pb"], "ends in .onnx or .pt2"),
         (["export", "RUN", "-o", "none/m.onnx"], "'none' does not exist"),
         (["export", "RUN", "-o", "m.onnx", "--inputs", "bytes"], "inputs must be one of"),
-        (["export", "RUN"], "Missing option"),
+        (["export", "RUN"], "no file to write. Name it: equiangular export"),
         (["export", "taken", "-o", "m.onnx"], "not a readable .safetensors file"),
     ],
 )

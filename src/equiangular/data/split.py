@@ -298,4 +298,6 @@ def standardisation(inputs: Any, *, shared: bool = False) -> tuple[Tensor, Tenso
         mean, std = torch.zeros_like(mean), sample.double().square().mean().sqrt().to(mean).expand_as(mean).clone()
     else:
         std = sample.std(axes, keepdim=True)
+        if not torch.isfinite(std).all():  # float32 does not hold the squares of values above 1e19
+            std = sample.double().std(axes, keepdim=True).to(std)
     return mean, torch.where(std > 0, std, torch.ones_like(std))

@@ -18,7 +18,7 @@ from equiangular._extras import require
 from equiangular._guarded import parse_json
 from equiangular._validate import did_you_mean
 from equiangular.data.base import Dataset, check_names_differ, make_dataset, match_labels, own_test_split, rows_at
-from equiangular.data.cells import flat, is_text, nulls, plain_texts
+from equiangular.data.cells import NULL_WORDS, flat, is_text, nulls, plain_texts
 from equiangular.data.columns import Columns, Told
 from equiangular.data.doubts import doubtful_labels
 from equiangular.data.encoded import ArrowImages, EncodedImages, ImageSource, read_images
@@ -81,12 +81,16 @@ def usual_label(names: Sequence[str]) -> str | None:
     return found[0] if LABEL in found or len(found) == 1 else None
 
 
+_NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
+
+
 def read_labels(column: Any, name: str, stated: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
     """Labels as indices (N,) int64 into class names, and the names; -1 where there is none.
 
     Whole numbers are indices already where names are ``stated``, and -1 or less is none of them. Else labels are names,
     as they stand but for blanks at their ends: ``001`` and ``1`` are two of them. Where all are numbers, some of them
-    with a point, ``1.0`` is ``1``. Names are in ascending order, by value if all are whole numbers.
+    with a point, ``1.0`` is ``1``; beside nothing but numbers ``NA`` and its like are no label. Names are in ascending
+    order, by value if all are whole numbers.
 
     Raises:
         ValueError: a column of structs, lists or bytes, or of numbers that are not whole.
@@ -105,6 +109,9 @@ def read_labels(column: Any, name: str, stated: Sequence[str] | None) -> tuple[n
         raise ValueError(f"column {name!r} holds {array.type}. Labels are texts or whole numbers.")
     coded = compute.dictionary_encode(array)
     names = [(text or "").strip() or None for text in plain_texts(coded.dictionary, name).to_pylist()]
+    numbers = [n for n in names if n is not None and n not in NULL_WORDS]
+    if is_text(array.type) and numbers and all(map(_NUMBER.fullmatch, numbers)):
+        names = [n if n in numbers else None for n in names]
     if types.is_floating(array.type) or types.is_decimal(array.type) or _are_fractions(names):
         names = [None if n is None else _whole(n, name) for n in names]
     known = sorted({n for n in names if n is not None})
@@ -118,7 +125,7 @@ def read_labels(column: Any, name: str, stated: Sequence[str] | None) -> tuple[n
 def _are_fractions(names: Sequence[str | None]) -> bool:
     """Whether texts are numbers all of them, some written with a point, none with a 0 that a number would not have."""
     known = [n for n in names if n is not None]
-    return any("." in n for n in known) and all(re.fullmatch(r"[+-]?(?:0|[1-9]\d*)(?:\.\d*)?", n) for n in known)
+    return any(re.search("[.eE]", n) for n in known) and all(map(_NUMBER.fullmatch, known))
 
 
 def _whole(text: str, name: str) -> str:

@@ -149,15 +149,14 @@ def evaluate(
                 f"It was trained on {info.num_classes} classes, {info.class_names[0]!r} the first."
             )
         raise ValueError(f"no samples to evaluate on in {source!r}.")
+    details = scorer.details()
     notes = [*labelled.notes, *labelled.told.lines()]
+    if rare := [row["name"] for row in details["classes"] if 0 < row["test"] < FEW]:
+        said = f"{counted(len(rare), 'class')} with under {FEW} test samples, whose own accuracies say little"
+        notes.insert(0, f"{said}: {listed(rare)}")
     if labelled.apart and not any("not scored" in note for note in notes):
         notes.append(apart_note(labelled.apart))
     model = {key: value for key, value in info.as_dict().items() if key != "vocabulary"}
-    details = scorer.details()
-    rare = [row["name"] for row in details["classes"] if 0 < row["test"] < FEW]
-    if rare:
-        said = f"{counted(len(rare), 'class')} with under {FEW} test samples, whose own accuracies say little"
-        notes.append(f"{said}: {listed(rare)}")
     return {
         "method": get_method(info.method).label,
         "data": source,
@@ -227,8 +226,8 @@ def labelled_batches(
         if info.kind == "text" and not encoder:
             raise ValueError(f"{str(data)!r} does not exist. Texts are evaluated from a file that has them.")
         named = {key: value for key, value in own.items() if key not in ("label", "drop")}  # those are of files
-        named = _load(info, str(data), **{**named, "skip_broken": skip_broken})
-        return _dataset_batches(named, info, batch_size, encoder)
+        found = _load(info, str(data), **{**named, "skip_broken": skip_broken})
+        return _dataset_batches(found, info, batch_size, encoder)
     trained = _trained_on(info)
     if trained is not None and path.resolve() == trained:
         found = _own_test_part(info, batch_size, encoder, skip_broken=skip_broken)
