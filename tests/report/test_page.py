@@ -201,6 +201,9 @@ def test_in_a_browser(browser: Any, path: Path, width: int, theme: str) -> None:
         assert ink == {"light": "rgb(27, 31, 36)", "dark": "rgb(230, 237, 243)"}[theme]  # figures follow the theme
         numbers = page.locator("#measures td[data-value]").first
         assert numbers.bounding_box()["x"] < width - 40  # a number is in sight
+        page.emulate_media(media="print")  # light on paper, whatever the screen's theme
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @needs_browser
