@@ -15,9 +15,10 @@ from equiangular._provenance import provenance
 from equiangular.compare.ahead import check_importable, train_ahead, useful_jobs, usual_jobs
 from equiangular.compare.config import NAMED_METHODS, NAMED_SAMPLES, CompareConfig, fit_to, without_etf
 from equiangular.compare.plan import Plan, describe_data, estimate_fits, estimate_seconds
-from equiangular.compare.summary import answer_of, rows_of
+from equiangular.compare.summary import answer_of, rows_of, samples_behind
 from equiangular.compare.trainings import Progress, Trainings, width_of
 from equiangular.data import content_digest
+from equiangular.data.preview import previews
 from equiangular.encoders.embedding import Progress as EmbedProgress
 from equiangular.records import Comparison, TrialRecord, Tuned, to_json
 from equiangular.training.config.budget import Budget
@@ -195,16 +196,18 @@ class Comparing:
                 records += self.trainings.run(group, seed, tuned[group[0].training_name].settings)
         validation = self.validation_scores(tuned, records)
         rows = rows_of(records, self.config.methods, validation)
+        answer = answer_of(rows, records, self.dataset.test_y, self.config, self.dataset.name, len(plan.blind))
         comparison = Comparison(
             config=self._told(),
             data=plan.data,
             backbone=self.backbone,
             rows=rows,
-            answer=answer_of(rows, records, self.dataset.test_y, self.config, self.dataset.name, len(plan.blind)),
+            answer=answer,
             runs=records,
             tuning={name: one for name, one in tuned.items() if one.trainings},
             notes=[f"{row.label}: {row.note}" for row in rows if row.note] + self._damaged() + ended,
             provenance=provenance(),
+            samples=previews(self.dataset, samples_behind(records, (answer.fixed, answer.learned))),
         )
         lock.check()
         write_json(self.results, to_json(comparison), durable=True)
