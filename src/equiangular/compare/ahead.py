@@ -58,7 +58,9 @@ def check_importable(jobs: int) -> None:
 
     Such a script would start processes without end; Python stops that with a page of tracebacks.
     """
-    if jobs != 1 and "__mp_main__" in sys.modules and multiprocessing.parent_process() is None:  # not begun yet
+    # A process that multiprocessing has started calls the script so, and knows its parent when it has imported it.
+    imported = getattr(sys.modules.get("__mp_main__"), "__name__", "") == "__mp_main__"
+    if jobs != 1 and imported and multiprocessing.parent_process() is None:
         sys.exit(
             "equiangular: every process of compare(jobs=...) imports the script that called it. Put what the script "
             'does behind if __name__ == "__main__":, or leave out jobs.'
