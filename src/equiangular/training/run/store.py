@@ -84,7 +84,7 @@ class TrialStore:
             records = [trial_record(run, o, m, fingerprint, points) for m, o in zip(methods, outcomes, strict=True)]
             if curve:  # the drawing is that of the training, which they share
                 drawings = [watcher.drawing(), *[{}] * (len(methods) - 1)]
-                drawn = [details_of(o, **drawing) for o, drawing in zip(outcomes, drawings, strict=True)]
+                drawn = [details_of(run, o, **drawing) for o, drawing in zip(outcomes, drawings, strict=True)]
                 records = [replace(record, details=one) for record, one in zip(records, drawn, strict=True)]
         if self.lock is not None:
             self.lock.check()
@@ -131,11 +131,29 @@ def trial_record(
     )
 
 
-def details_of(outcome: Outcome, **drawing: Any) -> Details:
+def details_of(run: TrialRun, outcome: Outcome, **drawing: Any) -> Details:
     """What a page draws of an outcome, with the drawing of its training."""
     cells = outcome.details["confusion"] or []
     confusion = [[i, j, n] for i, row in enumerate(cells) for j, n in enumerate(row) if n]
-    return Details(outcome.details["reliability"], confusion, **drawing)
+    some = mistakes(run.split.test_y.tolist(), outcome.predicted.tolist())
+    return Details(outcome.details["reliability"], confusion, some, **drawing)
+
+
+def mistakes(labels: Sequence[int], predicted: Sequence[int], *, each: int = 3, most: int = 120) -> list[list[int]]:
+    """[true class, predicted class, sample] of some samples that were classified wrong: the first of each cell.
+
+    Cells with the most samples come first.
+
+    Example:
+        >>> mistakes([0, 0, 1, 1, 1], [1, 0, 0, 0, 0], each=2)
+        [[1, 0, 2], [1, 0, 3], [0, 1, 0]]
+    """
+    cells: dict[tuple[int, int], list[int]] = {}
+    for sample, (true, taken) in enumerate(zip(labels, predicted, strict=True)):
+        if true != taken:
+            cells.setdefault((true, taken), []).append(sample)
+    worst = sorted(cells.items(), key=lambda cell: -len(cell[1]))
+    return [[true, taken, sample] for (true, taken), wrong in worst for sample in wrong[:each]][:most]
 
 
 class _Seen(Watcher):
