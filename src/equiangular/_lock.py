@@ -68,10 +68,6 @@ class FolderLock:
         if self._lock is not None:
             self._lock.release()
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the system's lock: a process that this one has started may :meth:`check`, and holds nothing."""
-        return {**self.__dict__, "_lock": None}
-
     def writer(self) -> dict[str, Any]:
         """Who writes, as far as the folder says; empty where it does not."""
         try:
