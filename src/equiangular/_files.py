@@ -192,6 +192,15 @@ def read_safetensors(path: str | Path, *, remedy: str, extra: str = "train") -> 
     return tensors, metadata
 
 
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    hasher = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(2**20):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
 def tensors_checksum(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> str:
     """SHA-256 of names, dtypes, shapes and values of CPU tensors, and of strings beside them, in hexadecimal."""
     import torch

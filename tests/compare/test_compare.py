@@ -86,6 +86,29 @@ def test_a_damaged_trial_is_told_and_made_anew(tmp_path: Path) -> None:
     assert len(compare(config, tmp_path).runs) == 6
 
 
+def test_a_stored_trial_with_altered_figures_is_not_believed(tmp_path: Path) -> None:
+    config = configure("iris", **QUICK, tune="none")
+    whole = compare(config, tmp_path)
+    path = sorted((tmp_path / "trials").iterdir())[0]
+    record = json.loads(path.read_text())
+    record["records"][0]["scores"]["accuracy"] = 100.0
+    path.write_text(json.dumps(record))
+    again = compare(config, tmp_path)
+    told = f"{path} is damaged, so its training is made anew: "
+    assert any(note.startswith(told) and "another hash" in note for note in again.notes)
+    assert without_times(again) == without_times(whole)
+
+
+def test_two_comparisons_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    def second(*_: object) -> None:
+        with pytest.raises(ValueError, match="is being written by another run of equiangular"):
+            compare(configure("iris", **QUICK, tune="none"), tmp_path)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compare(configure("iris", **QUICK, tune="none"), tmp_path, progress=second)
+
+
 def test_a_folder_has_one_data_set(table: Path, tmp_path: Path) -> None:
     """The results of the first were overwritten by those of the second."""
     compare(configure("iris", **QUICK, tune="none"), tmp_path / "out")

@@ -243,7 +243,7 @@ def export(
         f"outputs logits and probabilities: torch.float32 (batch, {info.num_classes})",
         f"against PyTorch, batches of {batches}: logits differ by at most {report['max_logit_difference']:.2g}, "
         f"probabilities by {report['max_probability_difference']:.2g}",
-        f"wrote {report['path']}, {report['bytes'] / 1e6:.2f} MB",
+        f"wrote {report['path']}, {report['bytes'] / 1e6:.2f} MB, SHA-256 {report['sha256']}",
     ]
     named = info.encoder or {}
     if known is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from contextlib import nullcontext, suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +32,7 @@ HEADINGS = ("accuracy", "balanced", "many", "medium", "few", "ECE")
 
 def show_run(config: TrainConfig, output: Path, *, quiet: bool, as_json: bool) -> None:
     """Run, or go on, with a progress bar; then print the scores of the test part and where everything is."""
+    from equiangular._atomic import sweep
     from equiangular.data.reading import apart_note
     from equiangular.report.figure import save_figure, training_figure
     from equiangular.report.page import write
@@ -60,12 +62,15 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool, as_json: bool) -
         screen.print(note)
     if apart := results["data"].get("apart"):
         screen.print(apart_note(apart))
-    if not finished:  # where it is, nothing is written: it may lie on a disk that cannot be
-        names = ["results.json", "metrics.csv"]
-        if find_spec("matplotlib") is not None and not fitted:
-            names.append(save_figure(training_figure(results), output / "curves.png").name)
-        if find_spec("vl_convert") is not None:
-            names.append(write(page_of_results([("", "training", results)]), output / "report.html").name)
+    curves, page, names = output / "curves.png", output / "report.html", ["results.json", "metrics.csv"]
+    with suppress(OSError) if finished else nullcontext():  # what is finished may lie on a disk that cannot be written
+        if find_spec("matplotlib") is not None and not fitted and not (finished and curves.exists()):
+            names.append(save_figure(training_figure(results), curves).name)
+        if find_spec("vl_convert") is not None and not (finished and page.exists()):
+            names.append(write(page_of_results([("", "training", results)]), page).name)
+    if finished:
+        sweep(output)
+    else:
         screen.print(f"wrote {', '.join(names)} and model/ into {output}")
     screen.print(f"next: equiangular evaluate {output}, equiangular predict {output} FILES")
     screen.document(results)
@@ -161,8 +166,8 @@ def train(
 ) -> None:
     """Train one method on one data set, and measure it on the test part.
 
-    Writes config.yaml, metrics.csv, model/, best/ and results.json into the folder of the run. An interrupted run goes
-    on with the same command, or with: equiangular resume RUN.
+    Writes config.yaml, metrics.csv, model/, best/, results.json and report.html into the folder of the run. An
+    interrupted run goes on with the same command, or with: equiangular resume RUN.
     """
     from equiangular.training.config.files import make_config, read_yaml, recipe_values
 

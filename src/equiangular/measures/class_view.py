@@ -81,7 +81,7 @@ def _basis(last: _Epoch) -> Tensor:
     """(d, 3) orthonormal columns (zeros where d < 3)."""
     spread = last.vectors - last.vectors.mean(0)
     _, size, directions = torch.linalg.svd(spread, full_matrices=False)
-    basis = directions[size > 1e-6 * size.max().clamp_min(1e-12)][:3].T
+    basis: Tensor = directions[size > 1e-6 * size.max().clamp_min(1e-12)][:3].T
     if basis.shape[1] < 3:
         rest = last.features - last.features @ basis @ basis.T
         _, size, more = torch.linalg.svd(rest, full_matrices=False)

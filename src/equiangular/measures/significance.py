@@ -84,7 +84,7 @@ def class_mean_ci(correct: Any, total: Any, confidence: float = 0.95) -> tuple[f
     Example:
         >>> low, high = class_mean_ci([90, 4], [100, 10])
         >>> print(f"{low:.2f} {high:.2f}")
-        0.49 0.80
+        0.51 0.80
 
     Source: Price and Bonett, An improved confidence interval for a linear function of binomial proportions,
     Computational Statistics and Data Analysis 45, 2004, with n~_k - 1 where they have n~_k, for many small classes.

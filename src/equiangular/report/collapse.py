@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from equiangular.report import charts
 from equiangular.report.drawn import curve_parts
 from equiangular.report.figure import new_figure
-from equiangular.report.page import Cell, Facts, Figure, Line, Page, Part, Section, Series, Table, write
+from equiangular.report.page import Cell, Facts, Figure, Line, Page, Part, Section, Series, Table, numbered, write
 from equiangular.report.provenance import made
 from equiangular.report.table import new_table
 
@@ -179,7 +178,7 @@ def _study(place: int, series: Sequence[Mapping[str, Any]]) -> list[Part]:
     ]
     headings = ("measure", *columns, "at collapse", "what it is")
     table = Table("all-measures", "All measures", headings, lines, texts=(0, len(headings) - 1))
-    return [replace(part, id=f"{part.id}-{place}") if hasattr(part, "id") else part for part in (*parts, table)]
+    return numbered([*parts, table], place)
 
 
 def _depth(place: int, one: Mapping[str, Any]) -> list[Part]:

@@ -9,6 +9,7 @@ from equiangular.records import View
 from equiangular.report import charts
 from equiangular.report.page import Cell, Figure, Legend, Line, Pair, Part, Series, Table
 
+MOST = 2000  # classes in a table or figure
 Curve = Sequence[Mapping[str, Any]]
 CURVES = (
     ("nc1", "NC1", True),
@@ -36,6 +37,13 @@ def by_size(names: Sequence[str], counts: Sequence[int]) -> list[int]:
     return sorted(range(len(names)), key=lambda c: -counts[c])
 
 
+def some_by_size(names: Sequence[str], counts: Sequence[int]) -> tuple[list[int], str]:
+    """The classes of :func:`by_size`, evenly many of them where there are very many, and what to say of that."""
+    step = -(-len(names) // MOST)
+    said = "" if step == 1 else f"Shown is every {step}th of {len(names):,} classes, by training samples."
+    return by_size(names, counts)[::step], said
+
+
 def classes_parts(
     names: Sequence[str],
     counts: Sequence[int],
@@ -48,7 +56,8 @@ def classes_parts(
 
     ``accuracies`` are percent by label of a series and class; ``more`` columns of the table by heading.
     """
-    order, kinds = by_size(names, counts), {one.label: one.kind for one in series}
+    order, said = some_by_size(names, counts)
+    note, kinds = f"{note} {said}".strip(), {one.label: one.kind for one in series}
     places = [{"rank": rank + 1, "class": names[c], "train": counts[c]} for rank, c in enumerate(order)]
     rows = [
         {**place, "method": label, "kind": kinds[label], "value": values[c]}
@@ -70,16 +79,16 @@ def classes_parts(
     ]
     if not accuracies:
         return []
-    spec = charts.per_class(rows, [one.label for one in series], len(names))
+    spec = charts.per_class(rows, [one.label for one in series], len(order))
     about = "Test accuracy of each class, from most to fewest training samples."
-    if (several := charts.neighbours(len(names))) > 1:
+    if (several := charts.neighbours(len(order))) > 1:
         about += f" Lines are means of {several} neighbouring classes; follow a method to see each class of it."
     headings = ["class", "training samples", *(("accuracy",) if len(accuracies) == 1 else accuracies), *columns]
     legend: list[Part] = [Legend()] if len(accuracies) > 1 else []
     return [
         *legend,
         Figure("per-class", "Accuracy of each class", spec, about),
-        Figure("sizes", "Training samples", charts.sizes(places, len(names)), "Training samples of each class."),
+        Figure("sizes", "Training samples", charts.sizes(places, len(order)), "Training samples of each class."),
         Table("class-table", "Accuracy of each class, %", headings, lines, note=note, wide=True),
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -176,7 +176,7 @@ def render(page: Page) -> str:
             if isinstance(part, Pair)
         },
     }
-    return template("page.html").render(
+    text: str = template("page.html").render(
         page=page,
         sections=shown,
         data=_in_script(json.dumps(_finite(data), separators=(",", ":"), ensure_ascii=False, allow_nan=False)),
@@ -184,11 +184,18 @@ def render(page: Page) -> str:
         script=(TEMPLATES / "page.js").read_text(encoding="utf-8"),
         library=vega(),
     )
+    return text
 
 
 def write(page: Page, path: str | Path) -> Path:
     """Write a page atomically."""
     return write_text(path, render(page))
+
+
+def numbered(parts: Sequence[Part], place: int | str) -> list[Part]:
+    """The parts with a number at the end of their ids: those of a page have to be unlike one another."""
+    named = (Table, Figure, Pair)
+    return [replace(part, id=f"{part.id}-{place}") if isinstance(part, named) else part for part in parts]
 
 
 def check_library() -> Any:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from equiangular._counted import counted
 from equiangular.records import Comparison
 from equiangular.report import drawn
 from equiangular.report.drawn import number
-from equiangular.report.page import Cell, Facts, Line, Page, Part, Section, Series, Table
+from equiangular.report.page import Cell, Facts, Line, Page, Part, Section, Series, Table, numbered
 from equiangular.report.provenance import made
 
 SCORES = (
@@ -158,7 +158,7 @@ def page_of(shown: Sequence[Shown], *, title: str, facts: Sequence[tuple[str, st
         kept = {one.label for one in own}
         parts = [*_classes(names, own, [s for s in series if s.label in kept]), *_judged(names, own)]
         # One figure of a kind on a page has the plain name; those of other data have a number.
-        sections.append(Section(f"classes-{place}", f"Classes{end}", _numbered(parts, place)))
+        sections.append(Section(f"classes-{place}", f"Classes{end}", numbered(parts, place) if place else parts))
     sections += [
         Section("epochs", "Over the epochs", curves),
         Section("origin", "How it was made", [Facts(facts or [fact for one in shown for fact in one.facts])]),
@@ -228,7 +228,3 @@ def _judged(names: Sequence[str], shown: Sequence[Shown]) -> list[Part]:
         *drawn.reliability_part(bins, [name for name in beside if name], ""),
         *drawn.mistakes_part(names, dict(list(cells.items())[:2])),
     ]
-
-
-def _numbered(parts: Sequence[Part], place: int) -> list[Part]:
-    return [replace(part, id=f"{part.id}-{place}") if place and hasattr(part, "id") else part for part in parts]

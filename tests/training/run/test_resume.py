@@ -278,7 +278,7 @@ def test_a_finished_run_is_read_where_nothing_can_be_written(
     for name in ("tempfile.mkstemp", "tempfile.TemporaryFile", "os.open", "pathlib.Path.mkdir", "os.replace"):
         monkeypatch.setattr(name, refuse)
     assert train(CONFIG, tmp_path / "run") == results
-    show_run(CONFIG, tmp_path / "run", quiet=True)
+    show_run(CONFIG, tmp_path / "run", quiet=True, as_json=False)
     assert "this run had finished already" in capsys.readouterr().out
 
 

@@ -37,9 +37,13 @@ def nc1_pinv(within: Tensor, means: Tensor, *, rank: int | None = None) -> Tenso
     """
     if means.shape[0] < 2:
         return means.new_tensor(math.nan)
-    rows = between_basis(means, rank=rank)
+    return nc1_of_basis(within, between_basis(means, rank=rank))
+
+
+def nc1_of_basis(within: Tensor, rows: Tensor) -> Tensor:
+    """:func:`nc1_pinv` given what :func:`between_basis` makes of the means."""
     if not len(rows):
-        return means.new_tensor(math.inf if bool(within.any()) else math.nan)
+        return within.new_tensor(math.inf if bool(within.any()) else math.nan)
     return (((rows @ within) * rows).sum(1) / rows.square().sum(1).square()).sum()
 
 
@@ -123,12 +127,17 @@ def variability_collapse_index(within: Tensor, means: Tensor, *, rank: int | Non
     k = len(means)
     if k < 2 or not bool(torch.isfinite(means).all()):
         return means.new_tensor(math.nan)
-    rows = between_basis(means, rank=rank) / math.sqrt(k)
-    if not len(rows):
-        return means.new_tensor(math.nan)
+    return vci_of_basis(within, between_basis(means, rank=rank), k)
+
+
+def vci_of_basis(within: Tensor, rows: Tensor, num_classes: int) -> Tensor:
+    """:func:`variability_collapse_index` given what :func:`between_basis` makes of the means."""
+    rows = rows / math.sqrt(num_classes)
     trace = within.trace()
+    if not len(rows) or not bool(torch.isfinite(trace)):
+        return within.new_tensor(math.nan)
     if not bool(trace > 0):
-        return means.new_tensor(0.0)
+        return within.new_tensor(0.0)
     symmetric = (within + within.T) / 2
     factor, failed = torch.linalg.cholesky_ex(symmetric)
     smallest, total = factor.diagonal().square().min(), trace + rows.square().sum()

@@ -15,7 +15,14 @@ from equiangular.measures.collapse.moments import (
     rounding,
     seen_classes,
 )
-from equiangular.measures.collapse.nc1 import cdnv, effective_rank, nc1_pinv, nc1_quotient, variability_collapse_index
+from equiangular.measures.collapse.nc1 import (
+    between_basis,
+    cdnv,
+    effective_rank,
+    nc1_of_basis,
+    nc1_quotient,
+    vci_of_basis,
+)
 from equiangular.measures.collapse.nc2 import equinorm, mean_cosine, partial_etf_distance
 from equiangular.measures.collapse.nc3 import alignment, gram_alignment, self_duality, uniform_duality
 from equiangular.measures.collapse.pairs import pair_measures
@@ -166,4 +173,8 @@ def _with_covariance(moments: ClassMoments, global_mean: GlobalMean, classes: Te
         rank = min(len(means), int(moments.seen.sum()) - 1)
     if not bool(within.trace() > rounding(moments)):
         within = torch.zeros_like(within)
-    return {"nc1": nc1_pinv(within, means, rank=rank), "vci": variability_collapse_index(within, means, rank=rank)}
+    if len(means) < 2 or not bool(torch.isfinite(means).all()):
+        undefined = means.new_tensor(math.nan)
+        return {"nc1": undefined, "vci": undefined}
+    rows = between_basis(means, rank=rank)
+    return {"nc1": nc1_of_basis(within, rows), "vci": vci_of_basis(within, rows, len(means))}

@@ -61,7 +61,7 @@ const tell = view => {
   return view.runAsync();
 };
 
-const title = box => box.closest("figure").querySelector("h3").textContent + ". " + (box.closest("figure").querySelector("figcaption")?.textContent ?? "");
+const title = box => box.closest("figure").querySelector("h2, h3").textContent + ". " + (box.closest("figure").querySelector("figcaption")?.textContent ?? "");
 
 function start(box) {
   if (box.dataset.figure) return draw(box, page.figures[box.dataset.figure], null, title(box));

@@ -78,13 +78,16 @@ class RunFolder:
                 f"Start one with: equiangular train DATA -o {self.path}"
             )
         values = read_yaml(self.config)
-        config = make_config(TrainConfig, values, where=str(self.config))
         known = re.search(rf"^{_CHECKSUM}(.*)$", self.config.read_text(encoding="utf-8"), re.MULTILINE)
-        if known is not None and known[1] != _checksum(values):
+        if not values.get("data") or (known is not None and known[1] != _checksum(values)):
             raise ValueError(
                 f"{str(self.config)!r} is not what the run was started with: it was changed or damaged after it was "
                 "written. Bring the old file back, or start a new run in another folder (--output)."
             )
+        try:
+            config = make_config(TrainConfig, values, where="it")
+        except ValueError as error:
+            raise ValueError(f"{str(self.config)!r} cannot be used: {error}") from error
         return replace(config, method=RENAMED.get(config.method, config.method))
 
     def check_config(self, config: TrainConfig) -> None:
