@@ -22,6 +22,7 @@ from equiangular.data.listing import PART_NAMES, class_name, find_layout, list_c
 from equiangular.data.reading import SHOWN, apart_note, listed
 from equiangular.data.registry import find_path
 from equiangular.data.split import input_digest
+from equiangular.data.tables import table_parts
 from equiangular.encoders import KnownEncoder
 from equiangular.encoders.base import same_encoder
 from equiangular.encoders.embedding import embed_inputs, modality_of
@@ -297,7 +298,7 @@ def _refuse_training_part(path: Path, trained: Path | None) -> None:
     """Raise if ``path`` is the training part of the model's data."""
     if trained is None or not trained.is_dir() or trained not in path.resolve().parents:
         return
-    inside = find_layout(trained).is_trained_on(path)
+    inside = not table_parts(trained) and find_layout(trained).is_trained_on(path)
     if inside or (path.is_file() and path.parent.resolve() == trained and path.stem == "train"):
         raise ValueError(
             f"{str(path)!r} holds what the model was trained on, and scores on it say nothing of other data. Its test "
