@@ -200,7 +200,11 @@ class Head(RebuiltModule, ABC):
             norm = self.norm
             if norm.training and not tracing:
                 self._check_norm(h)
-            h = through(self.projection, norm(h)) if self.norm_kind == "batch-first" else norm(through(self.projection, h))
+            h = (
+                through(self.projection, norm(h))
+                if self.norm_kind == "batch-first"
+                else norm(through(self.projection, h))
+            )
             frozen = self.training and h.requires_grad and not x.requires_grad and not self._frozen_told
             if frozen and plain and self.kind == "fixed":
                 h.register_hook(self._warn_of_frozen_features)
@@ -215,6 +219,14 @@ class Head(RebuiltModule, ABC):
                 unit = unit_normalize(h)
             h = unit
         return through(self.feature_tap, h if x.ndim == 2 else h.reshape(*x.shape[:-1], self.dim))
+
+    def _only_normalises(self, x: Tensor) -> bool:
+        """Whether h is nothing but x normalised, and nobody listens to it."""
+        if not self.normalize or self.norm_kind != "none" or self.projection_kind is not None or self._lost:
+            return False
+        if x.ndim != 2 or x.shape[1] != self.in_features or type(self.dropout) is not nn.Identity:
+            return False
+        return not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in (self, self.feature_tap))
 
     def _check_norm(self, x: Tensor) -> None:
         """What goes wrong with BatchNorm in training, told in the head's words."""

@@ -24,7 +24,6 @@ from equiangular.training.engine.sync_batch_norm import synchronise_batch_norm
 from equiangular.training.methods import Context, TrainingDivergedError
 from equiangular.training.model.task import Task
 
-
 _SMALL_NETWORK = 2**20  # parameters up to which an update's calls cost as much as its sums
 
 
