@@ -81,13 +81,19 @@ def check_features(features: Any, *, dim: int | None = None, name: str = "featur
                 f"{name} has NaN or infinite values, first in row {row}. "
                 "Look for a learning rate that is too high, or bad values in the input."
             )
-        if not allow_zero and value.shape[0] and not value.any(dim=1).all():
-            row = int((~value.any(dim=1)).nonzero()[0])
+        if not allow_zero and value.shape[0] and (row := _zero_row(value)) is not None:
             raise ValueError(
                 f"{name} has a zero-norm row (row {row}), which has no direction. "
                 "Remove the sample, or look for a dead layer before the head."
             )
     return features
+
+
+def _zero_row(value: Tensor) -> int | None:
+    """The first row of zeros: among those whose norm is 0, which is found at a tenth of the price, or underflows."""
+    rows = (torch.linalg.vector_norm(value, dim=1) == 0).nonzero().flatten()
+    rows = rows[~value[rows].any(dim=1)]
+    return int(rows[0]) if len(rows) else None
 
 
 def check_labels(

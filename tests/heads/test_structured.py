@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from equiangular import simplex_etf, simplex_logits
 from equiangular.frames import reachable_cosine
 from equiangular.frames.structured import simplex_reach, simplex_rows
-from equiangular.heads import ETFHead, ImplicitHead, align_head
+from equiangular.heads import ETFHead, ImplicitHead, align_head, recommended_head
 from equiangular.heads.registry import build_described, describe_head
 from equiangular.heads.unstored import LARGE_FRAME
 from equiangular.losses import dot_regression_loss
@@ -256,3 +256,30 @@ def test_an_average_of_weights_and_buffers_keeps_the_recipe(head: nn.Module) -> 
     saved = average.module.state_dict()["0.recipe"]
     assert torch.equal(saved, head.state_dict()["recipe"])
     head.load_state_dict(average.module[0].state_dict())
+
+
+@pytest.mark.parametrize("num_classes", [2048, 2049])
+def test_behind_a_map_a_large_frame_needs_no_matrix(num_classes: int) -> None:
+    head = recommended_head(4, num_classes).eval()
+    large = num_classes > 2048
+    assert (head.basis, head.dim) == (("canonical", num_classes) if large else ("haar", num_classes - 1))
+    assert (head.recipe is not None) == large
+    x = torch.randn(3, 4)
+    mapped = head(x, pre_logits=True)
+    torch.testing.assert_close(head(x), mapped @ head.class_vectors().T, rtol=1e-4, atol=1e-5)
+
+
+def test_the_recommended_head_of_many_classes_trains_resets_and_comes_back() -> None:
+    head = recommended_head(4, 3000)
+    torch.nn.functional.cross_entropy(head(torch.randn(8, 4)), torch.arange(8)).backward()
+    assert max(t.numel() for t in head.state_dict().values()) == 4 * 3000
+    again = build_described(describe_head(head), 4, 3000, head.state_dict())
+    again.load_state_dict(head.state_dict())
+    x = torch.randn(3, 4)
+    assert torch.equal(again.eval()(x), head.eval()(x))
+    head.reset(3100)
+    assert head(x).shape == (3, 3100)
+    with pytest.raises(ValueError, match="2998"):
+        recommended_head(4, 3000, dim=2998)
+    assert recommended_head(4, 3000, basis="minimal").dim == 2999
+    assert recommended_head(4, 3000, projection="mlp").dim == 3000

@@ -118,7 +118,8 @@ class Head(RebuiltModule, ABC):
         like = torch.empty(0, device=device, dtype=dtype)
         self._build_trunk(like)
         self._build_classifier(like)
-        self._on_meta = like.is_meta
+        # Not that of ``like``: transformers 4 and accelerate move parameters there one by one as they are registered.
+        self._on_meta = any(tensor.is_meta for tensor in self._named_tensors().values())
 
     @abstractmethod
     def _initial_vectors(self, num_classes: int, like: Tensor) -> Tensor:
@@ -299,7 +300,7 @@ class Head(RebuiltModule, ABC):
         before = self.num_classes, self.dim, self.projection, self.norm
         self.num_classes = _check_classes(num_classes)
         try:
-            narrow = num_classes - 1 > self.dim and self.projection_kind not in (None, "residual")
+            narrow = self._simplex_dim() > self.dim and self.projection_kind not in (None, "residual")
             if narrow and self._dim_option is None:
                 self._build_trunk(like)
             self._build_classifier(like)
@@ -318,8 +319,9 @@ class Head(RebuiltModule, ABC):
         if self.projection_kind is None:
             self.dim, self.projection = self.in_features, nn.Identity()
         else:
-            default = self.num_classes - 1 if self.num_classes and not kept else self.in_features
-            if not kept and self._dim_option is None and default * self.num_classes > LARGEST_SIMPLEX:
+            default = self._simplex_dim() if self.num_classes and not kept else self.in_features
+            stored = not kept and self._dim_option is None and self._has_matrix()
+            if stored and default * self.num_classes > LARGEST_SIMPLEX:
                 raise ValueError(
                     f"a simplex of K={self.num_classes} classes has K (K - 1) numbers, {8e-9 * default**2:,.0f} GB in "
                     f"float64. Use ImplicitHead({self.in_features}, {self.num_classes}), which computes class vectors "
@@ -337,6 +339,14 @@ class Head(RebuiltModule, ABC):
         for module in (*self.projection.modules(), self.norm):
             module._is_hf_initialized = True  # transformers would draw a Linear anew, from the global generator
         self.train(self.training)
+
+    def _simplex_dim(self) -> int:
+        """The width that a simplex of the classes takes."""
+        return self.num_classes - 1
+
+    def _has_matrix(self) -> bool:
+        """Whether a large frame is stored: all are, unless it has a formula."""
+        return True
 
     def _made_tensors(self) -> dict[str, Tensor]:
         twin = copy.copy(self)

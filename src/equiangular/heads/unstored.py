@@ -51,6 +51,12 @@ class UnstoredFrame(Head):
             self._kept = made, made._version
         return made
 
+    def _simplex_dim(self) -> int:
+        return self.num_classes if self.basis in ("canonical", "grouped") else super()._simplex_dim()
+
+    def _has_matrix(self) -> bool:
+        return not (self._may_be_unstored and self.basis in STRUCTURES)
+
     @property
     def structure(self) -> Structure | None:
         """The closed form that gives the class vectors; None where they are stored, or are not those any more."""

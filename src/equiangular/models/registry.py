@@ -100,7 +100,7 @@ class CifarResNet(nn.Module):
         shortcut: ``"A"`` (parameter-free) or ``"B"`` (projections), see :class:`ResidualBlock`.
 
     Shapes:
-        (B, in_channels, H, W) float to (B, num_features = 64 * width), not negative. Any H and W from 4 on.
+        (B, in_channels, H, W) float to (B, num_features = 64 * width), not negative. Any H and W.
 
     Raises:
         ValueError: a depth that is not 6n + 2, or another bad argument.
@@ -266,6 +266,11 @@ def make_backbone(
     if len(shape) != 3 and name not in ("identity", "mlp"):
         raise ValueError(
             f"backbone {name!r} takes images (C, H, W), got inputs of shape {shape}. Use 'mlp' for tables and texts."
+        )
+    if name == "digits" and min(shape[1:]) < 2:
+        raise ValueError(
+            f"backbone 'digits' halves its images and takes 2 x 2 pixels or more, got {shape[1]} x {shape[2]}. Use "
+            "backbone='resnet8', or larger images (size=8)."
         )
     with isolated_rng(seed):
         if not colon:
