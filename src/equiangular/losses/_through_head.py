@@ -68,9 +68,9 @@ class _NormalisedDotRegression(torch.autograd.Function):
             pull = missing * inverse
             along = cosine.mul_(inverse).mul_(pull)
             ctx.save_for_backward(x, rows, torch.addcmul(rows * pull[:, None], x, along[:, None], value=-1))
-        if reduction == "none":
-            return missing.square_().mul_(0.5 / norm)
-        return torch.dot(missing, missing).mul_(0.5 * share / norm)
+        none = reduction == "none"
+        loss: Tensor = missing.square_() if none else torch.dot(missing, missing)
+        return loss.mul_(0.5 * share / norm)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
