@@ -11,6 +11,8 @@ the process's own thread, on a GPU it is the clock's.
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -226,7 +228,9 @@ def main() -> None:
                 results[title] = channels_last(depth, options.rounds)
                 print(f"{title}: {results[title]['ratio']:.3f}", flush=True)
     name = "training.json" if options.accelerator == "cpu" else "training_gpu.json"
-    write_json(options.output / name, {"results": results, "provenance": provenance()})
+    if options.only and (options.output / name).exists():  # the other cases stay as they are
+        results = json.loads((options.output / name).read_text())["results"] | results
+    write_json(options.output / name, {"results": results, "provenance": provenance(), "load": os.getloadavg()[0]})
 
 
 if __name__ == "__main__":
