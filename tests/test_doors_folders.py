@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import shutil
 import struct
@@ -83,6 +84,19 @@ def two_parts(root: Path) -> tuple[int, int, int, str]:
     return 22, 6, 4, "used Validation/ as validation"
 
 
+def parts_beside_classes(root: Path) -> tuple[int, int, int, str]:
+    cats_and_dogs(root)
+    cats_and_dogs(root / "val", 3, shift=20)
+    cats_and_dogs(root / "test", 2, shift=40)
+    return 26, 6, 4, "used val/ as validation"
+
+
+def class_with_the_name_of_a_part(root: Path) -> tuple[int, int, int, str]:
+    fill(root / "ops", 10)
+    fill(root / "dev", 150)
+    return 16, 0, 4, "read as a class, as it has no class folders: dev/"
+
+
 def unlabelled_test(root: Path) -> tuple[int, int, int, str]:
     cats_and_dogs(root / "train")
     cats_and_dogs(root / "val", 3, shift=20)
@@ -143,6 +157,8 @@ LAYOUTS = (
     empty_class_in_test,
     three_parts,
     two_parts,
+    parts_beside_classes,
+    class_with_the_name_of_a_part,
     unlabelled_test,
     one_folder_more,
     one_folder_more_in_parts,
@@ -192,12 +208,23 @@ def test_a_folder_of_classes_to_evaluate_on(tmp_path: Path) -> None:
     assert results["notes"][-1].startswith("2 test samples of classes without training samples are not scored")
     with pytest.raises(ValueError, match=r"own/train' holds what the model was trained on"):
         evaluate(classifier, data=own / "train")
+    with pytest.raises(ValueError, match=r"own/train/cat' holds what the model was trained on"):
+        evaluate(classifier, data=own / "train" / "cat")
     cats_and_dogs(tmp_path / "foreign" / "train", 3)
     with pytest.raises(ValueError, match=r"has train/ and no test part\. .*--data .*foreign/train"):
         evaluate(classifier, data=tmp_path / "foreign")
     assert evaluate(classifier, data=tmp_path / "foreign" / "train")["scores"]["samples"] == 6
     cats_and_dogs(tmp_path / "foreign" / "val", 2)
     assert evaluate(classifier, data=tmp_path / "foreign")["scores"]["samples"] == 4
+
+
+def test_the_class_folders_of_a_folder_without_parts_are_what_was_trained_on(tmp_path: Path) -> None:
+    own = cats_and_dogs(tmp_path / "own")
+    cats_and_dogs(own / "test", 2, shift=40)
+    classifier = trained(own, tmp_path / "run")
+    with pytest.raises(ValueError, match=r"own/cat' holds what the model was trained on"):
+        evaluate(classifier, data=own / "cat")
+    assert evaluate(classifier, data=own / "test")["scores"]["samples"] == 4
 
 
 def test_validation_by_its_name_is_what_is_held_out(tmp_path: Path) -> None:
@@ -388,7 +415,7 @@ def test_long_images_are_as_if_padded_first(shape: tuple[int, int]) -> None:
 
 
 def test_the_first_command_on_photographs(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Photographs of different sizes, one of them broken: it says so, and with --skip-broken it works and tells."""
+    """Photographs of different sizes, one of them broken: it works and tells. Of two in 16 it names both and stops."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     for name, colour in (("beach", (210, 190, 90)), ("forest", (30, 120, 40))):
@@ -400,16 +427,24 @@ def test_the_first_command_on_photographs(tmp_path: Path, capsys: Any, monkeypat
     broken = tmp_path / "photos" / "forest" / "IMG_3.jpg"
     broken.write_bytes(broken.read_bytes()[:900])
     options = ("photos", "-o", "run", "--epochs", 1, "--accelerator", "cpu", "--width", 0.25)
-    code, _, err = run(capsys, "train", *options)
-    assert code == 2
-    assert "forest/IMG_3.jpg is not an image that can be read" in err
-    assert "go on without it: --skip-broken." in err
-    code, out, err = run(capsys, "train", *options, "--skip-broken")
+    code, out, err = run(capsys, "train", *options)
     assert code == 0
     assert "read photos: 13 training and 2 test samples of 2 classes, images of 3 x 64 x 64" in err
     assert "padded to a square and resized to 64 x 64; --size N takes another" in err
-    assert "left out 1 image that cannot be read" in err
+    assert "left out 1 image of 16 that cannot be read: " in err
+    assert "forest/IMG_3.jpg is not an image that can be read (image file is truncated" in err
     assert len((out + err).splitlines()) <= 24
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert ["forest/IMG_3.jpg" in line for line in results["data"]["left_out"]] == [True]
+    code, _, err = run(capsys, "train", *options[:2], "none", *options[3:], "--no-skip-broken")
+    assert code == 2
+    assert "forest/IMG_3.jpg is not an image that can be read" in err
+    assert "go on without it: --skip-broken." in err
+    shutil.copy(broken, broken.with_name("IMG_4.jpg"))
+    code, _, err = run(capsys, "train", *options[:2], "two", *options[3:])
+    assert code == 2
+    assert "2 of 16 images cannot be read. Drop or replace them, or go on without them: --skip-broken." in err
+    assert [f"forest/IMG_{i}.jpg" in err for i in (3, 4, 5)] == [True, True, False]
     code, out, err = run(capsys, "train", *options, "--skip-broken", "--size", 16, "-o", "small")
     assert code == 0
     assert "images of 3 x 16 x 16" in err
@@ -433,4 +468,4 @@ def test_commands_say_what_they_leave_out(tmp_path: Path, capsys: Any) -> None:
     options = ("--epochs", 1, "--seeds", 2, "--tune", "none", "--methods", "linear-ce,etf-ce", "--width", 0.25)
     code, _, err = run(capsys, "compare", other, "-o", tmp_path / "compare", "--quiet", *options, "--skip-broken")
     assert code == 0
-    assert "left out 1 image that cannot be read" in " ".join(err.split())
+    assert "left out 1 image of 12 that cannot be read" in " ".join(err.split())

@@ -20,6 +20,7 @@ from equiangular.encoders import CallableEncoder, embed
 from equiangular.inference import evaluate, list_inputs, predict_files, read_inputs
 from equiangular.training import Classifier, TrainConfig, train
 from equiangular.training.run.collapse import measure_run
+from tests.image_files import png16
 
 datasets = pytest.importorskip("datasets")
 
@@ -71,6 +72,12 @@ def unit_floats(label: int, number: int) -> tuple[bytes, np.ndarray | None]:
     return encoded((pixels / 255).astype(np.float32), "TIFF"), pixels
 
 
+def wide_colours(label: int, number: int) -> tuple[bytes, np.ndarray | None]:
+    """Three channels of 12 bits, red with the picture; green below and blue none."""
+    red = picture(label, number).astype(np.uint16) * 16 + 15
+    return png16(np.stack([red, red // 2, np.zeros_like(red)], 2)), picture(label, number)
+
+
 def sizes(label: int, number: int) -> tuple[bytes, np.ndarray | None]:
     """Squares of 4, 8 and 16 pixels: what they become is written out with repetition and means."""
     pixels = picture(label, number)
@@ -86,14 +93,15 @@ def one_broken(label: int, number: int) -> tuple[bytes, np.ndarray | None]:
     return (blob[:50], None) if (label, number) == (1, 3) else (blob, pixels)
 
 
-ODD = (plain, sixteen_bits_of_eight, twelve_bits, whole_numbers, unit_floats, sizes, one_broken)
+ODD = (plain, sixteen_bits_of_eight, twelve_bits, whole_numbers, unit_floats, wide_colours, sizes, one_broken)
 SAID = {
     "sixteen_bits_of_eight": "images of more than 8 bits: values from 0 to 255 become 0 to 255",
     "twelve_bits": "images of more than 8 bits: values from 0 to 4095 become 0 to 255",
     "whole_numbers": "images of more than 8 bits: values from 0 to 65535 become 0 to 255",
+    "wide_colours": "images of more than 8 bits: values from 0 to 4095 become 0 to 255",
     "unit_floats": "floating-point images: values from 0 to 1 become 0 to 255",
     "sizes": "images of 3 sizes: padded to a square and resized to 8 x 8; size=N takes another",
-    "one_broken": "left out 1 image that cannot be read",
+    "one_broken": "left out 1 image of 20 that cannot be read",
 }
 Rows = list[tuple[int, bytes]]
 
@@ -165,7 +173,8 @@ def test_every_form_reads_the_same_pixels(tmp_path: Path, form: Any, odd: Any, w
     options: dict[str, Any] = {"skip_broken": True} if odd is one_broken else {}
     if odd is one_broken:
         with pytest.raises(ValueError, match=r"is not an image that can be read .*skip_broken=True"):
-            load_dataset(name)
+            load_dataset(name, skip_broken=False)
+        assert load_dataset(name).reading.left_out == load_dataset(name, **options).reading.left_out
     data, streamed = load_dataset(name, **options), load_dataset(name, memory="stream", **options)
     assert seen(data) == seen(streamed) == expected
     assert data.notes == streamed.notes

@@ -14,7 +14,7 @@ class RebuiltModule(nn.Module):
     """A module whose parameters and buffers survive the meta device, which keeps no values.
 
     Large models are built on it. What a checkpoint does not hold is then given memory without values, by
-    ``to_empty`` or by ``from_pretrained`` of transformers 5, and so are all non-persistent buffers. Here such tensors
+    ``to_empty`` or by ``from_pretrained`` of transformers, and so are all non-persistent buffers. Here such tensors
     are filled again: when the module leaves the meta device, and when transformers has initialised the module.
     """
 
@@ -68,13 +68,18 @@ class RebuiltModule(nn.Module):
 
     @_is_hf_initialized.setter
     def _is_hf_initialized(self, done: bool) -> None:
-        if done and self._on_meta and not any(tensor.is_meta for tensor in self._named_tensors().values()):
-            # Since its version 5 transformers marks the tensors that it has loaded. Before, nothing tells them.
-            version = getattr(sys.modules.get("transformers"), "__version__", "0")
-            marks, never_loaded = int(version.split(".")[0]) >= 5, self._non_persistent_buffers_set
-            self._fill_or_tell(
-                lambda name, tensor: (
-                    name in never_loaded or (marks and not getattr(tensor, "_is_hf_initialized", False))
-                )
+        if not (done and self._on_meta):
+            return
+        # transformers 5 asks when the checkpoint is loaded, and marks what came from it. Version 4 asks before: what a
+        # checkpoint will bring is still on the meta device, and what it lacks is not.
+        late = int(getattr(sys.modules.get("transformers"), "__version__", "5").split(".")[0]) >= 5
+        if late and any(tensor.is_meta for tensor in self._named_tensors().values()):
+            return
+        never_loaded = self._non_persistent_buffers_set
+        self._fill_or_tell(
+            lambda name, tensor: (
+                not tensor.is_meta
+                and (name in never_loaded or not late or not getattr(tensor, "_is_hf_initialized", False))
             )
-            self._on_meta = False
+        )
+        self._on_meta = False

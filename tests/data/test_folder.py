@@ -70,10 +70,11 @@ def test_errors(root, tmp_path):
     file = root / "train" / "dog" / "1.png"
     file.write_bytes(file.read_bytes()[:40])
     with pytest.raises(ValueError, match=r"train/dog/1.png is not an image that can be read"):
-        load_dataset(root)
+        load_dataset(root, skip_broken=False)
+    assert len(load_dataset(root).train_y) == 4  # one is left out unasked
     file.write_bytes(b"text")
     with pytest.raises(ValueError, match=r"train/dog/1.png is not an image that can be read \(unknown format\)"):
-        load_dataset(root)
+        load_dataset(root, skip_broken=False)
     file.unlink()
     file.mkdir()
     assert len(load_dataset(root).train_y) == 4
@@ -105,7 +106,7 @@ def test_class_folders_without_a_train_folder(tmp_path):
     assert (len(data.train_y), np.bincount(data.test_y).tolist()) == (12, [2, 1])
     (tmp_path / "pets" / "dog" / "0.JPEG").write_bytes(b"")
     with pytest.raises(ValueError, match=r"dog/0\.JPEG has no image data"):
-        load_dataset(tmp_path / "pets")
+        load_dataset(tmp_path / "pets", skip_broken=False)
 
 
 def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):

@@ -47,3 +47,25 @@ def test_features_in_a_trace() -> None:
 
     x = torch.randn(7, 8)
     torch.testing.assert_close(fx.symbolic_trace(Features())(x), head(x, pre_logits=True))
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch says where its own quantisation will move to
+@pytest.mark.parametrize("kind", ["etf", "rotated-etf", "linear"])
+def test_quantised(kind: str) -> None:
+    """The backbone in 8 bits; the head is left in float32, whatever it is made of."""
+    quantization = pytest.importorskip("torch.ao.quantization")
+    quantize_fx = pytest.importorskip("torch.ao.quantization.quantize_fx")
+    engine = torch.backends.quantized.engine
+    if engine in ("none", None):
+        pytest.skip("this PyTorch quantises nothing")
+    torch.manual_seed(0)
+    model = attach(Net(), head=kind).eval()
+    x = torch.randn(256, 6)
+    prepared = quantize_fx.prepare_fx(model, quantization.get_default_qconfig_mapping(engine), (x,))
+    prepared(x)
+    converted = quantize_fx.convert_fx(prepared)
+    assert "quantized" in type(converted.layer).__module__
+    torch.testing.assert_close(find_head(converted).weight, find_head(model).weight)
+    expected = model(x)
+    difference = (converted(x) - expected).square().mean().sqrt()
+    assert 0 < difference < 0.05 * expected.std()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,14 +14,57 @@ Spans = Mapping[str, "tuple[float, float]"]
 _BITS = range(8, 33)  # all of them: from 16 to 24 at once a value of 66,000 would become 1
 
 
-def is_wide(mode: str) -> bool:
-    """Whether images of a mode of Pillow have more than 8 bits: 16-bit, 32-bit and floating-point grey.
+# How files hold channels of 16 bits of which Pillow keeps the upper 8; the order of the two bytes (B, L, N) follows.
+_COLOURS = ("RGB;16", "RGBX;16", "RGBA;16", "LA;16")
+_SWAPPED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+
+
+def is_wide(image: Any) -> bool:
+    """Whether an image that Pillow has opened, and not yet decoded, has more than 8 bits a channel.
+
+    They are grey ones of 16 and 32 bits and of floating point, and 16-bit grey with transparency and colour in PNG and
+    TIFF. Of PPM and JPEG 2000 Pillow itself makes bytes, by the range that the file states.
 
     Example:
-        >>> [is_wide(mode) for mode in ("I;16B", "F", "L")]
+        >>> from PIL import Image
+        >>> [is_wide(Image.new(mode, (1, 1))) for mode in ("I;16", "F", "RGB")]
         [True, True, False]
     """
-    return mode[:1] in ("I", "F")
+    return image.mode[:1] in ("I", "F") or _layout(image)[:-1] in _COLOURS
+
+
+def wide_values(image_module: Any, image: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """All bits of an image that is wide: values (H, W), or (H, W, 3) of colours, and opacity (H, W) uint8 or None.
+
+    Pillow has no mode for 16-bit colours and gives the upper byte of each. Decoded as if the bytes were in the other
+    order, it gives the lower one.
+    """
+    layout = _layout(image)
+    if layout[:-1] not in _COLOURS:
+        return np.asarray(image), None
+    other = image_module.open(io.BytesIO(image.fp.getvalue()))
+    other_layout = "RGBA" if layout.startswith("LA") else layout[:-1] + _SWAPPED[layout[-1]]
+    other.tile = [_with_layout(tile, other_layout) for tile in other.tile]
+    if layout.startswith("LA"):  # grey and opacity, two bytes each
+        image.load()
+        pairs = np.asarray(other).astype(np.uint16)
+        return pairs[..., 0] * 256 + pairs[..., 1], pairs[..., 2].astype(np.uint8)
+    upper, lower = np.asarray(image), np.asarray(other)
+    values = upper[..., :3].astype(np.uint16) * 256 + lower[..., :3]
+    return values, upper[..., 3] if upper.shape[2] == 4 else None
+
+
+def _layout(image: Any) -> str:
+    """How the file holds the pixels, in Pillow's words; "" where it does not say."""
+    tiles = getattr(image, "tile", None)
+    if not tiles or tiles[0][0] not in ("zip", "raw", "libtiff"):
+        return ""
+    return tiles[0][3] if isinstance(tiles[0][3], str) else str(tiles[0][3][0])
+
+
+def _with_layout(tile: Any, layout: str) -> Any:
+    arguments = layout if isinstance(tile[3], str) else (layout, *tile[3][1:])
+    return tile._replace(args=arguments) if hasattr(tile, "_replace") else (*tile[:3], arguments)
 
 
 def kind_of(values: np.ndarray) -> str:
@@ -49,7 +94,7 @@ WHOLE = 255.0
 
 
 def to_bytes(values: Any, spans: Spans | None = None) -> np.ndarray:
-    """Grey values (H, W) of any kind as uint8; without a span of their kind they have that of their own values.
+    """Values (H, W) or (H, W, C) of any kind as uint8; without a span of their kind they have that of their own values.
 
     Whole numbers of b bits lose the lower b - 8 of them, other values are mapped linearly and rounded; what lies
     outside the span becomes 0 or 255.

@@ -18,9 +18,10 @@ from torch import Tensor
 from equiangular._choices import MEMORIES, Memory
 from equiangular._counted import counted
 from equiangular._validate import check_choice
-from equiangular.data.depth import Spans, is_wide, kind_of, span_of
+from equiangular.data.depth import Spans, is_wide, kind_of, span_of, wide_values
 from equiangular.data.images import (
     BrokenImageError,
+    Decoded,
     Source,
     broken_lines,
     broken_message,
@@ -33,9 +34,10 @@ from equiangular.data.images import (
     read_source,
     shown_size,
 )
-from equiangular.data.reading import Reading, listed
+from equiangular.data.reading import Reading, constant_note, listed
 
 AUTO_LIMIT = 4 * 2**30  # bytes of pixels above which "auto" streams
+FEW_BROKEN = 20  # one image that cannot be read, or one in so many, is left out unasked
 AUTO_SIZE = 64  # the largest size that is chosen where images differ: what small networks learn on a CPU in minutes
 
 
@@ -122,7 +124,7 @@ class EncodedImages:
         return decode_image(self.sources[row], size=self.size, label=self._label(row), spans=self.spans)
 
     def _label(self, row: int) -> str:
-        return f"{self.where}: " + (f"row {row}" if self.names is None else self.names[row])
+        return f"{self.where}: " + (f"row {row + 1}" if self.names is None else self.names[row])
 
 
 def streams(memory: Memory, num_images: int, first: Source, size: int | None) -> bool:
@@ -190,7 +192,12 @@ class ReadImages:
 
 
 def read_images(
-    groups: Sequence[ImageSource], *, size: int | None, memory: Memory, raw: bool = False, skip_broken: bool = False
+    groups: Sequence[ImageSource],
+    *,
+    size: int | None,
+    memory: Memory,
+    raw: bool = False,
+    skip_broken: bool | None = None,
 ) -> ReadImages:
     """The one reader of images of a data set, the training ones first; how they are read is the same for all groups.
 
@@ -204,8 +211,8 @@ def read_images(
         raw: for an encoder: encoded, in the sizes that they have.
 
     Raises:
-        ValueError: no images, or, without ``skip_broken``, images that cannot be read, all of them listed. Streamed
-            images are looked at when they are needed.
+        ValueError: no images, or images that cannot be read and are not left out, all of them listed. Streamed images
+            are looked at when they are needed, unless ``skip_broken`` is true.
     """
     for group in groups:
         if not len(group.sources):
@@ -221,33 +228,32 @@ def read_images(
             f"images of {len(met):,} sizes: padded to a square and resized to {size} x {size}; size=N takes another"
         )
     stream = raw or streams(memory, total, groups[0].sources[0], size)
-    inputs: list[Tensor | EncodedImages] = []
-    rows: list[np.ndarray] = []
-    lines: list[str] = []
+    everything = [np.arange(len(group.sources)) for group in groups]
+    decoded: list[Decoded] = []
+    faults: list[Mapping[int, str]] = [{} for _ in groups]
     constant = 0
-    for group in groups:
-        everything = np.arange(len(group.sources))
-        faults: Mapping[int, str] = {}
-        flat = 0
-        if not stream:
-            decoded = cached_images(group.sources, size=size, spans=spans)
-            faults, flat = decoded.broken, decoded.constant
-        elif skip_broken:
-            faults, flat = _look_at_all(group.sources, everything, size, spans)
-        lines += broken_lines(faults, group.where, group.names)
-        kept = np.setdiff1d(everything, list(faults)).astype(np.int64)
-        if not len(kept) or (faults and not skip_broken):
-            raise BrokenImageError(broken_message(lines, total))
-        if stream:
-            inputs.append(EncodedImages(**vars(group), size=size, index=kept, spans=spans))
-        else:
-            inputs.append(torch.from_numpy(decoded.images if not faults else decoded.images[kept]))
-        rows.append(kept)
-        constant += flat
+    if not stream:
+        decoded = [cached_images(group.sources, size=size, spans=spans) for group in groups]
+        faults, constant = [part.broken for part in decoded], sum(part.constant for part in decoded)
+    elif skip_broken:
+        looks = [_look_at_all(group.sources, all_, size, spans) for group, all_ in zip(groups, everything, strict=True)]
+        faults, constant = [look[0] for look in looks], sum(look[1] for look in looks)
+    rows = [np.setdiff1d(a, list(f)).astype(np.int64) for a, f in zip(everything, faults, strict=True)]
+    named = zip(faults, groups, strict=True)
+    lines = [line for f, group in named for line in broken_lines(f, group.where, group.names)]
+    few = skip_broken or (skip_broken is None and len(lines) <= max(1, total // FEW_BROKEN))
+    if lines and (not few or not all(map(len, rows))):
+        raise BrokenImageError(broken_message(lines, total))
+    inputs: list[Tensor | EncodedImages]
+    if stream:
+        inputs = [EncodedImages(**vars(g), size=size, index=k, spans=spans) for g, k in zip(groups, rows, strict=True)]
+    else:
+        parts = zip(decoded, rows, strict=True)
+        inputs = [torch.from_numpy(part.images[kept] if part.broken else part.images) for part, kept in parts]
     if lines:
-        notes.append(f"left out {counted(len(lines), 'image')} that cannot be read: {listed(lines, 3)}")
+        notes.append(f"left out {counted(len(lines), 'image')} of {total:,} that cannot be read: {listed(lines, 3)}")
     if constant:
-        notes.append(f"{counted(constant, 'image')} of {total:,} of one colour throughout")
+        notes.append(constant_note(constant, total))
     return ReadImages(_alike(inputs), rows, Reading(size, spans, tuple(lines)), notes)
 
 
@@ -293,15 +299,15 @@ def _look(blob: bytes, row: int, headers: _Headers, *, sizes: bool) -> None:
     if blob.startswith(_PNG) and len(blob) > 26 and b"eXIf" not in blob:  # its header without Pillow, 50 times faster
         if sizes:
             headers.sizes[struct.unpack(">II", blob[16:24])] += 1
-        if blob[24] == 16 and blob[25] == 0:
+        if blob[24] == 16:
             headers.wide.append(row)
         return
     if sizes or not blob.startswith(_EIGHT_BITS):
         with opened(blob) as (_, image):
+            if is_wide(image):  # before a look at the orientation, for which Pillow decodes a PNG
+                headers.wide.append(row)
             if sizes:
                 headers.sizes[shown_size(image)] += 1
-            if is_wide(image.mode):
-                headers.wide.append(row)
 
 
 def _choose_size(sizes: Mapping[tuple[int, int], int]) -> int:
@@ -315,9 +321,9 @@ def _spans(sources: Sequence[Source]) -> dict[str, tuple[float, float]]:
     """The range of values of the wide images among these, for each kind of number."""
     met: dict[str, list[float]] = {}
     for source in sources:
-        with suppress(BrokenImageError), quiet(), opened(source) as (_, image):
-            values = np.asarray(image)
-            if is_wide(image.mode) and np.isfinite(values).all():
+        with suppress(BrokenImageError), quiet(), opened(source) as (image_module, image):
+            values, _ = wide_values(image_module, image)
+            if np.isfinite(values).all():
                 met.setdefault(kind_of(values), []).extend((float(values.min()), float(values.max())))
     return {kind: span_of(min(ends), max(ends), kind) for kind, ends in met.items()}
 

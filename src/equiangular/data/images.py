@@ -17,15 +17,17 @@ from typing import Any, Union
 import numpy as np
 import torch
 
+from equiangular._atomic import write_atomically
 from equiangular._extras import require
-from equiangular._files import cache_folder, write_atomically
-from equiangular.data.depth import Spans, is_wide, to_bytes
+from equiangular._files import cache_folder
+from equiangular.data.depth import Spans, is_wide, to_bytes, wide_values
 from equiangular.data.reading import SHOWN
 
-_FORMAT = b"equiangular-images-3"
+_FORMAT = b"equiangular-images-4"
 WHITE = 255
 PIXELS_VARIABLE = "EQUIANGULAR_MAX_PIXELS"
 MAX_PIXELS = 2**27  # of one image, 0.4 GB in colour; Pillow itself stops at 178,956,970
+_ORIENTATION = 0x0112  # the tag of Exif
 _PAD_FIRST = 2**24  # pixels of a square up to which an image is padded before it is resized
 
 Source = Union[bytes, Path, None]  # noqa: UP007 - evaluated at run time on 3.10
@@ -131,7 +133,7 @@ def broken_message(lines: Sequence[str], total: int) -> str:
 
 def broken_lines(broken: Mapping[int, str], where: str, names: Sequence[str] | None) -> list[str]:
     """Name and reason of each image, in their order."""
-    return [f"{where}: {f'row {row}' if names is None else names[row]} {broken[row]}" for row in sorted(broken)]
+    return [f"{where}: {f'row {row + 1}' if names is None else names[row]} {broken[row]}" for row in sorted(broken)]
 
 
 def decode_all(sources: Sequence[Source], *, size: int | None = None, spans: Spans | None = None) -> Decoded:
@@ -231,7 +233,8 @@ def pixel_limit() -> int:
 
 def shown_size(image: Any) -> tuple[int, int]:
     """Width and height of an opened image as it is shown: a camera that was turned has noted so."""
-    turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    turned &= not hasattr(image, "_tile_size")  # Pillow's TIFF gives the size as it is shown
     return (image.height, image.width) if turned else (image.width, image.height)
 
 
@@ -277,13 +280,27 @@ def _loaded(source: Source) -> Source:
 
 def as_rgb(image_module: Any, image: Any, spans: Spans | None = None) -> Any:
     """An image of Pillow in any mode as RGB, upright and opaque."""
-    if is_wide(image.mode):  # Pillow would clip it to 255
-        image = image_module.fromarray(to_bytes(np.asarray(image), spans))
+    if is_wide(image):  # Pillow would clip it to 255, or keep the upper byte
+        image = _narrowed(image_module, image, spans)
     image = import_module("PIL.ImageOps").exif_transpose(image)
     if "A" in image.getbands() or "transparency" in image.info:
         opaque = image_module.new("RGBA", image.size, (WHITE,) * 4)
         return image_module.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")
+
+
+def _narrowed(image_module: Any, image: Any, spans: Spans | None) -> Any:
+    """A wide image in 8 bits, with its transparency and the orientation that was noted."""
+    values, opacity = wide_values(image_module, image)
+    clear = image.info.get("transparency")
+    if clear is not None:  # a value that stands for nothing, of a colour one in each channel
+        same = np.equal(values, clear)
+        opacity = np.where(same if same.ndim == 2 else same.all(2), 0, WHITE).astype(np.uint8)
+    made = image_module.fromarray(to_bytes(values, spans))
+    if opacity is not None:
+        made.putalpha(image_module.fromarray(opacity))
+    made.getexif()[_ORIENTATION] = image.getexif().get(_ORIENTATION, 1)
+    return made
 
 
 def _fit(image_module: Any, image: Any, size: int | None) -> Any:

@@ -6,6 +6,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from equiangular._counted import counted
@@ -110,14 +111,23 @@ class Layout:
     parts: dict[str, list[Path]]
     notes: list[str] = field(default_factory=list)
 
+    def is_trained_on(self, path: Path) -> bool:
+        """Whether a path lies in the training part, the part itself and the whole folder among them."""
+
+        def holds(part: str) -> bool:
+            folders = [folder.resolve() for folder in self.parts.get(part, [])]
+            return any(folder == path.resolve() or folder in path.resolve().parents for folder in folders)
+
+        return holds("train") and not any(holds(part) for part in self.parts if part != "train")
+
 
 def find_layout(folder: Path) -> Layout:
     """The parts of an image folder by the names of its folders, also where all lie in one folder more.
 
     ``train`` (``training``) is the training part, ``validation`` (``val``, ``valid``, ``dev``) the validation part,
     ``test`` (``testing``) the test part, in any case of the letters. Without ``train`` the folder's own folders are the
-    classes. A folder that holds one folder and no images is gone through, down to three of them, if that one holds
-    parts or two folders and more.
+    classes, but for a ``test`` or ``validation`` beside them with folders of the same names. A folder that holds one
+    folder and no images is gone through, down to three of them, if that one holds parts or two folders and more.
     """
     inner = _without_wrappers(folder)
     notes = []
@@ -133,7 +143,14 @@ def find_layout(folder: Path) -> Layout:
         notes.append(f"not used, beside train/: {listed(beside, 5)}")
     if "train" in parts or (parts and not beside):
         return Layout(parts, notes)
-    return Layout({"train": [inner]}, notes)
+    names = {class_name(entry.name) for entry in inside if _part(entry) is None}
+    held = {
+        part: [f for f in folders if any(class_name(c.name) in names for c in folders_in(f))]
+        for part, folders in parts.items()
+    }
+    if classes := [f"{f.name}/" for part, folders in parts.items() for f in folders if f not in held[part]]:
+        notes.append(f"read as a class, as it has no class folders: {listed(classes, 5)}")
+    return Layout({"train": [inner], **{part: folders for part, folders in held.items() if folders}}, notes)
 
 
 def _without_wrappers(folder: Path, known: Collection[str] = ()) -> Path:
@@ -193,17 +210,20 @@ class Classes:
         return notes
 
 
-def list_classes(folders: Sequence[Path], known: Collection[str] = ()) -> Classes:
+def list_classes(folders: Sequence[Path], known: Collection[str] = (), leave: Collection[Path] = ()) -> Classes:
     """The images below the class folders of a part; folders whose names Unicode writes alike are one class.
 
     Args:
         folders: of the part; the class folders may lie in one folder more, such as ``train/images/CLASS``.
         known: names of classes; a lone folder of such a name is a class.
+        leave: folders that are no classes, such as other parts.
     """
     classes = Classes()
     by_name: dict[str, list[Path]] = {}
     for folder in folders:
         for entry in sorted(_without_wrappers(folder, known).iterdir()):
+            if entry in leave:
+                continue
             if is_left_out(entry.name):
                 inside = find_files(entry, SUFFIXES) if entry.is_dir() else Found([entry])
                 classes.found.hidden += [f for f in inside.files if f.suffix.lower() in SUFFIXES] + inside.hidden
@@ -248,6 +268,21 @@ def is_image_folder(folder: Path) -> bool:
                 with_images += 1
                 break
     return with_images > 1
+
+
+def why_no_image_folder(folder: Path) -> str:
+    """What a folder without a data set, and without images at its top, has in place of one: the rest of a sentence."""
+    layout = find_layout(folder)
+    if "train" not in layout.parts:
+        has = " and ".join(f"{p.name}/" for parts in layout.parts.values() for p in parts)
+        return f"it has {has} and no train/. Name the training part train, or the folder that has the classes."
+    files = list(islice(_files(folder), _LOOK))
+    images = [file for file in files if file.suffix.lower() in SUFFIXES]
+    if images:
+        return f"all its images are in {images[0].relative_to(folder).parts[0]}/, and a classifier needs two classes."
+    kinds = Counter(file.suffix.lower() or "no suffix" for file in files)
+    found = listed([f"{kind} {n}" for kind, n in kinds.most_common()], 5)
+    return f"its files are of other kinds: {found}." if files else "it has no files."
 
 
 def _files(folder: Path) -> Iterator[Path]:

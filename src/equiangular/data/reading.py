@@ -43,6 +43,16 @@ def apart_note(apart: Mapping[str, int], part: str = "test") -> str:
     return f"{samples} of classes without training samples are not scored: {named}"
 
 
+def constant_note(constant: int, total: int) -> str:
+    """The sentence on images all of whose pixels are equal.
+
+    Example:
+        >>> constant_note(1, 2000)
+        '1 image of 2,000 of one colour throughout'
+    """
+    return f"{counted(constant, 'image')} of {total:,} of one colour throughout"
+
+
 def listed(items: Sequence[str], limit: int = SHOWN) -> str:
     """Items with commas, the rest as a number.
 

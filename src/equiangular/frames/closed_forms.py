@@ -89,7 +89,11 @@ def signed_dct_simplex(num_classes: int, dim: int, *, seed: int) -> Tensor:
     generator = make_generator(seed)
     signs = torch.randint(0, 2, (dim,), generator=generator, device="cpu").double() * 2 - 1
     order = torch.randperm(dim, generator=generator, device="cpu")
-    return orthonormal_dct((padded * signs)[:, order])
+    frame = torch.empty_like(padded)
+    step = max(1, 2**22 // dim)  # the transform takes six times the memory of its rows
+    for start in range(0, num_classes, step):
+        frame[start : start + step] = orthonormal_dct((padded[start : start + step] * signs)[:, order])
+    return frame
 
 
 def orthonormal_dct(rows: Tensor) -> Tensor:

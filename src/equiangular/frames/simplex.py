@@ -35,9 +35,9 @@ def simplex_etf(
     device: Device = None,
     dtype: Dtype = None,
 ) -> Tensor:
-    r"""A simplex equiangular tight frame: K unit vectors at the widest equal angles K directions can have.
+    """A simplex equiangular tight frame: K unit vectors at the widest equal angles K directions can have.
 
-    .. math:: m_i^\top m_j = 1 \text{ if } i = j \text{ else } -\tfrac{1}{K-1}, \qquad \sum_i m_i = 0
+    <m_i, m_j> = 1 if i = j else -1 / (K - 1), and sum_i m_i = 0.
 
     It exists exactly for d >= K-1, d = K-1 included. The matrix is built in float64 on the CPU and cast last, so the
     same seed gives the same numbers on every device and process (to some 1e-15 where LAPACK rounds differently, by

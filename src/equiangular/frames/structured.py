@@ -130,6 +130,8 @@ class _Logits(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         if not have_values(gradient):
             return _pulled_back(gradient, *ctx.options), None, None, None
+        if not torch.is_grad_enabled():
+            return _pulled_back_in_place(gradient, *ctx.options), None, None, None
         return _Gradient.apply(gradient, *ctx.options), None, None, None  # type: ignore[no-untyped-call]  # torch's
 
 

@@ -20,6 +20,7 @@ from equiangular._validate import (
     check_num_classes,
     check_positive,
     have_values,
+    values_are_readable,
 )
 from equiangular.heads.functional import (
     DEFAULT_PROBABILITY,
@@ -117,7 +118,8 @@ class Head(RebuiltModule, ABC):
         like = torch.empty(0, device=device, dtype=dtype)
         self._build_trunk(like)
         self._build_classifier(like)
-        self._on_meta = like.is_meta
+        # Not that of ``like``: transformers 4 and accelerate move parameters there one by one as they are registered.
+        self._on_meta = any(tensor.is_meta for tensor in self._named_tensors().values())
 
     @abstractmethod
     def _initial_vectors(self, num_classes: int, like: Tensor) -> Tensor:
@@ -154,8 +156,12 @@ class Head(RebuiltModule, ABC):
         """Logits (..., K) of features h (..., dim), as ``forward(x, pre_logits=True)`` gives them."""
         if not self.num_classes:
             return h
-        logits = F.linear(h, self.class_vectors()) * self.scale
-        return logits if self.bias is None else logits + self.bias
+        logits, scale = F.linear(h, self.class_vectors()), self.scale
+        # A product with 1 changes no bit; heads that normalise have other scales.
+        if self.normalize or scale.requires_grad or not values_are_readable(scale, h) or scale.item() != 1:
+            logits = logits * scale
+        bias = self.bias
+        return logits if bias is None else logits + bias
 
     def targets(self, labels: Tensor) -> Tensor:
         """The class vectors of labels (B,) int64: (B, dim), all that dot-regression needs.
@@ -175,7 +181,8 @@ class Head(RebuiltModule, ABC):
     def _features(self, x: Tensor) -> Tensor:
         if self._lost:
             raise ValueError(f"the head was built on the meta device and has no values: {self._lost}")
-        tracing = is_tracing()  # sizes are tensors there
+        plain = isinstance(x, Tensor) and have_values(x)
+        tracing = not plain and is_tracing()  # sizes are tensors there
         if not isinstance(x, Tensor) or x.ndim == 0 or (not tracing and x.shape[-1] != self.in_features):
             received = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
             raise ValueError(
@@ -183,18 +190,28 @@ class Head(RebuiltModule, ABC):
                 "Pool or flatten the backbone's output, or build the head with in_features of that width."
             )
         h = x.reshape(-1, self.in_features) if x.ndim != 2 else x
+        through = _through if plain else _call
+        normed, dropout = self.norm_kind != "none", self.dropout
         # Where nothing is left to do but to normalise, that looks at every value itself.
-        direct = self.normalize and self.norm_kind == "none" and self.projection_kind is None and h is x
-        direct = direct and x.is_floating_point() and not (self.training and isinstance(self.dropout, nn.Dropout))
+        direct = self.normalize and not normed and self.projection_kind is None and h is x
+        direct = direct and x.is_floating_point() and not (self.training and isinstance(dropout, nn.Dropout))
         if not direct:
             check_features(h)
-        if self.norm_kind != "none" and self.norm.training and not tracing:
-            self._check_norm(h)
-        h = self.projection(self.norm(h)) if self.norm_kind == "batch-first" else self.norm(self.projection(h))
-        frozen = self.training and h.requires_grad and not x.requires_grad and not self._frozen_told
-        if frozen and self.norm_kind != "none" and have_values(h) and self.kind == "fixed":
-            h.register_hook(self._warn_of_frozen_features)
-        h = self.dropout(h)
+        if normed:
+            norm = self.norm
+            if norm.training and not tracing:
+                self._check_norm(h)
+            h = (
+                through(self.projection, norm(h))
+                if self.norm_kind == "batch-first"
+                else norm(through(self.projection, h))
+            )
+            frozen = self.training and h.requires_grad and not x.requires_grad and not self._frozen_told
+            if frozen and plain and self.kind == "fixed":
+                h.register_hook(self._warn_of_frozen_features)
+        else:
+            h = through(self.norm, through(self.projection, h))
+        h = through(dropout, h)
         if self.normalize:
             unit = certain_unit_rows(h) if direct else None
             if unit is None:
@@ -202,8 +219,7 @@ class Head(RebuiltModule, ABC):
                     check_features(h, allow_zero=self.zero_norm != "error")
                 unit = unit_normalize(h)
             h = unit
-        tapped: Tensor = self.feature_tap(h if x.ndim == 2 else h.reshape(*x.shape[:-1], self.dim))
-        return tapped
+        return through(self.feature_tap, h if x.ndim == 2 else h.reshape(*x.shape[:-1], self.dim))
 
     def _check_norm(self, x: Tensor) -> None:
         """What goes wrong with BatchNorm in training, told in the head's words."""
@@ -374,6 +390,18 @@ class Head(RebuiltModule, ABC):
         shown = [f"in_features={self.in_features}", f"num_classes={self.num_classes}", f"dim={self.dim}"]
         scale = self.scale_option if self.scale_option == "learned" else round(self._initial_scale(), 4)
         return ", ".join([*shown, f"normalize={self.normalize}", f"scale={scale}"])
+
+
+def _call(module: nn.Module, x: Tensor) -> Tensor:
+    result: Tensor = module(x)
+    return result
+
+
+def _through(module: nn.Module, x: Tensor) -> Tensor:
+    """What a module makes of x; an identity that nobody listens to is not called, which costs more than it does."""
+    if type(module) is not nn.Identity or module._forward_hooks or module._forward_pre_hooks:
+        return _call(module, x)
+    return _call(module, x) if module._backward_hooks or module._backward_pre_hooks else x
 
 
 def _check_classes(num_classes: Any) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,15 +15,17 @@ from torch import Tensor
 
 from equiangular._extras import require
 from equiangular._files import read_safetensors
+from equiangular._guarded import json_in
 from equiangular.data.base import check_names_differ
 from equiangular.data.cells import is_text, plain_texts
 from equiangular.data.columns import Columns, Told, plain_columns
+from equiangular.data.encoded import ArrowImages
 from equiangular.data.folder import _as_inputs, npz_part, read_npz
 from equiangular.data.images import decode_image, quiet
 from equiangular.data.libraries import TEST_PARTS
 from equiangular.data.registry import names_in
 from equiangular.data.table_files import table_batches
-from equiangular.data.tables import IMAGE, TEXT, read_labels, stated_class_names, usual_label
+from equiangular.data.tables import IMAGE, TEXT, image_column, read_labels, stated_class_names, usual_label
 from equiangular.data.texts import vocabulary_features
 from equiangular.data.vectors import VECTOR_NAMES, labels_beside, vector_column
 from equiangular.data.vectors import read_labels as read_label_file
@@ -76,14 +77,16 @@ def decoded_batch(
     info: ModelInfo,
     pool: ThreadPoolExecutor | None = None,
     encoder: KnownEncoder | None = None,
+    told: Told | None = None,
 ) -> InputBatch:
     """Decode encoded images to a batch, of vectors if there is an encoder; those that cannot be are its failures."""
+    told = Told() if told is None else told
 
     def decode(position: int) -> Any:
         try:
-            if encoder is not None:
-                return pil_image(decode_image(sources[position], size=None, label=names[position], spans=info.spans))
-            return decode_for(sources[position], info, names[position])
+            image = decode_for(sources[position], info, names[position], raw=encoder is not None)
+            flat = bool((image == image[:1, :1]).all())
+            return (_as_input(image, info, names[position]) if encoder is None else pil_image(image)), flat
         except ValueError as error:
             return str(error)
 
@@ -91,21 +94,31 @@ def decoded_batch(
     with quiet():
         images = list(map(decode, positions) if pool is None else pool.map(decode, positions))
     reasons = {i: image for i, image in enumerate(images) if isinstance(image, str)}
-    chosen = [image for image in images if not isinstance(image, str)]
+    chosen = [image[0] for image in images if not isinstance(image, str)]
+    told.images += len(images)
+    told.constant += sum(image[1] for image in images if not isinstance(image, str))
     inputs = torch.empty(0, *info.input_shape, dtype=torch.float32 if encoder else torch.uint8)
     if chosen:
         inputs = torch.stack(chosen) if encoder is None else encoder.encode(chosen)
     return InputBatch.of(names, inputs, labels, reasons)
 
 
-def decode_for(source: bytes | Path | None, info: ModelInfo, name: str) -> Tensor:
-    """One encoded image as the model takes it: (C, H, W) uint8."""
-    channels, height, width = info.input_shape
+def decode_for(source: bytes | Path | None, info: ModelInfo, name: str, *, raw: bool = False) -> np.ndarray:
+    """One encoded image in the size that the model takes, ``raw`` in its own: (H, W, 3) uint8."""
+    if raw:
+        return decode_image(source, size=None, label=name, spans=info.spans)
+    _, height, width = info.input_shape
     array = decode_image(source, size=height if height == width else None, label=name, spans=info.spans)
     if array.shape[:2] != (height, width):
         raise ValueError(
             f"{name} has size {array.shape[0]} x {array.shape[1]}, and the model takes {height} x {width}. Resize it."
         )
+    return array
+
+
+def _as_input(array: np.ndarray, info: ModelInfo, name: str) -> Tensor:
+    """A decoded image in the channels that the model takes: (C, H, W) uint8."""
+    channels = info.input_shape[0]
     image = torch.from_numpy(array.copy()).permute(2, 0, 1)
     if channels == 3:
         return image
@@ -146,10 +159,10 @@ def _read_arrays(file: Path, info: ModelInfo) -> tuple[dict[str, Any], list[str]
         return {"x": np.load(file, allow_pickle=False), **({"y": read_label_file(labels)} if labels else {})}, None
     if file.suffix.lower() == ".safetensors":
         tensors, metadata = read_safetensors(file, remedy="Make it again.")
-        theirs = json.loads(metadata["encoder"]) if metadata.get("encoder") else {}
+        theirs = json_in(metadata, "encoder", dict, str(file)) or {}
         if info.encoder and (why := same_encoder(info.encoder, theirs)):
             raise ValueError(f"its features come from another encoder than those that the model was trained on: {why}.")
-        return tensors, json.loads(metadata["class_names"]) if metadata.get("class_names") else None
+        return tensors, json_in(metadata, "class_names", list, str(file))
     arrays = read_npz(file)
     return dict(arrays), arrays["class_names"].tolist() if "class_names" in arrays else None
 
@@ -213,15 +226,14 @@ def _column_batches(
         rows = [f"{file}:{start + i + 1}" for i in range(batch.num_rows)]
         vectors = next((n for n in VECTOR_NAMES if n in names), None) if info.kind == "vectors" else None
         if vectors is not None:
-            inputs = vector_column(batch.column(vectors), f"column {vectors!r}")
+            inputs = vector_column(batch.column(vectors), f"column {vectors!r}", start)
             if inputs.shape[1] != info.input_shape[0]:
                 raise ValueError(f"its vectors have {inputs.shape[1]} numbers, the model takes {info.input_shape[0]}.")
             yield _finite(file, start, inputs, labels)
         elif info.reads == "image":
-            _need(names, IMAGE)
-            values = batch.column(IMAGE).to_pylist()
-            blobs = [value.get("bytes") if isinstance(value, dict) else value for value in values]
-            yield decoded_batch(blobs, rows, labels, info, encoder=encoder)
+            column = image_column(batch.schema)
+            _need(names, column or IMAGE)
+            yield decoded_batch(ArrowImages(batch.column(column)), rows, labels, info, encoder=encoder, told=told)
         elif info.reads == "text":
             column = text_column(batch.schema, key, info)
             texts = [text or "" for text in plain_texts(batch.column(names.index(column)), column).to_pylist()]
@@ -270,7 +282,8 @@ def label_column(names: Sequence[str], info: ModelInfo) -> str | None:
     if own is not None:
         return own if own in names else None
     inputs = set(info.columns or ()) | {c["name"] for c in (info.encoding or {}).get("columns", ())}
-    return usual_label([name for name in names if name not in inputs])
+    passed_over = inputs | set(names_in(info.data.get("drop") or ()))
+    return usual_label([name for name in names if name not in passed_over])
 
 
 def text_column(schema: Any, label: str | None, info: ModelInfo) -> str:

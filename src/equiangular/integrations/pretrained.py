@@ -47,6 +47,8 @@ def load_pretrained(model_class: Any, name_or_path: str | Path, **options: Any) 
             f"model_class must be a model class of transformers, got {model_class!r}. Name the class that was saved, "
             "such as ViTForImageClassification, instead of an Auto class."
         )
+    if "torch_dtype" not in options:
+        options.setdefault("dtype", "auto")  # as it was saved, which is the default from transformers 5 on
     wrong: dict[str, list[str]] = {}
     for stored in (False, True):
         try:
@@ -106,15 +108,17 @@ def _put_head(model: nn.Module, description: dict[str, Any], num_classes: int, s
     """The described head in the place of the model's classifier, ready to have its weights loaded."""
     try:
         path, old = description["path"], model.get_submodule(description["path"])
-        width, place = old.in_features, {"device": old.weight.device, "dtype": old.weight.dtype}
+        width, place = old.in_features, {"dtype": old.weight.dtype}
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(
             "equiangular_head in the configuration must describe a head and name the linear layer in whose place it "
             f"is, got {description!r}: {error}. Save the model again."
         ) from error
+    if not old.weight.is_meta:  # there transformers puts what it wants there, and leaves the buffers where they are
+        place["device"] = old.weight.device
     # Unit vectors where class vectors were given: the weights that are loaded next overwrite them.
     dim = description["options"].get("dim", width)
-    stand_in = torch.eye(dim, **place)[torch.arange(num_classes) % dim]
+    stand_in = torch.eye(dim, dtype=old.weight.dtype)[torch.arange(num_classes) % dim]
     tensors = {"weight": stand_in, "skew": stand_in} | ({} if stored else {"recipe": stand_in})
     head = build_described(description, width, num_classes, tensors)
     put_module(model, path, head.to(**place))

@@ -246,15 +246,26 @@ def global_mean(moments: ClassMoments, kind: GlobalMean = "class") -> Tensor:
 
 
 def centred_means(moments: ClassMoments, kind: GlobalMean = "class", classes: Tensor | None = None) -> Tensor:
-    """Class means less the global mean, of the classes seen. Returns (C', d) tensor.
+    """Class means less the global mean, of the classes seen; 0 where that is :func:`rounding`. Returns (C', d) tensor.
 
     Args:
         moments: class moments.
         kind: name of the global mean; it is always that of all classes.
         classes: (C,) int64 indices of the classes wanted, by default all; those not seen are left out.
     """
-    index = seen_classes(moments, classes)
-    return moments.mean[index] - global_mean(moments, kind)
+    means = moments.mean[seen_classes(moments, classes)] - global_mean(moments, kind)
+    return torch.where(means.square().sum(1, keepdim=True) > rounding(moments), means, torch.zeros_like(means))
+
+
+def rounding(moments: ClassMoments) -> Tensor:
+    """The squared length below which a difference of features is rounding: max_c ||mu_c||^2 times a square; 0-dim.
+
+    The square is that of 1e-13, or of 2 eps where sums are in single precision, whose means are corrected once. Means
+    of the same numbers, added in another order, differ by so much. What is below counts as 0: else measures of features
+    that are constant, or of a class mean at the global mean, would depend on the order of the samples.
+    """
+    share = 1e-13 if moments.mean.dtype == torch.float64 else 2 * torch.finfo(moments.mean.dtype).eps
+    return moments.mean.square().sum(1).max() * share**2
 
 
 def seen_classes(moments: ClassMoments, classes: Tensor | None = None) -> Tensor:

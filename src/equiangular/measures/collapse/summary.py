@@ -7,8 +7,22 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from equiangular.measures.collapse.moments import ClassMoments, GlobalMean, centred_means, directions, seen_classes
-from equiangular.measures.collapse.nc1 import between_basis, effective_rank, nc1_of_basis, nc1_quotient, vci_of_basis
+from equiangular.measures.collapse.moments import (
+    ClassMoments,
+    GlobalMean,
+    centred_means,
+    directions,
+    rounding,
+    seen_classes,
+)
+from equiangular.measures.collapse.nc1 import (
+    between_basis,
+    cdnv,
+    effective_rank,
+    nc1_of_basis,
+    nc1_quotient,
+    vci_of_basis,
+)
 from equiangular.measures.collapse.nc2 import equinorm, mean_cosine, partial_etf_distance
 from equiangular.measures.collapse.nc3 import alignment, gram_alignment, self_duality, uniform_duality
 from equiangular.measures.collapse.pairs import pair_measures
@@ -110,16 +124,20 @@ def _of_classes(
     index = seen_classes(moments, classes)
     means = centred_means(moments, global_mean, classes)
     count, squares = moments.count[index], moments.squares[index]
+    squares = torch.where(squares > rounding(moments) * count, squares, torch.zeros_like(squares))
     k, d = means.shape
-    if k == 0:
-        means = means.new_full((1, d), math.nan)
+    quotient = nc1_quotient(squares.sum() / count.sum(), means)
+    distances = None
+    if not bool(means.any()):  # no class, or all at one point: there is no direction to measure
+        distances = cdnv(squares / count, means)
+        means = means.new_full((max(1, k), d), math.nan)
     total = max(2, int(moments.seen.sum()))  # K of the ETF, for a group too
     variances = squares / count if k else means.new_full((1,), math.nan)
     pairs = pair_measures(means, variances=variances, num_classes=total, dtype=dtype)
     unit = directions(means)
     results = {
-        "nc1_quotient": nc1_quotient(squares.sum() / count.sum(), means),
-        "cdnv": pairs["cdnv"],
+        "nc1_quotient": quotient,
+        "cdnv": pairs["cdnv"] if distances is None else distances,
         "nc2_equinorm": equinorm(means) if k > 1 else means.new_tensor(math.nan),
         "nc2_equiangular": pairs["deviation"],
         "nc2_std": pairs["std"],
@@ -153,5 +171,10 @@ def _with_covariance(moments: ClassMoments, global_mean: GlobalMean, classes: Te
     else:
         within = scatter[moments.slot[classes[0]]] / moments.count[classes].sum()
         rank = min(len(means), int(moments.seen.sum()) - 1)
+    if not bool(within.trace() > rounding(moments)):
+        within = torch.zeros_like(within)
+    if len(means) < 2 or not bool(torch.isfinite(means).all()):
+        undefined = means.new_tensor(math.nan)
+        return {"nc1": undefined, "vci": undefined}
     rows = between_basis(means, rank=rank)
     return {"nc1": nc1_of_basis(within, rows), "vci": vci_of_basis(within, rows, len(means))}

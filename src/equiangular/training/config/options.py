@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from equiangular._checks import check_choice, check_imbalance_factor, check_int, check_positive
+from equiangular._checks import check_choice, check_data_name, check_imbalance_factor, check_int, check_positive
 from equiangular._choices import MEMORIES, PROFILES, PROTOCOLS, Memory, Profile, Protocol
 from equiangular.training.config.budget import Budget, check_share, fingerprint
 
@@ -95,7 +95,8 @@ class DataOptions:
         root: folder of named data sets; by default the environment variable EQUIANGULAR_DATA.
         size: pad images to a square and resize them to this height and width, in pixels. Where images differ in size
             and none is given, one is chosen and told.
-        skip_broken: leave out images that cannot be read, and record which.
+        skip_broken: leave out images that cannot be read, and record which. By default one, or one in twenty, is left
+            out; of more, all are listed, and nothing is trained.
         memory: ``"auto"``, ``"memory"`` or ``"stream"``: whether images are decoded once or at every use.
         split_seed: seed of the test split, where the source has none of its own.
         imbalance: imbalance factor n_max / n_min of the training cut; 1 keeps the data as they are.
@@ -113,7 +114,7 @@ class DataOptions:
     drop: str | None = None
     root: str | None = None
     size: int | None = None
-    skip_broken: bool = False
+    skip_broken: bool | None = None
     memory: Memory = "auto"
     split_seed: int = 0
     imbalance: float = 1.0
@@ -124,6 +125,7 @@ class DataOptions:
     thresholds: tuple[int, int] = (20, 100)
 
     def __post_init__(self) -> None:
+        check_data_name(self.data)
         check_imbalance_factor(self.imbalance)
         check_choice(self.profile, PROFILES, "profile")
         check_choice(self.protocol, PROTOCOLS, "protocol")

@@ -87,4 +87,4 @@ def default_backbone(kind: str, input_shape: tuple[int, ...]) -> str:
     """
     if kind != "image":
         return "mlp"
-    return "digits" if max(input_shape[1:]) < 16 else "resnet8"
+    return "digits" if max(input_shape[1:]) < 16 and min(input_shape[1:]) > 1 else "resnet8"

@@ -211,7 +211,8 @@ def load_data(options: DataOptions, *, device: str = "auto", progress: EmbedProg
 def load_options(options: DataOptions) -> dict[str, Any]:
     """What :func:`equiangular.data.load_dataset` is told beside the name; what says nothing is left out."""
     root = None if options.root is None else os.path.abspath(Path(options.root).expanduser())
-    told = {name: getattr(options, name) for name in ("label", "drop", "skip_broken") if getattr(options, name)}
+    told = {name: getattr(options, name) for name in ("label", "drop") if getattr(options, name)}
+    told |= {} if options.skip_broken is None else {"skip_broken": options.skip_broken}
     return {"root": root, "split_seed": options.split_seed, "size": options.size, **told}
 
 
