@@ -97,7 +97,7 @@ def confusion_part(
     names: Sequence[str], counts: Sequence[int], cells: Mapping[str, Sequence[Sequence[int]]], first: Sequence[str]
 ) -> list[Part]:
     """Confusion of any two of those that have it: by label, [true, predicted, samples] of each cell that has any."""
-    if not cells:
+    if not cells or len(names) > MOST:  # the table of mistakes says what a matrix of so many cannot show
         return []
     order = [names[c] for c in by_size(names, counts)]
     share = "share of the class, %"

@@ -11,7 +11,7 @@ from equiangular._files import prepare_folder, read_json, write_json
 from equiangular.data import Dataset
 from equiangular.data.split import check_unchanged
 from equiangular.measures.class_view import ClassView, cosine_table
-from equiangular.records import Details, TrialRecord, View, from_json, pack, to_json
+from equiangular.records import Details, TrialRecord, View, from_json, pack, to_json, unpack_confusion
 from equiangular.training.config.options import Hardware, Trial
 from equiangular.training.engine.loop import Training
 from equiangular.training.engine.prediction import predict
@@ -131,9 +131,7 @@ def trial_record(
 
 def details_of(outcome: Outcome, **drawing: Any) -> Details:
     """What a page draws of an outcome, with the drawing of its training."""
-    cells = outcome.details["confusion"] or []
-    confusion = [[i, j, n] for i, row in enumerate(cells) for j, n in enumerate(row) if n]
-    return Details(outcome.details["reliability"], confusion, **drawing)
+    return Details(outcome.details["reliability"], unpack_confusion(outcome.details["confusion"]), **drawing)
 
 
 class _Seen(Watcher):
