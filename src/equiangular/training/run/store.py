@@ -12,7 +12,7 @@ from equiangular._lock import FolderLock
 from equiangular.data import Dataset
 from equiangular.data.split import check_unchanged
 from equiangular.measures.class_view import ClassView, cosine_table
-from equiangular.records import Details, TrialRecord, View, from_json, pack, to_json
+from equiangular.records import Details, TrialRecord, View, from_json, pack, to_json, unpack_confusion
 from equiangular.training.config.options import Hardware, Trial
 from equiangular.training.engine.loop import Training
 from equiangular.training.engine.prediction import predict
@@ -133,8 +133,7 @@ def trial_record(
 
 def details_of(run: TrialRun, outcome: Outcome, **drawing: Any) -> Details:
     """What a page draws of an outcome, with the drawing of its training."""
-    cells = outcome.details["confusion"] or []
-    confusion = [[i, j, n] for i, row in enumerate(cells) for j, n in enumerate(row) if n]
+    confusion = unpack_confusion(outcome.details["confusion"])
     some = mistakes(run.split.test_y.tolist(), outcome.predicted.tolist())
     return Details(outcome.details["reliability"], confusion, some, **drawing)
 
