@@ -98,7 +98,7 @@ def test_predictions_count_images_of_one_colour(capsys: Any) -> None:
     for i in range(2):
         Image.new("RGB", (6, 6), (i, 7, 9)).save(f"new/flat{i}.png")
     code, out, err = run(capsys, "predict", "run", "new", "--batch-size", 3)
-    assert (code, err) == (0, "  2 images of 6 of one colour throughout\n")
+    assert (code, err.strip()) == (0, "2 images of 6 of one colour throughout")
     assert len(out.splitlines()) == 7
     fill("labelled/cat", 10, 3)
     Image.new("L", (6, 6), 3).save("labelled/cat/flat.png")

@@ -60,7 +60,7 @@ def is_text(kind: Any) -> bool:
     """Whether an Arrow type is one of texts, or of a dictionary of texts."""
     types = _arrow()[2]
     kind = kind.value_type if types.is_dictionary(kind) else kind
-    return bool(types.is_string(kind) or types.is_large_string(kind) or getattr(types, "is_string_view", bool)(kind))
+    return bool(types.is_string(kind) or types.is_large_string(kind) or getattr(types, "is_string_view", lambda _: False)(kind))
 
 
 def is_number(kind: Any) -> bool:
