@@ -126,8 +126,8 @@ def find_layout(folder: Path) -> Layout:
 
     ``train`` (``training``) is the training part, ``validation`` (``val``, ``valid``, ``dev``) the validation part,
     ``test`` (``testing``) the test part, in any case of the letters. Without ``train`` the folder's own folders are the
-    classes, but for a ``test`` or ``validation`` beside them that has folders of the same names. A folder that holds one folder and no images is gone through, down to three of them, if that one holds
-    parts or two folders and more.
+    classes, but for a ``test`` or ``validation`` beside them that has folders of the same names. A folder that holds
+    one folder and no images is gone through, down to three of them, if that one holds parts or two folders and more.
     """
     inner = _without_wrappers(folder)
     notes = []
