@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 
-.PHONY: help demo test test-fast test-oldest lint clean
+.PHONY: help demo test test-fast test-oldest trial lint docs clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -38,10 +38,21 @@ test-fast: $(VENV)/.dev  ## the tests without the slow ones
 test-oldest:  ## the core on the oldest PyTorch that is supported, where a CPU build of it is to be had
 	PYTHON=$(PYTHON) JOBS=$(JOBS) dev/oldest_torch.sh
 
+trial: $(VENV)/.dev  ## long: kills at every write, damage, two writers; figures in runs/trial/trial.json
+	OMP_NUM_THREADS=1 $(BIN)/python -m trial
+
 lint: $(VENV)/.dev  ## ruff (rules, form) and mypy --strict with the numbers of dev/mypy_ratchet.json
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python dev/ratchet.py
 
+$(VENV)/.docs: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs  ## the site, into build/site: open build/site/index.html; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 clean:  ## remove the environment, caches and runs
-	rm -rf $(VENV) .venv-oldest .vision runs .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) .venv-oldest .vision runs build .pytest_cache .ruff_cache .mypy_cache

@@ -5,8 +5,8 @@
 ``linear`` is nn.Linear + cross-entropy + SGD with momentum; ``bare`` the cross-entropy of F.normalize(x) W^T s plus the
 log prior, as anybody would write it. All features need a gradient. Every round runs each step 200 times, one after the
 other, so that whatever else the machine does falls on all alike; a ratio is the median over the rounds. Times are
-processor time of one thread. ``structured``: logits of 64 features by a frame of K = d = 10,000, the product with the
-stored frame and a copy of 64 x K numbers beside it.
+processor time of one thread. ``structured``: logits of 64 features by a frame of K = d = 10,000 that is not stored, and
+their gradient, in copies of 64 x K numbers (one for inference, two for training), with the product beside them.
 """
 
 from __future__ import annotations
@@ -67,17 +67,35 @@ def timed(step: Callable[[], Any], times: int) -> float:
 
 
 def structured(basis: Any, rounds: int, size: int = 10_000) -> dict[str, float]:
-    """Milliseconds of 64 logits without a matrix, by the product, and of a copy."""
-    head = ETFHead(size, size, basis=basis).eval()
+    """Times of logits and of their gradient in copies of their size, the product's too, and the head's megabytes."""
+    head, bare = ETFHead(size, size, basis=basis), ETFHead(2, 2)
     h, room = head(torch.randn(64, size), pre_logits=True), torch.empty(64, size)
+    learned, upstream = h.clone().requires_grad_(), torch.randn(64, size)
+
+    def train() -> None:
+        torch.autograd.grad(head.logits_from_features(learned), learned, upstream)
+
+    def infer() -> None:
+        with torch.no_grad():
+            head.logits_from_features(h)
+
     ways: dict[str, Callable[[], Any]] = {
-        "without a matrix": lambda: head.logits_from_features(h),
-        "product": lambda: F.linear(h, head.weight) * head.scale,
-        "copy": lambda: room.copy_(h),
+        "copy": lambda: h.clone(),
+        "copy in place": lambda: room.copy_(h),
+        "inference": infer,
+        "training": train,
     }
-    with torch.no_grad():
-        seconds = {name: [timed(way, 1) for _ in range(rounds)] for name, way in ways.items()}
-    return {name: 1e3 * median(times) for name, times in seconds.items()}
+    for way in ways.values():
+        timed(way, 20)
+    times = [{name: timed(way, 20) for name, way in ways.items()} for _ in range(rounds)]
+    kept = sum(t.numel() * t.element_size() for t in head.state_dict().values())
+    found = {f"{name}_ms": 1e3 * median(t[name] for t in times) for name in ways}
+    found["stored_megabytes"] = kept / 1e6
+    # A copy each for what a training makes: logits and gradient.
+    for name, made in (("inference", 1), ("training", 2)):
+        found[f"{name} / copies"] = median(t[name] / (made * t["copy"]) for t in times)
+    product = timed(lambda: F.linear(h, head.weight) * bare.scale, 1)
+    return found | {"product / copy": 1e3 * product / found["copy_ms"]}
 
 
 def main() -> None:
@@ -98,7 +116,7 @@ def main() -> None:
         print(f"{name:14s} {results[name]['microseconds']:7.1f} us, {ratio:.2f} x {other}", flush=True)
     for basis in ("canonical", "minimal"):
         results[f"structured, {basis}"] = found = structured(basis, 9)
-        print(f"{basis:14s} {', '.join(f'{name} {ms:.2f} ms' for name, ms in found.items())}", flush=True)
+        print(f"{basis:14s} {', '.join(f'{name} {value:.2f}' for name, value in found.items())}", flush=True)
     write_json(options.output, {"results": results, "load": os.getloadavg()[0], "provenance": provenance()})
 
 

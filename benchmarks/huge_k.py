@@ -12,6 +12,8 @@ classifier with cross-entropy and SGD with momentum, what one would do without t
 (``random``, class vectors computed on the way), by Walsh-Hadamard transforms (``quadratic``), both exact and with
 nothing stored, and through an inverted file of FAISS at K = 100,000; with the share of features whose class is found.
 
+``cross_entropies``: all classes at once, in chunks and with class vectors made on the way.
+
 Every case runs in a process of its own, one thread; seconds are processor time, of a step the median of the rounds.
 """
 
@@ -31,12 +33,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
 from torch.profiler import ProfilerActivity, profile
 
 from equiangular._files import write_json
 from equiangular._provenance import provenance
+from equiangular.frames.implicit import CONSTRUCTIONS
 from equiangular.heads import ImplicitHead, LinearHead, PrototypeIndex, RandomHead, nearest_prototypes
-from equiangular.losses import dot_regression_loss
+from equiangular.losses import cosine_cross_entropy, dot_regression_loss
+from equiangular.losses.log_sum_exp import ChunkedLogSumExp
 
 BATCH, DIM, QUERIES, COSINES = 128, 512, 64, (0.9, 0.7, 0.5)
 OUTPUT = Path(__file__).parent / "results" / "huge_k.json"
@@ -64,7 +69,7 @@ def make_step(name: str, num_classes: int) -> tuple[Callable[[], None], int]:
 
         def step() -> None:
             optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(head(features), labels).backward()
+            cross_entropy(head(features), labels).backward()
             optimizer.step()
 
         return step, 3 * size_of(head)  # the gradient and the momentum, too
@@ -80,6 +85,54 @@ def make_step(name: str, num_classes: int) -> tuple[Callable[[], None], int]:
         dot_regression_loss(h, torch.arange(BATCH), head.targets(labels)).backward()
 
     return step, size_of(head)
+
+
+def cross_entropies(num_classes: int, dim: int = 128, rounds: int = 5, scale: float = 16.0) -> dict[str, Any]:
+    """Cross-entropy over all classes, forward and backward, of features that need a gradient, side by side.
+
+    ``full``: the logits of a frozen table, PyTorch's cross-entropy. ``chunked``: the same table in chunks, logits made
+    once; ``twice``: as a table that learns has it, made again in the backward pass, which is what this did before.
+    ``implicit``: class vectors made in chunks; ``logits``: the same head's B x K logits and PyTorch's cross-entropy.
+    Seconds, ratios to ``full`` (medians over rounds), and the peak of what was allocated in a step.
+    """
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(BATCH, dim, generator=generator).requires_grad_()
+    labels = torch.randint(num_classes, (BATCH,), generator=generator)
+    table = normalize(torch.randn(num_classes, dim, generator=generator))
+    heads = {name: ImplicitHead(dim, num_classes, construction=name, scale=scale) for name in CONSTRUCTIONS}
+    made: dict[str, Callable[[], Tensor]] = {
+        "full": lambda: cross_entropy(normalize(features) @ table.T * scale, labels),
+        "chunked": lambda: cosine_cross_entropy(features, labels, table, scale=scale, chunk_size=4096),
+        "twice": lambda: _twice(features, labels, table, scale),
+    }
+    for name, head in heads.items():
+        made[f"implicit {name}"] = lambda h=head: cosine_cross_entropy(features, labels, h, scale=scale)
+        made[f"implicit {name}, logits"] = lambda h=head: cross_entropy(h(features), labels)
+
+    def step(loss: Callable[[], Tensor]) -> None:
+        features.grad = None
+        loss().backward()
+
+    seconds: dict[str, list[float]] = {name: [] for name in made}
+    for name in list(made) * (rounds + 1):
+        start = time.process_time()
+        step(made[name])
+        seconds[name].append(time.process_time() - start)
+    results = {}
+    for name, loss in made.items():
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+            step(loss)
+        times = list(zip(seconds[name][1:], seconds["full"][1:], strict=True))
+        row = {"seconds": median(s for s, _ in times), "of full": median(s / full for s, full in times)}
+        results[name] = row | {"allocated_mib": allocated_peak(recorded) / 2**20}
+    table_mib = table.numel() * 4 / 2**20
+    return {"num_classes": num_classes, "dim": dim, "table_mib": table_mib, "ways": results}
+
+
+def _twice(features: Tensor, labels: Tensor, table: Tensor, scale: float) -> Tensor:
+    scaled = scale * normalize(features)
+    total: Tensor = ChunkedLogSumExp.apply(scaled, table, None, 4096)
+    return (total - (scaled * table[labels]).sum(1)).mean()
 
 
 def size_of(head: torch.nn.Module) -> int:
@@ -119,7 +172,7 @@ def search_case(construction: str, index: str, num_classes: int) -> dict[str, An
     head = ImplicitHead(DIM, num_classes, construction=construction)
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(num_classes, (QUERIES,), generator=generator)
-    noise = torch.nn.functional.normalize(torch.randn(QUERIES, DIM, generator=generator), dim=1)
+    noise = normalize(torch.randn(QUERIES, DIM, generator=generator), dim=1)
     features = [c * head.rows(ids) + (1 - c * c) ** 0.5 * noise for c in COSINES]
     result: dict[str, Any] = {"construction": construction, "index": index, "num_classes": num_classes}
     before, start = peak_resident(), time.process_time()
@@ -165,6 +218,7 @@ def in_its_own_process(case: list[Any]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--only", default="", help="run one part: cross_entropies")
     parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -174,7 +228,17 @@ def main() -> None:
         return
     results: dict[str, Any] = {"provenance": provenance(), "settings": {"batch": BATCH, "dim": DIM, "dtype": "float32"}}
     results["settings"] |= {"queries": QUERIES, "cosines": list(COSINES)}
-    results |= {"steps": [], "searches": []}
+    results |= {"steps": [], "searches": [], "cross_entropies": []}
+    if arguments.only:
+        results = json.loads(arguments.output.read_text()) | {"cross_entropies": [], "provenance": provenance()}
+    for size in (10_000, 100_000):
+        results["cross_entropies"].append(cross_entropies(size))
+        for name, row in results["cross_entropies"][-1]["ways"].items():
+            told = f"{1000 * row['seconds']:8.1f} ms, {row['of full']:.2f} x full, {row['allocated_mib']:.1f} MiB"
+            print(f"K = {size:<9,}{name:<28}{told}", flush=True)
+        write_json(arguments.output, results)
+    if arguments.only:
+        return
     for case in STEPS:
         row = in_its_own_process(list(case))
         results["steps"].append(row)

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from equiangular._files import write_json
 from equiangular._provenance import provenance
+from equiangular.models import registry
 from equiangular.training import Budget, Hardware, Task, Training, build_task, get_method
 
 # Name -> backbone, image shape, images, batch size, hardware.
@@ -32,6 +33,7 @@ CPU = {
     "ResNet-8, 32 x 32, batch 128": ("resnet8", (3, 32, 32), 1280, 128, {}),
     "ResNet-20, 32 x 32, batch 128, channels last": ("resnet20", (3, 32, 32), 512, 128, {"channels_last": True}),
 }
+CHANNELS_LAST = {"ResNet-8": 8, "ResNet-20": 20}
 GPU = {
     f"ResNet-32, 32 x 32, batch {batch}, {precision}{', compiled' if compiled else ''}": (
         "resnet32", (3, 32, 32), 51_200, batch,
@@ -119,6 +121,29 @@ def measure(case: tuple[Any, ...], rounds: int, accelerator: str) -> dict[str, A
     }
 
 
+def channels_last(depth: int, rounds: int) -> dict[str, float]:
+    """Forward and backward of a ResNet with channels last, over the same with a plain mean and a sliced shortcut."""
+    model = registry.CifarResNet(depth).to(memory_format=torch.channels_last).train()
+    x = torch.randn(128, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    upstream, ours = torch.randn(128, 64), (registry.ResidualBlock._shortcut, registry.mean_over_positions)
+
+    def sliced(block: Any, x: Tensor) -> Tensor:
+        half = block.added // 2
+        x = x[:, :, :: block.stride, :: block.stride]
+        return F.pad(x, (0, 0, 0, 0, half, block.added - half)) if block.added else x
+
+    def step(shortcut: Any, mean: Any) -> float:
+        registry.ResidualBlock._shortcut, registry.mean_over_positions = shortcut, mean
+        model.zero_grad()
+        begun = time.thread_time()
+        model(x).backward(upstream)
+        return time.thread_time() - begun
+
+    plain = (sliced, lambda x: x.mean((2, 3)))
+    times = [(step(*plain), step(*ours)) for _ in range(rounds + 1)][1:]
+    return {"ratio": statistics.median(b / a for a, b in times), "seconds": statistics.median(b for _, b in times)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--accelerator", default="cpu", choices=("cpu", "cuda"))
@@ -134,6 +159,12 @@ def main() -> None:
         results[name] = measure(case, options.rounds, options.accelerator)
         ours, bare = results[name]["images_per_second"], results[name]["images_per_second_bare"]
         print(f"{name}: ratio {results[name]['ratio']:.3f}; {ours:,.0f} images/s, bare {bare:,.0f}", flush=True)
+    if options.accelerator == "cpu":
+        for name, depth in CHANNELS_LAST.items():
+            title = f"{name}, forward and backward with channels last, over plain formulas"
+            if options.only in title:
+                results[title] = channels_last(depth, options.rounds)
+                print(f"{title}: {results[title]['ratio']:.3f}", flush=True)
     name = "training.json" if options.accelerator == "cpu" else "training_gpu.json"
     write_json(options.output / name, {"results": results, "provenance": provenance()})
 

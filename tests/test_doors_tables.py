@@ -343,13 +343,27 @@ REFUSED: dict[str, tuple[Table, dict[str, Any], str]] = {
         "no column 'kinds'; did you mean 'kind'",
     ),
     "another drop": ({"size": [1, 2], "label": ["a", "b"]}, {"drop": "id"}, "no column 'id' to drop; its columns are"),
-    "a row without label": ({"a": [1, 2, 3], "label": ["x", "", "y"]}, {}, "row 1 has no label"),
+    "a row without label": ({"a": [1, 2, 3], "label": ["x", "", "y"]}, {}, "row 2 has no label"),
+    "the label dropped": (
+        {"a": [1, 2], "label": ["x", "y"]},
+        {"drop": "label"},
+        "no column 'label' but the one to drop",
+    ),
+    "the label named and dropped": (
+        {"a": [1, 2], "kind": ["x", "y"]},
+        {"drop": "kind", "label": "kind"},
+        "column 'kind' of .* is the label, and to be dropped as well",
+    ),
     "nothing left": (
         {"id": list("abcdefghij"), "label": list("xyxyxyxyxy")},
         {},
         "nothing to learn from: 'id' is left out",
     ),
-    "numbers as labels": ({"a": [1, 2], "label": [0.25, 1.5]}, {}, "(not among|a class for every number|no .*part)"),
+    "numbers as labels": (
+        {"a": [1, 2], "label": [0.25, 1.5]},
+        {},
+        "column 'label' holds 0.25: a class for every number",
+    ),
 }
 
 
@@ -359,6 +373,111 @@ def test_what_is_refused_and_how(tmp_path: Path, form: str, case: str) -> None:
     table, options, message = REFUSED[case]
     with pytest.raises(ValueError, match=message):
         load_dataset(write(tmp_path / f"t{form}", table), **options)
+
+
+@pytest.mark.parametrize("drop", ["label", "label, y"])
+def test_with_the_usual_label_dropped_the_next_one_is_learned(tmp_path: Path, drop: str) -> None:
+    table = {"a": list(range(20)), "label": [0, 1] * 10, "y": [2, 3] * 10, "target": ["u", "v"] * 10}
+    file = write(tmp_path / "t.csv", changed(table, **({"target": None} if "y" not in drop else {})))
+    data = load_dataset(file, drop=drop)
+    assert data.class_names == (("u", "v") if "y" in drop else ("2", "3"))
+    train(TrainConfig(data=str(file), drop=drop, epochs=1, method="linear-ce", accelerator="cpu"), tmp_path / "run")
+    assert evaluate(Classifier.load(tmp_path / "run"))["scores"]["samples"] == 4
+
+
+def test_columns_named_of_what_has_none_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", x=np.zeros((10, 2)), y=np.arange(10) % 2)
+    for data in ("iris", tmp_path / "t.npz"):
+        with pytest.raises(ValueError, match=r"label='kind' and drop='a, b' are for files of rows .* is none"):
+            load_dataset(data, label="kind", drop=["a", "b"])
+    with pytest.raises(ValueError, match="Its labels are named as in 'hf:some/set#fine'"):
+        load_dataset("hf:some/set", label="fine")
+
+
+def test_times_and_spans_are_the_same_in_every_form(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    second = draw.integers(0, 86_400, 80)
+    table: Table = {
+        "clock": [(datetime.datetime(2020, 1, 1) + datetime.timedelta(seconds=int(s))).time() for s in second],
+        "lasted": [datetime.timedelta(seconds=int(s) - 40_000) for s in second],
+        "label": np.where(second < 43_200, "am", "pm").tolist(),
+    }
+    files = [write(tmp_path / f"t{form}", table) for form in FORMS]
+    wanted = load_dataset(files[0])
+    assert [column["kind"] for column in wanted.encoding["columns"]] == ["time", "time"]
+    for file in files:
+        data = load_dataset(file)
+        assert json.dumps(data.encoding) == json.dumps(wanted.encoding)
+        assert torch.equal(data.train_x, wanted.train_x)
+    train(TrainConfig(data=str(files[2]), epochs=2, method="linear-ce", accelerator="cpu"), tmp_path / "run")
+    new = changed(table, label=None)
+    found = [predicted(tmp_path / "run", write(tmp_path / f"n{form}", new)) for form in FORMS]
+    for good, bad, told in found:
+        assert (list(good.values()), bad, told.lines()) == (list(found[0][0].values()), {}, [])
+        assert len(good) == 80
+    export = pytest.importorskip("equiangular.export").export_model
+    pytest.importorskip("onnxscript")
+    report = export(Classifier.load(tmp_path / "run"), tmp_path / "m.onnx")
+    assert report["max_logit_difference"] < 1e-3
+
+
+def test_why_there_is_no_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str], one_run: Path) -> None:
+    image = b"\x89PNG"
+    for name in ("t.csv.gz", "t.xlsx", "t.jsonl", "t.pkl", "t.txt", "t.pq", "t.odd", "one.png"):
+        (tmp_path / name).write_bytes(image)
+    for name in (
+        "flat/a.png",
+        "flat/b.jpg",
+        "flat/labels.csv",
+        "tables/b.csv",
+        "tables/a.csv",
+        "packed/t.zip",
+        "empty/.x",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(image)
+    for name, reason in {
+        "t.csv.gz": "it is packed. Unpack it first",
+        "t.xlsx": "it is a spreadsheet. Save its sheet as CSV",
+        "t.jsonl": "JSON is not read. Read it in Python and write a table",
+        "t.pkl": "this format is not read. Read it in Python",
+        "t.txt": "a table as text is called .csv, or .tsv with tabs",
+        "t.pq": "a parquet file is called .parquet",
+        "t.odd": "a .odd file is not read. Expected a table",
+        "one.png": "it is one image. Name the folder",
+        "flat": "it has 2 images and no class folders. An image is of the class whose folder it lies in: CLASS/a.png. "
+        "What labels.csv says of them is not read",
+        "tables": "it has a.csv, b.csv and no train.csv. Name the file, or call the training part train.csv",
+        "packed": "it has t.zip: it is packed",
+        "empty": "nothing in it is data. Expected",
+    }.items():
+        with pytest.raises(ValueError, match="no data set found in") as caught:
+            load_dataset(tmp_path / name)
+        assert reason in str(caught.value)
+    code, _, err = run(capsys, "predict", one_run, tmp_path / "t.csv.gz")
+    assert code == 2
+    assert "t.csv.gz': it is packed. Unpack it first." in err
+
+
+def test_what_is_said_of_one_input_and_of_the_file_to_export(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], one_run: Path
+) -> None:
+    table = changed(NEW, Species=None, **{"Mass (g)": ["heavy"] * 20})
+    for rows, said in ((1, "1 of 1 inputs could not be read; the column 'error' says why.\n"), (2, "says why.\n")):
+        few = {name: values[:rows] for name, values in table.items()}
+        code, _, err = run(capsys, "predict", one_run, write(tmp_path / "few.csv", few))
+        assert code == 3
+        assert err.endswith(said)
+        assert "The others are done" not in err
+    few = changed(few, **{"Mass (g)": ["heavy", "4000"]})
+    assert "The others are done." in run(capsys, "predict", one_run, write(tmp_path / "few.csv", few))[2]
+    code, _, err = run(capsys, "export", one_run)
+    assert code == 2
+    assert "no file to write. Name it: equiangular export" in err
+    assert "two files to write" in run(capsys, "export", one_run, "a.onnx", "-o", "b.onnx")[2]
+    pytest.importorskip("onnxscript")
+    assert run(capsys, "export", one_run, tmp_path / "m.onnx")[0] == 0
+    assert (tmp_path / "m.onnx").exists()
 
 
 def test_columns_of_one_name_are_refused_by_every_command(one_run: Path, tmp_path: Path) -> None:
@@ -391,7 +510,7 @@ def test_other_ways_to_write_a_csv_file(tmp_path: Path) -> None:
         load_dataset(tmp_path / "latin.csv")
     (tmp_path / "short.csv").write_text("size,label\n1,a\n2\n")
     with pytest.raises(
-        ValueError, match=r"cannot read '.*short.csv' as csv: CSV parse error: Expected 2 columns, got 1"
+        ValueError, match=r"cannot read '.*short.csv' as csv: row 2 \(line 3\) has 1 cell, the header 2: '2'"
     ):
         load_dataset(tmp_path / "short.csv")
 
@@ -427,7 +546,7 @@ def test_texts_and_their_lines(tmp_path: Path, form: str, name: str) -> None:
     lines = tmp_path / "lines.txt"
     lines.write_bytes("one\u2028still one\rtwo\x0bstill two\r\nthree\x85still three\n\x1cfour".encode())
     assert len(predicted(tmp_path / "run", lines)[0]) == 4
-    with pytest.raises(ValueError, match="row 1 has no text"):
+    with pytest.raises(ValueError, match="row 2 has no text"):
         load_dataset(write(tmp_path / f"hole{form}", changed(table, **{name: [table[name][0], " ", *table[name][2:]]})))
 
 
@@ -517,6 +636,10 @@ def test_public_files_without_a_line_of_preparation(
     assert code == 0
     assert len(out.splitlines()) == rows + 1
     assert json.loads((tmp_path / "run" / "results.json").read_text())["test"]["accuracy"] > least
+    pytest.importorskip("onnxscript")
+    code, out, err = run(capsys, "export", tmp_path / "run", tmp_path / "model.onnx")
+    assert code == 0, err
+    assert "wrote" in out
 
 
 def test_seconds_since_1970_are_exact_in_the_exported_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,3 +1,4 @@
+import json
 import math
 import os
 from pathlib import Path
@@ -7,15 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from equiangular._files import (
-    json_plain,
-    prepare_folder,
-    read_json,
-    read_safetensors,
-    write_atomically,
-    write_json,
-    write_safetensors,
-)
+from equiangular._atomic import write_atomically
+from equiangular._files import json_plain, prepare_folder, read_json, read_safetensors, write_json, write_safetensors
 
 
 def test_json_round_trip_turns_nan_into_null(tmp_path: Path) -> None:
@@ -49,6 +43,34 @@ def test_a_broken_json_file_is_named(tmp_path: Path) -> None:
         read_json(tmp_path / "a.json")
     with pytest.raises(ValueError, match=r"cannot read .*none.json"):
         read_json(tmp_path / "none.json")
+
+
+def test_no_flipped_bit_of_a_json_file_is_unseen(tmp_path: Path) -> None:
+    value = {"accuracy": 91.25, "note": "x\u00e9", "epochs": [1, 2], "none": None, "more": {"a": -1e-7}}
+    path = write_json(tmp_path / "a.json", value, durable=True)
+    content, told = path.read_bytes(), []
+    for place in range(8 * len(content)):
+        changed = bytearray(content)
+        changed[place // 8] ^= 1 << place % 8
+        path.write_bytes(changed)
+        try:
+            found = read_json(path, remedy="Make it again.")
+        except ValueError as error:
+            told.append(str(error))
+        else:
+            assert value.items() <= found.items()  # of the entry "checksum" itself a bit was hit, or of a space
+    assert len(told) > 6 * len(content)
+    assert all(str(path) in text and text.endswith("Make it again.") for text in told)
+    for length in range(len(content) - 1):
+        path.write_bytes(content[:length])
+        with pytest.raises(ValueError, match="is not a JSON file"):
+            read_json(path)
+
+
+def test_json_of_others_is_taken_as_it_is(tmp_path: Path) -> None:
+    for value in ({"checksum": "abc"}, {"checksum": 5}, [1], {"a": 1}):
+        (tmp_path / "a.json").write_text(json.dumps(value))
+        assert read_json(tmp_path / "a.json") == value
 
 
 def test_plain_values_stay() -> None:

@@ -126,6 +126,7 @@ def test_losses_of_logits(name: str) -> None:
 GROUPS = {"many": [0, 1], "few": [3]}
 UPDATES: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "collapse": (lambda: eq.NeuralCollapse(num_classes=K, dim=D, weight=eq.ETFHead(D, K)), (D,)),
+    "collapse, single": (lambda: eq.NeuralCollapse(num_classes=K, dim=D, precision="single"), (D,)),
     "collapse of groups": (lambda: eq.NeuralCollapse(num_classes=K, dim=D, groups=GROUPS), (D,)),
     "collapse, NC4": (lambda: eq.NeuralCollapse(num_classes=K, dim=D, reference_means=torch.eye(K, D)), (D, K)),
     "calibration": (lambda: eq.CalibrationError(), (K,)),

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from equiangular._files import prepare_folder, write_json
+from equiangular._lock import FolderLock
+from equiangular._orphans import end_with_parent
 from equiangular._provenance import provenance
 from equiangular.compare.tuning import FIRST_SEED, choose
 from experiments.studies.cells import Cell
@@ -48,7 +50,7 @@ def run_factorial(
     prepare_folder(folder / "trainings")
     cells = study.cells()
     parts = []
-    with _runner(folder / "trainings", jobs, progress) as run:
+    with FolderLock(folder), _runner(folder / "trainings", jobs, progress) as run:
         for imbalance in study.imbalances:
             tuned, validation = _tune(study, study.tuned_at or imbalance, cells, run)
             settings = {name: {**asdict(s), "validation": validation[name]} for name, s in tuned.items()}
@@ -115,7 +117,7 @@ def _runner(folder: Path, jobs: int, progress: OnTraining | None) -> Iterator[Ru
     if jobs <= 1:
         yield partial(_collect, map, folder, progress)
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
         yield partial(_collect, pool.map, folder, progress)
 
 

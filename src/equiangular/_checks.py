@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 Choice = TypeVar("Choice", bound=str)
@@ -79,8 +80,50 @@ def did_you_mean(value: Any, options: Sequence[str]) -> str:
 
 def unknown_data(name: str, names: Sequence[str], *, rooted: bool) -> str:
     """That a name of data is neither known nor a path, and what there is; ``rooted``: a folder of named data is set."""
+    name = name if len(name) <= 200 else f"{name[:200]}..."
     hint = "" if rooted else f" Folders of data are looked for under root= or ${ROOT_VARIABLE}."
     return (
         f"unknown data set {name!r}: neither a name nor a path that exists{did_you_mean(name, names)} "
         f"Names: {', '.join(names)}.{hint}"
     )
+
+
+def called(value: Any) -> str:
+    """The type of a value as its users call it.
+
+    Example:
+        >>> called([]), called(ValueError), called(difflib.SequenceMatcher())
+        ('list', 'type', 'difflib.SequenceMatcher')
+    """
+    kind = type(value)
+    package = kind.__module__.partition(".")[0]
+    return kind.__name__ if package == "builtins" else f"{package}.{kind.__name__}"
+
+
+def check_data_name(value: Any, name: str = "data") -> None:
+    """Raise where something else than a name or a path was given to what keeps the name of its data.
+
+    Example:
+        >>> check_data_name("digits")
+        >>> check_data_name([1, 2])
+        Traceback (most recent call last):
+        ValueError: data must be the name of a data set or a path, got list...
+    """
+    if not (isinstance(value, str) or hasattr(value, "__fspath__")):
+        raise ValueError(
+            f"{name} must be the name of a data set or a path, got {called(value)}. Write a table to a file, as with "
+            "frame.to_parquet('data.parquet') or, in polars, frame.write_parquet('data.parquet'), and name the file."
+        )
+
+
+def path_exists(path: Path) -> bool:
+    """Whether there is something at a path; what is too long for a path, or has a character that none has, is none.
+
+    Example:
+        >>> path_exists(Path("x" * 5000)), path_exists(Path("/"))
+        (False, True)
+    """
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False

@@ -6,7 +6,7 @@ import base64
 import math
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Literal
 
@@ -33,6 +33,49 @@ def unpack(text: str, number: int) -> list[bool]:
     if not 0 <= 8 * len(data) - number < 8:
         raise ValueError(f"{8 * len(data)} truth values where {number} are expected; the record is damaged.")
     return [bool(data[i // 8] >> 7 - i % 8 & 1) for i in range(number)]
+
+
+WHOLE_MATRIX = 1000  # classes up to which a confusion matrix is kept with its zeros
+
+
+def pack_confusion(entries: Iterable[tuple[int, int, int]], num_classes: int) -> list[list[int]] | dict[str, Any]:
+    """A confusion matrix (K, K) for a file, from what of it is not 0: (true class, predicted class, count), in order.
+
+    Up to 1,000 classes a list of K rows of K counts. Beyond ``{"classes": K, "rows": [...]}`` with a text for each true
+    class, ``predicted:count`` and blanks between: 10,000 classes as rows of counts are 700 MB.
+
+    Example:
+        >>> pack_confusion([(0, 0, 2), (1, 0, 3)], 2), pack_confusion([(1, 0, 3), (1, 7, 1)], 1001)["rows"][:2]
+        ([[2, 0], [3, 0]], ['', '0:3 7:1'])
+    """
+    if num_classes <= WHOLE_MATRIX:
+        matrix = [[0] * num_classes for _ in range(num_classes)]
+        for true, predicted, count in entries:
+            matrix[true][predicted] = count
+        return matrix
+    rows: list[list[str]] = [[] for _ in range(num_classes)]
+    for true, predicted, count in entries:
+        rows[true].append(f"{predicted}:{count}")
+    return {"classes": num_classes, "rows": [" ".join(row) for row in rows]}
+
+
+def unpack_confusion(value: list[list[int]] | Mapping[str, Any]) -> list[dict[int, int]]:
+    """For each true class the counts above 0 by predicted class, of either form of :func:`pack_confusion`.
+
+    Raises:
+        ValueError: neither of the two forms.
+
+    Example:
+        >>> unpack_confusion([[2, 0], [3, 0]]), unpack_confusion({"classes": 2, "rows": ["0:2", "0:3"]})
+        ([{0: 2}, {0: 3}], [{0: 2}, {0: 3}])
+    """
+    try:
+        if not isinstance(value, Mapping):
+            return [{j: count for j, count in enumerate(row) if count} for row in value]
+        rows = [dict(tuple(map(int, pair.split(":"))) for pair in row.split()) for row in value["rows"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"a confusion matrix is rows of counts, or of texts such as '0:3 7:1': {error}.") from error
+    return rows
 
 
 def plain(value: Any) -> Any:

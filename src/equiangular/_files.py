@@ -1,4 +1,4 @@
-"""Writing files so that nothing is lost: to a temporary name in the same folder, then renamed."""
+"""Files of this library: JSON and safetensors with a hash of their content, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import hashlib
 import json
 import math
 import os
+import re
 import tempfile
 import zipfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from equiangular._atomic import write_atomically
 from equiangular._extras import require
+from equiangular._guarded import parse_json
 
 CACHE_VARIABLE = "EQUIANGULAR_CACHE"
-CHECKSUM = "checksum"  # in the metadata of every .safetensors file of this library
+CHECKSUM = "checksum"  # in every JSON object, and in the metadata of every .safetensors file, of this library
+_JSON_CHECKSUM = re.compile("sha256:[0-9a-f]{64}")
 
 
 def user_folder() -> Path:
@@ -34,6 +38,10 @@ def cache_folder() -> Path | None:
     if chosen.lower() == "off":
         return None
     return Path(chosen).expanduser() if chosen else user_folder()
+
+
+class DamagedError(ValueError):
+    """A file whose content is not what was written, or that cannot be read at all."""
 
 
 def prepare_folder(path: str | Path) -> Path:
@@ -69,44 +77,52 @@ def check_output(path: str | Path, suffixes: Collection[str], what: str) -> Path
     return target
 
 
-def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
-    """Let ``write`` fill a temporary file beside ``path``, then rename it: a reader sees all of it or none."""
-    target = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return target
-
-
-def write_text(path: str | Path, text: str) -> Path:
+def write_text(path: str | Path, text: str, *, durable: bool = False) -> Path:
     """Write a UTF-8 text file atomically."""
-    return write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))
+    return write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"), durable=durable)
 
 
-def write_json(path: str | Path, value: Any) -> Path:
-    """Write JSON atomically; NaN and infinity, which JSON does not have, become null."""
-    return write_text(path, json.dumps(json_plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+def write_json(path: str | Path, value: Any, *, durable: bool = False) -> Path:
+    """Write JSON atomically; NaN and infinity, which JSON does not have, become null.
+
+    An object gets its SHA-256 as a last entry ``"checksum"``, which :func:`read_json` compares and takes away.
+    """
+    plain = json_plain(value)
+    if isinstance(plain, dict):
+        plain = {**plain, CHECKSUM: json_checksum(plain)}
+    text = json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return write_text(path, text, durable=durable)
 
 
-def read_json(path: str | Path) -> Any:
-    """Read a JSON file.
+def read_json(path: str | Path, *, remedy: str = "If this program wrote it, delete it to have it made again.") -> Any:
+    """Read a JSON file; an object that this library wrote is compared with its hash.
 
     Raises:
-        ValueError: the file is missing or is not JSON; the message names it.
+        ValueError: the file is missing, is not JSON or was changed; the message names it and ends in ``remedy``.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        value = parse_json(Path(path).read_bytes())
     except OSError as error:
         raise ValueError(f"cannot read {str(path)!r}: {error.strerror or error}.") from error
     except ValueError as error:
-        hint = "If this program wrote it, delete it to have it made again."
-        raise ValueError(f"{str(path)!r} is not a JSON file ({error}). {hint}") from error
+        raise DamagedError(f"{str(path)!r} is not a JSON file ({error}). {remedy}") from error
+    known = value.get(CHECKSUM) if isinstance(value, dict) else None
+    if isinstance(known, str) and _JSON_CHECKSUM.fullmatch(known):
+        del value[CHECKSUM]
+        if known != json_checksum(value):
+            raise DamagedError(f"{str(path)!r} is damaged: its content has another hash than was written. {remedy}")
+    return value
+
+
+def json_checksum(value: Mapping[str, Any]) -> str:
+    """SHA-256 of JSON-plain values, whatever the order of their keys.
+
+    Example:
+        >>> json_checksum({"a": 1, "b": 2}) == json_checksum({"b": 2, "a": 1})
+        True
+    """
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def write_safetensors(
@@ -116,6 +132,7 @@ def write_safetensors(
     *,
     extra: str = "train",
     durable: bool = False,
+    before: str | Path | None = None,
 ) -> Path:
     """Write tensors and strings as one .safetensors file with a SHA-256 of both, atomically.
 
@@ -124,7 +141,7 @@ def write_safetensors(
         tensors: by name, on any device; they may share memory.
         metadata: strings by name.
         extra: of this library, that brings safetensors.
-        durable: whether all is on the disk before the old file goes.
+        durable, before: as for :func:`equiangular._atomic.write_atomically`.
 
     Raises:
         OSError: it cannot be written; a file that was there is unharmed.
@@ -147,11 +164,8 @@ def write_safetensors(
         with temporary.open("wb") as file:
             file.write(header)
             file.write(memoryview(content)[begin:])
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
 
-    return write_atomically(path, write)
+    return write_atomically(path, write, durable=durable, before=before)
 
 
 def read_safetensors(path: str | Path, *, remedy: str, extra: str = "train") -> tuple[dict[str, Any], dict[str, str]]:
@@ -171,11 +185,20 @@ def read_safetensors(path: str | Path, *, remedy: str, extra: str = "train") -> 
     except FileNotFoundError as error:
         raise ValueError(f"{str(path)!r} does not exist. Check the path.") from error
     except (OSError, safetensors.SafetensorError) as error:
-        raise ValueError(f"{str(path)!r} is not a readable .safetensors file ({error}). {remedy}") from error
+        raise DamagedError(f"{str(path)!r} is not a readable .safetensors file ({error}). {remedy}") from error
     known = metadata.pop(CHECKSUM, None)
     if known is not None and known != tensors_checksum(tensors, metadata):
-        raise ValueError(f"{str(path)!r} is damaged: its content has another hash than was written. {remedy}")
+        raise DamagedError(f"{str(path)!r} is damaged: its content has another hash than was written. {remedy}")
     return tensors, metadata
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    hasher = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(2**20):
+            hasher.update(block)
+    return hasher.hexdigest()
 
 
 def tensors_checksum(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> str:
@@ -231,9 +254,3 @@ def json_plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return str(value) if isinstance(value, Path) else value
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -9,6 +9,7 @@ index out of range reads another class's row or none, so there the device itself
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,6 +20,9 @@ from torch.jit import is_tracing  # type: ignore[attr-defined]  # torch's stubs 
 from torch.nn import Parameter
 
 from equiangular._checks import check_choice, check_int, check_non_negative, check_positive, did_you_mean
+
+# What torch.jit.is_tracing asks, without its two calls: this is asked several times in a step.
+_is_tracing: Callable[[], bool] = torch._C._is_tracing
 
 Device = torch.device | str | None
 Dtype = torch.dtype | None
@@ -31,7 +35,7 @@ __all__ = [
 
 def have_values(*tensors: Tensor) -> bool:
     """Whether these are plain tensors with values: no compilation, tracing, ``torch.func`` transform or meta device."""
-    if is_compiling() or is_tracing():
+    if is_compiling() or _is_tracing():
         return False
     for tensor in tensors:  # a loop, for this is asked several times in a step
         if (type(tensor) is not Tensor and type(tensor) is not Parameter) or tensor.is_meta or _is_wrapped(tensor):
@@ -71,19 +75,25 @@ def check_features(features: Any, *, dim: int | None = None, name: str = "featur
     if values_are_readable(features):
         value = features.detach()
         # One cheap reduction tells almost always; a sum that overflows is looked at again, entry by entry.
-        if not math.isfinite(value.sum(dtype=torch.float64).item()) and not torch.isfinite(value).all():
+        if not math.isfinite(value.sum().item()) and not torch.isfinite(value).all():
             row = int((~torch.isfinite(value)).any(dim=1).nonzero()[0])
             raise NonFiniteError(
                 f"{name} has NaN or infinite values, first in row {row}. "
                 "Look for a learning rate that is too high, or bad values in the input."
             )
-        if not allow_zero and value.shape[0] and not value.any(dim=1).all():
-            row = int((~value.any(dim=1)).nonzero()[0])
+        if not allow_zero and value.shape[0] and (row := _zero_row(value)) is not None:
             raise ValueError(
                 f"{name} has a zero-norm row (row {row}), which has no direction. "
                 "Remove the sample, or look for a dead layer before the head."
             )
     return features
+
+
+def _zero_row(value: Tensor) -> int | None:
+    """The first row of zeros: among those whose norm is 0, which is found at a tenth of the price, or underflows."""
+    rows = (torch.linalg.vector_norm(value, dim=1) == 0).nonzero().flatten()
+    rows = rows[~value[rows].any(dim=1)]
+    return int(rows[0]) if len(rows) else None
 
 
 def check_labels(

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
 from equiangular._codec import pack as pack
+from equiangular._codec import pack_confusion as pack_confusion
 from equiangular._codec import plain, read
 from equiangular._codec import unpack as unpack
+from equiangular._codec import unpack_confusion as unpack_confusion
 
 FORMAT = 2
 Kind = Literal["fixed", "mapped", "learned", "computed"]
@@ -36,6 +38,47 @@ COLUMNS = (
     ("head_parameters", "learned", ""),
     ("seconds", "time", "s"),
 )
+
+
+@dataclass(frozen=True)
+class View:
+    """Four classes of one training in three dimensions over its epochs, see :class:`equiangular.measures.ClassView`.
+
+    Attributes:
+        classes: indices of the classes, at most four, the largest first.
+        epochs: E epochs.
+        labels: for each of S samples its place in ``classes``.
+        features: (E, S, 3) samples, in units of the mean norm of the class means.
+        means: (E, C, 3) class means, in the same units.
+        vectors: (E, C, 3) class vectors, in units of their mean norm.
+    """
+
+    classes: list[int]
+    epochs: list[float]
+    labels: list[int]
+    features: list[list[list[float]]]
+    means: list[list[list[float]]]
+    vectors: list[list[list[float]]]
+
+
+@dataclass(frozen=True)
+class Details:
+    """What a page draws of one trained classifier; kept of the first run.
+
+    Attributes:
+        reliability: for all samples and each group, the bins' ``samples``, ``confidence`` and ``accuracy`` in percent,
+            and ``ece``.
+        confusion: [true class, predicted class, number of test samples] of each cell that has any.
+        vector_cosines: (K, K) cosines of the class vectors; empty above 60 classes.
+        mean_cosines: (K, K) cosines of the centred class means of the training features; empty above 60 classes.
+        view: four classes in three dimensions over the epochs; None where no network was trained.
+    """
+
+    reliability: dict[str, dict[str, Any]]
+    confusion: list[list[int]]
+    vector_cosines: list[list[float]] = field(default_factory=list)
+    mean_cosines: list[list[float]] = field(default_factory=list)
+    view: View | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +113,7 @@ class TrialRecord:
         diverged: why there are no scores, where there are none.
         numbers_kept: of a classifier that was fitted in one call: numbers that its fit keeps, or has at hand all along.
         peak_memory: bytes by which the process grew at its peak while it was trained or fitted; NaN where not measured.
+        details: what a page draws of it; None where it was not kept.
     """
 
     method: str
@@ -96,6 +140,7 @@ class TrialRecord:
     diverged: str = ""
     numbers_kept: int = 0
     peak_memory: float = field(default=math.nan, compare=False)  # no two runs are alike in it
+    details: Details | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +157,8 @@ class Row:
     """One method of a comparison: ``measures`` by the keys of :data:`COLUMNS`, ``validation`` in percent.
 
     ``numbers_kept`` of the first run, and ``abilities``, are those of a classifier that is fitted in one call;
-    ``peak_memory`` is the largest of the runs in bytes, NaN where it was not measured.
+    ``peak_memory`` is the largest of the runs in bytes, NaN where it was not measured. ``per_class`` has the mean
+    accuracy of each class in percent.
     """
 
     method: str
@@ -126,6 +172,7 @@ class Row:
     numbers_kept: int = 0
     abilities: list[str] = field(default_factory=list)
     peak_memory: float = field(default=math.nan, compare=False)
+    per_class: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,9 @@ def test_compare_writes_everything(capsys: pytest.CaptureFixture, tmp_path: Path
     assert code == 0
     assert "ETF + DR + prior correction" in out
     assert "balanced accuracy" in out
-    assert {"results.json", "figure.png", "report.html", "trials", "data.json"} == set(os.listdir(tmp_path / "r"))
+    assert {"results.json", "figure.png", "report.html", "trials", "data.json", ".lock"} == set(
+        os.listdir(tmp_path / "r")
+    )
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,8 @@ def test_a_recipe_is_where_it_starts_and_options_win(capsys: pytest.CaptureFixtu
 
 
 def test_a_file_sets_the_defaults_and_the_command_line_wins(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text("method: etf-dr\nepochs: 1\nimbalance: 20\nhead: {norm: none}\nseed: 9\n")
+    given = "data: digits\nmethod: etf-dr\nepochs: 1\nimbalance: 20\nhead: {norm: none}\nseed: 9\n"
+    (tmp_path / "c.yaml").write_text(given)
     options = ["-c", tmp_path / "c.yaml", "-o", tmp_path / "r", "--seed", "3", "--quiet"]
     code, out, err = run(capsys, "train", *options, "--head", "norm=batch,drop_rate=0.1")
     assert (code, err) == (0, "")
@@ -120,3 +121,13 @@ def test_a_full_disk_anywhere(capsys: pytest.CaptureFixture, tmp_path: Path, mon
     assert code == 2
     assert "No space left on device. Make room and give the same command again; what is finished is kept." in err
     assert run(capsys, "train", "digits", "-o", tmp_path / "r", *QUICK)[0] == 0
+
+
+def test_a_long_epoch_is_not_silent(
+    capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("equiangular.cli.train.QUIET_FOR", -1.0)
+    code, _, err = run(capsys, "train", "iris", "--epochs", 1, "--accelerator", "cpu", "-o", tmp_path / "run")
+    assert code == 0
+    assert "epoch 1/1, step 1 of " in err
+    assert "epoch 1/1, loss" in err

@@ -14,6 +14,7 @@ from equiangular._files import read_json
 from equiangular.compare import Comparing, compare, configure
 from equiangular.compare.config import DEFAULT_METHODS, PRESETS, fit_to, without_etf
 from equiangular.compare.summary import rows_of
+from equiangular.compare.trainings import width_of
 from equiangular.compare.tuning import FIRST_SEED
 from equiangular.data import from_arrays, load_dataset
 from equiangular.measures import paired_comparison
@@ -83,6 +84,29 @@ def test_a_damaged_trial_is_told_and_made_anew(tmp_path: Path) -> None:
         assert not any("damaged" in note for note in compare(config, tmp_path).notes)
     path.write_text(json.dumps({"records": []}))
     assert len(compare(config, tmp_path).runs) == 6
+
+
+def test_a_stored_trial_with_altered_figures_is_not_believed(tmp_path: Path) -> None:
+    config = configure("iris", **QUICK, tune="none")
+    whole = compare(config, tmp_path)
+    path = sorted((tmp_path / "trials").iterdir())[0]
+    record = json.loads(path.read_text())
+    record["records"][0]["scores"]["accuracy"] = 100.0
+    path.write_text(json.dumps(record))
+    again = compare(config, tmp_path)
+    told = f"{path} is damaged, so its training is made anew: "
+    assert any(note.startswith(told) and "another hash" in note for note in again.notes)
+    assert without_times(again) == without_times(whole)
+
+
+def test_two_comparisons_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    def second(*_: object) -> None:
+        with pytest.raises(ValueError, match="is being written by another run of equiangular"):
+            compare(configure("iris", **QUICK, tune="none"), tmp_path)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compare(configure("iris", **QUICK, tune="none"), tmp_path, progress=second)
 
 
 def test_a_folder_has_one_data_set(table: Path, tmp_path: Path) -> None:
@@ -367,7 +391,7 @@ def test_more_classes_than_an_etf_has_room_for(tmp_path: Path) -> None:
     np.savez(tmp_path / "many.npz", train_x=x, train_y=y, test_x=x, test_y=y)
     config = configure(str(tmp_path / "many.npz"), width=0.1, seeds=2, tune="none", validation=0.34)
     comparing = Comparing(config, tmp_path / "out")
-    assert comparing.width_of(get_method("linear-la")) < 8
+    assert width_of(comparing.config, comparing.dataset, get_method("linear-la")) < 8
     assert comparing.config.methods == without_etf(DEFAULT_METHODS)
     assert not any(name.startswith("etf") for name in comparing.config.methods)
     with pytest.raises(ValueError, match="frame-la"):

@@ -72,7 +72,7 @@ def test_without_a_test_part_a_fifth_of_each_class_is_taken():
         ((np.array([["a"], ["b"]]), [0, 1]), "must hold numbers, got dtype <U1"),
         ((np.zeros((4, 1)), [0.5, 1, 0, 1]), "train_y must hold class labels, got 0.5"),
         ((np.zeros((4, 1)), [0, 1, 0, 1], X1, [2]), "no test sample is of a class .*'2' \\(1\\)"),
-        ((np.full((4, 1), np.nan), [0, 1, 0, 1], X1, [1]), "train part: row 0, column 0 is nan"),
+        ((np.full((4, 1), np.nan), [0, 1, 0, 1], X1, [1]), "train_x: row 1, column 0 is nan"),
     ],
 )
 def test_bad_input(arguments, match):

@@ -57,11 +57,11 @@ def test_a_class_may_be_missing_from_the_test_part():
         ({"train_y": Y.int()}, r"labels must be torch.int64 of shape \(6,\), got torch.int32"),
         ({"train_y": Y[:5]}, r"of shape \(6,\), got torch.int64 of shape \(5,\)"),
         ({"test_x": X[:0], "test_y": Y[:0]}, "test part is empty"),
-        ({"train_y": torch.tensor([0, 1, 2, 3, 1, 2])}, r"row 3 has label 3, outside \[0, 2\] for 3 classes"),
-        ({"test_y": torch.tensor([0, -1, 2])}, "test part: row 1 has label -1"),
+        ({"train_y": torch.tensor([0, 1, 2, 3, 1, 2])}, r"row 4 has label 3, outside \[0, 2\] for 3 classes"),
+        ({"test_y": torch.tensor([0, -1, 2])}, "test part: row 2 has label -1"),
         ({"train_y": torch.tensor([0, 0, 2, 0, 0, 2])}, r"no training sample of class 'b' \(label 1; 1 such classes\)"),
         ({"test_x": torch.zeros(3, 5)}, r"training inputs have shape \(2,\), test inputs \(5,\)"),
-        ({"train_x": X.clone().index_fill_(0, torch.tensor([4]), math.nan)}, "row 4, column 0 is nan"),
+        ({"train_x": X.clone().index_fill_(0, torch.tensor([4]), math.nan)}, "row 5, column 0 is nan"),
     ],
 )
 def test_bad_input(changes, match):

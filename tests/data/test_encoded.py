@@ -92,7 +92,7 @@ def test_a_corrupt_image_is_named(blobs, workers):
     images = EncodedImages([*blobs, blobs[0][:50]], size=8, where="demo.parquet")
     batches = stream_batches(images, [torch.tensor([1]), torch.tensor([0, 7])], workers)
     assert next(batches).shape == (1, 3, 8, 8)
-    with pytest.raises(ValueError, match=r"^demo\.parquet: row 7 is not an image that can be read"):
+    with pytest.raises(ValueError, match=r"^demo\.parquet: row 8 is not an image that can be read"):
         next(batches)
 
 

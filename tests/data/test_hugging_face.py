@@ -51,12 +51,12 @@ def test_an_image_folder(tmp_path):
     assert isinstance(stream.train_x, EncodedImages)
     assert torch.equal(stream.train_x[:], data.train_x)
     (tmp_path / "pets" / "train" / "ant" / "1.png").write_bytes(b"junk")
-    with pytest.raises(ValueError, match=r"pets, split train: row 1 is not an image that can be read"):
+    with pytest.raises(ValueError, match=r"pets, split train: row 2 is not an image that can be read"):
         load_dataset(f"hf:{tmp_path / 'pets'}", skip_broken=False)
     assert (
         load_dataset(f"hf:{tmp_path / 'pets'}")
         .reading.left_out[0]
-        .startswith(f"{tmp_path / 'pets'}, split train: row 1")
+        .startswith(f"{tmp_path / 'pets'}, split train: row 2")
     )
 
 

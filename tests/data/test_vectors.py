@@ -131,6 +131,7 @@ def write(path: Path, **entries: Any) -> Path:
         ({"features": X, "labels": Y + 0.5}, "labels must hold 40 integers or strings"),
         ({"features": X[:, 0], "labels": Y}, r"features must be floating-point numbers \(N, d\), got .* shape \(40,\)"),
         ({"features": X.astype(int), "labels": Y}, "features must be floating-point numbers"),
+        ({"features": X.astype(str), "labels": Y}, "features must be floating-point numbers .*, got <U"),
         ({"features": np.where(X[3, 2] == X, np.nan, X), "labels": Y}, "row .*column 2 is nan. Drop the row"),
         ({"features": X, "labels": Y, "names_features": X[:2]}, r"names_features must have shape \(4, 6\), got"),
         ({"train_X": X, "train_y": Y, "test_X": X[:, :3], "test_y": Y}, "training inputs have shape"),
@@ -156,10 +157,10 @@ def test_other_files_that_do_not_fit(tmp_path: Path) -> None:
         load_dataset(tmp_path / "g.safetensors")
     ragged = [row[: 6 - (i == 3)] for i, row in enumerate(X.tolist())]
     pq.write_table(pa.table({"X": ragged, "label": Y}), tmp_path / "f.parquet")
-    with pytest.raises(ValueError, match="column 'X': row 3 has 5 numbers, the first 6"):
+    with pytest.raises(ValueError, match="column 'X': row 4 has 5 numbers, the first 6"):
         load_dataset(tmp_path / "f.parquet")
     pq.write_table(pa.table({"X": [None, *X[1:].tolist()], "label": Y}), tmp_path / "f.parquet")
-    with pytest.raises(ValueError, match="column 'X': row 0 is empty"):
+    with pytest.raises(ValueError, match="column 'X': row 1 is empty"):
         load_dataset(tmp_path / "f.parquet")
 
 

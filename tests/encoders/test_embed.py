@@ -194,7 +194,7 @@ def test_float16_is_half_the_size_and_its_error_is_measured(tmp_path: Path) -> N
 def test_an_empty_text_is_named(empty: str) -> None:
     data = texts()
     data.train_x.values[17] = empty
-    with pytest.raises(ValueError, match="data set 'letters', train part: row 17 is an empty text"):
+    with pytest.raises(ValueError, match="data set 'letters', train part: row 18 is an empty text"):
         eq.embed(data, Counting().encoder(None))
 
 

@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.overrides import TorchFunctionMode
 
-from equiangular.frames.implicit import CONSTRUCTIONS, _signed, _splitmix, implicit_rows, quadratic_nearest
+from equiangular.frames.implicit import CONSTRUCTIONS, implicit_rows, quadratic_nearest
 from equiangular.frames.quadratic_code import quadratic_code, quadratic_code_rows
+from equiangular.frames.splitmix import signed, splitmix
 
 MASK = 2**64 - 1
 
@@ -21,14 +22,14 @@ def splitmix64(state: int) -> int:
 @settings(deadline=None)
 @given(state=st.integers(0, MASK))
 def test_splitmix_against_python_integers(state: int) -> None:
-    assert int(_splitmix(torch.tensor(_signed(state)))) == _signed(splitmix64(state))
+    assert int(splitmix(torch.tensor(signed(state)))) == signed(splitmix64(state))
 
 
 def test_splitmix_reference_stream() -> None:
     # First outputs for seed 1234567, as published with the xoshiro generators (prng.di.unimi.it/splitmix64.c).
     expected = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
-    states = [_signed((1234567 + i * 0x9E3779B97F4A7C15) & MASK) for i in range(4)]
-    assert [int(v) & MASK for v in _splitmix(torch.tensor(states))] == expected
+    states = [signed((1234567 + i * 0x9E3779B97F4A7C15) & MASK) for i in range(4)]
+    assert [int(v) & MASK for v in splitmix(torch.tensor(states))] == expected
 
 
 def row_in_python(class_id: int, dim: int, seed: int) -> torch.Tensor:

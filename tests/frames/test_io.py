@@ -163,7 +163,7 @@ def test_round_trip(tmp_path: Path, suffix: str, dtype: torch.dtype) -> None:
     assert load_frame(path).dtype == dtype
     if suffix == ".npy":
         assert np.load(path).shape == (5, 7)
-        assert json.loads((tmp_path / "f.npy.json").read_text()) == {"seed": "0"}
+        assert json.loads((tmp_path / "f.npy.json").read_text())["seed"] == "0"
 
 
 def test_bfloat16_needs_safetensors(tmp_path: Path) -> None:
@@ -287,3 +287,14 @@ def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
     path = save_frame(tmp_path / "f.safetensors", simplex_etf(3))
     with pytest.raises(ValueError, match=r"f\.safetensors' is damaged: .* Write it again"):
         load_frame(flip_last_bit(path))
+
+
+def test_a_damaged_npy_is_known_by_what_lies_beside_it(tmp_path: Path) -> None:
+    path = save_frame(tmp_path / "f.npy", simplex_etf(3), metadata={"seed": "0"})
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"f.npy' is damaged: 'f.npy.json' has another hash of it. Write it again"):
+        load_frame(path)
+    save_frame(path, simplex_etf(4), overwrite=True)
+    assert load_frame(path).shape[0] == 4

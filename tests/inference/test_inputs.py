@@ -1,5 +1,7 @@
 """Files to batches: images as the training decoded them, tables, texts; what is broken is reported, the rest read."""
 
+import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +34,36 @@ def together(batches: list[InputBatch]) -> tuple[list[str], torch.Tensor, list[s
     names = [name for b in batches for name in b.names]
     labels = [label for b in batches for label in b.labels or []]
     return names, torch.cat([b.inputs for b in batches]), labels, [f for b in batches for f in b.failures]
+
+
+def thin_png(width: int, height: int) -> bytes:
+    """An image of zeros, of which nothing is in memory but its rows' zipped form."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    packer, rows = zlib.compressobj(9), b""
+    for _ in range(height):
+        rows += packer.compress(bytes(1 + width))
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    end = chunk(b"IDAT", rows + packer.flush()) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + end
+
+
+def test_an_image_of_too_many_pixels_is_one_failed_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of a few bytes can ask for all memory, by its size or by the square that it is padded to."""
+    picture(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(thin_png(1, 20_000))
+    (tmp_path / "c.png").write_bytes(thin_png(3_000, 1_000))
+    monkeypatch.setenv("EQUIANGULAR_MAX_PIXELS", "100000")
+    names, inputs, _, failed = together([*read_inputs(list_inputs([tmp_path], "image"), COLOUR)])
+    assert [Path(name).name for name in names] == ["a.png"]
+    assert inputs.shape == (1, 3, 8, 8)
+    assert "too long for its width to be padded" in failed[0][1]
+    assert "3000 x 1000 = 3,000,000 pixels, and the limit is 100,000; raise it with" in failed[1][1]
+    monkeypatch.delenv("EQUIANGULAR_MAX_PIXELS")
+    names, inputs, _, failed = together([*read_inputs(list_inputs([tmp_path], "image"), COLOUR)])
+    assert (len(names), len(inputs), failed) == (3, 3, [])
 
 
 def test_files_of_folders_in_order(tmp_path: Path) -> None:

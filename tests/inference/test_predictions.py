@@ -102,6 +102,38 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not list(tmp_path.iterdir())
 
 
+FORMULAS = [
+    Prediction("-2+3.png", ("=cmd|' /C calc'!A0", "-1.5"), (0.7, 0.3)),
+    Prediction("@a.png", error="=1"),
+    Prediction("plain.png", ("+x", "\tb"), (0.7, 0.3)),
+]
+
+
+def test_names_that_a_spreadsheet_would_compute(tmp_path: Path) -> None:
+    """OWASP's guard against CSV injection, where it is asked for; numbers stay numbers, JSON stays what it is."""
+    for formulas in (True, False):
+        write_predictions(FORMULAS, tmp_path / "p.csv", top_k=2, formulas=formulas)
+        with (tmp_path / "p.csv").open(newline="") as stream:
+            rows = [[row["input"], row["class"], row["class_2"], row["error"]] for row in csv.DictReader(stream)]
+        plain = [
+            ["-2+3.png", "=cmd|' /C calc'!A0", "-1.5", ""],
+            ["@a.png", "", "", "=1"],
+            ["plain.png", "+x", "\tb", ""],
+        ]
+        if not formulas:
+            plain = [[f"'{c}" if c[:1] in "=+-@\t" and c not in ("", "-1.5") else c for c in row] for row in plain]
+        assert rows == plain
+    write_predictions(FORMULAS, tmp_path / "p.json", top_k=2, formulas=False)
+    assert json.loads((tmp_path / "p.json").read_text())[2]["predictions"][0]["class"] == "+x"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json"])
+def test_a_file_name_that_is_no_text_is_written_all_the_same(tmp_path: Path, suffix: str) -> None:
+    rows = [Prediction("a\udcff.png", ("cat",), (1.0,)), Prediction("b.png", ("dog",), (1.0,))]
+    assert write_predictions(rows, tmp_path / f"p{suffix}") == (2, 0)
+    assert r"a\udcff.png" in (tmp_path / f"p{suffix}").read_text(encoding="utf-8")
+
+
 def test_where_predictions_cannot_go(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"ends in \.csv or \.json, got .*p\.txt"):
         write_predictions(ROWS, tmp_path / "p.txt")
@@ -130,7 +162,7 @@ def test_priors_of_files(tmp_path: Path, name: str, text: str) -> None:
         ("7", "a weight for each of the 3 classes, got int"),
         ("[1, 2, 0]", "the weight of class 'emu' must be a number above 0, got 0"),
         ("[1, two, 3]", "the weight of class 'dog' must be a number above 0, got 'two'"),
-        ("[1, 2", "cannot read the prior"),
+        ("[1, 2", "the prior .* is not YAML that can be read"),
     ],
 )
 def test_bad_priors(tmp_path: Path, text: str, message: str) -> None:

@@ -104,3 +104,15 @@ def test_data_that_have_changed_are_no_test_part(make, tmp_path: Path) -> None:
     for given in (None, data):
         with pytest.raises(ValueError, match=r"have changed since: the test part of .* may hold what was trained on"):
             evaluate(classifier, data=given)
+
+
+def test_labels_of_the_test_part_that_have_changed_are_told(tmp_path: Path) -> None:
+    x, y = np.random.default_rng(0).normal(size=(ROWS, 3)).astype("f4"), np.arange(ROWS) % 2
+    data = {"train_x": x, "train_y": y, "test_x": x + 1, "test_y": y}
+    np.savez(tmp_path / "d.npz", **data)
+    train(TrainConfig(data=str(tmp_path / "d.npz"), method="linear-la", epochs=1, accelerator="cpu"), tmp_path / "run")
+    classifier = Classifier.load(tmp_path / "run")
+    told = "the labels of the test part of 'd' have changed since the training"
+    assert not any(told in note for note in evaluate(classifier)["notes"])
+    np.savez(tmp_path / "d.npz", **{**data, "test_y": 1 - y})
+    assert any(told in note for note in evaluate(classifier)["notes"])

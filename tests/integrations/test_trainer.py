@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from sklearn.metrics import balanced_accuracy_score
 from torch import nn
 from transformers import (
@@ -308,3 +309,20 @@ def test_a_last_batch_of_one(tmp_path: Path) -> None:
         trainer.train()
     options["dataloader_drop_last"] = True
     Trainer(model, arguments(tmp_path, **options), train_dataset=data, compute_loss_func=TrainerLoss(model)).train()
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_frame_that_is_not_stored_and_one_that_is(tmp_path: Path, moved: bool) -> None:
+    config = ViTConfig(
+        hidden_size=520, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, image_size=8, patch_size=4,
+        num_labels=7,
+    )  # fmt: skip
+    model = attach(ViTForImageClassification(config), 512, basis="canonical").eval()
+    if moved:
+        find_head(model).weight.neg_()
+    model.save_pretrained(tmp_path)
+    assert ("classifier.weight" in load_file(tmp_path / "model.safetensors")) == moved
+    loaded, x = load_pretrained(ViTForImageClassification, tmp_path), torch.randn(2, 3, 8, 8)
+    assert torch.equal(find_head(loaded).weight, find_head(model).weight)
+    assert torch.equal(loaded(x).logits, model(x).logits)
+    assert (find_head(loaded).structure is None) == moved

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from equiangular.measures import holm, mean_ci, paired_comparison
+from equiangular.measures import class_mean_ci, holm, mean_ci, paired_comparison
 
 scores = st.floats(0, 100, allow_nan=False).map(lambda v: round(v, 3))
 
@@ -132,3 +132,43 @@ def test_holm_textbook():
 def test_bad_input(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+CELLS = [
+    (1, 20, 0.9),
+    (1, 200, 0.97),
+    (1, 5, 0.5),
+    (2, 10, 0.9),
+    (10, 2, 0.7),
+    (10, 50, 0.99),
+    (100, 1, 0.6),
+    (77, 40, 0.93),
+]
+
+
+@pytest.mark.parametrize(("classes", "size", "share"), CELLS)
+def test_interval_of_a_balanced_accuracy_covers(classes: int, size: int, share: float) -> None:
+    generator = np.random.default_rng(0)
+    shares = np.full(classes, share) if classes == 1 else np.clip(generator.normal(share, 0.05, classes), 0.01, 0.999)
+    total = np.full(classes, size)
+    ends = [class_mean_ci(generator.binomial(total, shares), total) for _ in range(600)]
+    covered = np.mean([low <= shares.mean() <= high for low, high in ends])
+    assert covered >= 0.92  # 0.95 less three standard errors
+
+
+def test_interval_of_one_class_is_that_of_agresti_and_coull() -> None:
+    """With n~ - 1 for n~: the same to first order (Agresti and Coull, American Statistician 52, 1998)."""
+    middle, counted = 92 / 104, 104
+    half = stats.norm.ppf(0.995) * np.sqrt(middle * (1 - middle) / (counted - 1))
+    assert class_mean_ci([90], [100], 0.99) == pytest.approx((middle - half, middle + half))
+    assert class_mean_ci([90, 0], [100, 0], 0.99) == class_mean_ci([90], [100], 0.99)
+
+
+def test_interval_where_nothing_is_known() -> None:
+    assert np.isnan(class_mean_ci([0, 0], [0, 0])).all()
+    low, high = class_mean_ci([1] * 4, [1] * 4)
+    assert high == 1.0
+    assert low < 0.65  # every class was right, once
+    for bad in (([1], [1, 1]), ([2], [1]), ([-1], [1])):
+        with pytest.raises(ValueError, match="correct must have as many hits"):
+            class_mean_ci(*bad)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from equiangular.models import BACKBONES, MLP, CifarResNet, DigitsNet, make_backbone
+from equiangular.models import BACKBONES, MLP, CifarResNet, DigitsNet, make_backbone, registry
+from equiangular.models.registry import ResidualBlock
 
 
 def count(module: nn.Module) -> int:
@@ -154,3 +155,42 @@ def test_compiles_to_one_graph_and_survives_state_dict():
 def test_bad_input(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+def test_channels_stay_last_in_the_backward_pass_with_the_same_bits() -> None:
+    """Every gradient that reaches a ReLU is in the order of its input, and none differs from the plain formulas'."""
+    torch.manual_seed(0)
+    last = torch.channels_last
+    model = CifarResNet(8).to(memory_format=last)
+    x = torch.randn(3, 3, 9, 12).contiguous(memory_format=last)
+    upstream, orders = torch.randn(3, 64), []
+
+    def plain_shortcut(self: ResidualBlock, x: torch.Tensor) -> torch.Tensor:
+        if self.stride != 1:
+            x = x[:, :, :: self.stride, :: self.stride]
+        half = self.added // 2
+        return torch.nn.functional.pad(x, (0, 0, 0, 0, half, self.added - half)) if self.added else x
+
+    def note(gradient: torch.Tensor) -> None:
+        orders.append(gradient.is_contiguous(memory_format=last))
+
+    def step() -> tuple[torch.Tensor, list[torch.Tensor]]:
+        model.zero_grad()
+        features = model(x)
+        features.backward(upstream)
+        return features.detach(), [p.grad for p in model.parameters()]
+
+    hooks = [block.register_forward_hook(lambda *call: call[2].register_hook(note) and None) for block in model.blocks]
+    ours = step()
+    assert orders == [True] * 3
+    for hook in hooks:
+        hook.remove()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ResidualBlock, "_shortcut", plain_shortcut)
+        patch.setattr(registry, "mean_over_positions", lambda x: x.mean((2, 3)))
+        theirs = step()
+    assert torch.equal(ours[0], theirs[0])
+    assert all(torch.equal(a, b) for a, b in zip(ours[1], theirs[1], strict=True))
+    y = torch.randn(2, 3, 4, 5, dtype=torch.float64).contiguous(memory_format=last).requires_grad_()
+    assert torch.autograd.gradcheck(registry.mean_over_positions, y)
+    assert torch.autograd.gradgradcheck(registry.mean_over_positions, y)

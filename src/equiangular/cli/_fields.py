@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from equiangular._guarded import parse_yaml
+
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import Progress
 
 SHORT = {"learning_rate": ("--lr",)}
 
 # What several commands take.
+Data = Annotated[str | None, typer.Argument(help="Data set: a file, a folder, or a name such as digits.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run (or of a model, such as RUN/best).")]
 Prior = Annotated[
     str | None,
@@ -40,11 +42,31 @@ def names_of(text: str | None) -> tuple[str, ...]:
     return tuple(filter(None, map(str.strip, (text or "").split(","))))
 
 
-def screen(width: int = 150) -> Console:
-    """The console for tables; so many characters wide where there is no terminal."""
-    from rich.console import Console
+def named(data: str | None, command: str) -> str:
+    """The data that were named.
 
-    return Console(width=None if Console().is_terminal else width)
+    Raises:
+        ValueError: none were; nothing is trained unasked.
+    """
+    if data is None:
+        raise ValueError(
+            f"name the data to {command}: a file, a folder, or a name of `equiangular list data`. For a first look: "
+            f"equiangular {command} digits"
+        )
+    return data
+
+
+def own_folder(command: str, data: str, encoder: str | None = None) -> Path:
+    """The folder for what a command makes of a data set, where none is named.
+
+    Example:
+        >>> [own_folder("train", name).name for name in ("digits", "data/my.npz", "torchvision:CIFAR10", "photos/")]
+        ['train-digits', 'train-my', 'train-CIFAR10', 'train-photos']
+        >>> own_folder("compare", "banking77", "timm:vit").name
+        'compare-banking77-timm-vit'
+    """
+    names = (Path(data.partition(":")[2] or data).stem, encoder or "")
+    return Path("runs") / "-".join([command, *(re.sub(r"[^\w.]+", "-", name).strip("-.") for name in names if name)])
 
 
 def progress_bar(unit: str | None = None, *, bar: bool = True, quiet: bool = False) -> Progress:
@@ -167,11 +189,12 @@ def parse_texts(kind: type, given: dict[str, Any]) -> dict[str, Any]:
 def _parse(name: str, value: Any, hint: Any) -> Any:
     if not isinstance(value, str) or typing.get_origin(hint) not in (dict, tuple):
         return value
-    import yaml
-
-    items = names_of(value)
+    items, what = names_of(value), f"--{name.replace('_', '-')} {value!r}"
     if typing.get_origin(hint) is tuple:
-        return [yaml.safe_load(item) for item in items]
+        return [parse_yaml(item, what=what) for item in items]
     if any("=" not in item for item in items):
         raise ValueError(f"--{name} must be name=value,name=value, got {value!r}.")
-    return {key.strip(): yaml.safe_load(text) for key, _, text in (item.partition("=") for item in items)}
+    pairs = [(key.strip(), text) for key, _, text in (item.partition("=") for item in items)]
+    if odd := [key for i, (key, _) in enumerate(pairs) if not key or key in dict(pairs[:i])]:
+        raise ValueError(f"--{name} has {f'{odd[0]!r} twice' if odd[0] else 'a value without a name'}, got {value!r}.")
+    return {key: parse_yaml(text, what=what) for key, text in pairs}

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
 
 from equiangular import __version__
-from equiangular.cli._fields import screen
+from equiangular.cli._screen import Json, Screen
 from equiangular.cli.compare import compare
+from equiangular.cli.doctor import doctor
 from equiangular.cli.embed import embed
 from equiangular.cli.export import evaluate, export, predict
 from equiangular.cli.frame import frame
 from equiangular.cli.measure import measure
+from equiangular.cli.report import report
 from equiangular.cli.theory import theory
 from equiangular.cli.train import resume, train
 
@@ -26,6 +30,7 @@ def catalogue(
     kind: Annotated[
         str, typer.Argument(metavar="WHAT", help="methods, recipes, data, encoders or backbones.")
     ] = "methods",
+    as_json: Json = False,
 ) -> None:
     """List the methods, recipes, data sets, encoders or backbones that can be named."""
     from rich.table import Table
@@ -48,14 +53,17 @@ def catalogue(
     elif kind == "data":
         from equiangular.training.config.catalogue import BUNDLED_DATA
 
-        names: Sequence[str] = BUNDLED_DATA
+        names: Sequence[str] = list(BUNDLED_DATA)
         if os.environ.get(ROOT_VARIABLE):  # what lies there only the loaders know
             from equiangular.data import dataset_names
 
             names = dataset_names()
-        rows = [(name, "") for name in names]
+        rows = [(name, BUNDLED_DATA.get(name, f"under ${ROOT_VARIABLE}")) for name in names]
         rows += [
-            ("PATH", ".npz, .parquet, a folder with train.parquet, an image folder train/CLASS/*.png"),
+            (
+                "PATH",
+                ".csv, .tsv, .parquet, .feather, .npz, a folder with train.parquet, an image folder train/CLASS/*.png",
+            ),
             ("FEATURES", ".safetensors of equiangular embed, .npz, .parquet with lists, .npy with labels.npy"),
             ("hf:NAME", "a data set of the Hugging Face hub"),
             ("torchvision:NAME", "a data set of torchvision, such as torchvision:CIFAR10"),
@@ -69,19 +77,20 @@ def catalogue(
     else:
         from equiangular.training.config.catalogue import BACKBONES
 
-        rows = [(name, "") for name in BACKBONES]
+        rows = list(BACKBONES.items())
         rows += [(f"{library}:NAME", f"an image model of {library}") for library in ("timm", "torchvision", "hf")]
     table = Table(*headings)
     for row in rows:
         table.add_row(*row)
-    screen().print(table)
+    screen = Screen(as_json)
+    screen.print(table)
+    screen.document([dict(zip(headings, row, strict=True)) for row in rows])
 
 
 app = typer.Typer(
     name="equiangular",
     help="Fixed classifier heads with the best possible geometry: do you need a learnable classifier?",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -99,8 +108,14 @@ def common(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Before the command: full reports of errors, and what libraries log.")
+    ] = False,
 ) -> None:
     """Fixed classifier heads with the best possible geometry: do you need a learnable classifier?"""
+    if verbose:
+        os.environ["EQUIANGULAR_DEBUG"] = "1"
+        logging.basicConfig(level=logging.INFO, stream=sys.stderr)
 
 
 def one_line_paragraphs(command: Callable) -> str:
@@ -108,6 +123,6 @@ def one_line_paragraphs(command: Callable) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in inspect.getdoc(command).split("\n\n"))
 
 
-for _command in (compare, embed, train, resume, evaluate, predict, export, frame, measure, theory):
+for _command in (compare, embed, train, resume, evaluate, predict, export, frame, measure, report, theory, doctor):
     app.command(help=one_line_paragraphs(_command))(_command)
 app.command("list", help=one_line_paragraphs(catalogue))(catalogue)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from equiangular.cli._embedding import EmbeddingBar
-from equiangular.cli._fields import Quiet, names_of, options_of, parse_texts, progress_bar, screen
+from equiangular.cli._fields import Data, Quiet, named, names_of, options_of, own_folder, parse_texts, progress_bar
 from equiangular.cli._reading import said
+from equiangular.cli._screen import Json, Screen
 from equiangular.cli.train import PANELS
 from equiangular.training.config.options import Hardware, TrainConfig, Trial
 
@@ -27,23 +27,10 @@ _DEFAULTS = {
 }
 
 
-def own_folder(data: str, encoder: str | None = None) -> Path:
-    """The folder for the results of a data set where none is named.
-
-    Example:
-        >>> [own_folder(name).name for name in ("digits", "data/my.npz", "torchvision:CIFAR10", "photos/")]
-        ['compare-digits', 'compare-my', 'compare-CIFAR10', 'compare-photos']
-        >>> own_folder("banking77", "timm:vit").name
-        'compare-banking77-timm-vit'
-    """
-    names = (Path(data.partition(":")[2] or data).stem, encoder or "")
-    return Path("runs") / "-".join(["compare", *(re.sub(r"[^\w.]+", "-", name).strip("-.") for name in names if name)])
-
-
 @options_of(Hardware, leave=_NOT_HERE, panels=PANELS, defaults={"accelerator": "cpu"})
 @options_of(Trial, leave=_OWN, panels=PANELS, defaults=_DEFAULTS)
 def compare(
-    data: Annotated[str, typer.Argument(help="Data set: digits, another name, or a path.")] = "digits",
+    data: Data = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="Folder for the results. Default: runs/compare-NAME."),
@@ -75,8 +62,12 @@ def compare(
         float | None,
         typer.Option(help="Points of balanced accuracy below which a difference does not matter. Default: 1."),
     ] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads; small networks are fastest with one.")] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads of a training; small networks are fastest with one.")] = 1,
+    jobs: Annotated[
+        int, typer.Option(help="Trainings at a time, each in a process of its own; 0: one for each processor core.")
+    ] = 0,
     quiet: Quiet = False,
+    as_json: Json = False,
     **fields: Any,
 ) -> None:
     """Train fixed and learnable classifiers on the same data, measure, test, and answer in a sentence.
@@ -88,10 +79,11 @@ def compare(
     """
     from rich.console import Console
 
-    from equiangular._files import prepare_folder
+    from equiangular._files import prepare_folder, read_json
     from equiangular._validate import check_int
 
-    output = prepare_folder(own_folder(data, fields.get("encoder")) if output is None else output)
+    data = named(data, "compare")
+    output = prepare_folder(own_folder("compare", data, fields.get("encoder")) if output is None else output)
     errors = Console(stderr=True)
     errors.print(f"reading {data} ...", highlight=False, markup=False)
     import torch
@@ -99,24 +91,28 @@ def compare(
     torch.set_num_threads(check_int(threads, "threads", minimum=1))
     from equiangular.compare import Comparing, configure
     from equiangular.report import abilities_table, comparison_figure, comparison_table, save_figure, write_page
+    from equiangular.report.page import check_library
+
+    check_library()  # now, not after the trainings
 
     own = {"seeds": seeds, "subset_seed": subset_seed, "tune": tune, "margin": margin}
     config = configure(data, methods=names_of(methods), **own, **parse_texts(TrainConfig, fields))
     with EmbeddingBar(quiet=quiet) as embedding:
         comparing = Comparing(config, output, device=fields.get("accelerator") or "auto", embedding=embedding)
-    plan = comparing.plan()
+    plan = comparing.plan(check_int(jobs, "jobs", minimum=0) or None)
     for line in plan.lines():
         errors.print(said(line), highlight=False, markup=False)
     with progress_bar("", quiet=quiet) as bar:
         task = bar.add_task("training", total=plan.trainings)
         results = comparing.run(plan, lambda *told: bar.update(task, **dict(zip(_TOLD, told, strict=True))))
-    console = screen(210)
-    console.print(comparison_table(results, width=console.width))
+    screen = Screen(as_json, width=210)
+    screen.print(comparison_table(results, width=screen.width))
     if (abilities := abilities_table(results)) is not None:
-        console.print(abilities)
-    console.print(results.answer.sentence, style="bold", highlight=False, markup=False)
+        screen.print(abilities)
+    screen.print(results.answer.sentence, style="bold")
     for note in results.notes:
-        console.print(note, highlight=False, markup=False)
+        screen.print(note)
     save_figure(comparison_figure(results), output / "figure.png")
     page = write_page(results, output / "report.html")
-    console.print(f"\nwrote {output / 'results.json'}, {output / 'figure.png'} and {page}", highlight=False)
+    screen.print(f"\nwrote {output / 'results.json'}, {output / 'figure.png'} and {page}")
+    screen.document(read_json(output / "results.json"))

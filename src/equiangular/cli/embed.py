@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from equiangular.cli._embedding import EmbeddingBar
 from equiangular.cli._fields import Quiet
 from equiangular.cli._reading import said
+from equiangular.cli._screen import Json, Screen
 
 
 def embed(
@@ -67,21 +69,26 @@ def embed(
     ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves it to PyTorch.")] = 0,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Compute the features of a data set with a pretrained encoder.
 
     The file has the features of the training and the test part, labels, class names and what the encoder was; every
-    command takes it as DATA. A killed run goes on where it stopped when the same command is given again.
+    command takes it as DATA. A page beside it, FILE.html, shows how the classes lie. A killed run goes on where it
+    stopped when the same command is given again.
     """
     import torch
 
     from equiangular._files import check_output
+    from equiangular._provenance import provenance
     from equiangular._validate import check_choice, check_int
     from equiangular.data import load_dataset, write_vectors
     from equiangular.data.vectors import WRITTEN
     from equiangular.encoders import EmbedReport, embed
     from equiangular.encoders.class_names import PLAIN, read_class_texts
     from equiangular.encoders.embedding import STORED_DTYPES
+    from equiangular.encoders.overview import overview
+    from equiangular.report.embedding import write_embedding_page
 
     check_output(output, *WRITTEN)
     if check_int(threads, "threads", minimum=0):
@@ -105,6 +112,10 @@ def embed(
     for note in (*made.notes, *report.notes):
         typer.echo(f"equiangular: {said(note)}", err=True)
     file = write_vectors(made, output, dtype=torch.float16 if dtype == "float16" else torch.float32)
+    page = None
+    if find_spec("vl_convert") is not None:
+        shown = {**overview(made), "file": str(file), "provenance": provenance()}
+        page = write_embedding_page(shown, file.with_suffix(".html"))
     new = report.inputs - report.from_cache
     speed = f" in {report.seconds:.1f} s, {new / report.seconds:.0f}/s" if new else ""
     described = made.encoder or {}
@@ -119,5 +130,22 @@ def embed(
         lines.append(f"class vectors from {given}, in {', '.join(map(repr, of['templates']))}")
     if dtype == "float16":
         lines.append(f"float16 moves no vector by more than {report.error:.2g} of its length")
-    lines += [f"wrote {file}, {file.stat().st_size / 1e6:.1f} MB", f"next: equiangular compare {file}"]
-    typer.echo("\n".join(lines))
+    beside = "" if page is None else f", and {page}, how the classes lie"
+    lines += [f"wrote {file}, {file.stat().st_size / 1e6:.1f} MB{beside}", f"next: equiangular compare {file}"]
+    screen = Screen(as_json)
+    screen.print("\n".join(lines))
+    screen.document(
+        {
+            "path": str(file),
+            "data": made.name,
+            "encoder": described,
+            "train": len(made.train_y),
+            "test": len(made.test_y),
+            "classes": made.class_names,
+            "encoded": new,
+            "from_cache": report.from_cache,
+            "seconds": report.seconds,
+            "float16_error": report.error,
+            "notes": [*made.notes, *report.notes],
+        }
+    )

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from equiangular._counted import counted
-from equiangular.cli._fields import Accelerator, Prior, Run, progress_bar, screen
+from equiangular.cli._fields import Accelerator, Prior, Run, progress_bar
 from equiangular.cli._reading import show_notes
+from equiangular.cli._screen import Json, Screen
 
 
 def evaluate(
@@ -35,6 +36,7 @@ def evaluate(
     ] = False,
     accelerator: Accelerator = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table of classes.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Accuracy, balanced accuracy, many/medium/few, calibration and confusion of a trained model.
 
@@ -66,10 +68,10 @@ def evaluate(
         )
     show_notes(results["notes"] if not quiet or results["apart"] or results["left_out"] else ())
     results = {"path": str(run), **results, "provenance": provenance()}
-    console = screen()
-    console.print(report.score_table(results))
+    screen = Screen(as_json)
+    screen.print(report.score_table(results))
     if not quiet:
-        console.print(report.class_table(results))
+        screen.print(report.class_table(results))
     written = [write_json(folder / "evaluation.json", results)]
     try:
         written += [
@@ -79,7 +81,8 @@ def evaluate(
         ]
     except ImportError as error:
         typer.echo(f"no pictures: {error}", err=True)
-    console.print(f"wrote {', '.join(str(path) for path in written)}", highlight=False, soft_wrap=True)
+    screen.print(f"wrote {', '.join(str(path) for path in written)}")
+    screen.document(results)
 
 
 def predict(
@@ -106,9 +109,16 @@ def predict(
             "held-out part, which is read again.",
         ),
     ] = None,
+    no_formulas: Annotated[
+        bool,
+        typer.Option(
+            "--no-formulas", help="In CSV, put ' before names that a spreadsheet would take for a formula (=, +, -, @)."
+        ),
+    ] = False,
     batch_size: Annotated[int, typer.Option(help="Inputs at a time.")] = 256,
     accelerator: Accelerator = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Predict images, table rows or texts: class names with calibrated probabilities.
 
@@ -127,7 +137,7 @@ def predict(
         run_rejection_threshold,
         write_predictions,
     )
-    from equiangular.inference.predictions import SUFFIXES, WRITTEN, Counted, csv_lines
+    from equiangular.inference.predictions import SUFFIXES, WRITTEN, Counted, csv_lines, is_formula, json_lines
     from equiangular.posthoc.rejection import check_rate
     from equiangular.training import Classifier, load_model
 
@@ -157,16 +167,24 @@ def predict(
 
         tally = Counted(predict_files(classifier, batches(), top_k=top_k, threshold=threshold))
         if output is None:
-            csv_lines(tally, sys.stdout, top_k, rejects=reject is not None)
+            if as_json:
+                json_lines(tally, sys.stdout, top_k, reject is not None)
+            else:
+                csv_lines(tally, sys.stdout, top_k, reject is not None, not no_formulas)
         else:
-            write_predictions(tally, output, top_k=top_k, rejects=reject is not None)
+            write_predictions(tally, output, top_k=top_k, rejects=reject is not None, formulas=not no_formulas)
     done, failed = tally.done, tally.failed
     show_notes(odd.lines() if not quiet else ())
+    csv_file = output is None or output.suffix == ".csv"
+    if csv_file and not no_formulas and (named := next(filter(is_formula, info.class_names), None)) is not None:
+        show_notes([f"a spreadsheet takes the class name {named!r} for a formula; --no-formulas puts ' before such"])
     if reject is not None and not quiet:
         told = f"{tally.rejected} of {done} inputs taken for none of the classes; the held-out part promises that at "
         typer.echo(f"equiangular: {told}most {100 * reject:g} % of the known ones are", err=True)
     if output is not None:
-        typer.echo(f"wrote {done + failed} rows to {output}")
+        screen = Screen(as_json)
+        screen.print(f"wrote {done + failed} rows to {output}")
+        screen.document({"path": str(output), "predicted": done, "failed": failed, "rejected": tally.rejected})
     if failed:
         where = "the column 'error'" if output is None or output.suffix == ".csv" else "the key 'error'"
         message = f"{failed} of {counted(done + failed, 'input')} could not be read; {where} says why."
@@ -177,9 +195,10 @@ def predict(
 
 def export(
     run: Run,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="File to write: .onnx, or .pt2 for torch.export.")
-    ],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="File to write: .onnx, or .pt2 for torch.export.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="The same as FILE.")] = None,
     prior: Prior = None,
     inputs: Annotated[
         str, typer.Option(help="What images come as: uint8 (0 to 255) or float (float32 in 0 to 1); auto: uint8.")
@@ -188,6 +207,7 @@ def export(
         bool, typer.Option("--head-only", help="Leave the encoder out: the file takes its vectors.")
     ] = False,
     tolerance: Annotated[float, typer.Option(help="Largest difference of a logit, relative to the largest.")] = 1e-4,
+    as_json: Json = False,
 ) -> None:
     """Write one file with standardisation, network, head and calibration inside, for any batch size.
 
@@ -201,13 +221,18 @@ def export(
     from equiangular.inference import read_prior
     from equiangular.training import Classifier, load_model
 
+    if output is not None and file is not None and output != file:
+        raise ValueError(f"two files to write, {file} and {output} (--output). Name one.")
+    target = output or file
+    if target is None:
+        raise ValueError(f"no file to write. Name it: equiangular export {run} model.onnx")
     task, info = load_model(run)
     classifier = Classifier(task, info, prior=read_prior(prior, info.class_names))
     known = None if head_only or not info.encoder else KnownEncoder(info.encoder, device="cpu")
     with Console(stderr=True).status("exporting"):
         try:
             encoder = None if known is None else known.encoder
-            report = export_model(classifier, output, inputs=inputs, tolerance=tolerance, encoder=encoder)
+            report = export_model(classifier, target, inputs=inputs, tolerance=tolerance, encoder=encoder)
         except ValueError as error:
             if known is None:
                 raise
@@ -218,7 +243,7 @@ def export(
         f"outputs logits and probabilities: torch.float32 (batch, {info.num_classes})",
         f"against PyTorch, batches of {batches}: logits differ by at most {report['max_logit_difference']:.2g}, "
         f"probabilities by {report['max_probability_difference']:.2g}",
-        f"wrote {report['path']}, {report['bytes'] / 1e6:.2f} MB",
+        f"wrote {report['path']}, {report['bytes'] / 1e6:.2f} MB, SHA-256 {report['sha256']}",
     ]
     named = info.encoder or {}
     if known is not None:
@@ -231,4 +256,6 @@ def export(
         lines.insert(0, "the columns of the table are inside; the metadata's 'columns' says what each number is")
     elif info.kind == "table" and info.encoding:
         lines.insert(0, "x are the numbers that the reader makes of a row; the metadata's 'equiangular' says how")
-    typer.echo("\n".join(lines))
+    screen = Screen(as_json)
+    screen.print("\n".join(lines))
+    screen.document(report)

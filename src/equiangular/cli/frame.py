@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from equiangular.cli._fields import Quiet, progress_bar
+from equiangular.cli._screen import Json, Screen
 
 if TYPE_CHECKING:
     from equiangular.frames.candidates import Candidate
@@ -46,6 +47,7 @@ def frame(
     dtype: Annotated[str, typer.Option(help="Number format: float64, float32, float16 or bfloat16.")] = "float32",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Write K unit vectors in D dimensions, spread as far as they go, and report them beside the bounds for any K.
 
@@ -87,12 +89,17 @@ def frame(
         frames.save_frame(output, weight, metadata=described, overwrite=overwrite)
         bar.update(work, description="measuring", completed=0)
         report = frames.frame_report(weight, progress=lambda done, total: bar.update(work, completed=done, total=total))
-    typer.echo(f"{'construction':<20}{built.construction}")
-    typer.echo(f"{'optimal':<20}{f'yes ({built.optimal})' if built.optimal else 'not known to be'}")
-    typer.echo(str(report))
+    screen = Screen(as_json)
+    screen.print(f"{'construction':<20}{built.construction}")
+    screen.print(f"{'optimal':<20}{f'yes ({built.optimal})' if built.optimal else 'not known to be'}")
+    screen.print(str(report))
+    told: dict[str, Any] = {"path": str(output), "construction": built.construction, "optimal": built.optimal or None}
+    told |= report.as_dict()
     if objective == "softmax" and num_classes <= HULL_CLASSES:
-        typer.echo(f"{'distance to hull':<20}{float(frames.one_vs_rest_distance(weight)[0].min()):.6g}  (the smallest)")
-    typer.echo(f"wrote {output}")
+        told["distance_to_hull"] = float(frames.one_vs_rest_distance(weight)[0].min())
+        screen.print(f"{'distance to hull':<20}{told['distance_to_hull']:.6g}  (the smallest)")
+    screen.print(f"wrote {output}")
+    screen.document(told)
 
 
 def _build(

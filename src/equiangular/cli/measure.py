@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from equiangular.cli._fields import names_of, progress_bar, screen
+from equiangular.cli._fields import Quiet, names_of, progress_bar
+from equiangular.cli._screen import Json, Screen
 
 
 def measure(
@@ -41,6 +42,8 @@ def measure(
         str | None, typer.Option(metavar="DIR", help="Folder of named data sets, if it is not that of the run.")
     ] = None,
     accelerator: Annotated[str, typer.Option(help="Of a run: auto, cpu, cuda or mps.")] = "auto",
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Measure neural collapse: every measure in one pass, safe near collapse."""
     from equiangular._files import prepare_folder, write_json
@@ -59,24 +62,25 @@ def measure(
         if files is not None and layers is not None:
             raise ValueError(f"--layers needs the model of a run, and {name!r} has stored features only.")
         if files is None:
-            series.append(_measure_run(Path(name), accelerator, {**options, **of_run}))
+            series.append(_measure_run(Path(name), accelerator, {**options, **of_run}, quiet=quiet))
         else:
-            series.append(_measure_files(name, files, options))
-    console = screen()
+            series.append(_measure_files(name, files, options, quiet=quiet))
+    screen = Screen(as_json)
     for one in series:
         if len(one["curve"]) > 1:
-            console.print(rows_table(dict(zip(one["epochs"], one["curve"], strict=True)), "epoch", one["name"]))
+            screen.print(rows_table(dict(zip(one["epochs"], one["curve"], strict=True)), "epoch", one["name"]))
         if one["layers"]:
-            console.print(rows_table(one["layers"], "layer", one["name"]))
+            screen.print(rows_table(one["layers"], "layer", one["name"]))
     if len(series) == 1:
-        console.print(collapse_table(series[0]["measures"], series[0]["name"]))
+        screen.print(collapse_table(series[0]["measures"], series[0]["name"]))
     else:
-        console.print(comparison_table({one["name"]: one["measures"] for one in series}, "side by side"))
+        screen.print(comparison_table({one["name"]: one["measures"] for one in series}, "side by side"))
+    results = {"series": series, **options, "provenance": provenance()}
     if output is not None:
-        results = {"series": series, **options, "provenance": provenance()}
         write_json(output / "measures.json", results)
         page = write_collapse_page(results, output / "report.html")
-        typer.echo(f"wrote {output / 'measures.json'} and {page}")
+        screen.print(f"wrote {output / 'measures.json'} and {page}")
+    screen.document(results)
 
 
 def _series(paths: list[Path]) -> dict[str, list[Path] | None]:
@@ -102,7 +106,7 @@ def _series(paths: list[Path]) -> dict[str, list[Path] | None]:
     return series
 
 
-def _measure_files(name: str, files: list[Path], options: dict[str, Any]) -> dict[str, Any]:
+def _measure_files(name: str, files: list[Path], options: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
     from rich.console import Console
     from rich.progress import track
 
@@ -115,7 +119,8 @@ def _measure_files(name: str, files: list[Path], options: dict[str, Any]) -> dic
     if numbered:
         files = [path for _, path in sorted(zip(numbers, files, strict=True))]
     rows = []
-    for path in track(files, "measuring", console=Console(stderr=True), transient=True, disable=len(files) == 1):
+    hidden = quiet or len(files) == 1
+    for path in track(files, "measuring", console=Console(stderr=True), transient=True, disable=hidden):
         data = read_features(path)
         rows.append(measure_file(data, **options))
     shape = f"{counted(len(data.labels), 'sample')}, {data.num_classes} classes, width {data.features.shape[1]}"
@@ -123,13 +128,13 @@ def _measure_files(name: str, files: list[Path], options: dict[str, Any]) -> dic
     return as_series(name, rows, sorted(numbers) if numbered else range(len(files)), about)
 
 
-def _measure_run(path: Path, accelerator: str, options: dict[str, Any]) -> dict[str, Any]:
+def _measure_run(path: Path, accelerator: str, options: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
     from equiangular._device import choose_device
     from equiangular.report.collapse import as_series
     from equiangular.training.run.collapse import collapse_curve, measure_run, run_of
 
     device = choose_device(accelerator)
-    with progress_bar("samples", bar=False) as bar:
+    with progress_bar("samples", bar=False, quiet=quiet) as bar:
         seen = bar.add_task(f"measuring {path}", total=None)
         run = measure_run(path, device=device, progress=lambda number: bar.advance(seen, number), **options)
     epochs, rows = collapse_curve(run_of(path))

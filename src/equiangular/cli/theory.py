@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from equiangular.cli._fields import Folder, screen
+from equiangular.cli._fields import Folder, Quiet
+from equiangular.cli._screen import Json, Screen
 
 
 def theory(
@@ -19,6 +20,8 @@ def theory(
         typer.Option(metavar="N,N,...", help="Class sizes of your own to solve the layer-peeled model for as well."),
     ] = None,
     dim: Annotated[int | None, typer.Option(help="Dimension of the features for them; K-1 by default.")] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Run the theory: minority collapse, the common optimum, pull and push, convergence, and collapse in 3-D.
 
@@ -33,7 +36,7 @@ def theory(
     from equiangular.report.theory import peeled_table
     from equiangular.theory.run import compute_theory
 
-    with Console(stderr=True).status("starting") as status:
+    with Console(stderr=True, quiet=quiet).status("starting") as status:
         results = compute_theory(
             seed=seed, quick=quick, class_counts=_numbers(class_counts), dim=dim, progress=status.update
         )
@@ -41,8 +44,9 @@ def theory(
     for name, figure in theory_figures(results).items():
         save_figure(figure, output / f"{name}.svg")
     page = write_theory_page(results, output / "theory.html")
+    screen = Screen(as_json, width=120)
     if "own" in results:
-        screen(120).print(peeled_table(results["own"]))
+        screen.print(peeled_table(results["own"]))
     last = results["minority"][-1]
     worst = max(abs(row["excess"]) for row in results["optimum"].values())
     lines = (
@@ -53,7 +57,8 @@ def theory(
         f"common optimum of CE and DR: objective within {worst:.1g} of its value at the vertices",
         f"wrote {output / 'theory.json'}, figures and {page}",
     )
-    typer.echo("\n".join(lines))
+    screen.print("\n".join(lines))
+    screen.document(results)
 
 
 def _numbers(text: str | None) -> list[float] | None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from equiangular._files import read_safetensors, write_safetensors
+from equiangular._guarded import parse_json
 from equiangular.closed_form.classifier import ClosedForm
 from equiangular.closed_form.kernel import KeptSamples
 from equiangular.closed_form.sketch import Sketch, content_hashes
@@ -111,7 +112,7 @@ def read_closed_form(path: str | Path) -> tuple[ClosedForm, dict[str, Any], dict
     """As :func:`load_closed_form`, with the tensors beside the classifier."""
     tensors, metadata = read_safetensors(path, remedy=_REMEDY)
     try:
-        plain = json.loads(metadata[_KEY])
+        plain = parse_json(metadata[_KEY])
         beside = {name.removeprefix(_BESIDE): value for name, value in tensors.items() if name.startswith(_BESIDE)}
         return closed_form_from_state(tensors, plain), plain["metadata"], beside
     except (KeyError, TypeError, ValueError) as error:  # what a description of another program may raise

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from equiangular._checks import check_choice, check_int, check_positive
+from equiangular._checks import check_choice, check_data_name, check_int, check_positive
 from equiangular.compare.tuning import FRACTION, check_effort
 from equiangular.data import Dataset
 from equiangular.training.config.options import Hardware, Trial
@@ -197,6 +197,7 @@ def configure(data: str, *, methods: tuple[str, ...] = (), **changes: Any) -> Co
     """
     for name in changes:
         check_choice(name, _CHANGEABLE, "an option of a comparison")
+    check_data_name(data)
     preset = PRESETS.get(data, Preset({}, {}, {}))
     given = {**preset.changes, **{name: value for name, value in changes.items() if value is not None}}
     of_hardware = {f.name: given.pop(f.name) for f in fields(Hardware) if f.name in given and f.name not in _TRIAL}

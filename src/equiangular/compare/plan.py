@@ -52,6 +52,7 @@ class Plan:
         fits_done: fits that the folder has already.
         fits_tuning: fits that tune.
         fits_seconds: an estimate of the time of the fits that are left.
+        jobs: trainings and fits at a time.
         alike: whether every head has as many trainings to tune it.
         blind: the classes without a sample among those that heads are chosen by.
     """
@@ -67,6 +68,7 @@ class Plan:
     fits_done: int = 0
     fits_tuning: int = 0
     fits_seconds: float = 0.0
+    jobs: int = 1
     alike: bool = True
     blind: Sequence[int] = ()
 
@@ -100,6 +102,7 @@ class Plan:
             number = self.fits * runs + self.fits_tuning
             what = f"{counted(self.fits, 'classifier')} fitted in one call x {runs} runs{tuned} = {number} fits"
             work.append(f"{what}, {_left(number, self.fits_done, self.fits_seconds)}")
+        work += [f"{self.jobs} at a time, each in a process of its own"] if self.jobs > 1 else []
         work += [f"quicker: {_QUICKER[data.kind]}"] if data.kind in _QUICKER and self.seconds > _LONG else []
         sizes = f"each with {counted(counts[0], 'training sample')}"
         if counts[large] > counts[small]:

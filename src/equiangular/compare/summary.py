@@ -39,7 +39,9 @@ def rows_of(records: Sequence[TrialRecord], methods: Sequence[str], validation: 
         method, score = get_method(name), validation.get(name, float("nan"))
         of_row = (name, finished.label, finished.kind, method.source, len(own), measures, score, "; ".join(notes))
         memory = max((r.peak_memory for r in own if r.peak_memory == r.peak_memory), default=float("nan"))
-        rows.append(Row(*of_row, finished.numbers_kept, list(getattr(method, "abilities", ())), memory))
+        abilities = list(getattr(method, "abilities", ()))
+        classes = [_estimate(list(of)).mean for of in zip(*(r.per_class for r in own), strict=False)]
+        rows.append(Row(*of_row, finished.numbers_kept, abilities, memory, classes))
     return rows
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from equiangular._validate import check_choice, did_you_mean
+from equiangular.data.doubts import doubtful_labels
 from equiangular.data.encoded import EncodedImages
 from equiangular.data.reading import Reading, apart_note, listed
 from equiangular.data.texts import Texts
@@ -147,12 +148,12 @@ class Dataset:
         if doubtful and isinstance(x, Tensor) and not torch.isfinite(x).all():
             row, column = (int(i) for i in (~torch.isfinite(x)).nonzero()[0])
             value = x[row, column].item()
-            raise ValueError(f"{where}: row {row}, column {column} is {value}. Drop the row or fill the value in.")
+            raise ValueError(f"{where}: row {row + 1}, column {column} is {value}. Drop the row or fill the value in.")
         outside = ((y < 0) | (y >= self.num_classes)).nonzero().flatten()
         if len(outside):
             row = int(outside[0])
             raise ValueError(
-                f"{where}: row {row} has label {int(y[row])}, outside [0, {self.num_classes - 1}] "
+                f"{where}: row {row + 1} has label {int(y[row])}, outside [0, {self.num_classes - 1}] "
                 f"for {self.num_classes} classes."
             )
 
@@ -235,6 +236,7 @@ def make_dataset(
     """
     reading, told = reading or Reading(), list(notes)
     inputs, labels = train
+    told += doubtful_labels(class_names, len(labels) + (0 if test is None else len(test[1])), f"data set {name!r}")
     pool = np.arange(len(labels))
     if test is None:
         free = pool if holdout is None else np.setdiff1d(pool, holdout)

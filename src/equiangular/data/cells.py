@@ -65,10 +65,15 @@ def is_text(kind: Any) -> bool:
 
 
 def is_number(kind: Any) -> bool:
-    """Whether an Arrow type is one of numbers, spans of time or times of day."""
+    """Whether an Arrow type is one of numbers."""
     types = _arrow()[2]
-    tests = (types.is_integer, types.is_floating, types.is_decimal, types.is_duration, types.is_time)
-    return any(test(kind) for test in tests)
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
+
+
+def is_span(kind: Any) -> bool:
+    """Whether an Arrow type is one of times of day or of spans of time."""
+    types = _arrow()[2]
+    return bool(types.is_time(kind) or types.is_duration(kind))
 
 
 def is_date(kind: Any) -> bool:
@@ -108,7 +113,7 @@ def plain_texts(column: Any, name: str) -> Any:
         values = array.to_numpy(zero_copy_only=False).astype(np.float64)
         whole = [None if np.isnan(v) else str(int(v)) if float(v).is_integer() else repr(float(v)) for v in values]
         return pa.array(whole, pa.string())
-    if is_number(array.type) or is_date(array.type):
+    if is_number(array.type) or is_date(array.type) or is_span(array.type):
         return compute.cast(array, pa.string())
     raise ValueError(f"column {name!r} holds {array.type}, which is neither text nor number.")
 
@@ -139,11 +144,78 @@ def as_numbers(column: Any, name: str, *, boolean: bool = False) -> tuple[np.nda
         array = compute.cast(array, pa.uint8())
     elif types.is_null(array.type):
         array = array.cast(pa.float64())
-    elif types.is_duration(array.type) or types.is_time(array.type):
-        array = array.cast(pa.int32() if types.is_time32(array.type) else pa.int64())
     elif not is_number(array.type):
         raise ValueError(f"column {name!r} holds {array.type}, not numbers.")
     return compute.cast(array, pa.float64(), safe=False).to_numpy(zero_copy_only=False), bad
+
+
+# Times of day and spans of time as texts: 8:30, 23:59:59.5, 8:30 PM; 1 days 02:03:04 and -1 days +22:58:20, as pandas
+# and Python write them; 3 days; and ISO 8601 (P1DT2H30M).
+SPANS = (
+    r"^(?:(?P<days>[+-]?\d+) days?,? )?(?P<sign>[+-]?)(?P<h>\d+):(?P<m>[0-5]\d)(?::(?P<s>[0-5]\d(?:\.\d+)?))?"
+    r"(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?$",
+    r"^(?P<days>[+-]?\d+) days?$",
+    r"^(?P<all>[+-]?)P(?:(?P<days>\d+)D)?(?:T(?:(?P<h>\d+)H)?(?:(?P<m>\d+)M)?(?:(?P<s>\d+(?:\.\d+)?)S)?)?$",
+)
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
+
+def as_spans(column: Any, name: str) -> tuple[np.ndarray, dict[int, str]]:
+    """Times of day and spans of time, in any unit, as (N,) float64 seconds; and the rows that hold something else.
+
+    Raises:
+        ValueError: a type that holds neither.
+    """
+    pa, compute, types = _arrow()
+    array = flat(column)
+    if types.is_null(array.type):
+        array = array.cast(pa.duration("us"))
+    if is_text(array.type):
+        texts = as_texts(array, name)
+        seconds = parsed_spans(texts)
+        return seconds, _wrong(texts, pa.array(~np.isnan(seconds)), f"column {name!r} holds {{}}, not a time")
+    if not is_span(array.type):
+        raise ValueError(f"column {name!r} holds {array.type}, not times of day or spans of time.")
+    whole = array.cast(pa.int32() if types.is_time32(array.type) else pa.int64())
+    values = compute.cast(whole, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return values / _PER_SECOND[array.type.unit], {}
+
+
+def parsed_spans(texts: Any) -> np.ndarray:
+    """Texts as (N,) float64 seconds, see :data:`SPANS`; NaN where one is no time.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> parsed_spans(pa.array(["0:01:30.5", "12:10 am", "-1 days +23:59:59", "PT2M", "soon"]))
+        array([ 90.5, 600. ,  -1. , 120. ,   nan])
+    """
+    pa, compute, _ = _arrow()
+    seconds = np.full(len(texts), np.nan)
+    for pattern in SPANS:
+        found = compute.extract_regex(texts, pattern)
+        right = np.asarray(found.is_valid()) & np.asarray(compute.match_substring_regex(texts, r"\d").fill_null(False))
+        if not right.any():
+            continue
+        fields = {f.name: compute.struct_field(found, f.name) for f in found.type}
+
+        def part(key: str, fields: dict[str, Any] = fields) -> np.ndarray:
+            if key not in fields:
+                return np.zeros(len(texts))
+            filled = compute.if_else(compute.equal(fields[key], ""), "0", fields[key])
+            number: np.ndarray = compute.cast(compute.fill_null(filled, "0"), pa.float64()).to_numpy(False)
+            return number
+
+        def has(key: str, text: str, fields: dict[str, Any] = fields) -> np.ndarray:
+            if key not in fields:
+                return np.zeros(len(texts), dtype=bool)
+            return np.asarray(compute.equal(compute.utf8_lower(fields[key]), text).fill_null(False))
+
+        half = has("half", "a") | has("half", "p")
+        hours = np.where(half, part("h") % 12 + 12 * has("half", "p"), part("h"))
+        clock = (3600 * hours + 60 * part("m") + part("s")) * np.where(has("sign", "-"), -1, 1)
+        total = (86400 * part("days") + clock) * np.where(has("all", "-"), -1, 1)
+        seconds[right] = total[right]
+    return seconds
 
 
 def as_seconds(column: Any, name: str, form: str) -> tuple[np.ndarray, dict[int, str]]:

@@ -11,17 +11,30 @@ import numpy as np
 
 from equiangular._checks import check_choice
 from equiangular._extras import require
-from equiangular.data.cells import as_numbers, as_seconds, as_texts
+from equiangular.data.cells import as_numbers, as_seconds, as_spans, as_texts
 from equiangular.data.reading import constant_note
 from equiangular.data.texts import vocabulary_features
 
-Kind = Literal["number", "boolean", "category", "date", "text"]
+Kind = Literal["number", "boolean", "time", "category", "date", "text"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # A column whose values lie this many times their range away from 0 is centred, before float32 rounds the offset.
 FAR = 1000.0
 DAY = 86400.0
+LARGEST = float(np.finfo(np.float32).max)
 # Cycles of dates, in seconds: their phase is the same for a whole number of them after 1970.
 CYCLES = {"year": 365.2425 * DAY, "week": 7 * DAY, "day": DAY}
+
+
+def beyond_float32(name: str, value: float) -> str:
+    """What is wrong with a number that is infinite in float32.
+
+    Example:
+        >>> beyond_float32("size", 1e300)
+        "column 'size' holds 1e+300, beyond the 3.4e+38 that float32 can hold"
+    """
+    if np.isinf(value):
+        return f"column {name!r} is infinite"
+    return f"column {name!r} holds {value:g}, beyond the {LARGEST:.2g} that float32 can hold"
 
 
 @dataclass(frozen=True)
@@ -30,9 +43,9 @@ class Column:
 
     Attributes:
         name: its name.
-        kind: a ``"number"`` or ``"boolean"`` is one number; a ``"category"`` one number, 0 or 1, for each of its
-            levels; a ``"date"`` the days from ``centre`` and the sine and cosine of its cycles; a ``"text"`` its TF-IDF
-            by ``vocabulary``.
+        kind: a ``"number"`` or ``"boolean"`` is one number, a ``"time"`` of day or span of time its seconds; a
+            ``"category"`` one number, 0 or 1, for each of its levels; a ``"date"`` the days from ``centre`` and the
+            sine and cosine of its cycles; a ``"text"`` its TF-IDF by ``vocabulary``.
         missing: whether training rows lack it. One more number, 0 or 1, then says which rows do.
         centre: what is taken off a number, or off a date in seconds since 1970, in float64.
         fill: of a number: what stands where it is missing, after ``centre`` is taken off: the mean of training.
@@ -74,11 +87,15 @@ class Column:
     def encode(self, column: Any, encoded: Encoded, place: slice) -> None:
         """Write the numbers of an Arrow column into ``encoded.values[:, place]``; note what is odd."""
         values = encoded.values[:, place]
-        if self.kind in ("number", "boolean"):
-            numbers, bad = as_numbers(column, self.name, boolean=self.kind == "boolean")
+        if self.kind in ("number", "boolean", "time"):
+            if self.kind == "time":
+                numbers, bad = as_spans(column, self.name)
+            else:
+                numbers, bad = as_numbers(column, self.name, boolean=self.kind == "boolean")
             encoded.refuse(bad)
-            numbers, missing = self._filled(numbers, encoded)
-            np.copyto(values[:, 0], numbers - self.centre if self.centre else numbers, casting="same_kind")
+            with np.errstate(over="ignore"):  # what float32 cannot hold is refused below
+                np.copyto(values[:, 0], numbers - self.centre if self.centre else numbers, casting="same_kind")
+            missing = self._fill(numbers, values[:, 0], encoded)
         elif self.kind == "date":
             seconds, bad = as_seconds(column, self.name, self.format)
             encoded.refuse(bad)
@@ -103,13 +120,15 @@ class Column:
             missing[list(encoded.bad)] = False  # what cannot be read is refused, not missing
             encoded.odd["missing", self.name] += int(missing.sum())
 
-    def _filled(self, numbers: np.ndarray, encoded: Encoded) -> tuple[np.ndarray, np.ndarray | None]:
-        """Numbers without holes, infinite ones refused; and which were missing, or None where none were."""
-        if np.isfinite(numbers.sum()):
-            return numbers, None
-        encoded.refuse({int(i): f"column {self.name!r} is infinite" for i in np.flatnonzero(np.isinf(numbers))})
-        missing = np.isnan(numbers)
-        return np.where(missing, self.fill + self.centre, numbers), missing
+    def _fill(self, numbers: np.ndarray, values: np.ndarray, encoded: Encoded) -> np.ndarray | None:
+        """Fill the holes, refuse what is not finite in float32; and which were holes, or None where none were."""
+        if np.isfinite(values.sum(dtype=np.float64)):
+            return None
+        missing: np.ndarray = np.isnan(numbers)
+        beyond = ~np.isfinite(values) & ~missing
+        encoded.refuse({int(i): beyond_float32(self.name, float(numbers[i])) for i in np.flatnonzero(beyond)})
+        values[missing], values[beyond] = self.fill, 0
+        return missing
 
     def _one_hot(self, texts: Any, values: np.ndarray, encoded: Encoded) -> np.ndarray:
         pa = require("pyarrow", extra="data", purpose="Reading tables")
@@ -270,11 +289,32 @@ def far_columns(values: np.ndarray) -> Columns | None:
         True
     """
     low, high = values.min(0).astype(float), values.max(0).astype(float)
-    far = np.maximum(abs(low), abs(high)) > FAR * (high - low)
-    far &= high > low
+    with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is refused elsewhere
+        far = np.maximum(abs(low), abs(high)) > FAR * (high - low)
+        far &= high > low
     if not far.any():
         return None
     mean = values.mean(0, dtype=np.float64)
     centres = np.where(far, np.round(mean), 0)
     listed = zip(centres.tolist(), (mean - centres).tolist(), strict=True)
     return Columns(tuple(Column(str(i), "number", centre=c, fill=f) for i, (c, f) in enumerate(listed)))
+
+
+def lossy_columns(values: np.ndarray, kept: np.ndarray) -> list[str]:
+    """A sentence for each column of numbers (N, d) that has fewer different values as ``kept`` in float32.
+
+    Only columns of values above 2^24 are looked at, the whole numbers that float32 has, and evenly spaced rows.
+
+    Example:
+        >>> lossy_columns(np.array([[2**60], [2**60 + 1]]), np.array([[2.0**60], [2.0**60]], dtype=np.float32))
+        ['column 0: float32 keeps 1 of 2 different values; scale it, or take an offset off']
+    """
+    step = max(1, len(values) // 10_000)
+    counts = []
+    for i in np.flatnonzero(np.abs(kept).max(0, initial=0) >= 2**24):
+        pair = (len(np.unique(values[::step, i])), len(np.unique(kept[::step, i])))
+        counts += [(i, *pair)] if pair[1] < pair[0] else []
+    return [
+        f"column {i}: float32 keeps {after:,} of {before:,} different values; scale it, or take an offset off"
+        for i, before, after in counts
+    ]

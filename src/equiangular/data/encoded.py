@@ -124,7 +124,7 @@ class EncodedImages:
         return decode_image(self.sources[row], size=self.size, label=self._label(row), spans=self.spans)
 
     def _label(self, row: int) -> str:
-        return f"{self.where}: " + (f"row {row}" if self.names is None else self.names[row])
+        return f"{self.where}: " + (f"row {row + 1}" if self.names is None else self.names[row])
 
 
 def streams(memory: Memory, num_images: int, first: Source, size: int | None) -> bool:

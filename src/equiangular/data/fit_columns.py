@@ -9,8 +9,22 @@ from typing import Any
 import numpy as np
 
 from equiangular._extras import require
-from equiangular.data.cells import NUMBER, as_numbers, as_seconds, as_texts, is_date, is_number, is_text, parsed_dates
-from equiangular.data.columns import DAY, FAR, Column, Columns
+from equiangular.data.cells import (
+    NUMBER,
+    as_numbers,
+    as_seconds,
+    as_spans,
+    as_texts,
+    flat,
+    is_date,
+    is_number,
+    is_span,
+    is_text,
+    parsed_dates,
+    parsed_spans,
+)
+from equiangular.data.columns import DAY, FAR, LARGEST, Column, Columns, beyond_float32
+from equiangular.data.doubts import nearly_numbers, over_lines
 from equiangular.data.texts import fit_vocabulary
 
 MAX_LEVELS = 40  # values of a text column up to which they are levels of a category
@@ -41,8 +55,8 @@ def fit_columns(table: Any, rows: np.ndarray | None = None) -> tuple[Columns, li
 
     The kind of a column is told from all its values; means, levels and vocabularies come from ``rows`` alone.
 
-    - Numbers, times and spans of time are numbers, and so are texts that all read as numbers and none of which begins
-      with a 0 that a number would not have.
+    - Numbers are numbers, and so are texts that all read as numbers and none of which begins with a 0 that a number
+      would not have. Times of day and spans of time, also as texts, are their seconds.
     - ``true`` and ``false`` are truth values.
     - Dates are dates, and so are texts that all read as one of the usual ways of writing them.
     - Texts with at most 40 values, of which some repeat, are categories; others are texts (TF-IDF, 256 terms at most).
@@ -102,6 +116,9 @@ def _fit(column: Any, name: str, rows: np.ndarray, notes: list[str]) -> Column |
     if column.null_count == len(column):
         return "no value in it"
     kind = column.type
+    if types.is_dictionary(kind) and not is_text(kind):
+        column = flat(column)
+        kind = column.type
     if is_text(kind):
         texts = as_texts(column, name)
         values = compute.unique(texts.drop_null())
@@ -110,14 +127,22 @@ def _fit(column: Any, name: str, rows: np.ndarray, notes: list[str]) -> Column |
             return "no value in it"
         if _is_key(name) and 2 * len(values) > present:
             return "an identifier, by its name and its values"
-        return _fit_text(texts, values, present, name, rows, notes)
+        fitted = _fit_text(texts, values, present, name, rows, notes)
+        kind = fitted.kind if isinstance(fitted, Column) else ""
+        if kind in ("", "category", "text"):
+            notes += nearly_numbers(values, name, {"": "left out", "text": "read as words"}.get(kind, "a category"))
+            notes += over_lines(texts, name)
+        return fitted
     if types.is_boolean(kind):
         return _number(as_numbers(column, name)[0], name, rows, notes, kind="boolean")
     if is_number(kind):
         numbers = as_numbers(column, name)[0]
-        if _is_key(name) and not types.is_floating(kind) and len(np.unique(numbers)) == len(numbers) > 1:
+        whole = not types.is_floating(kind)
+        if _is_key(name) and whole and compute.count_distinct(column, mode="all").as_py() == len(column) > 1:
             return "an identifier, by its name and its values"
-        return _number(numbers, name, rows, notes)
+        return _number(numbers, name, rows, notes, exact=column if whole else None)
+    if is_span(kind):
+        return _number(as_spans(column, name)[0], name, rows, notes, kind="time")
     if is_date(kind):
         return _date(as_seconds(column, name, "")[0], name, rows, "")
     return f"it holds {kind}"
@@ -135,7 +160,9 @@ def _fit_text(texts: Any, values: Any, present: int, name: str, rows: np.ndarray
         whole = all_match(r"^[+-]?\d+$")
         if _is_key(name) and whole and len(values) == present > 1:
             return "an identifier, by its name and its values"
-        return _number(numbers, name, rows, notes)
+        return _number(numbers, name, rows, notes, exact=texts if whole else None)
+    if not np.isnan(parsed_spans(values.slice(0, 20))).any() and not np.isnan(parsed_spans(values)).any():
+        return _number(as_spans(texts, name)[0], name, rows, notes, kind="time")
     if all_match("^(?i:true|false)$"):
         return _number(as_numbers(texts, name, boolean=True)[0], name, rows, notes, kind="boolean")
     form = _date_format(values, name, notes)
@@ -156,30 +183,43 @@ def _fit_text(texts: Any, values: Any, present: int, name: str, rows: np.ndarray
 
 
 def _number(
-    numbers: np.ndarray, name: str, rows: np.ndarray, notes: list[str], *, kind: Any = "number"
+    numbers: np.ndarray, name: str, rows: np.ndarray, notes: list[str], *, kind: Any = "number", exact: Any = None
 ) -> Column | str:
+    """A column of ``numbers`` (N,) float64; ``exact`` is the Arrow column of whole numbers that they are read from."""
     own = numbers if len(rows) == len(numbers) else numbers[rows]
-    mean, missing = own.mean(), False
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, missing = own.mean(), False
     if not np.isfinite(mean):
-        if np.isinf(own).any():
-            row = int(rows[np.flatnonzero(np.isinf(own))[0]])
-            raise ValueError(f"row {row}: column {name!r} is infinite. Drop the row or fill the value in.")
+        _check_range(own, name, rows)
         missing, own = bool(np.isnan(own).any()), own[~np.isnan(own)]
         if not len(own):
             return "no value in the training part"
         mean = own.mean()
     low, high = float(own.min()), float(own.max())
+    if max(abs(low), abs(high)) > LARGEST:
+        _check_range(own, name, rows)
     centre = 0.0
     if max(abs(low), abs(high)) > FAR * (high - low) > 0:
         centre = float(np.round(mean))
         notes.append(f"column {name!r}: its values lie far from 0 for their range; {centre:.15g} is taken off them")
-    sample = own[:: max(1, len(own) // _LOOKED_AT)] - centre
+    step = max(1, len(own) // _LOOKED_AT)
+    sample = own[::step] - centre
     before, after = len(np.unique(sample)), len(np.unique(sample.astype(np.float32)))
+    if exact is not None and max(abs(low), abs(high)) > 2**53:  # float64 has rounded them already
+        before = len(flat(exact).take(rows).drop_null()[::step].unique())
     if after < before:
         notes.append(
             f"column {name!r}: float32 keeps {after:,} of {before:,} different values; scale it, or take an offset off"
         )
     return Column(name, kind, missing, centre=centre, fill=float(mean) - centre)
+
+
+def _check_range(own: np.ndarray, name: str, rows: np.ndarray) -> None:
+    """Raise if one of the numbers (n,) of the training ``rows`` is infinite in float32, by its row in the table."""
+    beyond = np.flatnonzero(np.abs(own) > LARGEST)
+    if len(beyond):
+        row, why = int(rows[beyond[0]]) + 1, beyond_float32(name, float(own[beyond[0]]))
+        raise ValueError(f"row {row}: {why}. Mend the value or drop the row.")
 
 
 def _date(seconds: np.ndarray, name: str, rows: np.ndarray, form: str) -> Column | str:

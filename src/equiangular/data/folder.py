@@ -15,7 +15,7 @@ from equiangular._choices import Memory
 from equiangular._counted import counted
 from equiangular._files import check_npz
 from equiangular.data.base import Dataset, joined, make_dataset, match_labels, relabel, rows_at
-from equiangular.data.columns import Columns, far_columns
+from equiangular.data.columns import Columns, far_columns, lossy_columns
 from equiangular.data.encoded import ImageSource, read_images
 from equiangular.data.listing import PART_NAMES, SUFFIXES, Found, find_layout, list_classes, why_no_image_folder
 from equiangular.data.reading import Reading, apart_note
@@ -67,13 +67,13 @@ def from_arrays(
             raise ValueError(f"{part}_x and {part}_y belong together: pass both or neither.")
     names = None if class_names is None else tuple(str(c) for c in class_names)
     columns = _far(train_x)
-    x, y = _as_inputs(train_x, "train_x", columns), _as_labels(train_y, "train_y")
+    x, y = _finite_inputs(train_x, "train_x", columns), _as_labels(train_y, "train_y")
     if len(y) != len(x):
         raise ValueError(f"train_x has {len(x)} samples, train_y {len(y)} labels; they must agree.")
     labels, found = relabel(y, names, where=f"data set {name!r}, train part")
 
     def other(part: str, inputs: Any, given: Any) -> tuple[Tensor, np.ndarray, dict[str, int]]:
-        own, held = _as_inputs(inputs, f"{part}_x", columns), _as_labels(given, f"{part}_y")
+        own, held = _finite_inputs(inputs, f"{part}_x", columns), _as_labels(given, f"{part}_y")
         if len(own) != len(held):
             raise ValueError(f"{part}_x has {len(own)} samples, {part}_y {len(held)} labels; they must agree.")
         if names is not None and held.dtype.kind in "iu":  # indices; what is out of range is an error
@@ -85,6 +85,7 @@ def from_arrays(
     notes = [
         f"column {c.name}: its values lie far from 0 for their range; {c.centre:.15g} is taken off them" for c in far
     ]
+    notes += lossy_columns(_as_array(train_x), x.numpy()) if x.ndim == 2 else []
     if val_x is not None:
         more, held, strange = other("val", val_x, val_y)
         kept = np.flatnonzero(held >= 0) if strange else np.arange(len(held))
@@ -190,6 +191,19 @@ def _as_array(values: Any) -> np.ndarray:
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
+def _finite_inputs(values: Any, name: str, columns: Columns | None) -> Tensor:
+    """The same as :func:`_as_inputs`; a number that is none in float32 is refused by its row, counted from 1."""
+    inputs = _as_inputs(values, name, columns)
+    if inputs.is_floating_point() and not torch.isfinite(inputs.sum(dtype=torch.float64)):
+        found = (~torch.isfinite(inputs)).nonzero()
+        if len(found):
+            row, column = found[0].tolist()
+            value = _as_array(values)[row, column]
+            what = f"{value:g}" + ("" if np.isinf(value) or np.isnan(value) else ", beyond what float32 can hold")
+            raise ValueError(f"{name}: row {row + 1}, column {column} is {what}. Drop the row or fill the value in.")
+    return inputs
+
+
 def _as_inputs(values: Any, name: str, columns: Columns | None = None) -> Tensor:
     """Images as (N, C, H, W) uint8, tables as (N, d) float32, less the offsets of their ``columns``."""
     array = _as_array(values)
@@ -198,7 +212,8 @@ def _as_inputs(values: Any, name: str, columns: Columns | None = None) -> Tensor
     if array.ndim == 2:
         if columns is not None and array.shape[1] == len(columns.columns):
             array = array - np.array([column.centre for column in columns.columns])
-        return torch.from_numpy(array.astype(np.float32))
+        with np.errstate(over="ignore"):  # what becomes infinite is refused by who calls
+            return torch.from_numpy(array.astype(np.float32))
     if array.dtype != np.uint8 or array.ndim not in (3, 4):
         raise ValueError(
             f"{name} must be a table (N, d) or uint8 images (N, H, W), (N, H, W, C) or (N, C, H, W), "

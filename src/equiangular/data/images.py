@@ -17,8 +17,9 @@ from typing import Any, Union
 import numpy as np
 import torch
 
+from equiangular._atomic import write_atomically
 from equiangular._extras import require
-from equiangular._files import cache_folder, write_atomically
+from equiangular._files import cache_folder
 from equiangular.data.depth import Spans, is_wide, to_bytes, wide_values
 from equiangular.data.reading import SHOWN
 
@@ -132,7 +133,7 @@ def broken_message(lines: Sequence[str], total: int) -> str:
 
 def broken_lines(broken: Mapping[int, str], where: str, names: Sequence[str] | None) -> list[str]:
     """Name and reason of each image, in their order."""
-    return [f"{where}: {f'row {row}' if names is None else names[row]} {broken[row]}" for row in sorted(broken)]
+    return [f"{where}: {f'row {row + 1}' if names is None else names[row]} {broken[row]}" for row in sorted(broken)]
 
 
 def decode_all(sources: Sequence[Source], *, size: int | None = None, spans: Spans | None = None) -> Decoded:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular._checks import path_exists
 from equiangular._choices import Memory
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_int, did_you_mean
@@ -186,7 +187,7 @@ def load_hugging_face(
     """
     library = require("datasets", extra="data", purpose="A data set of Hugging Face")
     place, _, column = text.partition("#")
-    name, _, configuration = (place, "", "") if Path(place).exists() else place.partition(":")
+    name, _, configuration = (place, "", "") if path_exists(Path(place)) else place.partition(":")
     try:
         if is_saved_to_disk(Path(name)):
             splits = library.load_from_disk(name)

@@ -126,8 +126,8 @@ def find_layout(folder: Path) -> Layout:
 
     ``train`` (``training``) is the training part, ``validation`` (``val``, ``valid``, ``dev``) the validation part,
     ``test`` (``testing``) the test part, in any case of the letters. Without ``train`` the folder's own folders are the
-    classes, but for a ``test`` or ``validation`` beside them that has folders of the same names. A folder that holds
-    one folder and no images is gone through, down to three of them, if that one holds parts or two folders and more.
+    classes, but for a ``test`` or ``validation`` beside them with folders of the same names. A folder that holds one
+    folder and no images is gone through, down to three of them, if that one holds parts or two folders and more.
     """
     inner = _without_wrappers(folder)
     notes = []
@@ -271,23 +271,18 @@ def is_image_folder(folder: Path) -> bool:
 
 
 def why_no_image_folder(folder: Path) -> str:
-    """What a folder that holds no data set has in place of one."""
+    """What a folder without a data set, and without images at its top, has in place of one: the rest of a sentence."""
     layout = find_layout(folder)
     if "train" not in layout.parts:
         has = " and ".join(f"{p.name}/" for parts in layout.parts.values() for p in parts)
-        return f"It has {has} and no train/. Name the training part train, or the folder that has the classes."
+        return f"it has {has} and no train/. Name the training part train, or the folder that has the classes."
     files = list(islice(_files(folder), _LOOK))
     images = [file for file in files if file.suffix.lower() in SUFFIXES]
-    if loose := sum(file.parent == folder for file in images):
-        return (
-            f"It has {counted(loose, 'image')} and no class folders, so that no image has a label; a trained model "
-            f"predicts them as they are (equiangular predict RUN {folder})."
-        )
     if images:
-        return f"All its images are in {images[0].relative_to(folder).parts[0]}/, and a classifier needs two classes."
+        return f"all its images are in {images[0].relative_to(folder).parts[0]}/, and a classifier needs two classes."
     kinds = Counter(file.suffix.lower() or "no suffix" for file in files)
     found = listed([f"{kind} {n}" for kind, n in kinds.most_common()], 5)
-    return f"Its files are of other kinds: {found}." if files else "It has no files."
+    return f"its files are of other kinds: {found}." if files else "it has no files."
 
 
 def _files(folder: Path) -> Iterator[Path]:

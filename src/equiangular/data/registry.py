@@ -2,20 +2,20 @@
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from equiangular._checks import ROOT_VARIABLE, unknown_data
+from equiangular._checks import ROOT_VARIABLE, path_exists, unknown_data
 from equiangular._choices import MEMORIES, Memory
 from equiangular._files import user_folder
 from equiangular._validate import check_choice, check_int
 from equiangular.data.base import Dataset
 from equiangular.data.folder import load_folder, load_npz
 from equiangular.data.libraries import SKLEARN_SETS, is_saved_to_disk, load_hugging_face, load_sklearn, load_torchvision
-from equiangular.data.listing import is_image_folder, why_no_image_folder
+from equiangular.data.listing import is_image_folder
+from equiangular.data.refused import why_no_data
 from equiangular.data.table_files import TABLE_FILES
-from equiangular.data.tables import load_table, table_parts
+from equiangular.data.tables import load_frame, load_table, table_parts
 from equiangular.data.vectors import load_npy, load_safetensors
 
 _ARRAY_FILES = {"npz": load_npz, "safetensors": load_safetensors, "npy": load_npy}
@@ -34,7 +34,7 @@ def dataset_names(root: str | Path | None = None) -> list[str]:
 
 
 def load_dataset(
-    name_or_path: str | Path,
+    name_or_path: str | Path | Any,
     *,
     root: str | Path | None = None,
     split_seed: int = 0,
@@ -64,7 +64,8 @@ def load_dataset(
       :func:`equiangular.data.folder.load_folder`.
 
     Args:
-        name_or_path: what to load.
+        name_or_path: what to load: a name, a path, or a table in memory (a DataFrame of pandas or polars, a
+            ``pyarrow.Table``), which is read as a parquet file of the same content is.
         root: folder of named data sets; by default the environment variable ``EQUIANGULAR_DATA``, if it is set.
         split_seed: seed of the test split where the source has none of its own.
         size: for images in parquet files and folders: pad to a square and resize to this height and width. Where
@@ -97,7 +98,14 @@ def load_dataset(
     if raw:
         size, memory = None, "stream"
     images: dict[str, Any] = {"size": size, "memory": memory, "raw": raw, "skip_broken": skip_broken}
+    columns: dict[str, Any] = {"label": label, "drop": names_in(drop), "encoding": encoding}
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        return load_frame(name_or_path, split_seed=split_seed, **images, **columns)
     name = str(name_or_path)
+    path = None if name in SKLEARN_SETS or name.startswith(("hf:", "torchvision:")) else find_path(name, root)
+    layout = None if path is None else _layout(path)
+    if layout != "table" and (layout or path is None):
+        _refuse_columns(name, label, columns["drop"])
     if name in SKLEARN_SETS:
         return load_sklearn(name, split_seed=split_seed)
     if name.startswith("hf:"):
@@ -105,28 +113,28 @@ def load_dataset(
     if name.startswith("torchvision:"):
         place = (_root(root) or user_folder()) / "torchvision"
         return load_torchvision(name[12:], root=place, split_seed=split_seed, size=size, memory=memory)
-    path = find_path(name, root)
     if path is None:
         raise ValueError(unknown_data(name, dataset_names(root), rooted=_root(root) is not None))
-    layout = _layout(path)
     if layout in _ARRAY_FILES:
         return _ARRAY_FILES[layout](path, split_seed=split_seed)
     if layout == "table":
-        columns: dict[str, Any] = {"label": label, "drop": names_in(drop), "encoding": encoding}
         return load_table(path, split_seed=split_seed, **images, **columns)
     if layout == "folder":
         return load_folder(path, split_seed=split_seed, **images)
     if layout == "datasets":
         return load_hugging_face(str(path), split_seed=split_seed, encoding=encoding, **images)
-    why = ""
-    if path.is_dir():
-        with suppress(OSError):  # a folder that may not be read
-            why = f" {why_no_image_folder(path)}"
-    raise ValueError(
-        f"no data set found in {str(path)!r}.{why} Expected a table ({', '.join(TABLE_FILES)}), .npz arrays, features "
-        "as .safetensors or .npy, a folder with train.csv or train.parquet, or an image folder CLASS/*.png or "
-        "train/CLASS/*.png."
-    )
+    raise ValueError(f"no data set found in {str(path)!r}: {why_no_data(path)}")
+
+
+def _refuse_columns(name: str, label: str | None, drop: Sequence[str]) -> None:
+    """Raise if columns were named of data that are no file of rows: they would have no effect."""
+    told = [f"label={label!r}"] * (label is not None) + [f"drop={', '.join(drop)!r}"] * bool(drop)
+    if told:
+        remedy = f" Its labels are named as in '{name.partition('#')[0]}#{label or 'COLUMN'}'."
+        raise ValueError(
+            f"{' and '.join(told)} {'is' if len(told) == 1 else 'are'} for files of rows ({', '.join(TABLE_FILES)}), "
+            f"and {name!r} is none.{remedy if name.startswith('hf:') else ''}"
+        )
 
 
 def names_in(text: str | Sequence[str]) -> tuple[str, ...]:
@@ -142,9 +150,9 @@ def names_in(text: str | Sequence[str]) -> tuple[str, ...]:
 def find_path(name: str, root: str | Path | None = None) -> Path | None:
     """The path that a name of data stands for: itself, or a folder under the root; None where there is neither."""
     path, folder = Path(name).expanduser(), _root(root)
-    if folder is not None and name and (folder / name).exists() and not (path.exists() and _layout(path)):
+    if folder is not None and name and path_exists(folder / name) and not (path_exists(path) and _layout(path)):
         path = folder / name  # a folder of that name without data, such as one for results, is no data set
-    return path if name and path.exists() else None
+    return path if name and path_exists(path) else None
 
 
 def absolute_name(name: str, root: str | Path | None = None) -> str:
@@ -160,7 +168,7 @@ def absolute_name(name: str, root: str | Path | None = None) -> str:
     path, _, column = place.partition("#") if prefix else (place, "", "")
     given = Path(path).expanduser()
     named = prefix == "" and find_path(name, root) != given
-    if named or not path or not given.exists():
+    if named or not path or not path_exists(given):
         return name
     return f"{prefix}{os.path.abspath(given)}{'#' if column else ''}{column}"
 

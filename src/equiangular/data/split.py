@@ -1,8 +1,9 @@
 """The parts of one run, batches of inputs that need not be in memory, and what data are in a hash."""
 
 import hashlib
+import json
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from equiangular._choices import Profile, Protocol
+from equiangular._files import json_plain
 from equiangular._validate import check_int
 from equiangular.data.base import Dataset, rows_at
 from equiangular.data.encoded import EncodedImages
@@ -122,6 +124,35 @@ def content_digest(dataset: Dataset) -> dict[str, str]:
     if dataset.scaling == "columns":  # which changes what is made of the same numbers
         digests["scaling"] = "columns"
     return {**digests, "class names": names.hexdigest()}
+
+
+def check_unchanged(dataset: Dataset, content: Mapping[str, str]) -> None:
+    """Raise if images that stay encoded, and are read anew in every epoch, are not those that a training began with.
+
+    Args:
+        dataset: the data; what is in memory cannot have changed.
+        content: :func:`content_digest` of them at the beginning.
+
+    Raises:
+        ValueError: files that have changed meanwhile; the parts are named.
+    """
+    if not isinstance(dataset.train_x, EncodedImages):
+        return
+    now = content_digest(dataset)
+    if changed := [part for part, digest in content.items() if now.get(part, digest) != digest]:
+        raise ValueError(
+            f"the data changed while the network was being trained on them: the {', '.join(changed)} are not what they "
+            "were at the beginning, and what was trained is of neither. Nothing of it is kept; run it again."
+        )
+
+
+def described_digest(dataset: Dataset) -> str:
+    """SHA-256 of what the numbers of a data set are: their columns, how they came about, their encoder.
+
+    Not a part of :func:`content_digest`: a network that is trained on the numbers is the same whatever they are.
+    """
+    said = [dataset.columns, dataset.encoding, dataset.vocabulary, dataset.encoder, dict(dataset.reading.spans)]
+    return hashlib.sha256(json.dumps(json_plain(said), sort_keys=True).encode()).hexdigest()
 
 
 def input_digests(dataset: Dataset) -> dict[str, str]:
@@ -267,4 +298,6 @@ def standardisation(inputs: Any, *, shared: bool = False) -> tuple[Tensor, Tenso
         mean, std = torch.zeros_like(mean), sample.double().square().mean().sqrt().to(mean).expand_as(mean).clone()
     else:
         std = sample.std(axes, keepdim=True)
+        if not torch.isfinite(std).all():  # float32 does not hold the squares of values above 1e19
+            std = sample.double().std(axes, keepdim=True).to(std)
     return mean, torch.where(std > 0, std, torch.ones_like(std))

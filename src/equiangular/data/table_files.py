@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from equiangular._counted import counted
 from equiangular._extras import require
+from equiangular.data.quotes import stray_quote
 
 TABLE_FILES = (".csv", ".tsv", ".parquet", ".feather")
 _DELIMITERS = (",", ";", "\t", "|")
@@ -36,8 +40,8 @@ def read_table(file: Path) -> Any:
             module = require("pyarrow.feather", extra="data", purpose="Reading feather files")
             table = module.read_table(file, memory_map=False)
     except (OSError, ValueError) as error:  # pyarrow's own errors are among them
-        raise ValueError(f"cannot read {str(file)!r} as {kind[1:]}: {_said(error)}") from error
-    check_names(table.column_names, repr(str(file)))
+        raise ValueError(f"cannot read {str(file)!r} as {kind[1:]}: {_said(error, file)}") from error
+    table = trimmed(table, repr(str(file)))
     if not table.num_rows:
         raise ValueError(f"{str(file)!r} has no rows; its columns are {', '.join(table.column_names)}.")
     return table
@@ -57,16 +61,30 @@ def table_batches(file: Path, batch_size: int) -> Iterator[Any]:
             module = require("pyarrow.csv", extra="data", purpose="Reading .csv files")
             with module.open_csv(file, **_csv_options(file, module)) as reader:
                 for block in reader:
-                    yield from (block.slice(start, batch_size) for start in range(0, block.num_rows, batch_size))
+                    own = trimmed(block, "it")
+                    yield from (own.slice(start, batch_size) for start in range(0, own.num_rows, batch_size))
         elif kind == ".parquet":
             module = require("pyarrow.parquet", extra="data", purpose="Reading parquet files")
             with module.ParquetFile(file) as source:
                 check_names(source.schema_arrow.names, "it")
-                yield from source.iter_batches(batch_size=batch_size)
+                for batch in source.iter_batches(batch_size=batch_size):
+                    yield trimmed(batch, "it")
         else:
             yield from read_table(file).combine_chunks().to_batches(max_chunksize=batch_size)
     except ValueError as error:
-        raise ValueError(_said(error)) from error
+        raise ValueError(_said(error, file)) from error
+
+
+def trimmed(table: Any, where: str) -> Any:
+    """A table or batch whose column names have no blanks at their ends, such as those after commas; all different."""
+    names = [name.strip() for name in table.schema.names]
+    check_names(names, where)
+    if names == table.schema.names:
+        return table
+    schema = table.schema
+    for place, name in enumerate(names):
+        schema = schema.set(place, schema.field(place).with_name(name))
+    return type(table).from_arrays(table.columns, schema=schema)
 
 
 def check_names(names: Sequence[str], where: str) -> None:
@@ -81,14 +99,14 @@ def check_names(names: Sequence[str], where: str) -> None:
 def _csv_options(file: Path, module: Any) -> dict[str, Any]:
     """All columns as texts, the delimiter of the header, line breaks within quotes."""
     pa = require("pyarrow", extra="data", purpose="Reading .csv files")
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        line = stream.readline()
-        delimiter = "\t" if file.suffix.lower() == ".tsv" else _delimiter(line)
-        stream.seek(0)
-        header = next(csv.reader(stream, delimiter=delimiter), [])
+    delimiter = _delimiter(file)
+    stray = stray_quote(file, delimiter)
+    if stray:
+        raise ValueError(f'{stray}. Close the quote, or double it ("") where it is part of the text.')
+    header = next(_rows(file, delimiter), (0, []))[1]
     if not header:
         raise ValueError("it is empty. A table begins with a line of column names.")
-    check_names(header, "it")
+    check_names([name.strip() for name in header], "it")
     return {
         "read_options": module.ReadOptions(block_size=_BLOCK),
         "parse_options": module.ParseOptions(
@@ -103,14 +121,50 @@ def _csv_options(file: Path, module: Any) -> dict[str, Any]:
     }
 
 
-def _delimiter(header: str) -> str:
-    """The first of the usual delimiters that a header line has outside quotes; a comma where it has none."""
+def _rows(file: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a delimited text, the header first, each with the line that it ends in."""
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.reader(stream, delimiter=delimiter)
+        for cells in reader:
+            yield reader.line_num, cells
+
+
+def _delimiter(file: Path) -> str:
+    """The first of the usual delimiters that the header line has outside quotes; where it has none a comma, or a tab.
+
+    The suffix says which comes first: a ``.tsv`` file that has commas alone is read all the same.
+    """
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        header = stream.readline()
     bare = "".join(header.split('"')[::2])
-    return next((delimiter for delimiter in _DELIMITERS if delimiter in bare), ",")
+    usual = "\t" if file.suffix.lower() == ".tsv" else ","
+    return next((delimiter for delimiter in (usual, *_DELIMITERS) if delimiter in bare), usual)
 
 
-def _said(error: Exception) -> str:
+def _said(error: Exception, file: Path) -> str:
+    """An error of pyarrow in the words and with the row numbers of every other message."""
     text = str(error)
     if "utf" in text.lower() and ("invalid" in text or "decode" in text):
         return "it is not UTF-8. Save it as UTF-8."
+    if wrong := re.search(r"Expected (\d+) columns, got (\d+)", text):
+        return _uneven_row(file, int(wrong[1])) or text
     return "it has no rows." if "Empty CSV" in text else text
+
+
+def _uneven_row(file: Path, expected: int) -> str | None:
+    """The first row with another number of cells than the header has."""
+    delimiter = _delimiter(file)
+    with suppress(csv.Error):  # of a cell of more than 131,072 characters
+        rows = (row for row in _rows(file, delimiter) if row[1])
+        for number, (line, cells) in enumerate(rows):
+            if len(cells) == expected:
+                continue
+            shown = delimiter.join(cells)
+            remedy = f"Put quotes around a cell that has {delimiter!r} in it."
+            if len(cells) < expected:
+                remedy = "Fill it up, or drop it."
+            elif any(cell.lstrip()[:1] == '"' for cell in cells):
+                remedy = f"A quote counts right after the {delimiter!r} only: take the blanks between them away."
+            has = f"has {counted(len(cells), 'cell')}, the header {expected}"
+            return f"row {number} (line {line}) {has}: {shown[:80]!r}. {remedy}"
+    return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -16,12 +15,15 @@ from torch import Tensor
 
 from equiangular._choices import Memory
 from equiangular._extras import require
+from equiangular._guarded import parse_json
 from equiangular._validate import did_you_mean
 from equiangular.data.base import Dataset, check_names_differ, make_dataset, match_labels, own_test_split, rows_at
-from equiangular.data.cells import flat, is_text, nulls, plain_texts
+from equiangular.data.cells import NULL_WORDS, flat, is_text, nulls, plain_texts
 from equiangular.data.columns import Columns, Told
+from equiangular.data.doubts import doubtful_labels
 from equiangular.data.encoded import ArrowImages, EncodedImages, ImageSource, read_images
 from equiangular.data.fit_columns import fit_columns
+from equiangular.data.in_memory import arrow_table
 from equiangular.data.listing import PART_NAMES
 from equiangular.data.reading import Reading
 from equiangular.data.table_files import check_names, read_table
@@ -33,25 +35,38 @@ LABEL, IMAGE, TEXT = "label", "image", "text"
 LABEL_NAMES = ("label", "labels", "target", "class", "y")
 
 
-def find_label(names: Sequence[str], label: str | None, where: str) -> str:
+def find_label(names: Sequence[str], label: str | None, where: str, drop: Sequence[str] = ()) -> str:
     """The column of labels: the one that is asked for, ``label``, or the only one with another usual name.
 
+    Columns to ``drop`` are none of those.
+
     Raises:
-        ValueError: no such column, or several that could be it; the columns are named.
+        ValueError: no such column, or several that could be it, or one to drop that is not there or is the column of
+            labels; the columns are named.
 
     Example:
-        >>> find_label(["size", "target"], None, "here")
-        'target'
+        >>> find_label(["size", "target"], None, "here"), find_label(["y", "target"], None, "here", drop=["y"])
+        ('target', 'target')
     """
     columns = f"its columns are {', '.join(names)}"
+    absent = next((name for name in drop if name not in names), None)
+    if absent is not None:
+        raise ValueError(
+            f"{where} has no column {absent!r} to drop{did_you_mean(absent, list(names))[:-1]}; {columns}."
+        )
+    if label is not None and label in drop:
+        raise ValueError(f"column {label!r} of {where} is the label, and to be dropped as well. Take it out of one.")
+    left = [name for name in names if name not in drop]
     if label is not None:
         if label not in names:
             raise ValueError(f"{where} has no column {label!r}{did_you_mean(label, list(names))[:-1]}; {columns}.")
         return label
-    if usual := usual_label(names):
+    if usual := usual_label(left):
         return usual
-    found = [name for name in LABEL_NAMES if name in names]
+    found = [name for name in LABEL_NAMES if name in left]
     what = f"several columns that could be the labels, {' and '.join(found)}" if found else f"no column {LABEL!r}"
+    if LABEL in drop:
+        what += " but the one to drop"
     raise ValueError(f"{where} has {what}; {columns}. Name the one to learn with label='COLUMN' (--label).")
 
 
@@ -66,11 +81,16 @@ def usual_label(names: Sequence[str]) -> str | None:
     return found[0] if LABEL in found or len(found) == 1 else None
 
 
+_NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
+
+
 def read_labels(column: Any, name: str, stated: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
     """Labels as indices (N,) int64 into class names, and the names; -1 where there is none.
 
     Whole numbers are indices already where names are ``stated``, and -1 or less is none of them. Else labels are names,
-    as they stand: ``001`` and ``1`` are two of them. Names are in ascending order, by value if all are whole numbers.
+    as they stand but for blanks at their ends: ``001`` and ``1`` are two of them. Where all are numbers, some of them
+    with a point, ``1.0`` is ``1``; beside nothing but numbers ``NA`` and its like are no label. Names are in ascending
+    order, by value if all are whole numbers.
 
     Raises:
         ValueError: a column of structs, lists or bytes, or of numbers that are not whole.
@@ -88,18 +108,38 @@ def read_labels(column: Any, name: str, stated: Sequence[str] | None) -> tuple[n
     if types.is_nested(array.type) or types.is_binary(array.type) or types.is_large_binary(array.type):
         raise ValueError(f"column {name!r} holds {array.type}. Labels are texts or whole numbers.")
     coded = compute.dictionary_encode(array)
-    names = [text if text and text.strip() else None for text in plain_texts(coded.dictionary, name).to_pylist()]
-    odd = next((n for n in names if n and types.is_floating(array.type) and not n.lstrip("-").isdecimal()), None)
-    if odd:
-        raise ValueError(
-            f"column {name!r} holds {odd}: a class for every number is hardly meant. Labels are texts or whole numbers."
-        )
+    names = [(text or "").strip() or None for text in plain_texts(coded.dictionary, name).to_pylist()]
+    numbers = [n for n in names if n is not None and n not in NULL_WORDS]
+    if is_text(array.type) and numbers and all(map(_NUMBER.fullmatch, numbers)):
+        names = [n if n in numbers else None for n in names]
+    if types.is_floating(array.type) or types.is_decimal(array.type) or _are_fractions(names):
+        names = [None if n is None else _whole(n, name) for n in names]
     known = sorted({n for n in names if n is not None})
     if all(re.fullmatch(r"-?\d+", n) for n in known):
         known.sort(key=lambda n: (int(n), n))
     place = {n: i for i, n in enumerate(known)}
     mapped = np.array([-1 if n is None else place[n] for n in names] + [-1], dtype=np.int64)
     return mapped[compute.fill_null(coded.indices, len(names)).to_numpy(zero_copy_only=False)], known
+
+
+def _are_fractions(names: Sequence[str | None]) -> bool:
+    """Whether texts are numbers all of them, some written with a point, none with a 0 that a number would not have."""
+    known = [n for n in names if n is not None]
+    return any(re.search("[.eE]", n) for n in known) and all(map(_NUMBER.fullmatch, known))
+
+
+def _whole(text: str, name: str) -> str:
+    """A number of a column of labels without its point.
+
+    Raises:
+        ValueError: it is not whole.
+    """
+    if not re.fullmatch(r"[+-]?\d+(?:\.0*)?", text):
+        raise ValueError(
+            f"column {name!r} holds {text}: a class for every number is hardly meant. Labels are texts or whole "
+            f"numbers; write 'n{text}', or cut the column into ranges and call each by a word."
+        )
+    return text.partition(".")[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,28 +179,37 @@ class Part:
                 twice; a row without a label.
         """
         check_names(table.column_names, repr(where))
-        label = find_label(table.column_names, label, repr(where))
-        absent = [name for name in drop if name not in table.column_names]
-        if absent:
-            columns = ", ".join(table.column_names)
-            raise ValueError(f"{where!r} has no column {absent[0]!r} to drop; its columns are {columns}.")
+        label = find_label(table.column_names, label, repr(where), drop)
         try:
             codes, names = read_labels(table.column(label), label, class_names)
         except ValueError as error:
             raise ValueError(f"{where!r}: {error}") from error
+        broken = next((place for place, text in enumerate(names) if "\n" in text), None)
+        if class_names is None and broken is not None:
+            row = int(np.flatnonzero(codes == broken)[0]) + 1
+            raise ValueError(
+                f"{where!r}: the label of row {row} goes over several lines: {names[broken][:60]!r}. Is a quote in "
+                "front of it that nobody closed?"
+            )
         missing = np.flatnonzero(codes < 0) if class_names is None else np.flatnonzero(nulls(table.column(label)))
         if len(missing):
             more = f" ({len(missing):,} such rows)" if len(missing) > 1 else ""
-            raise ValueError(f"{where!r}: row {missing[0]} has no label{more}. Drop the row or label it.")
+            raise ValueError(f"{where!r}: row {missing[0] + 1} has no label{more}. Drop the row or label it.")
         if class_names is not None and tuple(names) != tuple(class_names):  # labels written as names
-            place = {name: i for i, name in enumerate(class_names)}
+            place = {name.strip(): i for i, name in enumerate(class_names)}
             unknown = next((name for name in names if name not in place), None)
             if unknown is not None:
                 hint = did_you_mean(unknown, class_names)
                 raise ValueError(f"{where!r}: label {unknown!r} is not among the {len(class_names)} classes{hint}")
             codes, names = np.array([place[name] for name in names], dtype=np.int64)[codes], list(class_names)
-        kept = table.drop_columns([label, *(name for name in drop if name != label)])
+        kept = table.drop_columns([label, *drop])
         return cls(where, kept, codes, tuple(names), class_names is not None, label)
+
+    @classmethod
+    def stating(cls, where: str, table: Any, *, label: str | None, drop: Sequence[str]) -> Part:
+        """The same of a table whose metadata may state the names of the classes, as ``datasets`` writes them."""
+        key = find_label(table.column_names, label, repr(where), drop)
+        return cls.of(where, table, stated_class_names(table.schema.metadata, key), label=key, drop=drop)
 
 
 def from_tables(
@@ -191,6 +240,7 @@ def from_tables(
         if missing:
             raise ValueError(f"{part.where!r} has no column {missing[0]!r}, which the training part has.")
     labels, names = _labels(parts)
+    doubtful_labels(names, sum(map(len, labels)), repr(train.where))  # refused here, told with all notes later
     kind, column = kind_of(train.table, raw=raw)
     extra: dict[str, Any] = {"encoding": {"text": column}} if kind == "text" else {}
     if kind == "image":
@@ -298,7 +348,9 @@ def _encoded(
         if encoded.bad:
             row = min(encoded.bad)
             more = f" ({len(encoded.bad):,} such rows)" if len(encoded.bad) > 1 else ""
-            raise ValueError(f"{part.where!r}: row {row}: {encoded.bad[row]}{more}. Mend the value or drop the row.")
+            raise ValueError(
+                f"{part.where!r}: row {row + 1}: {encoded.bad[row]}{more}. Mend the value or drop the row."
+            )
         told.add(encoded)
         full[id(part)] = encoded.values
     inputs = [torch.from_numpy(full[id(part)][chosen]) for part, chosen in pairs]
@@ -334,7 +386,7 @@ def _texts(part: Part, column: str, rows: np.ndarray) -> list[str]:
         raise ValueError(f"{part.where!r}: {error}") from error
     empty = next((row for row, text in enumerate(texts) if not (text or "").strip()), None)
     if empty is not None:
-        raise ValueError(f"{part.where!r}: row {empty} has no text. Drop the row.")
+        raise ValueError(f"{part.where!r}: row {empty + 1} has no text. Drop the row.")
     return [texts[row] for row in rows]
 
 
@@ -376,18 +428,37 @@ def load_table(
     """
     given = Path(path)
     files = [given] if given.is_file() else table_parts(given)
-    parts = []
-    for file in files:
-        table = read_table(file)
-        key = find_label(table.column_names, label, repr(str(file)))
-        names = stated_class_names(table.schema.metadata, key)
-        parts.append(Part.of(str(file), table, names, label=key, drop=drop))
+    parts = [Part.stating(str(file), read_table(file), label=label, drop=drop) for file in files]
     name = given.stem if given.is_file() else given.name
     source = f"{given.name} ({files[0].suffix[1:].lower()})"
     images: dict[str, Any] = {"size": size, "memory": memory, "raw": raw, "skip_broken": skip_broken}
     data = from_tables(parts, name=name, source=source, split_seed=split_seed, encoding=encoding, **images)
     unread = [] if given.is_file() else [f for stem in PART_NAMES["validation"] for f in _of_any_form(given, stem)]
     notes = [f"{f.name} is not read: validation data is taken from the training part" for f in unread]
+    return replace(data, notes=(*data.notes, *notes))
+
+
+def load_frame(
+    frame: Any,
+    *,
+    split_seed: int = 0,
+    label: str | None = None,
+    drop: Sequence[str] = (),
+    encoding: dict[str, Any] | None = None,
+    **images: Any,
+) -> Dataset:
+    """Read a table in memory as :func:`load_table` reads a file of the same content.
+
+    ``frame`` is a DataFrame of pandas or polars, or a ``pyarrow.Table``; the arguments are those of
+    :func:`equiangular.data.load_dataset`.
+
+    Raises:
+        ValueError: something else, or what :func:`load_table` refuses.
+    """
+    table, what, notes = arrow_table(frame)
+    part = Part.stating(f"the {what}", table, label=label, drop=drop)
+    source = f"a {what} in memory"
+    data = from_tables([part], name="frame", source=source, split_seed=split_seed, encoding=encoding, **images)
     return replace(data, notes=(*data.notes, *notes))
 
 
@@ -409,9 +480,9 @@ def table_parts(folder: Path) -> list[Path]:
 def stated_class_names(metadata: dict[bytes, bytes] | None, label: str = LABEL) -> tuple[str, ...] | None:
     """The names of a ClassLabel feature in the metadata that ``datasets`` writes into a parquet schema."""
     try:
-        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
-        names = tuple(str(name) for name in features[label]["names"])
-    except (KeyError, TypeError, ValueError):
+        features = parse_json((metadata or {})[b"huggingface"])["info"]["features"]
+        names = tuple(str(name) for name in {key.strip(): f for key, f in features.items()}[label]["names"])
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
     check_names_differ(names, "the file's list of class names")
     return names

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from equiangular._extras import require
 from equiangular._files import check_output, read_safetensors, write_safetensors
+from equiangular._guarded import json_in
 from equiangular._validate import check_choice
 from equiangular.data.base import SCALINGS, Dataset, make_dataset, match_labels, relabel
 from equiangular.data.reading import Reading
@@ -58,7 +59,7 @@ def vector_dataset(
         ('vectors', (16, 4), 4)
     """
     prefix = "train_" if _find(arrays, "train_", VECTOR_NAMES)[1] else ""
-    names = json.loads(metadata["class_names"]) if metadata.get("class_names") else None
+    names = json_in(metadata, "class_names", list, where)
     if names is None and "class_names" in arrays:
         names = np.asarray(arrays["class_names"]).tolist()
     stated = None if names is None else tuple(str(n) for n in names)
@@ -85,7 +86,7 @@ def vector_dataset(
         holdout=None if rows is None else np.asarray(rows, dtype=np.int64),
         split_seed=split_seed,
         reading=Reading(apart=apart),
-        encoder=json.loads(metadata["encoder"]) if metadata.get("encoder") else None,
+        encoder=json_in(metadata, "encoder", dict, where),
         names_features=None if of_names is None else _as_vectors(of_names, f"{where}: names_features"),
         scaling=check_choice(scaling, SCALINGS, f"{where}: scaling"),
     )
@@ -190,11 +191,11 @@ def is_vector_type(kind: Any) -> bool:
     return bool(lists and types.is_floating(kind.value_type))
 
 
-def vector_column(column: Any, where: str) -> Tensor:
-    """An Arrow column of lists of one length as (N, d) float32."""
+def vector_column(column: Any, where: str, start: int = 0) -> Tensor:
+    """An Arrow column of lists of one length as (N, d) float32; ``start`` rows of the file come before it."""
     values = column.combine_chunks() if hasattr(column, "combine_chunks") else column  # a batch has no chunks
     if values.null_count:
-        row = values.is_null().to_pylist().index(True)
+        row = start + values.is_null().to_pylist().index(True) + 1
         raise ValueError(f"{where}: row {row} is empty. Fill it or drop the row.")
     lengths = (
         np.asarray(values.value_lengths()) if hasattr(values, "value_lengths") else np.array([values.type.list_size])
@@ -202,7 +203,9 @@ def vector_column(column: Any, where: str) -> Tensor:
     wrong = np.flatnonzero(lengths != lengths[:1])
     if len(wrong):
         row = int(wrong[0])
-        raise ValueError(f"{where}: row {row} has {lengths[row]} numbers, the first {lengths[0]}; all need as many.")
+        raise ValueError(
+            f"{where}: row {start + row + 1} has {lengths[row]} numbers, the first {lengths[0]}; all need as many."
+        )
     flat = values.flatten().to_numpy(zero_copy_only=False)
     return _as_vectors(flat.reshape(len(values), -1), where)
 
@@ -226,12 +229,13 @@ def _part(arrays: Mapping[str, Any], prefix: str, where: str) -> tuple[Tensor, n
 
 def _as_vectors(values: Any, where: str) -> Tensor:
     """(N, d) float32 of floating-point values in any precision."""
-    value = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
-    if value.ndim != 2 or not value.is_floating_point():
+    value = values if isinstance(values, Tensor) else np.array(values)
+    floating = value.is_floating_point() if isinstance(value, Tensor) else value.dtype.kind == "f"
+    if value.ndim != 2 or not floating:
         raise ValueError(
             f"{where} must be floating-point numbers (N, d), got {value.dtype} of shape {tuple(value.shape)}."
         )
-    return value.float()
+    return value.float() if isinstance(value, Tensor) else torch.from_numpy(value.astype(np.float32))
 
 
 def _find(arrays: Mapping[str, Any], prefix: str, names: tuple[str, ...]) -> tuple[Any, str]:

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from equiangular._files import cache_folder, read_safetensors, write_json, write_safetensors
+from equiangular._guarded import parse_json
 
 _FORMAT = 1
 _VALUES = "features"
@@ -67,7 +68,7 @@ class ChunkStore:
         elif tuple(values.shape) != shape:
             problem = f"has shape {tuple(values.shape)} where {shape} is expected"
         else:
-            return values, json.loads(metadata.get("said", "{}"))
+            return values, parse_json(metadata.get("said", "{}"))
         self.notes.append(f"{file} {problem}. It was made again.")
         return None
 

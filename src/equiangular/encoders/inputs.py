@@ -19,7 +19,7 @@ def read_ahead(inputs: Any, batches: Sequence[np.ndarray], where: str) -> Iterat
     """Each batch as the encoder takes it; images of the next are decoded while the encoder is at this one."""
     if isinstance(inputs, Texts):
         for batch in batches:
-            yield [_checked_text(inputs[row], f"{where}: row {row}") for row in batch]
+            yield [_checked_text(inputs[row], f"{where}: row {row + 1}") for row in batch]
         return
     with quiet(), ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
         ahead: list[list[Any]] = []

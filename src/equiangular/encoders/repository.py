@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from equiangular._extras import require
+from equiangular._guarded import parse_json
 
 Pooling = Literal["mean", "cls", "max"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
@@ -63,7 +63,7 @@ def repository_json(library: Any, where: str, file: str) -> Any:
                 f"no model in {where!r}: it is no folder, and the hub does not give it: {reason}"
             ) from error
     try:
-        return None if found is None else json.loads(Path(found).read_text(encoding="utf-8"))
+        return None if found is None else parse_json(Path(found).read_bytes())
     except (OSError, ValueError) as error:
         raise ValueError(f"cannot read {file} of {where!r}: {error}") from error
 

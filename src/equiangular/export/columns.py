@@ -18,7 +18,7 @@ from equiangular.training.model.classifier import Classifier
 
 def has_graph(columns: Columns) -> bool:
     """Whether there is something to fold in, and operators for all of it: not for columns of texts."""
-    plain = all(c.kind in ("number", "boolean") and not (c.centre or c.missing) for c in columns.columns)
+    plain = all(c.kind in ("number", "boolean", "time") and not (c.centre or c.missing) for c in columns.columns)
     return not plain and all(column.kind != "text" for column in columns.columns)
 
 
@@ -32,8 +32,8 @@ class ExportedColumns(Exported):
     def forward(self, columns: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and probabilities, (B, K) each, of a number for each column, (B, C) float64; NaN where it is missing.
 
-        A number is as it stands, a truth value 0 or 1, a date the seconds since 1970 in UTC, a category the position of
-        its level among ``levels``, or -1 for another.
+        A number is as it stands, a truth value 0 or 1, a time its seconds, a date those since 1970 in UTC, a category
+        the position of its level among ``levels``, or -1 for another.
         """
         parts = [self._encoded(column, columns[:, i : i + 1]) for i, column in enumerate(self.columns.columns)]
         return super().forward(torch.cat(parts, 1))
@@ -89,7 +89,7 @@ def _rows(columns: Columns, classifier: Classifier, batch: int, seed: int) -> tu
         else:
             unit = DAY if column.kind == "date" else 1.0
             x = column.centre + unit * (mean[start] + std[start] * draw.normal(size=batch))
-            x = np.round(x) if column.kind == "date" else x
+            x = np.round(x) if column.kind in ("date", "time") else x
         if column.missing:
             x[draw.random(batch) < 0.3] = np.nan
         known = [None if math.isnan(v) else v for v in x.tolist()]
@@ -99,6 +99,8 @@ def _rows(columns: Columns, classifier: Classifier, batch: int, seed: int) -> tu
         elif column.kind == "date":
             micro = pa.array([None if v is None else int(v) * 1_000_000 for v in known], pa.int64())
             arrays.append(micro.cast(pa.timestamp("us")))
+        elif column.kind == "time":
+            arrays.append(pa.array([None if v is None else int(v) for v in known], pa.int64()).cast(pa.duration("s")))
         else:
             arrays.append(pa.array(known, pa.float64()))
         values.append(x)

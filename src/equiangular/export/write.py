@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from equiangular._files import check_output, write_atomically
+from equiangular._atomic import write_atomically
+from equiangular._files import check_output, file_sha256
 from equiangular._validate import check_choice, check_positive
 from equiangular.data.columns import Columns
 from equiangular.encoders import Encoder, KnownEncoder
@@ -54,7 +55,7 @@ def export_model(
 
     Returns:
         ``path``, ``inputs`` (by name, dtype and shape), ``max_logit_difference`` and ``max_probability_difference``
-        (absolute), ``batches`` checked, and ``bytes`` of the file.
+        (absolute), ``batches`` checked, and ``bytes`` and ``sha256`` of the file.
 
     Raises:
         ValueError: another suffix, a bad option, a folder that cannot be written, an encoder that is not the model's,
@@ -99,7 +100,7 @@ def export_model(
         write_atomically(target, fill)
     except OSError as error:
         raise ValueError(f"cannot write {str(target)!r}: {error.strerror or error}.") from error
-    return {**report, "bytes": target.stat().st_size}
+    return {**report, "bytes": target.stat().st_size, "sha256": file_sha256(target)}
 
 
 @torch.no_grad()

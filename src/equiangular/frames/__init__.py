@@ -3,12 +3,12 @@
 # The simplex ETF (K <= d + 1), and what is true of any frame.
 from equiangular.frames.bounds import rankin_bound, welch_bound
 from equiangular.frames.checks import assert_simplex_etf, is_simplex_etf, why_not_simplex_etf
-from equiangular.frames.closed_forms import simplex_logits
 from equiangular.frames.io import load_frame, save_frame
 from equiangular.frames.nearest import etf_distance, nearest_orientation, nearest_simplex_etf
 from equiangular.frames.orthogonal import haar_orthonormal
 from equiangular.frames.report import FrameReport, frame_report
 from equiangular.frames.simplex import BASES, simplex_equiangular_tight_frame, simplex_etf
+from equiangular.frames.structured import simplex_logits
 
 # isort: split
 # More classes than d + 1, features that are never negative, cosines of one's own.

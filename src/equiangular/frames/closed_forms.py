@@ -6,13 +6,11 @@ The device is named at every creation: inside ``with torch.device("meta")`` a fr
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from equiangular._random import make_generator
-from equiangular._validate import check_choice, check_num_classes
 
 
 def minimal_simplex(num_classes: int) -> Tensor:
@@ -52,7 +50,7 @@ def minimal_rows(num_classes: int, dim: int, dtype: torch.dtype) -> Tensor:
 
 def canonical_rows(num_classes: int, dim: int, dtype: torch.dtype) -> Tensor:
     """sqrt(K/(K-1)) (I - 11^T/K), K unit vectors with pairwise inner product -1/(K-1), and zeros after it: (K, d)."""
-    own, other = _canonical_entries(num_classes)
+    own, other = canonical_entries(num_classes)
     frame = torch.empty(num_classes, dim, dtype=dtype, device="cpu")
     frame[:, num_classes:] = 0
     frame[:, :num_classes] = other
@@ -66,12 +64,12 @@ def centred_groups(owner: Tensor, value: Tensor, num_classes: int, dtype: torch.
     The product with the K x K matrix has one term in every entry: a coordinate of one's own times the diagonal, another
     class's times what is beside it.
     """
-    own, other = _canonical_entries(num_classes)
+    own, other = canonical_entries(num_classes)
     frame = (other * value).to(dtype).expand(num_classes, len(value)).contiguous()
     return frame.scatter_(0, owner[None], (own * value).to(dtype)[None])
 
 
-def _canonical_entries(num_classes: int) -> tuple[float, float]:
+def canonical_entries(num_classes: int) -> tuple[float, float]:
     """The diagonal and the other entries of the canonical simplex."""
     scale = math.sqrt(num_classes / (num_classes - 1))
     return (1 - 1 / num_classes) * scale, -(1 / num_classes) * scale
@@ -91,7 +89,11 @@ def signed_dct_simplex(num_classes: int, dim: int, *, seed: int) -> Tensor:
     generator = make_generator(seed)
     signs = torch.randint(0, 2, (dim,), generator=generator, device="cpu").double() * 2 - 1
     order = torch.randperm(dim, generator=generator, device="cpu")
-    return orthonormal_dct((padded * signs)[:, order])
+    frame = torch.empty_like(padded)
+    step = max(1, 2**22 // dim)  # the transform takes six times the memory of its rows
+    for start in range(0, num_classes, step):
+        frame[start : start + step] = orthonormal_dct((padded[start : start + step] * signs)[:, order])
+    return frame
 
 
 def orthonormal_dct(rows: Tensor) -> Tensor:
@@ -107,46 +109,3 @@ def orthonormal_dct(rows: Tensor) -> Tensor:
     # The real part of spectrum * exp(-i angle), without the complex product.
     turned: Tensor = spectrum.real * (angle.cos() * factor) + spectrum.imag * (angle.sin() * factor)
     return turned
-
-
-def simplex_logits(x: Tensor, num_classes: int, *, basis: Literal["canonical", "minimal"]) -> Tensor:
-    """``x @ simplex_etf(K, d, basis=basis).T`` without forming the frame: (..., K), dtype of ``x``, differentiable.
-
-    Canonical: sqrt(K/(K-1)) (x_k - mean_{j<K} x_j). Minimal: with s_j as in
-    :func:`equiangular.frames.closed_forms.minimal_simplex`, s_k x_k - sum_{j<k} s_j x_j / (K-1-j), a cumulative sum.
-
-    Args:
-        x: (..., d) floating-point features, d >= K ("canonical") or d >= K-1 ("minimal"); the coordinates after
-            those do not matter.
-        num_classes: K >= 2.
-        basis: ``"canonical"`` or ``"minimal"``.
-
-    Raises:
-        ValueError: too few coordinates, an unknown basis, K < 2 or integer features.
-
-    Example:
-        >>> from equiangular import simplex_etf
-        >>> x = torch.randn(2, 7)
-        >>> torch.allclose(simplex_logits(x, 5, basis="minimal"), x @ simplex_etf(5, 7, basis="minimal").T, atol=1e-6)
-        True
-    """
-    k = check_num_classes(num_classes)
-    needed = k if check_choice(basis, ("canonical", "minimal"), "basis") == "canonical" else k - 1
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        received = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise ValueError(f"x must be a floating-point tensor, got {received}. Convert it with .float().")
-    if x.ndim == 0 or x.shape[-1] < needed:
-        raise ValueError(f"the {basis} basis of K={k} classes needs d >= {needed} features, got {tuple(x.shape)}.")
-    return scaled_simplex_logits(x, k, basis, 1.0)
-
-
-def scaled_simplex_logits(x: Tensor, k: int, basis: Literal["canonical", "minimal"], scale: float | Tensor) -> Tensor:
-    """:func:`simplex_logits` of checked arguments times a scale, which costs no pass of its own."""
-    if basis == "canonical":
-        part = x[..., :k]
-        return (part - part.mean(-1, keepdim=True)).mul_(math.sqrt(k / (k - 1)) * scale)
-    own_factor, below_factor = (c.to(x.dtype) * scale for c in minimal_coefficients(k, device=x.device))
-    part = x[..., : k - 1]
-    logits = torch.nn.functional.pad(part * own_factor, (0, 1))
-    logits[..., 1:] -= torch.cumsum(part * below_factor, dim=-1)
-    return logits

@@ -12,6 +12,7 @@ feature and K classes, where comparing with every vector takes O(K d).
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Literal, get_args
 
 import torch
@@ -20,11 +21,10 @@ from torch import Tensor
 from equiangular._validate import check_choice, check_features, check_int, check_num_classes, values_are_readable
 from equiangular.frames.orthogonal import sylvester_signs
 from equiangular.frames.quadratic_code import QuadraticCode, quadratic_code, quadratic_code_rows
+from equiangular.frames.splitmix import random_unit_rows, splitmix, splitmix_key
 
 Construction = Literal["random", "quadratic"]
 CONSTRUCTIONS: tuple[Construction, ...] = get_args(Construction)
-_GOLDEN_GAMMA = 0x9E3779B97F4A7C15
-_MIX_1, _MIX_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
 def implicit_rows(
@@ -80,21 +80,12 @@ def implicit_rows(
             )
         rows = quadratic_code_rows(code, ids.reshape(-1), d, dtype=dtype)
         return (rows * column_signs(d, seed=seed, device=ids.device).to(dtype)).reshape(*ids.shape, d)
-    words = (d + 3) // 4
-    start = _splitmix(ids.reshape(-1) + _key(seed, ids.device))
-    counters = torch.arange(1, words + 1, device=ids.device) * _signed(_GOLDEN_GAMMA)
-    bits = _splitmix(start[:, None] + counters)
-    # Constant shifts: torch.compile's vectorised shift by a tensor is wrong for negative int64 (seen in torch 2.13).
-    values = torch.cat([bits >> shift & 0xFFFF for shift in (0, 16, 32, 48)], dim=1)[:, :d]
-    values = 2 * values - 0xFFFF  # odd, between -65535 and 65535: no row is zero
-    squares = values.square().sum(1, keepdim=True)  # exact: below 2^32 d
-    rows = values.double() / squares.double().sqrt() if ids.device.type != "mps" else values / squares.float().sqrt()
-    return rows.to(dtype).reshape(*ids.shape, d)
+    return random_unit_rows(ids.reshape(-1), d, seed, dtype).reshape(*ids.shape, d)
 
 
 def column_signs(dim: int, *, seed: int, device: torch.device | str | None = None) -> Tensor:
     """The signs (d,) int64 that :func:`implicit_rows` gives to the columns of a quadratic code."""
-    return 1 - 2 * (_splitmix(torch.arange(dim, device=device) + _key(seed, device)) & 1)
+    return 1 - 2 * (splitmix(torch.arange(dim, device=device) + splitmix_key(seed, device)) & 1)
 
 
 def _check_ids(class_ids: Tensor) -> Tensor:
@@ -105,31 +96,6 @@ def _check_ids(class_ids: Tensor) -> Tensor:
     if values_are_readable(class_ids) and class_ids.numel() and int(class_ids.min()) < 0:
         raise ValueError(f"class_ids must be at least 0, got {int(class_ids.min())}.")
     return class_ids.long()
-
-
-def _key(seed: int, device: torch.device | str | None) -> Tensor:
-    """SplitMix64 of the seed: seeds that are neighbours give unrelated frames."""
-    if check_int(seed, "seed", minimum=0) >= 1 << 63:
-        raise ValueError(f"seed must be an integer in [0, 2**63), got {seed}.")
-    return _splitmix(torch.full((), int(seed), dtype=torch.int64, device=device))
-
-
-def _splitmix(state: Tensor) -> Tensor:
-    """The output function of SplitMix64 on int64 tensors, whose products and sums wrap round modulo 2^64."""
-    z = state + _signed(_GOLDEN_GAMMA)
-    z = (z ^ _shift(z, 30)) * _signed(_MIX_1)
-    z = (z ^ _shift(z, 27)) * _signed(_MIX_2)
-    return z ^ _shift(z, 31)
-
-
-def _shift(z: Tensor, places: int) -> Tensor:
-    """Logical shift to the right; torch's own keeps the sign."""
-    return (z >> places) & ((1 << (64 - places)) - 1)
-
-
-def _signed(value: int) -> int:
-    """A 64-bit pattern as the signed integer that torch.int64 holds."""
-    return value - (1 << 64) if value >> 63 else value
 
 
 _ENTRIES = 2**20  # of the products held at a time: 4 MiB, what a core's cache holds
@@ -171,14 +137,15 @@ def quadratic_nearest(
     if check_int(k, "k", minimum=1) > count // 2:
         raise ValueError(f"k must be at most half of the {count} vectors, got {k}.")
     h = features[:, :d].to(torch.promote_types(features.dtype, torch.float32))
-    column = _characters(code, h.device)
+    place = places_of_characters(code, h.device)
+    column = torch.arange(d, device=h.device).scatter(0, place, torch.arange(d, device=h.device))
     first_axis = code.size - 2 * d
     blocks = -(-min(count, first_axis) // (2 * d))
     best = h.new_full((len(h), 0), -math.inf), torch.empty(len(h), 0, dtype=torch.int64, device=h.device)
     step = max(1, _ENTRIES // max(1, len(h) * d))
     for block in torch.arange(blocks, device=h.device).split(step):
         signs = quadratic_code_rows(code, block << (m + 1), dtype=h.dtype)
-        products = _hadamard(h[:, None, :] * signs)
+        products = hadamard(h[:, None, :] * signs)
         ids = (block[:, None] << (m + 1)) + column * 2
         best = _merge(best, products.flatten(1), ids.flatten(), count, k)
     if count > first_axis:
@@ -199,15 +166,20 @@ def _merge(best: tuple[Tensor, Tensor], products: Tensor, ids: Tensor, count: in
     return value, number.gather(1, order)
 
 
-def _characters(code: QuadraticCode, device: torch.device) -> Tensor:
-    """(d,) which character of a block the transform has at each place."""
-    powers = 1 << torch.arange(code.exponent, device=device)
-    column = torch.arange(code.dim, device=device)
-    bits = quadratic_code_rows(code, column * 2)[:, powers] < 0  # the character's value at the basis vectors
-    return column.scatter(0, (bits * powers).sum(1), column)
+def places_of_characters(code: QuadraticCode, device: torch.device) -> Tensor:
+    """(d,) at which place the transform of a block has each of its characters."""
+    return torch.tensor(_places(code), device=device)
 
 
-def _hadamard(x: Tensor) -> Tensor:
+@lru_cache(maxsize=8)
+def _places(code: QuadraticCode) -> list[int]:
+    powers = 1 << torch.arange(code.exponent, device="cpu")
+    characters = quadratic_code_rows(code, 2 * torch.arange(code.dim, device="cpu"))
+    places: list[int] = ((characters[:, powers] < 0) * powers).sum(1).tolist()  # by the values at the basis vectors
+    return places
+
+
+def hadamard(x: Tensor) -> Tensor:
     """sum_x f(x) (-1)^popcount(u & x) along the last axis, (..., d), as two matrix products of d = a b."""
     d = x.shape[-1]
     b = 1 << (d.bit_length() // 2)

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular._atomic import write_atomically
 from equiangular._files import (
     CACHE_VARIABLE,
     cache_folder,
     check_output,
+    read_json,
     read_safetensors,
-    write_atomically,
     write_json,
     write_safetensors,
 )
@@ -92,6 +93,7 @@ def _digest(array: np.ndarray) -> str:
 
 SUFFIXES = (".npy", ".safetensors")
 _KEY = "weight"
+_SHA = "sha256 of the frame"  # in what lies beside an .npy file
 _NUMPY_DTYPES = (torch.float64, torch.float32, torch.float16)
 
 
@@ -128,11 +130,15 @@ def save_frame(
     kept = {str(k): str(v) for k, v in (metadata or {}).items()}
     try:
         if suffix == ".npy":
-            write_atomically(target, lambda p: _save_npy(p, data.numpy()))
+
+            def fill(temporary: Path) -> None:
+                _save_npy(temporary, data.numpy())
+                if overwrite:
+                    beside.unlink(missing_ok=True)  # it describes the frame that is being replaced
+
+            write_atomically(target, fill)
             if kept:
-                write_json(beside, kept)
-            elif overwrite:
-                beside.unlink(missing_ok=True)  # it described the frame that was replaced
+                write_json(beside, {**kept, _SHA: _digest(data.numpy())})
         else:
             write_safetensors(target, {_KEY: data}, kept)
     except OSError as error:
@@ -176,11 +182,16 @@ def load_frame(path: str | Path) -> Tensor:
         raise ValueError(f"a frame file ends in {' or '.join(SUFFIXES)}, got {str(path)!r}.")
     if suffix == ".npy":
         try:
-            weight = torch.from_numpy(np.load(source, allow_pickle=False))
+            array = np.load(source, allow_pickle=False)
+            weight = torch.from_numpy(array)
         except FileNotFoundError as error:
             raise ValueError(f"{str(source)!r} does not exist. Check the path, or write it with save_frame.") from error
         except Exception as error:  # NumPy raises many kinds for a file that is not its own
             raise ValueError(f"{str(source)!r} is not a readable {suffix} file ({error}). Write it again.") from error
+        beside = Path(f"{source}.json")
+        known = read_json(beside, remedy="Write the frame again.") if beside.exists() else None
+        if isinstance(known, dict) and known.get(_SHA, _digest(array)) != _digest(array):
+            raise ValueError(f"{str(source)!r} is damaged: {beside.name!r} has another hash of it. Write it again.")
     else:
         tensors, _ = read_safetensors(source, remedy="Write it again.")
         if _KEY not in tensors and len(tensors) != 1:

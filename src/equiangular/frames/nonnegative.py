@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -101,14 +102,23 @@ def warn_unreachable(features: Tensor, weight: Tensor, *, minimum: float = 0.9, 
     check_positive(minimum, "minimum")
     check_features(weight, name="weight", allow_zero=False)
     check_features(features, dim=weight.shape[1])
+    return warn_beyond_reach(
+        features, lambda: reachable_cosine(weight.detach()), minimum=minimum, stacklevel=stacklevel + 1
+    )
+
+
+def warn_beyond_reach(
+    features: Tensor, reach: Callable[[], Tensor], *, minimum: float = 0.9, stacklevel: int = 2
+) -> bool:
+    """:func:`warn_unreachable` of checked features, for class vectors whose reachable cosines (K,) are known."""
     if bool((features < 0).any()) or not bool((features > 0).any()):
         return False
-    cosine = reachable_cosine(weight.detach())
+    cosine = reach()
     far = int((cosine < minimum).sum())
     if far:
         warnings.warn(
             f"the features have no negative entry (after a ReLU?), so they cannot point at {far} of the "
-            f"{len(weight)} class vectors: the best cosine within reach is {float(cosine.min()):.3f} to "
+            f"{len(cosine)} class vectors: the best cosine within reach is {float(cosine.min()):.3f} to "
             f"{float(cosine.max()):.3f}, mean {float(cosine.mean()):.3f}. Put a BatchNorm or a linear layer before the "
             "head (norm='batch', projection='linear'), or, for K <= d, use the canonical basis or "
             "nonnegative_orthogonal_frame(K, d).",

@@ -35,9 +35,9 @@ def simplex_etf(
     device: Device = None,
     dtype: Dtype = None,
 ) -> Tensor:
-    r"""A simplex equiangular tight frame: K unit vectors at the widest equal angles K directions can have.
+    """A simplex equiangular tight frame: K unit vectors at the widest equal angles K directions can have.
 
-    .. math:: m_i^\top m_j = 1 \text{ if } i = j \text{ else } -\tfrac{1}{K-1}, \qquad \sum_i m_i = 0
+    <m_i, m_j> = 1 if i = j else -1 / (K - 1), and sum_i m_i = 0.
 
     It exists exactly for d >= K-1, d = K-1 included. The matrix is built in float64 on the CPU and cast last, so the
     same seed gives the same numbers on every device and process (to some 1e-15 where LAPACK rounds differently, by
@@ -78,24 +78,11 @@ def simplex_etf(
 
     Source: Yang et al. 2022 (arXiv 2203.09081), definition 1, whose construction needs d >= K; Papyan et al. 2020.
     """
-    k = check_num_classes(num_classes)
-    check_choice(basis, BASES, "basis")
+    k, d = check_simplex_size(num_classes, dim, basis)
     make_generator(seed)  # checks the seed, whatever the basis
-    smallest = k if basis in _NEEDS_K else k - 1
-    d = smallest if dim is None else check_int(dim, "dim", minimum=1)
     dtype = torch.get_default_dtype() if dtype is None else dtype
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise ValueError(f"dtype must be a floating-point dtype such as torch.float32, got {dtype!r}.")
-    if d < k - 1:
-        raise ValueError(
-            f"a simplex ETF of K={k} classes needs d >= K-1 = {k - 1} dimensions, got d={d}. "
-            f"spread_frame({k}, {d}) and spherical_code({k}, {d}) give the best-separated vectors there are; "
-            f'or let a head learn a map to {k - 1} dimensions: ETFHead({d}, {k}, projection="linear").'
-        )
-    if d < smallest:
-        raise ValueError(
-            f'the {basis} basis of K={k} classes needs d >= K = {k}, got d={d}. Use basis="minimal", "haar" or "dct".'
-        )
     place = torch.empty(0).device if device is None else device  # inside "with torch.device(...)" too, whatever PyTorch
     if basis == "canonical":
         frame = canonical_rows(k, d, dtype)
@@ -108,6 +95,25 @@ def simplex_etf(
     else:
         frame = centred_groups(*dealt_coordinates(k, d, seed=seed), k, dtype)
     return frame.to(device=place, dtype=dtype)
+
+
+def check_simplex_size(num_classes: int, dim: int | None, basis: Basis) -> tuple[int, int]:
+    """K and d of a simplex ETF in a basis, if there is one of that size."""
+    k = check_num_classes(num_classes)
+    check_choice(basis, BASES, "basis")
+    smallest = k if basis in _NEEDS_K else k - 1
+    d = smallest if dim is None else check_int(dim, "dim", minimum=1)
+    if d < k - 1:
+        raise ValueError(
+            f"a simplex ETF of K={k} classes needs d >= K-1 = {k - 1} dimensions, got d={d}. "
+            f"spread_frame({k}, {d}) and spherical_code({k}, {d}) give the best-separated vectors there are; "
+            f'or let a head learn a map to {k - 1} dimensions: ETFHead({d}, {k}, projection="linear").'
+        )
+    if d < smallest:
+        raise ValueError(
+            f'the {basis} basis of K={k} classes needs d >= K = {k}, got d={d}. Use basis="minimal", "haar" or "dct".'
+        )
+    return k, d
 
 
 def simplex_equiangular_tight_frame(k: int, d: int, *, seed: int | None = None) -> np.ndarray:

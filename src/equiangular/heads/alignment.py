@@ -12,6 +12,7 @@ from equiangular.frames.closed_forms import minimal_simplex
 from equiangular.frames.nearest import nearest_orientation
 from equiangular.heads.base import Head
 from equiangular.heads.etf import ETFHead, RotatedETFHead
+from equiangular.heads.unstored import UnstoredFrame
 
 Move = Literal["turn", "match"]
 MOVES: tuple[Move, ...] = get_args(Move)
@@ -106,10 +107,12 @@ def align_head(head: Head, means: Tensor, counts: Any | None = None, *, move: Mo
 
 def _stored_vectors(head: Head) -> Tensor:
     """The buffer that holds the class vectors and, after them, reserved vertices."""
+    if isinstance(head, UnstoredFrame):
+        head.store_frame()
     for name in ("frame", "weight"):
         if (stored := head._buffers.get(name)) is not None:
             return stored
-    what = "has no classes" if head.weight is None else "learns its class vectors, which move by themselves"
+    what = "has no classes" if not head.num_classes else "learns its class vectors, which move by themselves"
     raise ValueError(f"{type(head).__name__} cannot be aligned: it {what}. Use a fixed head, such as ETFHead.")
 
 

@@ -20,6 +20,7 @@ from equiangular._validate import (
     check_num_classes,
     check_positive,
     have_values,
+    values_are_readable,
 )
 from equiangular.heads.functional import (
     DEFAULT_PROBABILITY,
@@ -153,10 +154,14 @@ class Head(RebuiltModule, ABC):
 
     def logits_from_features(self, h: Tensor) -> Tensor:
         """Logits (..., K) of features h (..., dim), as ``forward(x, pre_logits=True)`` gives them."""
-        if self.weight is None:
+        if not self.num_classes:
             return h
-        logits = F.linear(h, self.class_vectors()) * self.scale
-        return logits if self.bias is None else logits + self.bias
+        logits, scale = F.linear(h, self.class_vectors()), self.scale
+        # A product with 1 changes no bit; heads that normalise have other scales.
+        if self.normalize or scale.requires_grad or not values_are_readable(scale, h) or scale.item() != 1:
+            logits = logits * scale
+        bias = self.bias
+        return logits if bias is None else logits + bias
 
     def targets(self, labels: Tensor) -> Tensor:
         """The class vectors of labels (B,) int64: (B, dim), all that dot-regression needs.
@@ -168,7 +173,7 @@ class Head(RebuiltModule, ABC):
             ValueError: labels that are no integers in [0, K) and not -100. On an accelerator and in compiled code it is
                 the device that fails.
         """
-        if self.weight is None:
+        if not self.num_classes:
             raise ValueError("a head with num_classes=0 has no targets; give it classes with reset(num_classes).")
         vectors = self.class_vectors()
         return rows_or_zero(labels, self.num_classes, lambda ids: class_rows(vectors, ids)).to(vectors.dtype)
@@ -176,7 +181,8 @@ class Head(RebuiltModule, ABC):
     def _features(self, x: Tensor) -> Tensor:
         if self._lost:
             raise ValueError(f"the head was built on the meta device and has no values: {self._lost}")
-        tracing = is_tracing()  # sizes are tensors there
+        plain = isinstance(x, Tensor) and have_values(x)
+        tracing = not plain and is_tracing()  # sizes are tensors there
         if not isinstance(x, Tensor) or x.ndim == 0 or (not tracing and x.shape[-1] != self.in_features):
             received = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
             raise ValueError(
@@ -184,18 +190,28 @@ class Head(RebuiltModule, ABC):
                 "Pool or flatten the backbone's output, or build the head with in_features of that width."
             )
         h = x.reshape(-1, self.in_features) if x.ndim != 2 else x
+        through = _through if plain else _call
+        normed, dropout = self.norm_kind != "none", self.dropout
         # Where nothing is left to do but to normalise, that looks at every value itself.
-        direct = self.normalize and self.norm_kind == "none" and self.projection_kind is None and h is x
-        direct = direct and x.is_floating_point() and not (self.training and isinstance(self.dropout, nn.Dropout))
+        direct = self.normalize and not normed and self.projection_kind is None and h is x
+        direct = direct and x.is_floating_point() and not (self.training and isinstance(dropout, nn.Dropout))
         if not direct:
             check_features(h)
-        if self.norm_kind != "none" and self.norm.training and not tracing:
-            self._check_norm(h)
-        h = self.projection(self.norm(h)) if self.norm_kind == "batch-first" else self.norm(self.projection(h))
-        frozen = self.training and h.requires_grad and not x.requires_grad and not self._frozen_told
-        if frozen and self.norm_kind != "none" and have_values(h) and self.kind == "fixed":
-            h.register_hook(self._warn_of_frozen_features)
-        h = self.dropout(h)
+        if normed:
+            norm = self.norm
+            if norm.training and not tracing:
+                self._check_norm(h)
+            h = (
+                through(self.projection, norm(h))
+                if self.norm_kind == "batch-first"
+                else norm(through(self.projection, h))
+            )
+            frozen = self.training and h.requires_grad and not x.requires_grad and not self._frozen_told
+            if frozen and plain and self.kind == "fixed":
+                h.register_hook(self._warn_of_frozen_features)
+        else:
+            h = through(self.norm, through(self.projection, h))
+        h = through(dropout, h)
         if self.normalize:
             unit = certain_unit_rows(h) if direct else None
             if unit is None:
@@ -203,8 +219,7 @@ class Head(RebuiltModule, ABC):
                     check_features(h, allow_zero=self.zero_norm != "error")
                 unit = unit_normalize(h)
             h = unit
-        tapped: Tensor = self.feature_tap(h if x.ndim == 2 else h.reshape(*x.shape[:-1], self.dim))
-        return tapped
+        return through(self.feature_tap, h if x.ndim == 2 else h.reshape(*x.shape[:-1], self.dim))
 
     def _check_norm(self, x: Tensor) -> None:
         """What goes wrong with BatchNorm in training, told in the head's words."""
@@ -277,7 +292,7 @@ class Head(RebuiltModule, ABC):
         before = self.num_classes, self.dim, self.projection, self.norm
         self.num_classes = _check_classes(num_classes)
         try:
-            narrow = num_classes - 1 > self.dim and self.projection_kind not in (None, "residual")
+            narrow = self._simplex_dim() > self.dim and self.projection_kind not in (None, "residual")
             if narrow and self._dim_option is None:
                 self._build_trunk(like)
             self._build_classifier(like)
@@ -296,8 +311,9 @@ class Head(RebuiltModule, ABC):
         if self.projection_kind is None:
             self.dim, self.projection = self.in_features, nn.Identity()
         else:
-            default = self.num_classes - 1 if self.num_classes and not kept else self.in_features
-            if not kept and self._dim_option is None and default * self.num_classes > LARGEST_SIMPLEX:
+            default = self._simplex_dim() if self.num_classes and not kept else self.in_features
+            stored = not kept and self._dim_option is None and self._has_matrix()
+            if stored and default * self.num_classes > LARGEST_SIMPLEX:
                 raise ValueError(
                     f"a simplex of K={self.num_classes} classes has K (K - 1) numbers, {8e-9 * default**2:,.0f} GB in "
                     f"float64. Use ImplicitHead({self.in_features}, {self.num_classes}), which computes class vectors "
@@ -315,6 +331,14 @@ class Head(RebuiltModule, ABC):
         for module in (*self.projection.modules(), self.norm):
             module._is_hf_initialized = True  # transformers would draw a Linear anew, from the global generator
         self.train(self.training)
+
+    def _simplex_dim(self) -> int:
+        """The width that a simplex of the classes takes."""
+        return self.num_classes - 1
+
+    def _has_matrix(self) -> bool:
+        """Whether a large frame is stored: all are, unless it has a formula."""
+        return True
 
     def _made_tensors(self) -> dict[str, Tensor]:
         twin = copy.copy(self)
@@ -335,9 +359,7 @@ class Head(RebuiltModule, ABC):
     def _build_classifier(self, like: Tensor) -> None:
         """Class vectors, bias and scale."""
         vectors = self._initial_vectors(self.num_classes, like) if self.num_classes else None
-        for name in ("weight", "bias", "log_scale", "fixed_scale"):
-            self._parameters.pop(name, None)
-            self._buffers.pop(name, None)
+        self._drop_classifier()
         self.register_parameter("bias", None)
         if vectors is None:
             self.register_buffer("weight", None)
@@ -349,6 +371,12 @@ class Head(RebuiltModule, ABC):
         self.register_parameter("log_scale", nn.Parameter(value.log().to(like)) if learned else None)
         for name, parameter in self.named_parameters(recurse=False):
             parameter.requires_grad_(name not in self._frozen)
+
+    def _drop_classifier(self) -> None:
+        """Forget what there was, now that what comes next is known to fit."""
+        for name in ("weight", "bias", "log_scale", "fixed_scale"):
+            self._parameters.pop(name, None)
+            self._buffers.pop(name, None)
 
     def _initial_scale(self) -> float:
         if not isinstance(self.scale_option, str):
@@ -362,6 +390,18 @@ class Head(RebuiltModule, ABC):
         shown = [f"in_features={self.in_features}", f"num_classes={self.num_classes}", f"dim={self.dim}"]
         scale = self.scale_option if self.scale_option == "learned" else round(self._initial_scale(), 4)
         return ", ".join([*shown, f"normalize={self.normalize}", f"scale={scale}"])
+
+
+def _call(module: nn.Module, x: Tensor) -> Tensor:
+    result: Tensor = module(x)
+    return result
+
+
+def _through(module: nn.Module, x: Tensor) -> Tensor:
+    """What a module makes of x; an identity that nobody listens to is not called, which costs more than it does."""
+    if type(module) is not nn.Identity or module._forward_hooks or module._forward_pre_hooks:
+        return _call(module, x)
+    return _call(module, x) if module._backward_hooks or module._backward_pre_hooks else x
 
 
 def _check_classes(num_classes: Any) -> int:

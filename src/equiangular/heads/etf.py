@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from equiangular._autocast import autocast_is_on, without_autocast
+from equiangular._autocast import without_autocast
 from equiangular._renamed import warn_renamed
 from equiangular._validate import check_choice, have_values, values_are_readable
 from equiangular.frames import BASES, load_frame, simplex_etf, spread_frame, warn_unreachable
-from equiangular.frames.closed_forms import scaled_simplex_logits
-from equiangular.heads.base import Head
+from equiangular.frames.nonnegative import warn_beyond_reach
+from equiangular.frames.structured import simplex_reach
+from equiangular.heads.unstored import UnstoredFrame
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -22,16 +23,18 @@ if TYPE_CHECKING:
     from equiangular.frames.simplex import Basis
     from equiangular.heads.options import HeadOptions
 
-LARGE_FRAME = 2**18  # numbers in a frame from which on its closed form is faster than a product
 
-
-class ETFHead(Head):
+class ETFHead(UnstoredFrame):
     """Logits = scale cos(h, m_k) with the m_k of a simplex equiangular tight frame, <m_i, m_j> = -1/(K-1).
 
     The frame is a persistent buffer: it is in the state_dict, follows ``.to()``, gets no gradient, and a checkpoint
     brings back the very frame the features were trained against. DistributedDataParallel sends it to all ranks when it
     wraps the model, and again in every forward pass, as any buffer, unless told ``broadcast_buffers=False`` (in
     newer versions ``forward_sync_buffers=False``).
+
+    A canonical or minimal frame of 2^18 numbers or more is not stored: logits and ``targets`` come from its formula in
+    O(B K) and O(B d), and the checkpoint has a ``recipe`` of three numbers in its place. ``weight`` makes the class
+    vectors when it is first asked for and keeps them; once they are written to they are stored like any others.
 
     Args:
         basis: orientation of the frame, see :func:`equiangular.simplex_etf`; or ``"spread"``, the vectors of
@@ -52,8 +55,6 @@ class ETFHead(Head):
 
     Source: Yang et al., "Inducing Neural Collapse in Imbalanced Learning", NeurIPS 2022, section 3.
     """
-
-    _as_built: tuple[Tensor, int] | None = None
 
     def __init__(
         self,
@@ -95,52 +96,11 @@ class ETFHead(Head):
                 f'd={self.dim}. Pass projection="linear" (or "mlp") to learn a map to width {num_classes - 1}, or '
                 f'basis="spread" for the class vectors of spread_frame({num_classes}, {self.dim}).'
             )
+        if self._is_structured():
+            return like  # nothing is built
         return simplex_etf(
             num_classes, self.dim, basis=self.basis, seed=self.seed, device=like.device, dtype=like.dtype
         )
-
-    def _set_vectors(self, vectors: Tensor) -> None:
-        super()._set_vectors(vectors)
-        self._note_vectors()
-
-    def _note_vectors(self) -> None:
-        """Remember the class vectors as those of the closed form: until they are written to they need no product."""
-        vectors = self._buffers.get("weight")
-        if vectors is not None and self.basis in ("canonical", "minimal"):
-            self._as_built = (vectors, vectors._version)
-
-    def _are_as_built(self) -> bool:
-        vectors = self._buffers.get("weight")
-        built = self._as_built
-        return built is not None and vectors is built[0] and vectors._version == built[1]
-
-    def logits_from_features(self, h: Tensor) -> Tensor:
-        """Logits (..., K) of features h (..., dim), as ``forward(x, pre_logits=True)`` gives them.
-
-        A large canonical or minimal frame needs no product: O(B K) instead of O(B K d), see
-        :func:`equiangular.frames.simplex_logits`. Class vectors that were moved or loaded are multiplied as any.
-        """
-        large = self.num_classes * self.dim >= LARGE_FRAME and h.dtype in (torch.float32, torch.float64)
-        if large and h.dtype == self.weight.dtype and have_values(h) and not autocast_is_on(h) and self._are_as_built():
-            basis: Any = self.basis
-            return scaled_simplex_logits(h, self.num_classes, basis, self.scale)
-        return super().logits_from_features(h)
-
-    def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        as_built = self._are_as_built()
-        super()._apply(fn, recurse)
-        if as_built:  # moved or cast
-            self._note_vectors()
-        return self
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        loaded, own = state_dict.get(f"{prefix}weight"), self._buffers.get("weight")
-        same = False
-        if isinstance(loaded, Tensor) and own is not None and self._are_as_built() and loaded.shape == own.shape:
-            same = values_are_readable(loaded, own) and loaded.dtype == own.dtype and torch.equal(loaded, own)
-        super()._load_from_state_dict(state_dict, prefix, *rest)
-        if same:
-            self._note_vectors()
 
     def _made_tensors(self) -> dict[str, Tensor]:
         made = super()._made_tensors()
@@ -152,7 +112,12 @@ class ETFHead(Head):
         if self.training and not self._reach_checked and self.num_classes and h.numel() >= 64 and have_values(h):
             # Once, since an accelerator waits for it, and on enough entries not to have one sign by chance.
             self._reach_checked = True
-            warn_unreachable(h.detach().reshape(-1, self.dim), self.class_vectors().detach(), stacklevel=2)
+            rows = h.detach().reshape(-1, self.dim)
+            structure = self.structure
+            if structure is None:
+                warn_unreachable(rows, self.class_vectors().detach(), stacklevel=2)
+            else:
+                warn_beyond_reach(rows, lambda: simplex_reach(self.num_classes, self.dim, structure), stacklevel=2)
         return h
 
     def extra_repr(self) -> str:
@@ -238,6 +203,7 @@ class RotatedETFHead(ETFHead):
 
     frame: Tensor
     skew: Tensor | None
+    _may_be_unstored = False
     _map_parameters = ("projection.", "skew")
 
     @property

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from equiangular._validate import check_choice, check_int
+from equiangular._autocast import autocast_is_on
+from equiangular._validate import check_choice, check_int, have_values
+from equiangular.frames.blocks import Block, implicit_blocks
 from equiangular.frames.implicit import CONSTRUCTIONS, implicit_rows
 from equiangular.frames.quadratic_code import quadratic_code
 from equiangular.heads.base import Head
@@ -103,11 +107,25 @@ class ImplicitHead(Head):
         """Logits (..., K) of features h (..., dim): B x K numbers, the class vectors computed in chunks."""
         if not self.num_classes:
             return h
+        flat = h.reshape(-1, self.dim)
+        plain = have_values(h) and not autocast_is_on(h) and h.dtype == self.scale.dtype
+        if plain and forward_ad._current_level < 0 and h.dtype in (torch.float32, torch.float64):
+            logits: Tensor = _Logits.apply(flat, self)  # type: ignore[no-untyped-call]  # torch's
+            logits = logits * self.scale if self.scale.requires_grad else logits.mul_(self.scale)
+            return logits.view(*h.shape[:-1], -1)
         again = torch.is_grad_enabled() and h.requires_grad
         parts = []
         for ids in torch.arange(self.num_classes, device=h.device).split(self.chunk_size):
             parts.append(checkpoint(self._cosines, h, ids, use_reentrant=False) if again else self._cosines(h, ids))
         return torch.cat(parts, -1) * self.scale
+
+    def blocks(self, size: int | None = None, dtype: torch.dtype | None = None) -> Iterator[Block]:
+        """The class vectors about ``size`` at a time, ``chunk_size`` if None, in eager mode."""
+        like = self.scale
+        return implicit_blocks(
+            self.num_classes, self.dim, seed=self.seed, construction=self.construction, dtype=dtype or like.dtype,
+            rounded_to=like.dtype, device=like.device, size=self.chunk_size if size is None else size,
+        )  # fmt: skip
 
     def _cosines(self, h: Tensor, class_ids: Tensor) -> Tensor:
         return F.linear(h, self.rows(class_ids))
@@ -128,9 +146,14 @@ class ImplicitHead(Head):
     def _recipe(self) -> list[int]:
         return [self.seed, self.num_classes, self.dim, CONSTRUCTIONS.index(self.construction)]
 
-    def _build_classifier(self, like: Tensor) -> None:
+    def _drop_classifier(self) -> None:
+        super()._drop_classifier()
         self.register_buffer("recipe", None)
-        super()._build_classifier(like)
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.recipe is not None and not self.recipe.is_meta:  # averages of weights and buffers round whole numbers
+            destination[f"{prefix}recipe"] = torch.tensor(self._recipe(), device=self.recipe.device)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Take over the seed of a checkpoint; refuse one of another size or construction."""
@@ -147,3 +170,39 @@ class ImplicitHead(Head):
     def extra_repr(self) -> str:
         """The options, for ``repr``."""
         return f"{super().extra_repr()}, construction={self.construction!r}, seed={self.seed}"
+
+
+class _Logits(torch.autograd.Function):
+    """h (B, d) -> h W^T (B, K): nothing but features is kept for the gradient, for which W is made again."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, head: ImplicitHead) -> Tensor:
+        ctx.head = head
+        logits = h.new_empty(len(h), head.num_classes)
+        for block in head.blocks():
+            block.products(h, logits[:, block.start : block.stop])
+        return logits
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        if not have_values(gradient):  # gradients of many at once
+            ids = torch.arange(ctx.head.num_classes, device=gradient.device).split(ctx.head.chunk_size)
+            parts = gradient.split(ctx.head.chunk_size, -1)
+            return sum(part @ ctx.head.rows(some) for part, some in zip(parts, ids, strict=True)), None
+        return _Gradient.apply(gradient, ctx.head), None  # type: ignore[no-untyped-call]  # torch's
+
+
+class _Gradient(torch.autograd.Function):
+    """g (B, K) -> g W (B, d), whose gradient is the logits again."""
+
+    @staticmethod
+    def forward(ctx: Any, g: Tensor, head: ImplicitHead) -> Tensor:
+        ctx.head = head
+        total = g.new_zeros(len(g), head.dim)
+        for block in head.blocks():
+            total = total + block.weighted(g.narrow(1, block.start, block.stop - block.start))
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _Logits.apply(gradient, ctx.head), None  # type: ignore[no-untyped-call]  # torch's

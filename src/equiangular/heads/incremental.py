@@ -60,6 +60,7 @@ class IncrementalETFHead(ETFHead):
 
     frame: Tensor
     classes_so_far: Tensor
+    _may_be_unstored = False
 
     def __init__(
         self, in_features: int, num_classes: int, *, reserved: int = 0, **options: Unpack[ETFHeadOptions]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from equiangular._extras import require
 from equiangular._random import make_generator
-from equiangular._validate import check_features, check_int
+from equiangular._validate import check_features, check_int, values_are_readable
 from equiangular.frames.implicit import column_signs, quadratic_nearest
 from equiangular.frames.quadratic_code import QuadraticCode, quadratic_code
 from equiangular.heads.base import Head
@@ -18,6 +18,7 @@ from equiangular.heads.functional import unit_normalize
 from equiangular.heads.implicit import ImplicitHead
 
 CHUNK_SIZE = 4096
+FEATURES = 256  # at a time: their scores stay near the processor
 _AUTO_BYTES = 2**32
 
 
@@ -56,15 +57,33 @@ def nearest_prototypes(
         signs = column_signs(dim, seed=prototypes.seed, device=unit.device)
         code = cast("QuadraticCode", quadratic_code(count, dim))  # the head has checked that there is one
         return quadratic_nearest(code, unit * signs, count, k=k)
-    cosines = unit.new_empty(len(unit), 0)
-    classes = torch.empty(len(unit), 0, dtype=torch.int64, device=unit.device)
+    cosines = unit.new_full((len(unit), k), -math.inf)
+    classes = torch.zeros(len(unit), k, dtype=torch.int64, device=unit.device)
+    parts = [slice(first, first + FEATURES) for first in range(0, len(unit), FEATURES)]
     for start in range(0, count, chunk_size):
-        ids = torch.arange(start, min(start + chunk_size, count), device=unit.device)
-        found, position = (unit @ rows(ids).to(unit.dtype).T).topk(min(k, len(ids)), dim=1)
-        cosines, classes = torch.cat([cosines, found], 1), torch.cat([classes, start + position], 1)
-        cosines, order = cosines.topk(min(k, cosines.shape[1]), dim=1)
-        classes = classes.gather(1, order)
+        vectors = rows(range(start, min(start + chunk_size, count))).to(unit.dtype).T
+        for part in parts:
+            _keep_nearest(unit[part] @ vectors, start, cosines[part], classes[part])
     return cosines, classes
+
+
+def _keep_nearest(scores: Tensor, start: int, cosines: Tensor, classes: Tensor) -> None:
+    """Take the scores (B, c) of classes from ``start`` on into the best so far, (B, k) each, in place.
+
+    To find the largest score costs a fraction of finding where it is, and of many chunks few have anything to add.
+    """
+    if values_are_readable(scores) and scores.device.type == "cpu":
+        better = (scores.amax(1) > cosines[:, -1]).nonzero().flatten()
+        if not len(better):
+            return
+        scores = scores.index_select(0, better)
+    else:
+        better = torch.arange(len(scores), device=scores.device)
+    found, position = scores.topk(min(cosines.shape[1], scores.shape[1]), dim=1)
+    both = torch.cat([cosines[better], found], 1)
+    kept, order = both.topk(cosines.shape[1], dim=1)
+    cosines[better] = kept
+    classes[better] = torch.cat([classes[better], start + position], 1).gather(1, order)
 
 
 class PrototypeIndex:
@@ -159,16 +178,26 @@ class PrototypeIndex:
             sample = torch.randint(self._count, (wanted,), generator=make_generator(0))
             built.train(self._rows(sample).float().cpu().numpy())
         for start in range(0, self._count, self._chunk_size):
-            ids = torch.arange(start, min(start + self._chunk_size, self._count))
+            ids = range(start, min(start + self._chunk_size, self._count))
             built.add(self._rows(ids).float().cpu().numpy())
         return built
 
 
-def _rows(prototypes: Tensor | Head) -> tuple[Callable[[Tensor], Tensor], int, int]:
-    """Unit class vectors by number, how many there are, and their width."""
+def _rows(prototypes: Tensor | Head) -> tuple[Callable[[Tensor | range], Tensor], int, int]:
+    """Unit class vectors by number, one by one or from one to another; how many there are, and their width."""
     if isinstance(prototypes, ImplicitHead):
-        return prototypes.rows, prototypes.num_classes, prototypes.dim
+        head = prototypes
+
+        def computed(ids: Tensor | range) -> Tensor:
+            return head.rows(torch.arange(ids.start, ids.stop) if isinstance(ids, range) else ids)
+
+        return computed, head.num_classes, head.dim
     weight = prototypes.class_vectors() if isinstance(prototypes, Head) else prototypes
     check_features(weight, name="prototypes", allow_zero=False)
     weight = weight.detach()
-    return (lambda ids: unit_normalize(weight[ids.to(weight.device)])), len(weight), weight.shape[1]
+
+    def stored(ids: Tensor | range) -> Tensor:
+        own = weight[ids.start : ids.stop] if isinstance(ids, range) else weight[ids.to(weight.device)]
+        return unit_normalize(own)
+
+    return stored, len(weight), weight.shape[1]

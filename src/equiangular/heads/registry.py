@@ -18,6 +18,7 @@ from equiangular.heads.implicit import ImplicitHead
 from equiangular.heads.incremental import IncrementalETFHead
 from equiangular.heads.linear import CosineHead, LinearHead, RandomHead
 from equiangular.heads.named import NAMED_SCALE, NamedHead
+from equiangular.heads.unstored import UnstoredFrame
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -32,6 +33,8 @@ MAPPED: dict[str, Any] = {"norm": "batch-first", "projection": "linear"}
 # A small scale keeps the logits of similar classes close; chosen on validation data of two sets of texts.
 SIMILAR: dict[str, Any] = {"norm": "batch", "scale": 4.0}
 DIMENSIONS_PER_CLASS = 4
+# Behind a learned map an orientation of the frame is one of the map's; of more classes it is one that has a formula.
+TURNED_CLASSES = 2048
 
 
 def needs_projection(in_features: int, num_classes: int) -> bool:
@@ -51,7 +54,8 @@ def recommended_head(
 
     With fewer than four dimensions for a class there is a learned linear map P between BatchNorm and M,
     logits = (P BatchNorm(x)) M^T, so that there is an ETF for any K and any width. M P is then a learned linear
-    classifier in other coordinates, and SGD trains it as such, at a learning rate K / (K - 1) times as high.
+    classifier in other coordinates, and SGD trains it as such, at a learning rate K / (K - 1) times as high. With
+    more than 2,048 classes the frame is the canonical simplex, which has no matrix; the map turns it as well as any.
 
     Where the inputs say which classes are alike, as TF-IDF or embeddings of texts do, give their ``class_means``: the
     fixed vectors then have the cosines of these, see :func:`equiangular.class_mean_frame`, and meet features of unit
@@ -103,8 +107,13 @@ def recommended_head(
         vectors = class_mean_frame(class_means, options.get("dim") or in_features, seed=options.get("seed", 0))
         return ETFHead(in_features, num_classes, **{**SIMILAR, "prototypes": vectors, **options})
     default = "linear" if needs_projection(in_features, num_classes) else None
-    chosen = BARE if options.get("projection", default) is None else MAPPED
-    return ETFHead(in_features, num_classes, **{**FREE, **chosen, **options})
+    if options.get("projection", default) is None:
+        return ETFHead(in_features, num_classes, **{**FREE, **BARE, **options})
+    chosen: dict[str, Any] = {**FREE, **MAPPED, **options}
+    wide = chosen["projection"] in ("linear", "mlp") and (options.get("dim") or num_classes) >= num_classes
+    if wide and num_classes > TURNED_CLASSES:
+        chosen.setdefault("basis", "canonical")
+    return ETFHead(in_features, num_classes, **chosen)
 
 
 def best_head(in_features: int, num_classes: int, **options: Any) -> ETFHead:
@@ -208,6 +217,8 @@ def build_described(description: dict[str, Any], in_features: int, num_classes: 
     if kind == "named":
         options["class_vectors"] = state.get("weight")
     head = make_head(kind, in_features, num_classes, **options)
+    if isinstance(head, UnstoredFrame) and "recipe" not in state:
+        head.store_frame()  # moved, or of an older version
     if isinstance(head, RotatedETFHead) and "skew" not in state:
         head.bake()
     return head

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from equiangular._checks import ROOT_VARIABLE
+from equiangular._checks import ROOT_VARIABLE, check_data_name, path_exists
 from equiangular._counted import counted
-from equiangular._extras import require
+from equiangular._guarded import parse_yaml
 from equiangular._validate import did_you_mean
 from equiangular.data import Dataset, load_dataset
 from equiangular.data.columns import Told
@@ -26,11 +27,14 @@ from equiangular.encoders.base import same_encoder
 from equiangular.encoders.embedding import embed_inputs, modality_of
 from equiangular.inference.predictions import TABLE_SUFFIXES, list_inputs, read_inputs
 from equiangular.inference.tables import InputBatch
+from equiangular.measures.significance import class_mean_ci
 from equiangular.training.methods import get_method
 from equiangular.training.model.classifier import Classifier
 from equiangular.training.model.correction import PRIORS, own_prior
 from equiangular.training.model.info import ModelInfo
 from equiangular.training.run.scoring import Scorer
+
+FEW = 10  # test samples, below which the accuracy of a class says little
 
 
 def read_prior(prior: str | None, class_names: Sequence[str]) -> str | list[float] | None:
@@ -54,11 +58,11 @@ def read_prior(prior: str | None, class_names: Sequence[str]) -> str | list[floa
     if not file.is_file():
         hint = did_you_mean(prior, PRIORS)
         raise ValueError(f"the prior {prior!r} is neither {' nor '.join(PRIORS)} nor a file that exists{hint}")
-    yaml = require("yaml", extra="train", purpose="Reading a prior")
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"cannot read the prior {str(file)!r} as JSON or YAML: {error}") from error
+    values = parse_yaml(text, what=f"the prior {str(file)!r}")
     return _weights(values, list(class_names), str(file))
 
 
@@ -112,6 +116,7 @@ def evaluate(
 
     Returns:
         ``scores`` and ``raw_scores`` (of the logits before correction and calibration), see :meth:`Scorer.compute`;
+        ``intervals`` of the accuracies among ``scores``, 95 %, see :func:`equiangular.measures.class_mean_ci`;
         ``classes``, ``reliability`` and ``confusion``, see :meth:`Scorer.details`; ``raw_reliability``; ``model``, its
         description without the vocabulary; ``data``, ``prior`` (``"uniform"``, ``"train"``, ``"sampler"`` or weights)
         and ``method``; ``apart``, samples by class that the model does not know; ``left_out``, inputs that cannot be
@@ -121,6 +126,8 @@ def evaluate(
         ValueError: data that cannot be read or have no labels, data that the model was trained on, or none of its
             classes.
     """
+    if data is not None:
+        check_data_name(data)
     info, device = classifier.info, classifier.shift.device
     scorer, raw = (Scorer(list(info.class_counts), info.thresholds, info.class_names) for _ in range(2))
     encoder = KnownEncoder(info.encoder, device=device) if info.encoder and info.kind == "vectors" else None
@@ -142,7 +149,11 @@ def evaluate(
                 f"It was trained on {info.num_classes} classes, {info.class_names[0]!r} the first."
             )
         raise ValueError(f"no samples to evaluate on in {source!r}.")
+    details = scorer.details()
     notes = [*labelled.notes, *labelled.told.lines()]
+    if rare := [row["name"] for row in details["classes"] if 0 < row["test"] < FEW]:
+        said = f"{counted(len(rare), 'class')} with under {FEW} test samples, whose own accuracies say little"
+        notes.insert(0, f"{said}: {listed(rare)}")
     if labelled.apart and not any("not scored" in note for note in notes):
         notes.append(apart_note(labelled.apart))
     model = {key: value for key, value in info.as_dict().items() if key != "vocabulary"}
@@ -152,13 +163,25 @@ def evaluate(
         "prior": own_prior(info) if classifier.prior is None else classifier.prior,
         "scores": scores,
         "raw_scores": raw.compute(),
-        **scorer.details(),
+        "intervals": _intervals(details),
+        **details,
         "raw_reliability": raw.details()["reliability"],
         "model": model,
         "apart": dict(labelled.apart),
         "left_out": labelled.left_out,
         "notes": notes,
     }
+
+
+def _intervals(details: dict[str, Any]) -> dict[str, list[float]]:
+    """95 % confidence intervals of accuracies in percent, by name of the score."""
+    rows = details["classes"]
+    total = np.array([row["test"] for row in rows])
+    hits = np.rint([row["test"] * (row["accuracy"] or 0.0) / 100 if row["test"] else 0.0 for row in rows])
+    groups = {name: [row["group"] == name for row in rows] for name in ("many", "medium", "few")}
+    ends = {"accuracy": class_mean_ci([hits.sum()], [total.sum()]), "balanced_accuracy": class_mean_ci(hits, total)}
+    ends |= {name: class_mean_ci(hits[own], total[own]) for name, own in groups.items()}
+    return {name: [100 * low, 100 * high] for name, (low, high) in ends.items()}
 
 
 @dataclass
@@ -195,15 +218,16 @@ def labelled_batches(
         return _own_test_part(info, batch_size, encoder, skip_broken=skip_broken)
     path = Path(data).expanduser()
     root = info.data.get("root") or os.environ.get(ROOT_VARIABLE)
-    if not path.exists() and root and (Path(root).expanduser() / path).exists():
+    if not path_exists(path) and root and path_exists(Path(root).expanduser() / path):
         path = Path(root).expanduser() / path
     own = {key: value for key, value in info.data.items() if key not in ("name_or_path", "memory")}
     own |= {"skip_broken": True} if skip_broken else {}
-    if not path.exists():
+    if not path_exists(path):
         if info.kind == "text" and not encoder:
             raise ValueError(f"{str(data)!r} does not exist. Texts are evaluated from a file that has them.")
-        named = _load(info, str(data), **{**own, "skip_broken": skip_broken})
-        return _dataset_batches(named, info, batch_size, encoder)
+        named = {key: value for key, value in own.items() if key not in ("label", "drop")}  # those are of files
+        found = _load(info, str(data), **{**named, "skip_broken": skip_broken})
+        return _dataset_batches(found, info, batch_size, encoder)
     trained = _trained_on(info)
     if trained is not None and path.resolve() == trained:
         found = _own_test_part(info, batch_size, encoder, skip_broken=skip_broken)
@@ -233,6 +257,12 @@ def _own_test_part(info: ModelInfo, batch_size: int, encoder: KnownEncoder | Non
             f"the data that the model was trained on have changed since: the test part of {found.name!r} is another, "
             "and may hold what was trained on. Bring the old data back, or name samples that were no part of them with "
             "--data."
+        )
+    labels = info.inputs.get("test labels")
+    if labels and found.class_names == tuple(info.class_names) and input_digest(found.test_y) != labels:
+        batches.notes.append(
+            f"the labels of the test part of {found.name!r} have changed since the training: its own scores were by "
+            "the old ones"
         )
     return batches
 
@@ -376,5 +406,5 @@ def _file_batches(
 
 def class_indices(names: Iterable[str], info: ModelInfo) -> Tensor:
     """The labels (N,) int64 of classes by their names, in any of Unicode's forms; -1 for those that there are not."""
-    places = {class_name(known): label for label, known in enumerate(info.class_names)}
-    return torch.tensor([places.get(class_name(name), -1) for name in names], dtype=torch.int64)
+    places = {class_name(known).strip(): label for label, known in enumerate(info.class_names)}
+    return torch.tensor([places.get(class_name(name).strip(), -1) for name in names], dtype=torch.int64)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,12 +12,16 @@ from typing import IO, Any
 
 import torch
 
-from equiangular._files import check_output, write_atomically
+from equiangular._atomic import write_atomically
+from equiangular._checks import check_data_name, path_exists
+from equiangular._files import check_output
 from equiangular._validate import check_int
+from equiangular.data.cells import NUMBER
 from equiangular.data.columns import Told
 from equiangular.data.libraries import is_saved_to_disk
 from equiangular.data.listing import SUFFIXES as IMAGE_SUFFIXES
 from equiangular.data.listing import Found, find_files
+from equiangular.data.refused import foreign_file
 from equiangular.data.table_files import TABLE_FILES
 from equiangular.data.texts import text_lines
 from equiangular.encoders import KnownEncoder
@@ -52,7 +57,9 @@ def list_inputs(paths: Sequence[str | Path], kind: str, *, notes: list[str] | No
     suffixes, inside_folders = ((*FILE_SUFFIXES[kind], *tables) for tables in (TABLE_SUFFIXES, IN_FOLDERS))
     files: list[Path] = []
     left = Found()
-    for given in paths:
+    several: Any = [paths] if isinstance(paths, (str, Path)) or hasattr(paths, "columns") else paths
+    for given in several:
+        check_data_name(given, "a file to read")
         path = Path(given).expanduser()
         if path.is_dir() and is_saved_to_disk(path):
             files.append(path)
@@ -61,9 +68,11 @@ def list_inputs(paths: Sequence[str | Path], kind: str, *, notes: list[str] | No
             files += found.files
             found.files = []
             left += found
-        elif not path.exists():
+        elif not path_exists(path):
             raise ValueError(f"{str(path)!r} does not exist.")
         elif path.suffix.lower() not in suffixes:
+            if foreign := foreign_file(path):
+                raise ValueError(f"cannot read {str(path)!r}: {foreign}")
             raise ValueError(f"{str(path)!r} is nothing a model of kind {kind!r} reads: {', '.join(suffixes)}.")
         else:
             files.append(path)
@@ -130,6 +139,7 @@ def _text_batches(file: Path, info: ModelInfo, batch_size: int, encoder: KnownEn
 
 
 SUFFIXES = (".csv", ".json")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a formula begins with
 WRITTEN = "predictions are written"  # how a message about the suffix begins
 
 
@@ -183,7 +193,7 @@ def predict_files(
 
 
 def write_predictions(
-    predictions: Iterable[Prediction], path: str | Path, *, top_k: int = 1, rejects: bool = False
+    predictions: Iterable[Prediction], path: str | Path, *, top_k: int = 1, rejects: bool = False, formulas: bool = True
 ) -> tuple[int, int]:
     """Write predictions as they come; the file appears when it is complete.
 
@@ -196,17 +206,22 @@ def write_predictions(
         top_k: classes named for each input.
         rejects: whether a CSV has the column ``rejected``, yes or no, before ``error``. In JSON it is a key of the
             inputs for which it was asked.
+        formulas: whether a CSV has names as they are; False puts ``'`` before those that a spreadsheet would take for a
+            formula, see :func:`is_formula`.
 
     Raises:
         ValueError: another suffix, or a file that cannot be written.
     """
     target = check_output(path, SUFFIXES, WRITTEN)
     counted = Counted(predictions)
-    write = csv_lines if target.suffix == ".csv" else json_lines
 
     def fill(temporary: Path) -> None:
-        with temporary.open("w", encoding="utf-8", newline="") as stream:
-            write(counted, stream, top_k, rejects)
+        # A name of a file that is no UTF-8 is written with its bytes as \\udcXX.
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+            if target.suffix == ".csv":
+                csv_lines(counted, stream, top_k, rejects, formulas)
+            else:
+                json_lines(counted, stream, top_k, rejects)
 
     try:
         write_atomically(target, fill)
@@ -230,16 +245,34 @@ class Counted:
             yield prediction
 
 
-def csv_lines(predictions: Iterable[Prediction], stream: IO[str], top_k: int, rejects: bool = False) -> None:
+def is_formula(text: str) -> bool:
+    """Whether a spreadsheet that opens a CSV takes a cell for a formula: ``=``, ``+``, ``-``, ``@``, or a tab, first.
+
+    Source: OWASP, "CSV injection". A number is none.
+
+    Example:
+        >>> [is_formula(text) for text in ("=1+1", "@sum", "-1.5", "-x", "cat")]
+        [True, True, False, True, False]
+    """
+    return text[:1] in FORMULA and text != "" and re.fullmatch(NUMBER, text) is None
+
+
+def csv_lines(
+    predictions: Iterable[Prediction], stream: IO[str], top_k: int, rejects: bool = False, formulas: bool = True
+) -> None:
     """One row for each input."""
+
+    def cell(text: str) -> str:
+        return f"'{text}" if not formulas and is_formula(text) else text
+
     writer = csv.writer(stream, lineterminator="\n")
     ranks = ["", *(f"_{rank}" for rank in range(2, top_k + 1))]
     columns = [f"{name}{rank}" for rank in ranks for name in ("class", "probability")]
     writer.writerow(["input", *columns, *["rejected"] * rejects, "error"])
     for p in predictions:
-        pairs = [v for c, q in zip(p.classes, p.probabilities, strict=True) for v in (c, f"{q:.6f}")]
+        pairs = [v for c, q in zip(p.classes, p.probabilities, strict=True) for v in (cell(c), f"{q:.6f}")]
         answer = [{True: "yes", False: "no", None: ""}[p.rejected]] * rejects
-        writer.writerow([p.name, *pairs, *[""] * (2 * top_k - len(pairs)), *answer, p.error or ""])
+        writer.writerow([cell(p.name), *pairs, *[""] * (2 * top_k - len(pairs)), *answer, cell(p.error or "")])
 
 
 def json_lines(predictions: Iterable[Prediction], stream: IO[str], top_k: int, rejects: bool = False) -> None:

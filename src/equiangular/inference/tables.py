@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from equiangular._extras import require
 from equiangular._files import read_safetensors
+from equiangular._guarded import json_in
 from equiangular.data.base import check_names_differ
 from equiangular.data.cells import is_text, plain_texts
 from equiangular.data.columns import Columns, Told, plain_columns
@@ -159,10 +159,10 @@ def _read_arrays(file: Path, info: ModelInfo) -> tuple[dict[str, Any], list[str]
         return {"x": np.load(file, allow_pickle=False), **({"y": read_label_file(labels)} if labels else {})}, None
     if file.suffix.lower() == ".safetensors":
         tensors, metadata = read_safetensors(file, remedy="Make it again.")
-        theirs = json.loads(metadata["encoder"]) if metadata.get("encoder") else {}
+        theirs = json_in(metadata, "encoder", dict, str(file)) or {}
         if info.encoder and (why := same_encoder(info.encoder, theirs)):
             raise ValueError(f"its features come from another encoder than those that the model was trained on: {why}.")
-        return tensors, json.loads(metadata["class_names"]) if metadata.get("class_names") else None
+        return tensors, json_in(metadata, "class_names", list, str(file))
     arrays = read_npz(file)
     return dict(arrays), arrays["class_names"].tolist() if "class_names" in arrays else None
 
@@ -226,7 +226,7 @@ def _column_batches(
         rows = [f"{file}:{start + i + 1}" for i in range(batch.num_rows)]
         vectors = next((n for n in VECTOR_NAMES if n in names), None) if info.kind == "vectors" else None
         if vectors is not None:
-            inputs = vector_column(batch.column(vectors), f"column {vectors!r}")
+            inputs = vector_column(batch.column(vectors), f"column {vectors!r}", start)
             if inputs.shape[1] != info.input_shape[0]:
                 raise ValueError(f"its vectors have {inputs.shape[1]} numbers, the model takes {info.input_shape[0]}.")
             yield _finite(file, start, inputs, labels)
@@ -282,7 +282,8 @@ def label_column(names: Sequence[str], info: ModelInfo) -> str | None:
     if own is not None:
         return own if own in names else None
     inputs = set(info.columns or ()) | {c["name"] for c in (info.encoding or {}).get("columns", ())}
-    return usual_label([name for name in names if name not in inputs])
+    passed_over = inputs | set(names_in(info.data.get("drop") or ()))
+    return usual_label([name for name in names if name not in passed_over])
 
 
 def text_column(schema: Any, label: str | None, info: ModelInfo) -> str:

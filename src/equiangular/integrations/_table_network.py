@@ -47,6 +47,12 @@ class TableNetwork(nn.Module):
         """Take up the weighted mean and standard deviation of the columns of x (N, columns)."""
         if self.by_column:
             self.mean, self.std = weighted_moments(x, weight)
+            beyond = (~torch.isfinite(self.std)).nonzero().flatten().tolist()
+            if beyond:
+                raise ValueError(
+                    f"column {beyond[0]} of X is too large: {str(x.dtype).removeprefix('torch.')} does not hold the "
+                    "squares of its values. Scale it."
+                )
         else:
             size = ((weight / weight.sum())[:, None] * x.square()).sum().sqrt()
             self.std = torch.where(size > 0, size, 1.0).expand_as(self.std).clone()

@@ -13,10 +13,11 @@ from equiangular._extras import require
 from equiangular._validate import check_choice
 from equiangular.closed_form import KINDS, ClosedForm, Kind, save_closed_form
 from equiangular.closed_form.files import read_closed_form
-from equiangular.integrations._arrays import numpy_of, read_only_tensor
+from equiangular.integrations._arrays import read_only_tensor
 from equiangular.integrations._class_priors import prior_vector
 from equiangular.integrations._class_vectors import class_vector_rows
 from equiangular.integrations._labels import check_label_kind, label_kind, plain
+from equiangular.integrations._tables import validated
 
 _base = require("sklearn.base", extra="sklearn", purpose="ClosedFormClassifier")
 _multiclass = require("sklearn.utils.multiclass", extra="sklearn", purpose="ClosedFormClassifier")
@@ -297,8 +298,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         return labels
 
     def _samples(self, X: Any, y: Any, sample_weight: Any | None, *, reset: bool) -> tuple[Any, Any, Any]:
-        X, y = numpy_of(X), numpy_of(y)
-        X, y = _validation.validate_data(self, X, y, dtype=FLOATS, order="C", reset=reset, ensure_min_samples=1)
+        X, y = validated(self, X, y, dtype=FLOATS, order="C", reset=reset, ensure_min_samples=1)
         label_kind(y, "y")
         _multiclass.check_classification_targets(y)
         weight = _validation._check_sample_weight(sample_weight, X, dtype=np.float64, copy=True)
@@ -351,7 +351,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
 
     def _logits(self, X: Any) -> torch.Tensor:
         _validation.check_is_fitted(self)
-        X = _validation.validate_data(self, numpy_of(X), dtype=FLOATS, order="C", reset=False)
+        X = validated(self, X, dtype=FLOATS, order="C", reset=False)
         prior = self.closed_form_.log_prior(self._target_prior())
         return self.closed_form_.solve().logits(read_only_tensor(X), prior)
 

@@ -49,11 +49,19 @@ def load_pretrained(model_class: Any, name_or_path: str | Path, **options: Any) 
         )
     if "torch_dtype" not in options:
         options.setdefault("dtype", "auto")  # as it was saved, which is the default from transformers 5 on
-    try:
-        model, report = _with_head(model_class).from_pretrained(name_or_path, output_loading_info=True, **options)
-    except RuntimeError as error:
-        raise ValueError(f"{_misfit(name_or_path, options)} {error}") from error
-    wrong = {kind: sorted(map(str, keys)) for kind, keys in report.items() if keys and "keys" in kind}
+    wrong: dict[str, list[str]] = {}
+    for stored in (False, True):
+        try:
+            made = _with_head(model_class, stored=stored)
+            model, report = made.from_pretrained(name_or_path, output_loading_info=True, **options)
+        except RuntimeError as error:
+            raise ValueError(f"{_misfit(name_or_path, options)} {error}") from error
+        wrong = {kind: sorted(map(str, keys)) for kind, keys in report.items() if keys and "keys" in kind}
+        missing, unknown = (wrong.get(f"{kind}_keys", []) for kind in ("missing", "unexpected"))
+        # Class vectors that the head would make by their formula are stored here: they were moved, or are older.
+        moved = [name.removesuffix("weight") for name in unknown]
+        if not missing or [name.removesuffix("recipe") for name in missing] != moved:
+            break
     if wrong:
         raise ValueError(f"{_misfit(name_or_path, options)} {wrong}.")
     return model
@@ -71,8 +79,11 @@ def _misfit(name_or_path: str | Path, options: dict[str, Any]) -> str:
     )
 
 
-def _with_head(model_class: Any) -> Any:
-    """A subclass whose models are built with the head that their configuration describes."""
+def _with_head(model_class: Any, *, stored: bool) -> Any:
+    """A subclass whose models are built with the head that their configuration describes.
+
+    ``stored`` keeps class vectors that have a formula in a buffer, for a checkpoint that has them.
+    """
     model_class = getattr(model_class, "_without_head", model_class)
 
     class WithHead(model_class):
@@ -86,14 +97,14 @@ def _with_head(model_class: Any) -> Any:
                     f"the configuration of this {model_class.__name__} has no equiangular_head: it was not saved with "
                     f"a head of this library. Load it with {model_class.__name__}.from_pretrained and attach(model)."
                 )
-            _put_head(self, description, config.num_labels)
+            _put_head(self, description, config.num_labels, stored)
 
     WithHead.__name__ = WithHead.__qualname__ = model_class.__name__
     WithHead.__module__ = model_class.__module__
     return WithHead
 
 
-def _put_head(model: nn.Module, description: dict[str, Any], num_classes: int) -> None:
+def _put_head(model: nn.Module, description: dict[str, Any], num_classes: int, stored: bool) -> None:
     """The described head in the place of the model's classifier, ready to have its weights loaded."""
     try:
         path, old = description["path"], model.get_submodule(description["path"])
@@ -109,5 +120,6 @@ def _put_head(model: nn.Module, description: dict[str, Any], num_classes: int) -
     # Unit vectors where class vectors were given: the weights that are loaded next overwrite them.
     dim = description["options"].get("dim", width)
     stand_in = torch.eye(dim, dtype=old.weight.dtype)[torch.arange(num_classes) % dim]
-    head = build_described(description, width, num_classes, {"weight": stand_in, "skew": stand_in})
+    tensors = {"weight": stand_in, "skew": stand_in} | ({} if stored else {"recipe": stand_in})
+    head = build_described(description, width, num_classes, tensors)
     put_module(model, path, head.to(**place))

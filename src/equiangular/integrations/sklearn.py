@@ -16,11 +16,12 @@ from equiangular._validate import check_choice, check_int, check_positive
 from equiangular.frames import load_frame
 from equiangular.heads import NamedHead, unit_normalize
 from equiangular.heads.functional import Projection
-from equiangular.integrations._arrays import numpy_of, read_only_tensor
+from equiangular.integrations._arrays import read_only_tensor
 from equiangular.integrations._class_priors import prior_vector
 from equiangular.integrations._class_vectors import class_vector_rows
 from equiangular.integrations._labels import plain
 from equiangular.integrations._table_network import LOSSES, TableNetwork, etf_network, train, weighted_moments
+from equiangular.integrations._tables import validated
 from equiangular.longtail.cut import holdout_indices
 from equiangular.posthoc import Calibration, calibrate_prior_correction, prior_corrected_logits
 
@@ -146,7 +147,7 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
             ValueError: a parameter out of its range, bad data, or fewer than two classes.
         """
         hidden, rate = self._check_parameters()
-        X, y = _validation.validate_data(self, numpy_of(X), numpy_of(y), dtype=FLOATS, order="C")
+        X, y = validated(self, X, y, dtype=FLOATS, order="C")
         _multiclass.check_classification_targets(y)
         weight = _validation._check_sample_weight(sample_weight, X, dtype=np.float64, copy=True)
         if weight.min() < 0:
@@ -216,7 +217,7 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
 
     def _logits(self, X: Any) -> torch.Tensor:
         _validation.check_is_fitted(self)
-        logits = self._raw_logits(_validation.validate_data(self, numpy_of(X), dtype=FLOATS, order="C", reset=False))
+        logits = self._raw_logits(validated(self, X, dtype=FLOATS, order="C", reset=False))
         prior = self._target_prior()
         if prior is None:
             return logits
@@ -225,7 +226,7 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
 
     @torch.no_grad()
     def _raw_logits(self, X: np.ndarray) -> torch.Tensor:
-        dtype = self.network_.head.weight.dtype
+        dtype = self.network_.head.scale.dtype
         return self.network_(read_only_tensor(X).to(dtype))[1]
 
     def _target_prior(self) -> np.ndarray | None:

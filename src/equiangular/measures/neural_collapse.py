@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from equiangular.measures.collapse.moments import GLOBAL_MEANS, ClassMoments, Gl
 from equiangular.measures.collapse.nc3 import nearest_mean, ood_orthogonality
 from equiangular.measures.collapse.summary import collapse_measures, group_slots
 from equiangular.measures.collapse_plot import plot_collapse
+
+Precision = Literal["double", "single"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 class NeuralCollapse(SumMetric):
@@ -41,6 +44,8 @@ class NeuralCollapse(SumMetric):
             them, and logits given to ``update``, ``nc4`` is the share of samples that the classifier puts where the
             nearest of these means would. Without them one pass cannot know the means yet, and ``nc4_running`` compares
             with the means of the samples seen so far: it depends on their order.
+        precision: of products: ``"double"``, or ``"single"``, float32, at about half the time. Deviations from class
+            means are taken exactly and sums are float64 in both; errors are then about 1e-6.
         kwargs: further arguments of ``torchmetrics.Metric``.
 
     Raises:
@@ -78,6 +83,7 @@ class NeuralCollapse(SumMetric):
         groups: Mapping[str, Any] | None = None,
         covariance: bool = True,
         reference_means: Tensor | None = None,
+        precision: Precision = "double",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -85,6 +91,7 @@ class NeuralCollapse(SumMetric):
         self.dim = check_int(dim, "dim", minimum=1)
         self.global_mean = check_choice(global_mean, GLOBAL_MEANS, "global_mean")
         self.covariance = bool(covariance)
+        self.precision = check_choice(precision, PRECISIONS, "precision")
         self.groups = _groups(groups, class_counts, thresholds, self.num_classes)
         # In a list, so that a module is not registered as part of the metric.
         self._weight = [weight]
@@ -110,6 +117,10 @@ class NeuralCollapse(SumMetric):
         """The class moments so far: views of the metric's state."""
         return unpack(self.packed, self.num_classes, self.dim, self.slot, self.covariance)
 
+    @property
+    def _product_dtype(self) -> torch.dtype | None:
+        return torch.float32 if self.precision == "single" else None
+
     def class_means(self) -> Tensor:
         """Class means (K, d) of the samples so far, those of all processes: mu_c is the mean over all of class c."""
         with self.sync_context():
@@ -130,7 +141,7 @@ class NeuralCollapse(SumMetric):
         if logits is not None and tuple(logits.shape) != (features.shape[0], self.num_classes):
             shape = (features.shape[0], self.num_classes)
             raise ValueError(f"logits must have shape (B, K) = {shape}, got {tuple(logits.shape)}.")
-        self.moments.update(features, labels)
+        self.moments.update(features, labels, dtype=self._product_dtype)
         if logits is not None:
             known, seen = self.reference_means, self.moments.seen
             means = self.moments.mean if known is None else known.to(self.packed)
@@ -157,7 +168,8 @@ class NeuralCollapse(SumMetric):
         if isinstance(weight, nn.Module):  # a head may compare features with something else than its raw weight
             module: Any = weight
             weight = module.class_vectors() if hasattr(module, "class_vectors") else module.weight.flatten(1)
-        results = collapse_measures(self.moments, weight=weight, global_mean=self.global_mean, groups=self.groups)
+        options: dict[str, Any] = {"global_mean": self.global_mean, "groups": self.groups, "dtype": self._product_dtype}
+        results = collapse_measures(self.moments, weight=weight, **options)
         results |= self._agreement()
         if bool(self.ood_count > 0):
             for part, index in self._parts().items():

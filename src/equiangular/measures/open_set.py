@@ -78,7 +78,7 @@ def ood_score(
         return torch.cdist(h, weight, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
     if method == "max_cosine":
         return -(unit_normalize(h) @ unit_normalize(weight).T).amax(1)
-    logits = h @ weight.T if head is None else head.logits_from_features(h.to(head.weight.dtype)).to(dtype)
+    logits = h @ weight.T if head is None else head.logits_from_features(h.to(head.scale.dtype)).to(dtype)
     return 1 - logits.softmax(1).amax(1) if method == "msp" else -logits.logsumexp(1)
 
 

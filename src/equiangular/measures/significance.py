@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,48 @@ def mean_ci(values: Any, confidence: float = 0.95) -> tuple[float, float]:
     if len(sample) == 1:
         return float(sample[0]), math.nan
     return float(sample.mean()), _half_width(sample, level)
+
+
+def class_mean_ci(correct: Any, total: Any, confidence: float = 0.95) -> tuple[float, float]:
+    """Confidence interval of a balanced accuracy, mean_k p_k, from the hits among the test samples of each class.
+
+    With m classes that have samples, p~_k = (x_k + 2/m) / (n_k + 4/m), n~_k = n_k + 4/m:
+    mean_k p~_k +- z (sum_k v_k)^(1/2) / m, v_k = p~_k (1 - p~_k) / (n~_k - 1), cut to [0, 1]. Of a class with one
+    sample, whose spread nothing shows, v_k is 1/4, the largest that there is. For one class, m = 1, it is the interval
+    of an accuracy. It covers other test samples, not other trainings.
+
+    Args:
+        correct: (K,) hits x_k of each class, whole numbers.
+        total: (K,) test samples n_k; classes with none are left out.
+        confidence: level of the interval, in (0, 1).
+
+    Returns:
+        The ends, shares in [0, 1]; NaN where no class has samples.
+
+    Raises:
+        ValueError: numbers of different length, more hits than samples, or a level outside (0, 1).
+
+    Example:
+        >>> low, high = class_mean_ci([90, 4], [100, 10])
+        >>> print(f"{low:.2f} {high:.2f}")
+        0.51 0.80
+
+    Source: Price and Bonett, An improved confidence interval for a linear function of binomial proportions,
+    Computational Statistics and Data Analysis 45, 2004, with n~_k - 1 where they have n~_k, for many small classes.
+    """
+    check_level(confidence)
+    hits, sizes = np.asarray(correct, dtype=np.float64), np.asarray(total, dtype=np.float64)
+    if hits.shape != sizes.shape or hits.ndim != 1 or (hits > sizes).any() or (hits < 0).any():
+        raise ValueError(f"correct must have as many hits as total has classes, no more than samples: got {correct!r}.")
+    hits, sizes = hits[sizes > 0], sizes[sizes > 0]
+    m = len(sizes)
+    if not m:
+        return float("nan"), float("nan")
+    counted = sizes + 4 / m
+    share = (hits + 2 / m) / counted
+    spread = np.where(sizes > 1, share * (1 - share) / np.maximum(counted - 1, 1e-9), 0.25)
+    middle, half = share.mean(), NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(spread.sum()) / m
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
 def paired_comparison(a: Any, b: Any, *, confidence: float = 0.95) -> PairedComparison:

@@ -26,11 +26,14 @@ from equiangular.measures.accuracy import (
 )
 from equiangular.measures.collapse.moments import counts_of
 
+LARGEST_MATRIX = 1024  # classes up to which a confusion matrix is kept as such: 8 MB
+
 
 class ShotAccuracy(SumMetric):
     """Accuracy, balanced accuracy and many/medium/few accuracy, over batches and processes.
 
-    States: correct and total per class, O(K); on request the confusion matrix, O(K^2).
+    States: correct and total per class, O(K); on request the confusion matrix, O(K^2), or 8 bytes a
+    sample where there are more than 1,024 classes.
 
     Args:
         class_counts: (K,) *training* samples per class, which form the groups.
@@ -52,6 +55,7 @@ class ShotAccuracy(SumMetric):
     correct: Tensor
     total: Tensor
     matrix: Tensor
+    pairs: list[Tensor] | Tensor
 
     def __init__(
         self, class_counts: Any, thresholds: tuple[int, int] = (20, 100), *, confusion: bool = False, **kwargs: Any
@@ -61,10 +65,15 @@ class ShotAccuracy(SumMetric):
         self.num_classes = len(counts)
         self.groups = {name: torch.from_numpy(index) for name, index in class_groups(counts, thresholds).items()}
         self.confusion = confusion
+        self._in_pairs = confusion and self.num_classes > LARGEST_MATRIX
         shape = (self.num_classes,)
-        states = {"correct": shape, "total": shape, **({"matrix": shape * 2} if confusion else {})}
+        states = {"correct": shape, "total": shape}
+        if confusion and not self._in_pairs:
+            states["matrix"] = shape * 2
         for name, size in states.items():
             self.add_state(name, torch.zeros(size, dtype=torch.int64), dist_reduce_fx="sum")
+        if self._in_pairs:
+            self.add_state("pairs", [], dist_reduce_fx="cat")
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Add (B, K) logits or probabilities, or (B,) integer predicted classes, and the (B,) integer classes."""
@@ -75,7 +84,9 @@ class ShotAccuracy(SumMetric):
         predicted = check_labels(predicted, self.num_classes, name="preds", batch=target.shape[0])
         self.total += counts_of(target, self.num_classes)
         self.correct += counts_of(target, self.num_classes, predicted == target)
-        if self.confusion:
+        if self._in_pairs:
+            self.pairs += [target * self.num_classes + predicted]
+        elif self.confusion:
             self.matrix += confusion_matrix(predicted, target, self.num_classes)
 
     def compute(self) -> dict[str, Tensor]:
@@ -89,7 +100,26 @@ class ShotAccuracy(SumMetric):
             "balanced_accuracy": balanced_accuracy(rates),
             **group_accuracy(rates, self.groups),
         }
-        return {**result, "confusion": self.matrix.clone()} if self.confusion else result
+        if self.confusion:
+            entries, counts = self.confused()
+            flat = counts.new_zeros(self.num_classes**2).index_copy_(0, entries, counts)
+            result["confusion"] = flat.view(self.num_classes, self.num_classes)
+        return result
+
+    def confused(self) -> tuple[Tensor, Tensor]:
+        """What of the confusion matrix is not 0: places i K + j (M,) int64, ascending, and counts (M,) int64."""
+        if self._in_pairs:
+            places = self.pairs if isinstance(self.pairs, Tensor) else torch.cat([self.total[:0], *self.pairs])
+            entries, counts = places.unique(return_counts=True)
+            return entries, counts
+        flat = self.matrix.flatten()
+        entries = flat.nonzero().flatten()
+        return entries, flat[entries]
+
+    def _sync_dist(self, *args: Any, **kwargs: Any) -> None:
+        if self._in_pairs and not len(self.pairs):
+            self.pairs = [self.total[:0]]  # a process without samples: torchmetrics would send it as floats
+        super()._sync_dist(*args, **kwargs)
 
     def per_class(self) -> Tensor:
         """(K,) float64 accuracies of what this process has seen, NaN for a class without samples."""

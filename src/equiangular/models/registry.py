@@ -5,18 +5,47 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import prod
+from typing import Any
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, channels_last, nn
+from torch.autograd import Function, forward_ad
 
 from equiangular._random import isolated_rng
-from equiangular._validate import check_choice, check_int, check_positive, did_you_mean
+from equiangular._validate import check_choice, check_int, check_positive, did_you_mean, have_values
 from equiangular.models.external import hugging_face_backbone, timm_backbone, torchvision_backbone
 
 
 def convolution(before: int, after: int) -> tuple[nn.Module, ...]:
     """A 3 x 3 convolution with batch normalisation and ReLU."""
     return nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)
+
+
+def mean_over_positions(x: Tensor) -> Tensor:
+    """(B, C, H, W) to (B, C), with a gradient whose channels are last where those of ``x`` are.
+
+    That of PyTorch's mean never is, and the backward passes in front of it work in the order that they are given.
+    """
+    if x.ndim == 4 and _channels_are_last(x) and x.requires_grad and forward_ad._current_level < 0:
+        mean: Tensor = _MeanChannelsLast.apply(x)  # type: ignore[no-untyped-call]  # torch's
+        return mean
+    return x.mean((2, 3))
+
+
+def _channels_are_last(x: Tensor) -> bool:
+    return have_values(x) and x.is_contiguous(memory_format=channels_last) and not x.is_contiguous()
+
+
+class _MeanChannelsLast(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.shape = x.shape
+        return x.mean((2, 3))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        whole = (gradient / (ctx.shape[2] * ctx.shape[3])).unsqueeze(-1).unsqueeze(-1).expand(ctx.shape)
+        return whole.contiguous(memory_format=channels_last)
 
 
 class ResidualBlock(nn.Module):
@@ -48,8 +77,9 @@ class ResidualBlock(nn.Module):
     def _shortcut(self, x: Tensor) -> Tensor:
         if self.projection is not None:
             return self.projection(x)
-        if self.stride != 1:
-            x = x[:, :, :: self.stride, :: self.stride]
+        if self.stride != 1:  # every second pixel; the gradient of a slice never has its channels last
+            last = _channels_are_last(x)
+            x = F.avg_pool2d(x, 1, self.stride) if last else x[:, :, :: self.stride, :: self.stride]
         if self.added:
             x = F.pad(x, (0, 0, 0, 0, self.added // 2, self.added - self.added // 2))
         return x
@@ -105,7 +135,7 @@ class CifarResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W) to features (B, num_features): the mean over all positions."""
-        return self.blocks(self.stem(x)).mean((2, 3))
+        return mean_over_positions(self.blocks(self.stem(x)))
 
 
 class MLP(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from equiangular._rebuilt import RebuiltModule
 from equiangular._validate import check_features, check_labels, check_num_classes, check_positive
-from equiangular.posthoc.prior import corrected, log_prior, prior_shift
+from equiangular.posthoc.prior import PART, corrected, log_prior, prior_shift, row_parts
 
 # Standard deviations of the weak priors: on the strength about 1, on log scale about the data's own starting point.
 STRENGTH_STD = 0.5
@@ -90,28 +90,50 @@ def calibrate_prior_correction(
             f"the held-out data have {int(present.sum())} of {num_classes} classes; at least 2 are needed. "
             "Hold out more samples, or use prior_corrected_logits with its default strength of 1."
         )
-    z = logits.detach().cpu().double()[:, present]
+    parts = _Parts(logits, present)
     y = (present.cumsum(0) - 1)[labels]
     omega = (rho / held.clamp_min(1))[labels]
     if expected_scale is not None:
         start = math.log(check_positive(expected_scale, "expected_scale"))
     else:
-        start = starting_log_scale(z)
-    return _fit(z, y, shift.cpu()[present], omega / omega.sum(), start)
+        start = _starting_log_scale(torch.cat([_top_gap(z) for _, z in parts]), int(present.sum()))
+    return _fit(parts, y, shift.cpu()[present], omega / omega.sum(), start)
 
 
-def _fit(z: Tensor, y: Tensor, shift: Tensor, omega: Tensor, start: float) -> Calibration:
+class _Parts:
+    """Rows and columns of held-out logits in float64, part by part, over and over: one part at a time is in memory."""
+
+    def __init__(self, logits: Tensor, columns: Tensor) -> None:
+        self.logits, self.columns = logits.detach(), columns
+        self.rows = row_parts(len(logits), max(1, int(columns.sum())), PART // 2)
+        self.only: Tensor | None = None
+
+    def __iter__(self) -> Iterator[tuple[slice, Tensor]]:
+        for rows in self.rows:
+            if self.only is not None:
+                yield rows, self.only
+                continue
+            z = self.logits[rows].cpu().double()[:, self.columns]
+            self.only = z if len(self.rows) == 1 else None
+            yield rows, z
+
+
+def _fit(parts: _Parts, y: Tensor, shift: Tensor, omega: Tensor, start: float) -> Calibration:
     """The optimum over strength in [0, MAX_STRENGTH]; where the free one lies outside, that of the nearest bound.
 
     For a given scale the objective is convex in the strength, so a violated bound is where the optimum lies.
     """
     penalty = 1 / float(1 / omega.square().sum())
 
-    def objective(log_scale: Tensor, strength: Tensor) -> Tensor:
-        log_p = (log_scale.exp() * z - strength * shift).log_softmax(1)
-        likelihood = -(omega * log_p.gather(1, y[:, None])[:, 0]).sum()
-        prior = ((strength - 1) / STRENGTH_STD) ** 2 + ((log_scale - start) / LOG_SCALE_STD) ** 2
-        return likelihood + penalty * prior / 2
+    def objective(log_scale: Tensor, strength: Tensor) -> Iterator[Tensor]:
+        for rows, z in parts:
+            log_p = (log_scale.exp() * z - strength * shift).log_softmax(1)
+            likelihood = -(omega[rows] * log_p.gather(1, y[rows, None])[:, 0]).sum()
+            if rows.start:
+                yield likelihood
+                continue
+            prior = ((strength - 1) / STRENGTH_STD) ** 2 + ((log_scale - start) / LOG_SCALE_STD) ** 2
+            yield likelihood + penalty * prior / 2
 
     log_scale, strength = _minimise(lambda p: objective(p[0], p[1]), [start, 1.0])
     if not 0 <= strength <= MAX_STRENGTH:
@@ -123,23 +145,33 @@ def _fit(z: Tensor, y: Tensor, shift: Tensor, omega: Tensor, start: float) -> Ca
 
 def starting_log_scale(z: Tensor) -> float:
     """The log scale at which the median sample's top class, against the mean of the others, has START_PROBABILITY."""
-    num_classes = z.shape[1]
-    gap = float((z.max(1).values - z.mean(1)).median()) * num_classes / (num_classes - 1)
+    return _starting_log_scale(_top_gap(z), z.shape[1])
+
+
+def _top_gap(z: Tensor) -> Tensor:
+    """By how much the top class of each sample is above the mean of all, (N,)."""
+    return z.max(1).values - z.mean(1)
+
+
+def _starting_log_scale(top_gap: Tensor, num_classes: int) -> float:
+    gap = float(top_gap.median()) * num_classes / (num_classes - 1)
     odds = (num_classes - 1) * START_PROBABILITY / (1 - START_PROBABILITY)
     return math.log(math.log(odds) / gap) if gap > 0 else 0.0
 
 
-def _minimise(objective: Callable[[Tensor], Tensor], start: list[float]) -> list[float]:
-    """L-BFGS with a strong-Wolfe line search from ``start``."""
+def _minimise(objective: Callable[[Tensor], Iterable[Tensor]], start: list[float]) -> list[float]:
+    """L-BFGS with a strong-Wolfe line search from ``start``; the objective gives its summands, each once."""
     with torch.enable_grad():
         point = torch.tensor(start, dtype=torch.float64, requires_grad=True)
         optimizer = torch.optim.LBFGS([point], max_iter=200, tolerance_grad=1e-10, line_search_fn="strong_wolfe")
 
         def closure() -> Tensor:
             optimizer.zero_grad()
-            loss = objective(point)
-            loss.backward()
-            return loss
+            losses = []
+            for loss in objective(point):  # a part's graph is gone before the next part is made
+                loss.backward()
+                losses.append(loss.detach())
+            return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
         optimizer.step(closure)
     return point.detach().tolist()
@@ -176,12 +208,14 @@ def calibrate_scale(logits: Tensor, labels: Tensor, class_counts: Any, *, logit_
     """
     z, labels, shift = held_out(logits, labels, class_counts, logit_prior, "a temperature")
     present = torch.bincount(labels, minlength=z.shape[1]) > 0
-    z, shift = z[:, present], shift[present]
+    parts, shift = _Parts(z, present), shift[present]
     y = (present.cumsum(0) - 1)[labels]
 
-    def objective(log_scale: Tensor) -> Tensor:
-        likelihood = torch.nn.functional.cross_entropy(log_scale.exp() * z + shift, y)
-        return likelihood + (log_scale / LOG_SCALE_STD) ** 2 / (2 * len(y))
+    def objective(log_scale: Tensor) -> Iterator[Tensor]:
+        for rows, part in parts:
+            own = y[rows]
+            likelihood = torch.nn.functional.cross_entropy(log_scale.exp() * part + shift, own) * (len(own) / len(y))
+            yield likelihood if rows.start else likelihood + (log_scale / LOG_SCALE_STD) ** 2 / (2 * len(y))
 
     (log_scale,) = _minimise(lambda point: objective(point[0]), [0.0])
     return math.exp(log_scale)
@@ -190,7 +224,7 @@ def calibrate_scale(logits: Tensor, labels: Tensor, class_counts: Any, *, logit_
 def held_out(
     logits: Tensor, labels: Tensor, class_counts: Any, logit_prior: Any | None, what: str
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Checked logits (N, K) float64, labels (N,) and log pi - log beta (K,), on the CPU; beta is pi by default."""
+    """Checked logits (N, K), labels (N,) and log pi - log beta (K,) float64, on the CPU; beta is pi by default."""
     check_features(logits, name="logits")
     num_classes = logits.shape[1]
     y = check_labels(labels, num_classes, batch=logits.shape[0]).cpu()
@@ -198,7 +232,7 @@ def held_out(
         raise ValueError(f"{what} needs held-out samples, got none. Hold a part of the training data out.")
     pi = log_prior(class_counts, num_classes, "class_counts").cpu()
     beta = pi if logit_prior is None else log_prior(logit_prior, num_classes, "logit_prior").cpu()
-    return logits.detach().cpu().double(), y, pi - beta
+    return logits.detach().cpu(), y, pi - beta
 
 
 class PriorCorrection(RebuiltModule):

@@ -57,6 +57,21 @@ def prior_shift(class_counts: Any, target_prior: Any | None, num_classes: int) -
     return train - log_prior(target_prior, num_classes, "target_prior").to(train.device)
 
 
+PART = 2**20  # logits that are worked on at once, 8 MB in float64; dozens of such buffers are made
+
+
+def row_parts(rows: int, num_classes: int, numbers: int = PART) -> list[slice]:
+    """Slices of (N, K) logits of about ``numbers`` each; one at least, and empty where there is no row.
+
+    Example:
+        >>> row_parts(5000, 10), row_parts(1000, 2000)
+        ([slice(0, 5000, None)], [slice(0, 524, None), slice(524, 1000, None)])
+    """
+    size = max(1, numbers // num_classes)
+    size -= size % 4096 if size > 4096 else 0
+    return [slice(start, min(start + size, rows)) for start in range(0, max(1, rows), size)]
+
+
 def balanced_shares(labels: Tensor) -> Tensor:
     """What each sample counts for in the balanced accuracy over the classes present: (N,) float64, 1 in all."""
     counts = torch.bincount(labels)

@@ -168,12 +168,13 @@ def bias_corrected_temperature(
     hard-to-beat at label shift adaptation", ICML 2020, section 3 (BCTS).
     """
     z, y, start = held_out(logits, labels, class_counts, logit_prior, "a calibration")
+    z = z.double()
 
     def objective(point: Tensor) -> Tensor:
         likelihood = torch.nn.functional.cross_entropy(point[0].exp() * z + point[1:], y)
         weak = (point[0] / LOG_SCALE_STD).square() + ((point[1:] - start) / BIAS_STD).square().sum()
         return likelihood + weak / (2 * len(y))
 
-    log_scale, *bias = _minimise(objective, [0.0, *start.tolist()])
+    log_scale, *bias = _minimise(lambda point: [objective(point)], [0.0, *start.tolist()])
     found = torch.tensor(bias, dtype=torch.float64)
     return BiasCorrectedTemperature(math.exp(log_scale), found - found.mean())

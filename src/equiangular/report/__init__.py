@@ -1,10 +1,12 @@
 """Tables, figures and pages. Reads what others computed, computes nothing. Figures need the extra ``[plot]``."""
 
-from equiangular.report.figure import comparison_figure, curves_figure, figure_svg, save_figure
-from equiangular.report.table import abilities_table, comparison_page, comparison_table, format_cell, write_page
+from equiangular.report.comparison import comparison_page, write_page
+from equiangular.report.figure import comparison_figure, figure_svg, save_figure
+from equiangular.report.table import abilities_table, comparison_table, format_cell
+from equiangular.report.together import page_of_results, read_results
 from equiangular.report.theory import theory_figures, write_theory_page
 
 __all__ = [
-    "abilities_table", "comparison_figure", "comparison_page", "comparison_table", "curves_figure", "figure_svg",
-    "format_cell", "save_figure", "theory_figures", "write_page", "write_theory_page",
+    "abilities_table", "comparison_figure", "comparison_page", "comparison_table", "figure_svg", "format_cell",
+    "page_of_results", "read_results", "save_figure", "theory_figures", "write_page", "write_theory_page",
 ]  # fmt: skip

@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from equiangular._files import write_text
-from equiangular.report.figure import figure_svg, new_figure, template
+from equiangular.report import charts
+from equiangular.report.drawn import curve_parts
+from equiangular.report.figure import new_figure
+from equiangular.report.page import Cell, Facts, Figure, Line, Page, Part, Section, Series, Table, numbered, write
+from equiangular.report.provenance import made
 from equiangular.report.table import new_table
 
 # What each measure says: key -> (name, meaning, value at collapse).
@@ -37,21 +40,10 @@ MEANINGS = {
 SHORT = ("nc1", "cdnv", "nc2_equinorm", "nc2_equiangular", "etf_distance", "nc3", "nc4")
 
 
-_CURVES = (("nc1", "cdnv", "vci"), ("nc2_equinorm", "nc2_equiangular", "etf_distance"), ("nc3", "unc3"))
 _PANELS = (("nc1", "NC1"), ("nc2_equiangular", "NC2, equiangular"), ("nc3", "NC3"), ("nc4", "NC4"))
 _DEPTH = ("nc1", "nc1_quotient", "cdnv", "nc2_equinorm", "nc2_equiangular")
 # Okabe and Ito's palette: distinguishable with any colour vision.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-
-
-def collapse_figure(rows: Sequence[Mapping[str, float]], epochs: Sequence[float]) -> Any:
-    """Curves of the measures by name of one training over epochs, on logarithmic axes; a single epoch is a point."""
-    figure, axes = _figure(3)
-    for axis, keys, title in zip(axes, _CURVES, ("NC1", "NC2", "NC3"), strict=True):
-        for key, color in zip(keys, _COLORS, strict=False):
-            _line(axis, epochs, [row.get(key) for row in rows], MEANINGS[key][0], color)
-        _finish(axis, title, "epoch")
-    return figure
 
 
 def side_by_side_figure(series: Mapping[str, tuple[Sequence[float], Sequence[Mapping[str, float]]]]) -> Any:
@@ -67,17 +59,6 @@ def side_by_side_figure(series: Mapping[str, tuple[Sequence[float], Sequence[Map
     if axes:
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels) or 1), frameon=False)
-    return figure
-
-
-def depth_figure(layers: Mapping[str, Mapping[str, float]]) -> Any:
-    """Collapse through the depth of one network: name of a layer -> measures by name, in the network's order."""
-    figure, (axis,) = _figure(1, width=max(6.0, 0.7 * len(layers) + 2))
-    places = list(range(len(layers)))
-    for key, color in zip(_DEPTH, _COLORS, strict=False):
-        _line(axis, places, [row.get(key) for row in layers.values()], MEANINGS[key][0], color)
-    axis.set_xticks(places, list(layers), rotation=45, ha="right", fontsize=8)
-    _finish(axis, "collapse through the depth", "layer")
     return figure
 
 
@@ -141,27 +122,86 @@ def write_collapse_page(results: dict[str, Any], path: str | Path) -> Path:
             ``provenance``; optionally ``title`` and ``introduction``.
         path: the file.
     """
-    studies: dict[str, list[dict[str, Any]]] = {}
+    return write(collapse_page(results), path)
+
+
+def collapse_page(results: Mapping[str, Any]) -> Page:
+    """The page of measurements, as parts; arguments as for :func:`write_collapse_page`."""
+    studies: dict[str, list[Mapping[str, Any]]] = {}
     for one in results["series"]:
-        studies.setdefault(one.get("study", "Side by side"), []).append(one)
-    text = template("collapse.html").render(
-        title=results.get("title", "Neural collapse, measured"),
-        introduction=results.get("introduction", ""),
-        studies={name: (together, _comparison(together)) for name, together in studies.items()},
-        curve=lambda one: figure_svg(collapse_figure(one["curve"], one["epochs"])) if len(one["curve"]) > 1 else None,
-        depth=lambda one: figure_svg(depth_figure(one["layers"])) if one["layers"] else None,
-        groups_of=groups_of,
-        meanings=MEANINGS,
-        short=SHORT,
-        number=number,
-        provenance=results["provenance"],
+        studies.setdefault(one.get("study", ""), []).append(one)
+    sections = [
+        Section(f"study-{place}", study or ("Side by side" if len(series) > 1 else "Measures"), _study(place, series))
+        for place, (study, series) in enumerate(studies.items())
+    ]
+    depths = [part for place, one in enumerate(results["series"]) for part in _depth(place, one)]
+    about = [(f"{one['name']}: {key}", value) for one in results["series"] for key, value in one["about"].items()]
+    title = results.get("title", "Neural collapse, measured")
+    names = dict.fromkeys(one["name"] for one in results["series"])
+    return Page(
+        title=title,
+        heading=title,
+        effect=results.get("introduction", ""),
+        series=[Series(name) for name in names],
+        sections=[
+            *sections,
+            Section("depth", "Through the depth", depths),
+            Section("origin", "How it was made", [Facts([*about, *made(results["provenance"])])]),
+        ],
     )
-    return write_text(path, text)
 
 
-def _comparison(series: list[dict[str, Any]]) -> str | None:
-    curves = {one["name"]: (one["epochs"], one["curve"]) for one in series if len(one["curve"]) > 1}
-    return figure_svg(side_by_side_figure(curves)) if len(curves) > 1 else None
+def _study(place: int, series: Sequence[Mapping[str, Any]]) -> list[Part]:
+    """Curves over epochs and the table of all measures of series that stand side by side."""
+    own = [Series(one["name"]) for one in series]
+    curves = [
+        (
+            of,
+            [
+                {"epoch": epoch, **{key: value for key, value in row.items() if key in MEANINGS}}
+                for epoch, row in zip(one["epochs"], one["curve"], strict=True)
+            ],
+        )
+        for of, one in zip(own, series, strict=True)
+    ]
+    parts = curve_parts(curves, [of.label for of in own])
+    columns: dict[str, Mapping[str, float]] = {one["name"]: one["measures"] for one in series}
+    if len(series) == 1:
+        (measured,) = columns.values()
+        columns = {"all classes": measured}
+        for group in groups_of(measured):
+            columns[group] = {k.removesuffix(f"/{group}"): v for k, v in measured.items() if k.endswith(f"/{group}")}
+    lines = [
+        Line([Cell(name), *(_value(of.get(key)) for of in columns.values()), Cell(limit), Cell(meaning)])
+        for key, (name, meaning, limit) in MEANINGS.items()
+        if any(key in of for of in columns.values())
+    ]
+    headings = ("measure", *columns, "at collapse", "what it is")
+    table = Table("all-measures", "All measures", headings, lines, texts=(0, len(headings) - 1))
+    return numbered([*parts, table], place)
+
+
+def _depth(place: int, one: Mapping[str, Any]) -> list[Part]:
+    layers = one["layers"]
+    if not layers:
+        return []
+    rows = [
+        {"layer": layer, "measure": MEANINGS[key][0], "value": value}
+        for layer, of in layers.items()
+        for key in _DEPTH
+        if (value := of.get(key)) is not None and 0 < value < float("inf")
+    ]
+    keys = [key for key in SHORT if any(key in of for of in layers.values())]
+    lines = [Line([Cell(layer), *(_value(of.get(key)) for key in keys)]) for layer, of in layers.items()]
+    about = f"Collapse of the features of each layer of {one['name']}, from the input on; 0 is collapse."
+    names = [MEANINGS[key][0] for key in _DEPTH]
+    figure = Figure(f"depth-{place}", one["name"], charts.depth(rows, list(layers), names), about)
+    headings = ("layer", *(MEANINGS[key][0] for key in keys))
+    return [figure, Table(f"layers-{place}", f"Layers of {one['name']}", headings, lines)]
+
+
+def _value(value: float | None) -> Cell:
+    return Cell(number(value), value)
 
 
 def groups_of(measured: Mapping[str, float]) -> list[str]:

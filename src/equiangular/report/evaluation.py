@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from equiangular._counted import counted
 from equiangular._extras import require
-from equiangular._files import write_text
-from equiangular.report.figure import GROUPS, LEARNED, figure_svg, new_figure, template
+from equiangular.records import unpack_confusion
+from equiangular.report.figure import GROUPS, LEARNED, new_figure
+from equiangular.report.page import Cell, Line, Page, Table, write
+from equiangular.report.runs import of_evaluation, page_of
 from equiangular.report.table import new_table
 
-# Names and numbers are written into a confusion matrix up to these many classes.
-_NAMED, _NUMBERED = 60, 20
+# Names and numbers are written into a confusion matrix up to these many classes; beyond the last, classes share cells.
+_NAMED, _NUMBERED, _CELLS = 60, 20, 1000
 RAW = "0.55"
 
 
@@ -20,14 +24,15 @@ def confusion_figure(results: dict[str, Any]) -> Any:
     """The confusion matrix, each row divided by its sum: true classes in rows, predictions in columns.
 
     Classes stand in the order of their training samples, the largest first, so that many-, medium- and few-shot classes
-    are blocks; lines part them. Few-shot classes taken for many-shot ones lie below the diagonal.
+    are blocks; lines part them. Few-shot classes taken for many-shot ones lie below the diagonal. Of more than 1,000
+    classes neighbours share a row and a column: the mean over the classes of a row that have test samples.
 
     ``results`` is what :func:`equiangular.inference.evaluate` returns.
     """
-    classes, counts = results["classes"], results["confusion"]
+    classes = results["classes"]
     order = sorted(range(len(classes)), key=lambda i: -classes[i]["train"])
     names = [classes[i]["name"].replace("$", r"\$") for i in order]  # not mathematics
-    shares = [[counts[i][j] / max(1, sum(counts[i])) for j in order] for i in order]
+    shares = _shares(unpack_confusion(results["confusion"]), order)
     size = 7.0 if len(order) > _NAMED else min(14.0, max(4.6, 0.3 * len(order) + 2.2))
     figure = new_figure(size + 0.7, size)
     axis = figure.subplots()
@@ -45,11 +50,26 @@ def confusion_figure(results: dict[str, Any]) -> Any:
     for place in range(1, len(groups)):
         if groups[place] != groups[place - 1]:
             for line in (axis.axhline, axis.axvline):
-                line(place - 0.5, color="#D55E00", linewidth=1)
+                line(place * len(shares) / len(order) - 0.5, color="#D55E00", linewidth=1)
     suffix = "" if len(order) <= _NAMED else ", from most to fewest training samples"
     axis.set(xlabel=f"predicted class{suffix}", ylabel=f"true class{suffix}")
     figure.colorbar(image, ax=axis, label="share of the true class's samples", shrink=0.8)
     return figure
+
+
+def _shares(counts: list[dict[int, int]], order: list[int]) -> list[list[float]]:
+    """The matrix that is drawn: each row of the counts divided by its sum, classes in the given order, cell by cell."""
+    cells = min(_CELLS, len(order))
+    cell = {label: place * cells // len(order) for place, label in enumerate(order)}
+    shares = [[0.0] * cells for _ in range(cells)]
+    tested = [0] * cells
+    for label in order:
+        if total := sum(counts[label].values()):
+            row = shares[cell[label]]
+            tested[cell[label]] += 1
+            for predicted, count in counts[label].items():
+                row[cell[predicted]] += count / total
+    return [[share / n for share in row] if n > 1 else row for row, n in zip(shares, tested, strict=True)]
 
 
 def reliability_figure(results: dict[str, Any]) -> Any:
@@ -94,7 +114,7 @@ SHOWN_CLASSES = 40
 _GROUPS = ("many", "medium", "few")
 
 
-def score_rows(results: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+def score_rows(results: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     """What is measured, its value in percent as predicted and for the raw logits, and what it says; all as text."""
     scores, raw = results["scores"], results["raw_scores"]
     low, high = results["model"]["thresholds"]
@@ -115,14 +135,21 @@ def score_rows(results: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         rows.append((f"{name}-shot accuracy", name, said))
     rows.append(("ECE", "ece", "expected calibration error, 15 bins"))
     rows += [(f"ECE, {name}-shot", f"ece_{name}", "samples of these classes") for name in _GROUPS if sizes[name]]
-    return [(label, number(scores[key]), number(raw[key]), note) for label, key, note in rows]
+    ends = results.get("intervals", {})
+    return [(label, number(scores[key]) + _ends(ends.get(key)), number(raw[key]), note) for label, key, note in rows]
+
+
+def _ends(ends: list[float | None] | None) -> str:
+    """An interval after its value."""
+    low, high = ends or (None, None)
+    return f" [{low:.1f}, {high:.1f}]" if _is_number(low) and _is_number(high) else ""
 
 
 def score_table(results: dict[str, Any]) -> Any:
     """A ``rich.table.Table`` of the scores."""
     escape = require("rich.markup", extra="train", purpose="Printing the table").escape  # no name is markup
     title = f"{results['method']} on {escape(results['data'])}\nclass prior of the predictions: {prior_text(results)}"
-    table = new_table(title, "measure, %", numbers=("as predicted", "raw logits"))
+    table = new_table(title, "measure, %", numbers=("as predicted [95 % CI]", "raw logits"))
     table.add_column("", style="dim")
     for row in score_rows(results):
         table.add_row(*row)
@@ -149,19 +176,31 @@ def class_table(results: dict[str, Any]) -> Any:
 
 def write_evaluation_page(results: dict[str, Any], path: str | Path) -> Path:
     """Write the self-contained page of ``equiangular evaluate`` atomically."""
-    text = template("evaluation.html").render(
-        results=results,
-        scores=score_rows(results),
-        number=number,
-        prior=prior_text(results),
-        confusion=figure_svg(confusion_figure(results)),
-        reliability=figure_svg(reliability_figure(results)),
-        provenance=results["provenance"],
+    return write(evaluation_page(results), path)
+
+
+def evaluation_page(results: Mapping[str, Any]) -> Page:
+    """The page of an evaluation, as parts."""
+    page = page_of([of_evaluation(results)], title=f"{results['method']} on {results['data']}")
+    lines = [Line([Cell(label), Cell(value), Cell(raw), Cell(said)]) for label, value, raw, said in score_rows(results)]
+    note = (
+        "As predicted: with scale and prior correction fitted on the validation part of the training data"
+        f"{_correction(results)}, class prior: {prior_text(results)}. Raw logits: the softmax of what the head gives."
     )
-    return write_text(path, text)
+    headings = ("measure", "as predicted, %", "raw logits, %", "of what")
+    table = Table("scores-table", "Scores", headings, lines, texts=(0, 3), note=note)
+    sections = [replace(s, parts=[table]) if s.id == "scores" else s for s in page.sections]
+    return replace(page, sections=sections)
 
 
-def prior_text(results: dict[str, Any]) -> str:
+def _correction(results: Mapping[str, Any]) -> str:
+    fitted = results["model"]["correction"]
+    if not fitted or "scale" not in fitted:
+        return " (this model has none)"
+    return f" (scale {fitted['scale']:.3g}, strength {fitted['strength']:.3g})"
+
+
+def prior_text(results: Mapping[str, Any]) -> str:
     """The class prior of the predictions, in words."""
     prior = results["prior"]
     words = {"train": "that of the training data", "sampler": "that of the training's sampler"}

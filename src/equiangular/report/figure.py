@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from equiangular._atomic import write_atomically
 from equiangular._extras import require
-from equiangular._files import write_atomically
 from equiangular.records import Answer, Comparison, Contrast
 
 
@@ -32,7 +32,6 @@ KINDS = {
     "mapped": "fixed behind a learned map",
     "computed": "computed in closed form",
 }
-_LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#882255", "#44AA99")
 GROUPS = (("many", "#56B4E9"), ("medium", "#009E73"), ("few", "#E69F00"))
 # Beside rows whose hue says what is learned.
 _SHADES = (("many", "0.78"), ("medium", "0.52"), ("few", "0.22"))
@@ -108,27 +107,6 @@ def _draw_effects(axes: Any, answer: Answer, contrasts: list[Contrast], labels: 
     axes.set_title(f"{answer.word}: a {kind} classifier minus a learned one", loc="left", fontsize=10)
     axes.grid(axis="x", alpha=0.3)
     axes.legend(loc="best", frameon=False, fontsize=8)
-
-
-def curves_figure(results: Comparison) -> Any:
-    """NC1, NC2 and NC3 of the training features over the epochs of the first run, one line for each training."""
-    figure = new_figure(11, 3.9)
-    axes = figure.subplots(1, 3)
-    drawn = [run for run in results.runs if run.curve and not run.method.endswith("-pc")]
-    for axis, key, title in zip(axes, ("nc1", "nc2_equiangular", "nc3"), ("NC1", "NC2", "NC3"), strict=True):
-        for number, run in enumerate(drawn):
-            points = [(p["epoch"], p[key]) for p in run.curve if p[key] == p[key] and p[key] > 0]
-            if points:
-                # No two methods share a line: the colour says which, the dashes of which kind its head is.
-                style = {"learned": "-", "fixed": "--", "mapped": ":", "computed": "-."}[run.kind]
-                color = _LINES[number % len(_LINES)]
-                axis.plot(*zip(*points, strict=True), style, color=color, label=run.label)
-        axis.set(yscale="log", xlabel="epoch", title=title)
-        axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.grid(alpha=0.3)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
-    return figure
 
 
 def save_figure(figure: Any, path: str | Path) -> Path:

@@ -1,15 +1,12 @@
-"""The table of a comparison on a terminal, and its self-contained HTML page, which works offline, light and dark."""
+"""The tables of a comparison on a terminal, and how their cells are written."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from equiangular._extras import require
-from equiangular._files import write_text
 from equiangular.records import ABILITIES, COLUMNS, Comparison, Estimate, Row
-from equiangular.report.figure import comparison_figure, curves_figure, figure_svg, template
 
 # What the columns of the table of abilities are, on the terminal and on the page.
 TAKEN = (
@@ -112,26 +109,3 @@ def comparison_table(results: Comparison, *, width: int = 210) -> Any:
         cells = [cell.replace(" ± ", "\n±") if narrow else cell for cell in cells]
         table.add_row(row.label, row.kind, *cells, style="bold" if row is best else None)
     return table
-
-
-def comparison_page(results: Comparison) -> str:
-    """Render a comparison as HTML; the text refers to no other file and no host."""
-    return template("comparison.html").render(
-        results=results,
-        columns=measured_columns(results),
-        abilities=ABILITIES,
-        megabytes=megabytes,
-        taken=TAKEN,
-        trained=any(not row.numbers_kept for row in results.rows),
-        labels={row.method: row.label for row in results.rows},
-        best=best_row(results),
-        figure=figure_svg(comparison_figure(results)),
-        curves=figure_svg(curves_figure(results)) if any(run.curve for run in results.runs) else None,
-        cell=format_cell,
-        provenance=results.provenance,
-    )
-
-
-def write_page(results: Comparison, path: str | Path) -> Path:
-    """Write the page atomically."""
-    return write_text(path, comparison_page(results))

@@ -50,10 +50,9 @@ def solve_layer_peeled(
     max_steps: int = 50_000,
     tolerance: float = 1e-12,
 ) -> PeeledModel:
-    r"""Minimise the loss over features, and over the classifier too unless it is given.
+    """Minimise the loss over features, and over the classifier too unless it is given.
 
-    .. math:: \min_{H, W} \sum_k \tfrac{n_k}{N} L(h_k, W), \quad \|h_k\|^2 \le E_H, \quad
-              \tfrac1K \sum_k \|w_k\|^2 \le E_W
+    min over H, W:  sum_k (n_k / N) L(h_k, W)  with  ||h_k||^2 <= E_H  and  (1 / K) sum_k ||w_k||^2 <= E_W.
 
     One feature stands for all samples of a class: the losses are convex in h and so is the ball, so replacing the
     features of a class by their mean cannot raise the objective. CE is -log softmax(W h)_k; DR is

@@ -223,6 +223,59 @@ def test_more_classes_than_an_etf_has_room_for() -> None:
     assert measured["nc2_etf"] > 0.5
 
 
+SINGULAR = [(10, 2, 12), (20, 2, 30), (50, 2, 64), (10, 2, 9), (5, 3, 8), (3, 2, 3), (4, 1, 8)]
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 100.0])
+@pytest.mark.parametrize(("k", "each", "d"), SINGULAR)
+def test_few_samples_in_any_order_give_the_same_values(k: int, each: int, d: int, scale: float) -> None:
+    """S_W is singular, S_T is not or is: VCI by its definition with pseudo-inverses, whatever the batches."""
+    rng = np.random.default_rng(k)
+    labels = np.repeat(np.arange(k), each)
+    features = rng.standard_normal((k, d))[labels] + scale * rng.standard_normal((len(labels), d))
+    first = measure(features, labels, batch=len(labels))
+    for batch in (1, 7):
+        order = rng.permutation(len(labels))
+        again = measure(features[order], labels[order], batch=batch)
+        for key, value in first.items():
+            assert again[key] == pytest.approx(value, rel=1e-7, abs=1e-9, nan_ok=True), key
+    means = np.stack([features[labels == c].mean(0) for c in range(k)])
+    within = (features - means[labels]).T @ (features - means[labels]) / len(labels)
+    centred = means - means.mean(0)
+    between = centred.T @ centred / k
+    total = np.linalg.pinv(within + between, rcond=1e-12, hermitian=True)
+    expected = 1 - np.trace(total @ between) / np.linalg.matrix_rank(between, tol=1e-12 * between.max())
+    assert first["vci"] == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+def test_vci_keeps_its_digits_near_collapse_where_the_covariance_is_singular() -> None:
+    """Of noise t the index is t^2 times a number, down to where 1 less a number near 1 has no digit left."""
+    rng = np.random.default_rng(0)
+    labels, noise = np.repeat(np.arange(10), 2), rng.standard_normal((20, 12))
+    means = rng.standard_normal((10, 12))
+    noise -= noise.reshape(10, 2, 12).mean(1)[labels]  # so that the means do not move
+    size = {t: measure(means[labels] + t * noise, labels)["vci"] / t**2 for t in (1e-2, 1e-4, 1e-5)}
+    assert size[1e-5] == pytest.approx(size[1e-4], rel=1e-3)
+    assert size[1e-4] == pytest.approx(size[1e-2], rel=1e-2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("value", [0.0, 0.1, -7.3e5])
+def test_constant_features_are_not_collapsed_but_undefined(value: float, dtype: torch.dtype) -> None:
+    features, labels = np.full((3000, 4), value), np.random.default_rng(0).integers(0, 3, 3000)
+    for batch in (1, 64, 3000) if dtype == torch.float64 else (64, 3000):
+        measured = measure(features, labels, np.eye(3, 4), batch=batch, dtype=dtype)
+        known = {key for key, number in measured.items() if not math.isnan(number)}
+        assert known == {"classes_seen", "weight_mean_cosine"}, (batch, measured)
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3])
+def test_a_class_at_the_global_mean_has_no_direction_of_rounding(value: float) -> None:
+    line = torch.tensor([[-1.0], [0.0], [1.0]], dtype=torch.float64) * torch.tensor([0.6, 0.8]) + value
+    found = [measure(line[[*order]], torch.tensor(order))["nc2_equiangular"] for order in ((0, 1, 2), (2, 0, 1))]
+    assert found == pytest.approx([1 / 2 * 2 / 3 + 1 / 2 / 3] * 2)  # |0 + 1/2| of four pairs, |-1 + 1/2| of two
+
+
 def test_coinciding_means() -> None:
     """Two classes at one point: pairwise measures are infinite, or 0/0 without variance, and never an error."""
     spread = torch.tensor([[0.1, 0.0], [-0.1, 0.0]], dtype=torch.float64)
@@ -240,7 +293,17 @@ def test_coinciding_means() -> None:
 def test_fewer_than_two_classes_make_nan(samples: int) -> None:
     moments = ClassMoments.empty(3, 4).update(torch.ones(samples, 4), torch.zeros(samples, dtype=torch.long))
     measured = collapse_measures(moments, weight=torch.ones(3, 4), groups={"few": []})
-    for key in ("nc1", "cdnv", "nc2_equinorm", "nc2_equiangular", "gnc2", "etf_distance", "vci", "cdnv/few"):
+    for key in (
+        "nc1",
+        "nc1_quotient",
+        "cdnv",
+        "nc2_equinorm",
+        "nc2_equiangular",
+        "gnc2",
+        "etf_distance",
+        "vci",
+        "cdnv/few",
+    ):
         assert math.isnan(float(measured[key])), key
 
 

@@ -23,8 +23,8 @@ def test_a_method_is_what_its_entry_says(name: str) -> None:
 
 
 def test_backbones_and_bundled_data() -> None:
-    assert tuple(BACKBONES) == catalogue.BACKBONES
-    assert tuple(SKLEARN_SETS) == catalogue.BUNDLED_DATA
+    assert tuple(BACKBONES) == tuple(catalogue.BACKBONES)
+    assert tuple(SKLEARN_SETS) == tuple(catalogue.BUNDLED_DATA)
 
 
 @pytest.mark.parametrize("folder", [False, True])

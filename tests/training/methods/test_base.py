@@ -1,11 +1,13 @@
 """What a second stage is given, and what is refused."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from equiangular.training.methods import StoredFeatures, TwoStageMethod
+from equiangular.frames import simplex_etf
+from equiangular.training.methods import StoredFeatures, TwoStageMethod, get_method
 
 FEATURES, LABELS = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 1, 2, 0])
 
@@ -38,3 +40,15 @@ def test_a_two_stage_method_is_a_method_with_more():
     assert method.training_name == "linear-ce"
     assert method.second_stage is None
     assert dict(method.budget_changes) == {}
+
+
+@pytest.mark.parametrize(("name", "width"), [("recommended", 16), ("etf-la", 32)])
+def test_many_classes_have_a_basis_that_takes_no_minutes(monkeypatch, name, width):
+    method = get_method(name)
+    assert method.build_head(width, 20, seed=0).basis == "haar"
+    monkeypatch.setattr("equiangular.training.methods.base.LARGE", 10)
+    head = method.build_head(width, 20, seed=3)
+    assert head.basis == "dct"
+    torch.testing.assert_close(head.class_vectors(), simplex_etf(20, head.dim, basis="dct", seed=3))
+    chosen = replace(method, head_options={**method.head_options, "basis": "minimal"})
+    assert chosen.build_head(width, 20, seed=0).basis == "minimal"

@@ -70,8 +70,9 @@ def main(folder: Path, kills: int, seed: int) -> None:
             row.pop("seconds")
     equal["epochs"] = rows[0]["epochs"] == rows[1]["epochs"]
     equal["test"] = rows[0]["test"] == rows[1]["test"]
-    leftovers = [str(p) for p in (folder / "cut").rglob(".*")]
-    print(json.dumps({"killed": killed, "equal": equal, "leftovers": leftovers}))
+    leftovers = [str(p) for p in (folder / "cut").rglob(".*") if p.name != ".lock"]
+    other = [(a, b) for a, b in zip(rows[0]["epochs"], rows[1]["epochs"], strict=False) if a != b]
+    print(json.dumps({"killed": killed, "equal": equal, "leftovers": leftovers, "other epochs": other}))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from tests.damage import flip_last_bit
 from torch import nn
 
+from equiangular.cli.train import show_run
 from equiangular.heads import LinearHead
 from equiangular.training import Stopped, Task, TrainConfig, Training, get_method, load_model, resume, train
 from equiangular.training.config.budget import Budget
@@ -135,7 +136,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on_afterwards(tmp_path: Path, monk
 
     def full(descriptor: int) -> None:
         written.append(descriptor)
-        if len(written) == 4:
+        if len(written) == 7:  # of the fourth checkpoint: of each the file and its folder
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
@@ -143,7 +144,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on_afterwards(tmp_path: Path, monk
         with pytest.raises(ValueError, match=r"No space left on device. The checkpoint before it is unharmed"):
             train(config, tmp_path / "cut")
     assert read_checkpoint(tmp_path / "cut" / "checkpoint" / "state.safetensors")[1]["step"] == 3
-    assert not list((tmp_path / "cut").rglob(".*"))
+    assert [path.name for path in (tmp_path / "cut").rglob(".*")] == [".lock"]
     assert train(config, tmp_path / "cut")["test"] == whole["test"]
 
 
@@ -187,10 +188,10 @@ def test_other_data_are_refused(stopped: Path, monkeypatch: pytest.MonkeyPatch) 
     [
         (
             lambda path: path.write_bytes(path.read_bytes()[:1000]),
-            r"not a readable .safetensors file .* Delete the file",
+            r"not a readable .safetensors file .* Delete its folder",
         ),
-        (flip_last_bit, "is damaged: its content has another hash than was written.* Delete the file"),
-        (lambda path: path.write_bytes(b""), r"not a readable .safetensors file .* Delete the file"),
+        (flip_last_bit, "is damaged: its content has another hash than was written.* Delete its folder"),
+        (lambda path: path.write_bytes(b""), r"not a readable .safetensors file .* Delete its folder"),
         (lambda path: save_file({"a": torch.ones(1)}, path), "no checkpoint of equiangular"),
         (lambda path: rewrite(path, format=0), "has format 0, this version of equiangular reads format 1"),
         (lambda path: rewrite(path, drop="task.head.weight"), "does not fit this network: .*'head.weight'"),
@@ -201,6 +202,105 @@ def test_checkpoints_that_cannot_be_used(stopped: Path, damage: Any, message: st
     damage(stopped / "checkpoint" / "state.safetensors")
     with pytest.raises(ValueError, match=message):
         resume(stopped)
+
+
+def damaged_in_the_middle(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [damaged_in_the_middle, lambda path: path.write_bytes(path.read_bytes()[:50])])
+def test_a_damaged_checkpoint_costs_what_came_after_the_one_before_it(tmp_path: Path, damage: Any) -> None:
+    config = replace(CONFIG, checkpoint_minutes=1e-9)
+    whole = train(config, tmp_path / "whole")
+    with pytest.raises(Stopped):
+        train(config, tmp_path / "cut", progress=raise_signal_at(5, signal.SIGTERM))
+    path = tmp_path / "cut" / "checkpoint" / "state.safetensors"
+    damage(path)
+    steps: list[int] = []
+    with pytest.warns(UserWarning, match=r"goes on from the checkpoint before it, .*state-before.safetensors"):
+        again = resume(tmp_path / "cut", progress=lambda training, row: steps.append(training.step))
+    assert steps[0] < 6
+    assert {**again["test"], "ece": None} == {**whole["test"], "ece": None}
+    one, other = (load_model(tmp_path / run)[0].state_dict() for run in ("whole", "cut"))
+    assert all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_killed_between_two_names_a_run_goes_on_from_the_checkpoint_before(stopped: Path) -> None:
+    path = stopped / "checkpoint" / "state.safetensors"
+    path.rename(path.with_name("state-before.safetensors"))
+    steps: list[int] = []
+    resume(stopped, progress=lambda training, row: steps.append(training.step))
+    assert steps[0] == 4
+
+
+@pytest.mark.parametrize("lose", [lambda path: path.unlink(), damaged_in_the_middle])
+def test_a_best_model_that_is_lost_is_told_before_anything_is_trained(tmp_path: Path, lose: Any) -> None:
+    config = replace(CONFIG, checkpoint_minutes=1e-9, imbalance=1.0)
+    with pytest.raises(Stopped):
+        train(config, tmp_path, progress=raise_signal_at(30, signal.SIGTERM))
+    lose(tmp_path / "checkpoint" / "best" / "model.safetensors")
+    steps: list[int] = []
+    with pytest.raises(ValueError, match=r"the best model so far, of epoch 1, is lost: .* train from the beginning"):
+        resume(tmp_path, progress=lambda training, row: steps.append(training.step))
+    assert not steps
+
+
+def test_two_writers_of_one_folder(tmp_path: Path) -> None:
+    def second(training: Training, row: Any) -> None:
+        with pytest.raises(ValueError, match=rf"written by another run of equiangular \(process {os.getpid()} on "):
+            train(CONFIG, other)
+        raise Interrupted
+
+    other = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        train(CONFIG, other, progress=second)
+
+
+def test_a_run_whose_folder_another_process_has_taken_over_writes_no_more(tmp_path: Path) -> None:
+    def taken(training: Training, row: Any) -> None:
+        (tmp_path / ".writer.json").write_text("{}")
+
+    with pytest.raises(ValueError, match="taken over while this process wrote into it"):
+        train(CONFIG, tmp_path, progress=taken)
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_a_finished_run_is_read_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = train(CONFIG, tmp_path / "run")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for name in ("tempfile.mkstemp", "tempfile.TemporaryFile", "os.open", "pathlib.Path.mkdir", "os.replace"):
+        monkeypatch.setattr(name, refuse)
+    assert train(CONFIG, tmp_path / "run") == results
+    show_run(CONFIG, tmp_path / "run", quiet=True, as_json=False)
+    assert "this run had finished already" in capsys.readouterr().out
+
+
+def test_a_configuration_that_was_changed_after_it_was_written_is_refused(stopped: Path) -> None:
+    file = stopped / "config.yaml"
+    file.write_text(file.read_text().replace("ema: 0.5", "ema: 0.7"))
+    with pytest.raises(ValueError, match=r"config.yaml' is not what the run was started with"):
+        resume(stopped)
+
+
+PARTS = '{"method": {}, "data": {}, "test": {}, "epochs": []}'
+
+
+@pytest.mark.parametrize("text", ["[1]", '"x"', '{"a": 1}', PARTS, "[" * 10_000, "{"])
+def test_foreign_json_in_a_run_is_a_message(stopped: Path, text: str) -> None:
+    for file in ("results.json", "provenance.json"):
+        if file == "provenance.json" and text in ('{"a": 1}', PARTS):
+            continue  # it says nothing of the data, as that of older versions
+        (stopped / file).write_text(text)
+        with pytest.raises(ValueError, match=rf"{file}' (holds|does not hold|is not a JSON file).* Delete it"):
+            resume(stopped)
+        (stopped / file).unlink()
 
 
 def rewrite(path: Path, *, drop: str = "", reshape: str = "", **changes: Any) -> None:
@@ -232,5 +332,6 @@ def test_killed_at_random_points(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=one_thread)
     outcome = json.loads(done.stdout.splitlines()[-1])
     assert outcome["killed"] >= 3
+    assert not outcome["other epochs"]
     assert outcome["equal"] == {"model": True, "best": True, "epochs": True, "test": True}
     assert outcome["leftovers"] == []

@@ -8,8 +8,12 @@ import tests.training.partners  # noqa: F401 - adds the mixing 'from-all'
 from PIL import Image
 from safetensors.torch import load_file
 
+from equiangular.data import content_digest
+from equiangular.training import get_method
 from equiangular.training.config.options import TrainConfig
+from equiangular.training.run.store import TrialStore
 from equiangular.training.run.train import train
+from equiangular.training.run.trial import load_data
 
 
 def test_streaming_changes_nothing(tmp_path, monkeypatch):
@@ -43,3 +47,29 @@ def test_streaming_changes_nothing(tmp_path, monkeypatch):
     for other in others:
         assert other[1] == pytest.approx(first[1])
         assert all((first[0][key] == value).all() for key, value in other[0].items())
+
+
+def test_files_that_change_while_they_are_trained_on_end_the_run(tmp_path, monkeypatch):
+    """Of a comparison too: nothing that was trained on a mixture is kept."""
+    monkeypatch.setenv("EQUIANGULAR_CACHE", "off")
+    for name, base in (("cat", 60), ("dog", 190)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(20):
+            Image.new("RGB", (8, 8), (base, i, base)).save(tmp_path / "data" / name / f"{i}.png")
+    config = TrainConfig(data=str(tmp_path / "data"), memory="stream", backbone="digits", epochs=2, accelerator="cpu")
+
+    def change(training, row):
+        Image.new("RGB", (8, 8), (9, 9, 9)).save(tmp_path / "data" / "cat" / "0.png")
+
+    with pytest.raises(ValueError, match=r"the data changed while the network was being trained on them: the t\w+ inp"):
+        train(config, tmp_path / "run", progress=change)
+    assert not list((tmp_path / "run" / "checkpoint").glob("*.safetensors"))
+    assert not (tmp_path / "run" / "model").exists()
+
+    dataset = load_data(config)
+    content = content_digest(dataset)
+    Image.new("RGB", (8, 8), (8, 8, 8)).save(tmp_path / "data" / "cat" / "0.png")
+    store = TrialStore(tmp_path / "trials")
+    with pytest.raises(ValueError, match="the data changed while the network was being trained"):
+        store.records(config, dataset, content, [get_method("linear-ce")])
+    assert not list((tmp_path / "trials").iterdir())

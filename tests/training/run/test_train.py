@@ -28,7 +28,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]
 def test_the_files_of_a_run(run: tuple[Path, dict[str, Any]]) -> None:
     folder, results = run
     names = {"config.yaml", "provenance.json", "manifest.json", "metrics.csv", "results.json"}
-    assert set(os.listdir(folder)) == names | {"checkpoint", "model", "best"}
+    assert set(os.listdir(folder)) == names | {"checkpoint", "model", "best", ".lock"}
     assert RunFolder(folder).read_config() == CONFIG
     manifest = SubsetManifest.load(folder / "manifest.json")
     provenance = json.loads((folder / "provenance.json").read_text())

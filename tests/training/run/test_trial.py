@@ -96,11 +96,35 @@ def test_a_run_stopped_before_its_first_checkpoint_is_held_to_its_data_too(table
     assert resume(tmp_path / "cut")["weights_sha256"] == train(config, tmp_path / "whole")["weights_sha256"]
 
 
+def test_columns_of_another_name_are_other_data(tmp_path: Path) -> None:
+    """The numbers are the same, and what the stored model says of them would not be."""
+    rows = ["a,b,label"] + [f"{i % 7},{i % 5},{'xy'[i % 2]}" for i in range(60)]
+    (tmp_path / "data.csv").write_text("\n".join(rows))
+    config = TrainConfig(data=str(tmp_path / "data.csv"), method="etf-la", **CONFIG)
+    train(config, tmp_path / "run")
+    (tmp_path / "data.csv").write_text("\n".join(["b,a,label", *rows[1:]]))
+    with pytest.raises(ValueError, match=r"the columns, preprocessing and encoder are not the same any more"):
+        resume(tmp_path / "run")
+
+
+def test_the_path_in_a_configuration_may_be_changed_and_nothing_else(table: Path, tmp_path: Path) -> None:
+    config = TrainConfig(data=str(table), method="etf-la", **CONFIG)
+    train(config, tmp_path / "run")
+    moved = table.rename(tmp_path / "moved.npz")
+    file = tmp_path / "run" / "config.yaml"
+    file.write_text(file.read_text().replace(str(table), str(moved)))
+    assert measure_run(tmp_path / "run") is not None
+    file.write_text(file.read_text().replace("seed: 0", "seed: 1", 1))
+    with pytest.raises(ValueError, match="was changed or damaged after it was written"):
+        measure_run(tmp_path / "run")
+
+
 def test_a_run_that_the_last_release_finished_is_read_under_the_new_name(table: Path, tmp_path: Path) -> None:
     config = TrainConfig(data=str(table), method="recommended", **CONFIG)
     results = train(config, tmp_path / "run")
     file = tmp_path / "run" / "config.yaml"
-    file.write_text(file.read_text().replace("method: recommended", "method: best"))
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("# checksum")]  # it wrote none
+    file.write_text("\n".join(lines).replace("method: recommended", "method: best"))
     assert train(config, tmp_path / "run") == resume(tmp_path / "run") == results
     with pytest.warns(DeprecationWarning, match="the method 'best' is written 'recommended' now"):
         assert train(replace(config, method="best"), tmp_path / "run") == results

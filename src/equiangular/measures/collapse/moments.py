@@ -100,27 +100,38 @@ class ClassMoments:
         """(K,) bool, classes with at least one sample."""
         return self.count > 0
 
-    def update(self, features: Tensor, labels: Tensor) -> ClassMoments:
+    def update(self, features: Tensor, labels: Tensor, *, dtype: torch.dtype | None = None) -> ClassMoments:
         """Add features (B, d), of any precision, and labels (B,) integers in [0, K), in place; returns itself.
 
         Only the classes of the batch are touched.
+
+        Args:
+            features: (B, d).
+            labels: (B,).
+            dtype: of the deviations and their products. ``torch.float32`` takes about half the time: differences are
+                rounded once they are taken, to a relative 1e-7 however near to its mean a feature is, and sums over
+                batches are in the dtype of the moments, which is the default.
 
         Raises:
             ValueError: wrong shapes or dtypes, NaN, or a label out of range.
         """
         check_features(features, dim=self.dim)
         labels = check_labels(labels, self.num_classes, batch=features.shape[0]).to(self.mean.device)
-        h = features.detach().to(self.mean)
         present, inverse, count = _classes_of(labels, self.num_classes)
-        count = count.to(h.dtype)
+        count = count.to(self.mean.dtype)
+        if dtype is not None and dtype != self.mean.dtype:
+            self._update_narrow(features.detach().to(self.mean.device), labels, present, inverse, count, dtype)
+            return self
+        h = features.detach().to(self.mean)
         divisor = count.clamp(min=1)[:, None]
         mean = torch.zeros(len(count), self.dim, dtype=h.dtype, device=h.device).index_add_(0, inverse, h) / divisor
         if h.dtype != torch.float64:  # the rounding of the first mean counts where features have collapsed
-            mean += torch.zeros_like(mean).index_add_(0, inverse, h - mean[inverse]) / divisor
+            mean += torch.zeros_like(mean).index_add_(0, inverse, h - mean.index_select(0, inverse)) / divisor
         before = self.count[present][:, None]
         old = torch.where(before > 0, self.mean[present], mean)
         new = old + (mean - old) * (count[:, None] / (before + count[:, None]).clamp(min=1))
-        left, right = old[inverse], (new - old)[inverse]  # made h - old, h - new and their product in place
+        # Made h - old, h - new and their product in place.
+        left, right = (rows.index_select(0, inverse) for rows in (old, new - old))
         torch.sub(h, left, out=left)
         torch.sub(left, right, out=right)
         if self.scatter is not None:
@@ -129,6 +140,35 @@ class ClassMoments:
         self.mean[present] = new
         self.count[present] += count
         return self
+
+    def _update_narrow(
+        self, h: Tensor, labels: Tensor, present: Tensor | slice, inverse: Tensor, count: Tensor, dtype: torch.dtype
+    ) -> None:
+        """The update with deviations in ``dtype``; they are taken from a point near the old mean, or from a sample.
+
+        With r the old mean in the precision of the features and e what that rounding left, (h - r) - e is h - old mean
+        right to the last digit: where it matters, h - r is exact. Of a class that is new, old mean may be any point:
+        the sum of (h - r)(h - new mean)^T does not depend on it.
+        """
+        h = h.to(torch.promote_types(h.dtype, dtype))
+        before, divisor = self.count[present][:, None], count.clamp(min=1)[:, None]
+        places = torch.arange(len(h), device=h.device)
+        first = torch.zeros_like(count, dtype=torch.int64)
+        first.scatter_reduce_(0, inverse, places, "amin", include_self=False)
+        old = self.mean[present]
+        if len(h):
+            old = torch.where(before > 0, old, h.index_select(0, first).to(old))
+        near = old.to(h.dtype)
+        rest = (old - near.to(old)).to(dtype)
+        left = (h - near.index_select(0, inverse)).to(dtype).sub_(rest.index_select(0, inverse))
+        deviation = torch.zeros(old.shape, dtype=dtype, device=h.device).index_add_(0, inverse, left).to(old) / divisor
+        shift = deviation * (count[:, None] / (before + count[:, None]).clamp(min=1))
+        right = left - shift.to(dtype).index_select(0, inverse)
+        if self.scatter is not None:
+            self._add_product(self.scatter, self.slot[labels], left, right)
+        self.squares.index_add_(0, labels, left.mul_(right).sum(1).to(self.squares))
+        self.mean[present] = torch.where(before + count[:, None] > 0, old + shift, self.mean[present])
+        self.count[present] += count
 
     def merge(self, other: ClassMoments) -> ClassMoments:
         """Add the moments of other samples, in place; returns itself. The order of merging does not matter.
@@ -156,16 +196,22 @@ class ClassMoments:
     @staticmethod
     def _add_product(scatter: Tensor, slots: Tensor, left: Tensor, right: Tensor) -> None:
         """Add left^T right to the scatters, row by row to the slot of the row."""
+
+        def add(slot: int, left: Tensor, right: Tensor) -> None:
+            if left.dtype == scatter.dtype:
+                scatter[slot].addmm_(left.T, right)
+            else:
+                scatter[slot] += left.T @ right
+
         if len(scatter) == 1:
-            scatter[0].addmm_(left.T, right)
-            return
-        if values_are_readable(slots):
+            add(0, left, right)
+        elif values_are_readable(slots):
             for slot in slots.unique().tolist():
                 rows = slots == slot
-                scatter[slot].addmm_(left[rows].T, right[rows])
-            return
-        for slot, target in enumerate(scatter):
-            target.addmm_((left * (slots == slot)[:, None]).T, right)
+                add(slot, left[rows], right[rows])
+        else:
+            for slot in range(len(scatter)):
+                add(slot, left * (slots == slot)[:, None], right)
 
 
 def _classes_of(labels: Tensor, num_classes: int) -> tuple[Tensor | slice, Tensor, Tensor]:
@@ -200,15 +246,26 @@ def global_mean(moments: ClassMoments, kind: GlobalMean = "class") -> Tensor:
 
 
 def centred_means(moments: ClassMoments, kind: GlobalMean = "class", classes: Tensor | None = None) -> Tensor:
-    """Class means less the global mean, of the classes seen. Returns (C', d) tensor.
+    """Class means less the global mean, of the classes seen; 0 where that is :func:`rounding`. Returns (C', d) tensor.
 
     Args:
         moments: class moments.
         kind: name of the global mean; it is always that of all classes.
         classes: (C,) int64 indices of the classes wanted, by default all; those not seen are left out.
     """
-    index = seen_classes(moments, classes)
-    return moments.mean[index] - global_mean(moments, kind)
+    means = moments.mean[seen_classes(moments, classes)] - global_mean(moments, kind)
+    return torch.where(means.square().sum(1, keepdim=True) > rounding(moments), means, torch.zeros_like(means))
+
+
+def rounding(moments: ClassMoments) -> Tensor:
+    """The squared length below which a difference of features is rounding: max_c ||mu_c||^2 times a square; 0-dim.
+
+    The square is that of 1e-13, or of 2 eps where sums are in single precision, whose means are corrected once. Means
+    of the same numbers, added in another order, differ by so much. What is below counts as 0: else measures of features
+    that are constant, or of a class mean at the global mean, would depend on the order of the samples.
+    """
+    share = 1e-13 if moments.mean.dtype == torch.float64 else 2 * torch.finfo(moments.mean.dtype).eps
+    return moments.mean.square().sum(1).max() * share**2
 
 
 def seen_classes(moments: ClassMoments, classes: Tensor | None = None) -> Tensor:

@@ -5,8 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from equiangular.frames.checks import TILE_ENTRIES
-from equiangular.measures.collapse.nc2 import squared_distances, without_own
+from equiangular.measures.collapse.pairs import pair_measures
 
 # Share of the largest variance below which a direction is the rounding of features in single precision, squared.
 NOISE = 1e-12
@@ -22,7 +21,7 @@ def nc1_pinv(within: Tensor, means: Tensor, *, rank: int | None = None) -> Tenso
     M has rank K-1 at most, because centred means are dependent: at most K-1 eigenvalues are kept, and those above
     the rounding of the features, see :func:`between_basis`. A noise direction that slipped through would be divided by
     almost nothing. For d < K the d x d matrix M^T M is decomposed instead. Returns a 0-dim tensor; NaN for fewer than
-    two classes, infinite where all means coincide and S_W is not 0.
+    two classes, and where all features are the same; infinite where all means coincide and S_W is not 0.
 
     Args:
         within: S_W (d, d), within-class covariance, (1/N) sum_n (h_n - mu_y)(h_n - mu_y)^T.
@@ -38,9 +37,13 @@ def nc1_pinv(within: Tensor, means: Tensor, *, rank: int | None = None) -> Tenso
     """
     if means.shape[0] < 2:
         return means.new_tensor(math.nan)
-    rows = between_basis(means, rank=rank)
+    return nc1_of_basis(within, between_basis(means, rank=rank))
+
+
+def nc1_of_basis(within: Tensor, rows: Tensor) -> Tensor:
+    """:func:`nc1_pinv` given what :func:`between_basis` makes of the means."""
     if not len(rows):
-        return means.new_tensor(0.0 if not bool(within.any()) else math.inf)
+        return within.new_tensor(math.inf if bool(within.any()) else math.nan)
     return (((rows @ within) * rows).sum(1) / rows.square().sum(1).square()).sum()
 
 
@@ -65,6 +68,8 @@ def between_basis(means: Tensor, *, rank: int | None = None) -> Tensor:
 def nc1_quotient(within_trace: Tensor, means: Tensor) -> Tensor:
     """tr S_W / tr S_B with tr S_B = (1/K) sum_c ||mu_c - mu_G||^2; needs no covariance matrix.
 
+    Returns a 0-dim tensor; NaN for fewer than two classes, and where all features are the same.
+
     Args:
         within_trace: tr S_W, 0-dim.
         means: (K, d), centred class means.
@@ -73,6 +78,8 @@ def nc1_quotient(within_trace: Tensor, means: Tensor) -> Tensor:
         >>> round(float(nc1_quotient(torch.tensor(0.03), torch.eye(3) - 1 / 3)), 4)
         0.045
     """
+    if len(means) < 2:
+        return means.new_tensor(math.nan)
     return within_trace / means.square().sum(1).mean()
 
 
@@ -92,18 +99,7 @@ def cdnv(variances: Tensor, means: Tensor) -> Tensor:
 
     Source: Galanti, Gyoergy and Hutter 2022, ICLR.
     """
-    k = means.shape[0]
-    if k < 2:
-        return means.new_tensor(math.nan)
-    total = means.new_tensor(0.0)
-    centred = means - means.mean(0)
-    step = max(1, TILE_ENTRIES // k)
-    for start in range(0, k, step):
-        rows = centred[start : start + step]
-        squares = squared_distances(rows, centred)
-        sums = variances[start : start + step, None] + variances
-        total += without_own(sums / (2 * squares), start, 0.0).sum()
-    return total / (k * (k - 1))
+    return pair_measures(means - means.mean(0), variances=variances, wanted=("cdnv",))["cdnv"]
 
 
 def variability_collapse_index(within: Tensor, means: Tensor, *, rank: int | None = None) -> Tensor:
@@ -111,10 +107,10 @@ def variability_collapse_index(within: Tensor, means: Tensor, *, rank: int | Non
 
     Invariant under any invertible linear map of the features, unlike NC1's quotient. With S_B = R^T R, R (r, d), it
     equals tr((I + R S_W^-1 R^T)^-1) / r (Woodbury), and is computed so, by two Cholesky factorisations: near collapse
-    the definition is 1 less a number that rounds to 1. Where S_W is singular, directions with less than 1e-12 of the
-    largest total variance are rounding of the features and left out, and in the others S_W counts as the limit of a
-    tiny multiple of the identity added to it. Returns a 0-dim tensor; NaN for fewer than two classes or where all means
-    coincide.
+    the definition is 1 less a number that rounds to 1. Where S_W is singular or close to it, S_T is decomposed into
+    eigenvectors instead. The rank rule: of S_T the eigenvalues above 1e-12 of the largest count, of S_B those that
+    :func:`between_basis` keeps; what is below is the rounding of the features. So nothing depends on the order of the
+    samples. Returns a 0-dim tensor; NaN for fewer than two classes or where all means coincide.
 
     Args:
         within: S_W (d, d).
@@ -131,28 +127,42 @@ def variability_collapse_index(within: Tensor, means: Tensor, *, rank: int | Non
     k = len(means)
     if k < 2 or not bool(torch.isfinite(means).all()):
         return means.new_tensor(math.nan)
-    rows = between_basis(means, rank=rank) / math.sqrt(k)
-    if not len(rows):
-        return means.new_tensor(math.nan)
+    return vci_of_basis(within, between_basis(means, rank=rank), k)
+
+
+def vci_of_basis(within: Tensor, rows: Tensor, num_classes: int) -> Tensor:
+    """:func:`variability_collapse_index` given what :func:`between_basis` makes of the means."""
+    rows = rows / math.sqrt(num_classes)
     trace = within.trace()
+    if not len(rows) or not bool(torch.isfinite(trace)):
+        return within.new_tensor(math.nan)
     if not bool(trace > 0):
-        return means.new_tensor(0.0)
+        return within.new_tensor(0.0)
     symmetric = (within + within.T) / 2
     factor, failed = torch.linalg.cholesky_ex(symmetric)
     smallest, total = factor.diagonal().square().min(), trace + rows.square().sum()
     if bool(failed) or not bool(smallest > 100 * NOISE * total):  # perhaps singular: look at the eigenvalues
-        values, vectors = torch.linalg.eigh(symmetric + rows.T @ rows)
-        vectors = vectors[:, values > NOISE * values[-1]]
-        symmetric, rows = vectors.T @ symmetric @ vectors, rows @ vectors
-        unit, jitter, failed = torch.eye(len(symmetric)).to(symmetric), trace * torch.finfo(within.dtype).eps, True
-        while failed:
-            factor, failed = torch.linalg.cholesky_ex(symmetric + jitter * unit)
-            failed, jitter = bool(failed), 10 * jitter
+        return _vci_of_kept(symmetric, rows)
     solved = torch.linalg.solve_triangular(factor, rows.T, upper=False)
     identity = torch.eye(len(rows)).to(within)
     inner = torch.linalg.cholesky(identity + solved.T @ solved)
     root: Tensor = torch.linalg.solve_triangular(inner, identity, upper=False)
     return root.square().sum() / len(rows)
+
+
+def _vci_of_kept(within: Tensor, rows: Tensor) -> Tensor:
+    """VCI by the eigenvectors of S_T that are kept, V, with eigenvalues lambda.
+
+    In units of W = V lambda^(-1/2), S_T is the identity and S_B is I - W^T S_W W. So with orthonormal rows Q of the
+    range of S_B there, r - tr(S_B) = tr(Q W^T S_W W Q^T): a sum of small numbers near collapse, not 1 less one near 1.
+    """
+    values, vectors = torch.linalg.eigh(within + rows.T @ rows)
+    kept = values > NOISE * values[-1]
+    values, vectors = values[kept], vectors[:, kept]
+    between = between_basis(rows @ vectors, rank=len(rows))
+    white = vectors / values.sqrt()
+    basis = torch.linalg.qr((between / values.sqrt()).T).Q
+    return ((white.T @ within @ white @ basis) * basis).sum() / basis.shape[1]
 
 
 def effective_rank(vectors: Tensor) -> Tensor:

@@ -8,32 +8,11 @@ import math
 import torch
 from torch import Tensor
 
-from equiangular.frames.checks import TILE_ENTRIES, gram_tiles
 from equiangular.frames.nearest import etf_distance
 from equiangular.measures.collapse.moments import directions
+from equiangular.measures.collapse.pairs import pair_measures
 
-# Below this share of the squared norms the matrix product has lost too many digits.
-_CLOSE = 1e-4
-_CHUNK_ENTRIES = 2**22
-
-
-def squared_distances(rows: Tensor, points: Tensor) -> Tensor:
-    """||a - b||^2 for every a in rows and b in points.
-
-    ||a||^2 + ||b||^2 - 2 a.b is fast and, where it is not small, right to a relative error of about 1e4 eps; small ones
-    are computed again from a - b. Centre the points first.
-
-    Example:
-        >>> squared_distances(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
-        tensor([[25.,  0.]])
-    """
-    scale = rows.square().sum(1)[:, None] + points.square().sum(1)
-    squares = torch.addmm(scale, rows, points.T, alpha=-2)
-    i, j = (squares <= _CLOSE * scale).nonzero(as_tuple=True)
-    step = max(1, _CHUNK_ENTRIES // max(1, rows.shape[1]))
-    for first, second in zip(i.split(step), j.split(step), strict=True):
-        squares[first, second] = (rows[first] - points[second]).square().sum(1)
-    return squares
+_BLOCK_ENTRIES = 2**18  # which a core keeps near
 
 
 def equinorm(means: Tensor) -> Tensor:
@@ -59,19 +38,8 @@ def equiangular(means: Tensor, *, num_classes: int | None = None) -> dict[str, T
         >>> {key: round(float(v), 6) + 0.0 for key, v in equiangular(means).items()}
         {'std': 0.0, 'deviation': 0.0, 'max_cosine': -0.5}
     """
-    k = means.shape[0]
-    if k < 2:
-        return dict.fromkeys(("std", "deviation", "max_cosine"), means.new_tensor(math.nan))
-    cosine = -1 / ((num_classes or k) - 1)
-    unit = directions(means)
-    mean = mean_cosine(unit)
-    deviation, squares, largest = means.new_tensor(0.0), means.new_tensor(0.0), means.new_tensor(-math.inf)
-    for start, _, tile in gram_tiles(unit):
-        largest = torch.maximum(largest, without_own(tile, start, -math.inf).max())
-        deviation += (without_own(tile, start, cosine) - cosine).abs().sum()
-        squares += without_own(tile, start, mean).sub_(mean).square_().sum()
-    pairs = k * (k - 1)
-    return {"std": (squares / pairs).sqrt(), "deviation": deviation / pairs, "max_cosine": largest}
+    found = pair_measures(means, num_classes=num_classes, wanted=("std", "deviation", "max_cosine"))
+    return {str(name): value for name, value in found.items()}
 
 
 def etf_error(means: Tensor, *, num_classes: int | None = None) -> Tensor:
@@ -83,7 +51,7 @@ def etf_error(means: Tensor, *, num_classes: int | None = None) -> Tensor:
 
     Source: Zhu et al. 2021 (arXiv 2105.02375).
     """
-    return gram_error(means, means, num_classes=num_classes)
+    return pair_measures(means, num_classes=num_classes, wanted=("etf",))["etf"]
 
 
 def log_distance_variance(means: Tensor) -> Tensor:
@@ -94,32 +62,12 @@ def log_distance_variance(means: Tensor) -> Tensor:
 
     Source: Wu and Papyan, "Linguistic Collapse", NeurIPS 2024; Liu et al. 2023 (hyperspherical uniformity).
     """
-    k = means.shape[0]
-    if k < 2:
-        return means.new_tensor(math.nan)
-    unit = directions(means)
-    # A shift near the mean keeps the digits: the log distance at the mean cosine.
-    reference = (2 - 2 * mean_cosine(unit)).clamp(min=torch.finfo(unit.dtype).tiny).log() / 2
-    total, squares = means.new_tensor(0.0), means.new_tensor(0.0)
-    step = max(1, TILE_ENTRIES // k)
-    for start in range(0, k, step):
-        rows = unit[start : start + step]
-        log_distance = squared_distances(rows, unit).log() / 2
-        off = without_own(log_distance - reference, start, 0.0)
-        total += off.sum()
-        squares += off.square().sum()
-    pairs = k * (k - 1)
-    variance = squares / pairs - (total / pairs) ** 2
-    return means.new_tensor(math.inf) if torch.isinf(total) else variance.clamp(min=0)
+    return pair_measures(means, wanted=("gnc2",))["gnc2"]
 
 
-def without_own(tile: Tensor, start: int, value: float | Tensor) -> Tensor:
-    """The rows of classes from ``start`` on, with the entries of a class with itself replaced, in place."""
-    tile.diagonal(start).fill_(value)
-    return tile
-
-
-def gram_error(left: Tensor, right: Tensor, *, num_classes: int | None = None) -> Tensor:
+def gram_error(
+    left: Tensor, right: Tensor, *, num_classes: int | None = None, dtype: torch.dtype | None = None
+) -> Tensor:
     """|| A/||A||_F - E/||E||_F ||_F with A = L R^T and E = I - 11^T/K (k x k), tile by tile.
 
     E is, up to a factor, the Gram matrix of k of the K vertices of a simplex ETF; for k = K its norm is sqrt(K-1).
@@ -129,6 +77,7 @@ def gram_error(left: Tensor, right: Tensor, *, num_classes: int | None = None) -
         left: L (k, d).
         right: R (k, d), rows of the same classes.
         num_classes: K of the ETF, k by default.
+        dtype: of the products, by default that of ``left``.
     """
     k, d = left.shape
     if k < 2:
@@ -140,11 +89,13 @@ def gram_error(left: Tensor, right: Tensor, *, num_classes: int | None = None) -
         norm = torch.linalg.matrix_norm(left @ right.T)
     reference = math.sqrt(k * (1 - 2 / classes + k / classes**2))
     total = left.new_tensor(0.0)
-    step = max(1, TILE_ENTRIES // k)
+    quick, other = (left / norm).to(dtype or left.dtype), right.to(dtype or left.dtype)
+    step = max(1, _BLOCK_ENTRIES // k)
     for start in range(0, k, step):
-        error = left[start : start + step] @ right.T / norm + 1 / (classes * reference)
+        error = (quick[start : start + step] @ other.T).add_(1 / (classes * reference))
         error.diagonal(start).sub_(1 / reference)
-        total += error.square().sum()
+        flat = error.view(-1)
+        total += (flat @ flat).to(total)
     return total.sqrt()
 
 

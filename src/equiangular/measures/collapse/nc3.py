@@ -31,15 +31,18 @@ def alignment(means: Tensor, weight: Tensor) -> Tensor:
     return self_duality(means, weight) / 2
 
 
-def gram_alignment(means: Tensor, weight: Tensor, *, num_classes: int | None = None) -> Tensor:
+def gram_alignment(
+    means: Tensor, weight: Tensor, *, num_classes: int | None = None, dtype: torch.dtype | None = None
+) -> Tensor:
     """|| W M^T/||W M^T||_F - (I - 11^T/K)/sqrt(K-1) ||_F, without the K x K matrix kept.
 
     Args:
         num_classes: K of the ETF, see :func:`equiangular.measures.collapse.etf_error`.
+        dtype: of the products, by default that of ``means``.
 
     Source: Zhu et al. 2021 (arXiv 2105.02375).
     """
-    return gram_error(weight, means, num_classes=num_classes)
+    return gram_error(weight, means, num_classes=num_classes, dtype=dtype)
 
 
 def uniform_duality(means: Tensor, weight: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from equiangular._checks import ROOT_VARIABLE, check_choice, unknown_data
+from equiangular._checks import ROOT_VARIABLE, check_choice, path_exists, unknown_data
 from equiangular._renamed import warn_renamed
 
 
@@ -134,8 +134,18 @@ def _entries() -> dict[str, Entry]:
 ENTRIES = _entries()
 # Names of the last release. "best" means the best validation epoch and nothing else.
 RENAMED = {"best": "recommended", "best-vs": "recommended-vs"}
-BUNDLED_DATA = ("digits", "wine", "breast_cancer", "iris")
-BACKBONES = ("identity", "digits", "mlp", "resnet8", "resnet20", "resnet32", "resnet44", "resnet56")
+BUNDLED_DATA = {
+    "digits": "1,797 handwritten digits of 8 x 8 pixels, in scikit-learn",
+    "wine": "178 wines of 3 cultivars, 13 numbers each, in scikit-learn",
+    "breast_cancer": "569 tumours of 2 kinds, 30 numbers each, in scikit-learn",
+    "iris": "150 flowers of 3 species, 4 numbers each, in scikit-learn",
+}
+BACKBONES = {
+    "identity": "the inputs as they are",
+    "digits": "three convolutions, for small grey images",
+    "mlp": "fully connected layers, for tables and vectors",
+    **{f"resnet{depth}": f"the CIFAR ResNet of {depth} layers (He et al. 2016)" for depth in (8, 20, 32, 44, 56)},
+}
 
 
 def method_name(name: str) -> str:
@@ -165,10 +175,10 @@ def refuse_unknown_data(name: str, root: str | Path | None = None) -> None:
     """
     folder = root if root is not None else os.environ.get(ROOT_VARIABLE) or None
     places = [Path(name).expanduser(), *([] if folder is None else [Path(folder).expanduser() / name])]
-    if ":" in name or name in BUNDLED_DATA or (name and any(place.exists() for place in places)):
+    if ":" in name or name in BUNDLED_DATA or (name and any(map(path_exists, places))):
         return
     if folder is not None:
         from equiangular.data import load_dataset
 
         load_dataset(name, root=root)
-    raise ValueError(unknown_data(name, BUNDLED_DATA, rooted=False))
+    raise ValueError(unknown_data(name, tuple(BUNDLED_DATA), rooted=False))

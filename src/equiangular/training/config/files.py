@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import types
 import typing
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 from equiangular._checks import check_choice, did_you_mean
 from equiangular._extras import require
+from equiangular._guarded import parse_yaml
 from equiangular._renamed import warn_renamed
 
 
@@ -59,13 +61,13 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: the file is missing, is not YAML (the line is named), or holds no mapping.
     """
-    yaml = require("yaml", extra="train", purpose="Reading a configuration")
     try:
-        values = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
+        text = Path(path).expanduser().read_text(encoding="utf-8")
     except OSError as error:
         raise ValueError(f"cannot read the configuration {str(path)!r}: {error.strerror or error}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{str(path)!r} is not YAML: {' '.join(str(error).split())}.") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{str(path)!r} is not a text file in UTF-8 ({error}).") from error
+    values = parse_yaml(text, what=repr(str(path)))
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -76,7 +78,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 def write_yaml(values: Mapping[str, Any]) -> str:
     """Plain values as YAML text, in their order."""
     yaml = require("yaml", extra="train", purpose="Writing a configuration")
-    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, default_flow_style=None)
+    plain = json.loads(json.dumps(dict(values)))  # no value is another one, which YAML would write as an alias
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None)
 
 
 def make_config(kind: type[Config], *layers: Mapping[str, Any], where: str = "the configuration") -> Config:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from equiangular._checks import check_choice, check_imbalance_factor, check_int, check_positive
+from equiangular._checks import check_choice, check_data_name, check_imbalance_factor, check_int, check_positive
 from equiangular._choices import MEMORIES, PROFILES, PROTOCOLS, Memory, Profile, Protocol
 from equiangular.training.config.budget import Budget, check_share, fingerprint
 
@@ -125,6 +125,7 @@ class DataOptions:
     thresholds: tuple[int, int] = (20, 100)
 
     def __post_init__(self) -> None:
+        check_data_name(self.data)
         check_imbalance_factor(self.imbalance)
         check_choice(self.profile, PROFILES, "profile")
         check_choice(self.protocol, PROTOCOLS, "protocol")

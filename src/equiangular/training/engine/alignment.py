@@ -9,6 +9,7 @@ from torch import Tensor
 from equiangular._validate import check_choice, check_int
 from equiangular.heads import Head
 from equiangular.heads.alignment import MOVES, Move, align_head
+from equiangular.heads.unstored import UnstoredFrame
 from equiangular.measures.collapse import ClassMoments
 
 
@@ -50,6 +51,8 @@ class AlignmentSchedule:
 
     def __init__(self, head: Head, *, every: int = 1, until: int | None = None, move: Move = "turn") -> None:
         self.head = head
+        if isinstance(head, UnstoredFrame):
+            head.store_frame()  # before anything has counted the buffers
         self.every = check_int(every, "every", minimum=1)
         self.until = None if until is None else check_int(until, "until", minimum=1)
         self.move = check_choice(move, MOVES, "move")

@@ -15,6 +15,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from equiangular._extras import require
+from equiangular._orphans import end_with_parent
 from equiangular.training.config.options import Hardware
 
 # Smaller modules are kept with their parent: a gather of few numbers costs as much as one of many.
@@ -55,6 +56,8 @@ def make_fabric(hardware: Hardware) -> Any:
         precision=hardware.precision,
     )
     fabric.launch()
+    if fabric.global_rank and launched_processes() is None:  # this process was started by the first one
+        end_with_parent()
     if fabric.world_size > 1:
         atexit.register(_close_process_group)
     return fabric

@@ -17,6 +17,18 @@ Prepare = Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
+def predict_parts(task: Task, inputs: Any, *, fabric: Any = None, **options: Any) -> Iterator[tuple[slice, Tensor]]:
+    """Batch by batch which rows of the inputs, and their logits (B, K) on the task's device; none is kept.
+
+    In a distributed run the rows are those of this process. Arguments as for :func:`backbone_features`.
+    """
+    start = _parts(inputs, fabric)[0 if fabric is None else fabric.global_rank][0]
+    for x in _chunks(task, inputs, fabric, **options):
+        yield slice(start, start + len(x)), task(x)["logits"]
+        start += len(x)
+
+
+@torch.no_grad()
 def predict(task: Task, inputs: Any, *, fabric: Any = None, **options: Any) -> tuple[Tensor, Tensor]:
     """Features (N, d) and logits (N, K) of a task, on the CPU; arguments as for :func:`backbone_features`."""
     outputs = [task(x) for x in _chunks(task, inputs, fabric, **options)]

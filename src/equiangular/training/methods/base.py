@@ -14,6 +14,7 @@ from equiangular.frames import class_mean_frame
 from equiangular.heads import Head, make_head
 from equiangular.losses import batch_class_counts
 
+LARGE = 2048  # classes from which on a Haar-random frame takes more than a second
 RECOMMENDED = "recommended"  # the head that the studies recommend, see equiangular.heads.make_head
 
 
@@ -120,6 +121,9 @@ class Method:
             else:
                 vectors = class_mean_frame(class_means, in_features, similarity=self.similarity, seed=seed)
                 extra = {} if learned else {"prototypes": vectors}
+        if num_classes > LARGE and self.head in ("etf", RECOMMENDED) and not extra:
+            # A Haar-random basis takes O(K^3): minutes for 10,000 classes. This one is random too, in O(K^2 log K).
+            extra = {} if "basis" in self.head_options else {"basis": "dct"}
         try:
             head = make_head(self.head, in_features, num_classes, seed=seed, **self.head_options, **extra)
         except ValueError as error:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from equiangular.heads import Head
+from equiangular.heads.functional import IGNORE_INDEX
+from equiangular.heads.unstored import UnstoredFrame
 from equiangular.losses import (
     dot_regression_loss,
     logit_adjusted_cross_entropy,
@@ -70,5 +73,9 @@ def ldam(features: Tensor, target: Any, head: Head, context: Context, *, deferre
 
 def dot_regression(features: Tensor, target: Any, head: Head, context: Context, *, balance: Balance = "none") -> Tensor:
     """(w_y . h - 1)^2 / 2 on unit-norm features; ``balance="batch"`` averages per class within the batch first."""
+    unstored = isinstance(head, UnstoredFrame) and head.structure is not None
+    if unstored and balance == "none" and isinstance(target, Tensor) and target.ndim == 1:  # the target rows alone
+        own = torch.where(target == IGNORE_INDEX, target, torch.arange(len(target), device=target.device))
+        return dot_regression_loss(features, own, head.targets(target), reduction="none")
     counts = context.batch_counts(target, head.num_classes) if balance == "batch" else None
     return dot_regression_loss(features, target, head.weight, balance=balance, batch_counts=counts, reduction="none")

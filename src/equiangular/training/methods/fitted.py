@@ -20,7 +20,7 @@ from equiangular.training.methods.base import Context, Method
 Ability = Literal["one pass", "merge", "new classes", "remove"]
 KERNEL_SAMPLES = 3000  # more are compared where the kernel is asked for: N x N numbers, and N^3 steps
 _CLOSED_FORM_OPTIONS, _LOGISTIC_OPTIONS = ("regularization", "prior_weight", "width"), ("strength", "balanced")
-REVISION = 5  # of the formulas: raise it with every change of what a fit gives
+REVISION = 6  # of the formulas: raise it with every change of what a fit gives
 STRENGTH = 0.1  # of logistic regression on centred features of root mean square 1; about 40 at unit norm and d = 384
 
 
@@ -101,21 +101,24 @@ def fit_logistic(
     """Multinomial logistic regression by scikit-learn, into a learnable linear head.
 
     Minimises strength sum_i w_i CE(W x_i + b, y_i) + |W|^2 / 2 by L-BFGS, w_i = 1 or, ``balanced``, N / (K n_{y_i}),
-    on features centred and divided by their root mean square; W and b are then those of the features as they are.
-    Of two classes |W|^2 is that of the difference of their vectors. The labels (N,) have samples of all K classes.
+    on features centred and divided by their root mean square, in float32; W and b are then those of the features as
+    they are, in float64. Of two classes |W|^2 is that of the difference of their vectors. The labels (N,) have samples
+    of all K classes. It takes as many threads as torch is set to.
 
     Source: Cox, The regression analysis of binary sequences, J. R. Stat. Soc. B 20, 1958; weights: King and Zeng,
     Logistic regression in rare events data, Political Analysis 9, 2001.
     """
     linear = require("sklearn.linear_model", extra="sklearn", purpose="Logistic regression")
+    pools = require("threadpoolctl", extra="sklearn", purpose="Logistic regression")
     model = linear.LogisticRegression(C=strength, class_weight="balanced" if balanced else None, max_iter=2000)
     # Regularisation must not depend on where the origin lies, or a common offset would weaken the signal beside it.
     table = features.to(torch.float64, copy=True)
     mean = table.mean(0)
     table -= mean
     size = table.square().mean().sqrt().clamp(min=torch.finfo(torch.float64).tiny)
-    model.fit(table.div_(size).numpy(), labels.numpy())
-    vectors, bias = (torch.from_numpy(np.asarray(values)) for values in (model.coef_, model.intercept_))
+    with pools.threadpool_limits(torch.get_num_threads()):  # those of NumPy and SciPy are not torch's
+        model.fit(table.div_(size).float().numpy(), labels.numpy())
+    vectors, bias = (torch.from_numpy(np.asarray(values, np.float64)) for values in (model.coef_, model.intercept_))
     vectors = vectors / size
     bias = bias - vectors @ mean
     if len(vectors) == 1:  # of two classes it has the difference

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from equiangular._files import prepare_folder, read_safetensors, write_json, write_safetensors
+from equiangular._guarded import parse_json
 from equiangular.closed_form.head import CLOSED_FORM, ClosedFormHead
 from equiangular.heads.registry import build_described, describe_head
 from equiangular.models import make_backbone
@@ -114,7 +115,7 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and description of a weights file."""
     tensors, metadata = read_safetensors(file, remedy="It is damaged or of another kind; save the model again.")
     try:
-        description = json.loads(metadata[_KEY])
+        description = parse_json(metadata[_KEY])
     except KeyError:
         raise ValueError(
             f"{str(file)!r} holds tensors but no description of a model of this library. Models are written by "

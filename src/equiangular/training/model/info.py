@@ -38,7 +38,7 @@ class ModelInfo:
         encoding: of tables: how the columns of a file become numbers, see :class:`equiangular.data.columns.Columns`.
         encoder: of vectors: what makes them of texts or images, see :func:`equiangular.encoders.describe`.
         inputs: digests of the inputs of the ``"training"`` and the ``"test"`` part, see
-            :func:`equiangular.data.split.input_digests`.
+            :func:`equiangular.data.split.input_digests`, and of the ``"test labels"``.
         data: how the data was loaded: keyword arguments of :func:`equiangular.data.load_dataset`.
         balance: how far the sampler balanced the classes: class c was drawn with probability proportional to
             n_c^(1 - balance).

@@ -7,18 +7,21 @@ header. No generator is stored, because every draw is a function of (seed, epoch
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from equiangular._files import prepare_folder, read_safetensors, write_safetensors
+from equiangular._files import DamagedError, prepare_folder, read_safetensors, write_safetensors
+from equiangular._guarded import parse_json
 from equiangular.training.engine.fabric import full_tensor, load_sharded
 from equiangular.training.engine.loop import Training
 
 FORMAT = 1
 _KEY = "equiangular-checkpoint"
+_ADVICE = "Delete its folder to train from the beginning, which ends in the same results."
 
 
 def save_checkpoint(path: str | Path, training: Training, *, config: dict[str, Any], extra: Any = None) -> None:
@@ -50,7 +53,7 @@ def save_checkpoint(path: str | Path, training: Training, *, config: dict[str, A
     if training.fabric.is_global_zero:
         try:
             prepare_folder(Path(path).parent)
-            write_safetensors(path, tensors, {_KEY: json.dumps(state)}, durable=True)
+            write_safetensors(path, tensors, {_KEY: json.dumps(state)}, durable=True, before=_before(path))
         except (OSError, ValueError) as error:
             failure = f"cannot write the checkpoint {str(path)!r}: {getattr(error, 'strerror', None) or error}"
     failure = training.fabric.broadcast(failure)
@@ -61,7 +64,7 @@ def save_checkpoint(path: str | Path, training: Training, *, config: dict[str, A
 
 def load_checkpoint(path: str | Path, training: Training, *, config: dict[str, Any]) -> Any:
     """Bring a new training, made from the same configuration, to the state in a file; returns the ``extra`` values."""
-    tensors, state = read_checkpoint(path)
+    tensors, state = _read_last(path)
     # Where the data lie may change: what they hold is among the rest.
     said, stored = ({k: v for k, v in values.items() if k != "data"} for values in (config, state["config"]))
     check_same(said, stored, path)
@@ -83,19 +86,49 @@ def load_checkpoint(path: str | Path, training: Training, *, config: dict[str, A
     return state["extra"]
 
 
+def has_checkpoint(path: str | Path) -> bool:
+    """Whether there is a checkpoint to go on from, or the one before it."""
+    return Path(path).exists() or _before(path).exists()
+
+
+def forget_checkpoints(path: str | Path) -> None:
+    """Delete the checkpoint, and the one before it."""
+    for file in (Path(path), _before(path)):
+        file.unlink(missing_ok=True)
+
+
+def _before(path: str | Path) -> Path:
+    return Path(path).with_stem(f"{Path(path).stem}-before")
+
+
+def _read_last(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The last checkpoint; the one before it, with a warning, where the last is damaged."""
+    before = _before(path)
+    if not Path(path).exists():  # a process was killed between two renamings
+        return read_checkpoint(before)
+    try:
+        return read_checkpoint(path)
+    except DamagedError as error:
+        if not before.exists():
+            raise
+        found = read_checkpoint(before)
+        what = str(error).removesuffix(_ADVICE)
+        warnings.warn(f"{what}The training goes on from the checkpoint before it, {str(before)!r}.", stacklevel=2)
+        return found
+
+
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and state in a checkpoint file."""
-    advice = "Delete the file to train from the beginning."
-    tensors, metadata = read_safetensors(path, remedy=advice)
+    tensors, metadata = read_safetensors(path, remedy=_ADVICE)
     try:
-        state = json.loads(metadata[_KEY])
+        state = parse_json(metadata[_KEY])
         known = state["format"]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{str(path)!r} is no checkpoint of equiangular ({error!r}). {advice}") from error
+        raise ValueError(f"{str(path)!r} is no checkpoint of equiangular ({error!r}). {_ADVICE}") from error
     if known != FORMAT:
         raise ValueError(
             f"the checkpoint {str(path)!r} has format {known!r}, this version of equiangular reads format {FORMAT}. Go "
-            f"on with the version that wrote it. {advice}"
+            f"on with the version that wrote it. {_ADVICE}"
         )
     return tensors, state
 

@@ -145,7 +145,7 @@ def training_split(folder: RunFolder, config: TrainConfig, *, root: str | None =
             f"'data:' in {folder.config}."
         ) from error
     split = split_of(config, dataset)
-    folder.check_data(content_digest(dataset))
+    folder.check_data(dataset, content_digest(dataset))
     if folder.manifest.exists() and (known := SubsetManifest.load(folder.manifest)) != split.manifest:
         raise ValueError(
             f"the data {config.data!r} have changed since the run {str(folder.path)!r}: the hash of its training "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from equiangular.data.split import Split
 from equiangular.heads import Head
 from equiangular.measures.collapse import ClassMoments, collapse_measures
-from equiangular.posthoc.prior import balanced_shares
+from equiangular.posthoc.prior import balanced_shares, row_parts
 from equiangular.training.config.draws import even_parts
 from equiangular.training.engine.prediction import backbone_features
 from equiangular.training.methods import FittedMethod, Method, StoredFeatures, TwoStageMethod
@@ -60,10 +60,13 @@ class Outcome:
     note: str = ""  # what was left out, and why
 
 
-def conclude(task: Task, method: Method, split: Split, info: ModelInfo, outputs: Outputs) -> Outcome:
+def conclude(
+    task: Task, method: Method, split: Split, info: ModelInfo, outputs: Outputs, *, collapse: bool = True
+) -> Outcome:
     """Second stage, calibration on the held-out part, and the one look at the test part.
 
-    ``info`` describes the trained task without correction; ``outputs`` are what its backbone makes of the parts.
+    ``info`` describes the trained task without correction; ``outputs`` are what its backbone makes of the parts;
+    ``collapse`` says whether to measure it.
     """
     stored, fabric = outputs.stored, outputs.fabric
     head = task.head
@@ -72,32 +75,44 @@ def conclude(task: Task, method: Method, split: Split, info: ModelInfo, outputs:
     head.eval()
     validation, note = None, ""
     if stored.held_out is not None:
-        held = head_logits(head, stored.held_out)
-        counts = list(info.class_counts)
-        fitted, crossed = fit_and_cross(held, split.holdout_y, counts, method, balance=info.balance)
-        info = replace(info, correction=fitted)
-        note = str((fitted or {}).get("declined", ""))
-        validation = accuracy_among(crossed, split.holdout_y)
-    logits = head_logits(head, outputs.test)
-    calibrated = corrected_logits(logits, info, method=method)
-    scorer = score_together(calibrated, split.test_y, info, fabric=fabric)
-    collapse: dict[str, float] = {}
-    if not isinstance(method, FittedMethod) and not method.named:  # the features are the encoder's, as they are
+        info, validation = _calibrated(head, stored.held_out, split.holdout_y, method, info)
+        note = str((info.correction or {}).get("declined", ""))
+    scorer, own = (
+        Scorer(list(info.class_counts), info.thresholds, info.class_names, confusion=c) for c in (True, False)
+    )
+    present, correct, among = split.test_y.unique(), [], []
+    for rows in row_parts(len(outputs.test), info.num_classes):
+        logits, labels = head_logits(head, outputs.test[rows]), split.test_y[rows]
+        calibrated = corrected_logits(logits, info, method=method)
+        add_together(scorer, calibrated, labels, fabric=fabric)
+        add_together(own, logits, labels, fabric=fabric)
+        correct.append(calibrated.argmax(1) == labels)
+        among.append(_right_among(calibrated, labels, present))
+    numbers: dict[str, float] = {}
+    if collapse and not isinstance(method, FittedMethod) and not method.named:  # else the features are the encoder's
         with torch.no_grad():
             met = head(stored.features, pre_logits=True)  # the features that the class vectors meet
-            collapse = collapse_numbers(met, stored.labels, head.class_vectors())
-    own = score_together(logits, split.test_y, info, fabric=fabric)
+            numbers = collapse_numbers(met, stored.labels, head.class_vectors())
     return Outcome(
         Task(task.backbone, head, method),
         info,
         {**scorer.compute(), "ece_uncalibrated": own.compute()["ece"]},
         scorer.details(),
-        accuracy_among(calibrated, split.test_y),
+        _shared_out(torch.cat(among), split.test_y),
         validation,
-        calibrated.argmax(1) == split.test_y,
-        collapse,
+        torch.cat(correct),
+        numbers,
         note,
     )
+
+
+def _calibrated(
+    head: Head, features: Tensor, labels: Tensor, method: Method, info: ModelInfo
+) -> tuple[ModelInfo, float]:
+    """The description with scale and strength, and what the held-out part says; its logits are gone afterwards."""
+    logits = head_logits(head, features)
+    fitted, crossed = fit_and_cross(logits, labels, list(info.class_counts), method, balance=info.balance)
+    return replace(info, correction=fitted), accuracy_among(crossed, labels)
 
 
 def accuracy_among(logits: Tensor, labels: Tensor) -> float:
@@ -115,14 +130,27 @@ def accuracy_among(logits: Tensor, labels: Tensor) -> float:
         100.0
     """
     present = labels.unique()
-    right = present[logits[:, present].argmax(1)] == labels
+    parts = row_parts(len(labels), logits.shape[1])
+    return _shared_out(torch.cat([_right_among(logits[rows], labels[rows], present) for rows in parts]), labels)
+
+
+def _right_among(logits: Tensor, labels: Tensor, present: Tensor) -> Tensor:
+    return present[logits[:, present].argmax(1)] == labels
+
+
+def _shared_out(right: Tensor, labels: Tensor) -> float:
     return 100 * float(balanced_shares(labels) @ right.double())
 
 
 @torch.no_grad()
 def head_logits(head: Head, features: Tensor, *, batch_size: int = 4096) -> Tensor:
     """Logits (N, K) of stored features (N, in_features)."""
-    return torch.cat([head(part) for part in features.split(batch_size)])
+    logits: Tensor | None = None
+    for start in range(0, max(1, len(features)), batch_size):
+        part = head(features[start : start + batch_size])
+        logits = part.new_empty(len(features), part.shape[1]) if logits is None else logits
+        logits[start : start + batch_size] = part
+    return cast("Tensor", logits)
 
 
 def collapse_numbers(features: Tensor, labels: Tensor, weight: Tensor) -> dict[str, float]:
@@ -132,15 +160,13 @@ def collapse_numbers(features: Tensor, labels: Tensor, weight: Tensor) -> dict[s
     return {key: float(measured[key]) for key in ("nc1", "nc2_equinorm", "nc2_equiangular", "nc3")}
 
 
-def score_together(logits: Tensor, labels: Tensor, info: ModelInfo, *, fabric: Any = None) -> Scorer:
-    """A scorer of samples that every process of a distributed run has, each counting a part of them."""
-    scorer = Scorer(list(info.class_counts), info.thresholds, info.class_names)
+def add_together(scorer: Scorer, logits: Tensor, labels: Tensor, *, fabric: Any = None) -> None:
+    """Add samples that every process of a distributed run has, each counting a part of them."""
     if fabric is None:
         scorer.update(logits, labels)
     else:
         rows = slice(*even_parts(0, len(labels), fabric.world_size)[fabric.global_rank])
         scorer.to(fabric.device).update(logits[rows].to(fabric.device), labels[rows].to(fabric.device))
-    return scorer
 
 
 def weights_sha256(module: nn.Module) -> str:

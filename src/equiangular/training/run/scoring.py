@@ -12,6 +12,7 @@ from equiangular._validate import check_class_counts, check_features
 from equiangular.longtail import class_groups
 from equiangular.measures.accuracy import balanced_accuracy, class_rates, ece_from_bins, group_accuracy
 from equiangular.measures.streaming import CalibrationError, ShotAccuracy
+from equiangular.records import pack_confusion
 
 
 def score(
@@ -45,9 +46,10 @@ def score(
 class Scorer:
     """Scores of a test set that streams by, exact under any number of batches and processes.
 
-    Memory is O(K + bins), and K x K for the confusion matrix. In a distributed run every process updates with its own
-    samples, and :meth:`compute` and :meth:`details`, called by all of them, give all of them the result for all
-    samples. Take care that no sampler pads the test set with repeated samples.
+    Memory is O(K + bins), and for the confusion matrix K x K, with more than 1,024 classes 8 bytes a sample. In a
+    distributed run every process updates with its own samples, and :meth:`compute` and :meth:`details`, called by all
+    of them, give all of them the result for all samples. Take care that no sampler pads the test set with repeated
+    samples.
 
     Args:
         class_counts: (K,) *training* samples per class, which form the groups.
@@ -134,9 +136,10 @@ class Scorer:
         ``classes``: for each class its ``name``, ``group``, ``train`` and ``test`` samples, ``accuracy`` and, with the
         confusion matrix, ``precision`` and ``mistaken_for``, the name of the class it is most often taken for (None: it
         never is another's). ``reliability``: for all samples and for each group the bins' ``samples``, mean
-        ``confidence`` and ``accuracy``. ``confusion``: (K, K) counts with true classes in rows, or None.
+        ``confidence`` and ``accuracy``. ``confusion``: (K, K) counts with true classes in rows, or None; of more than
+        1,000 classes what is not 0, see :func:`equiangular.records.pack_confusion`.
         """
-        correct, total, matrix, bins = self._sums()
+        correct, total, confused, bins = self._sums()
         group_of = {member: name for name, members in self.groups.items() for member in members}
         rates = class_rates(correct, total)
         classes: list[dict[str, Any]] = [
@@ -144,29 +147,35 @@ class Scorer:
             | {"accuracy": _percent(rates[i])}
             for i, name in enumerate(self.class_names)
         ]
-        if matrix is not None:
-            precision = class_rates(matrix.diagonal(), matrix.sum(0))
-            wrong = matrix - matrix.diagonal().diag()
+        if confused is not None:
+            places, counts = confused
+            true, predicted = places // len(classes), places % len(classes)
+            precision = class_rates(correct, torch.zeros_like(total).index_add_(0, predicted, counts))
+            entries = list(zip(true.tolist(), predicted.tolist(), counts.tolist(), strict=True))
+            worst: dict[int, tuple[int, int]] = {}
+            for i, j, count in entries:
+                if i != j and count > worst.get(i, (0, 0))[0]:
+                    worst[i] = (count, j)
             for i, row in enumerate(classes):
                 row["precision"] = _percent(precision[i])
-                row["mistaken_for"] = self.class_names[int(wrong[i].argmax())] if wrong[i].any() else None
+                row["mistaken_for"] = self.class_names[worst[i][1]] if i in worst else None
         return {
             "classes": classes,
             "reliability": {name: _reliability(*part) for name, part in bins.items()},
-            "confusion": None if matrix is None else matrix.tolist(),
+            "confusion": None if confused is None else pack_confusion(entries, len(classes)),
         }
 
-    def _sums(self) -> tuple[Tensor, Tensor, Tensor | None, dict[str, list[Tensor]]]:
-        """Over all processes: correct and total per class, confusion matrix, calibration bins of all and each group."""
+    def _sums(self) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None, dict[str, list[Tensor]]]:
+        """Over all processes: correct and total per class, confusions, calibration bins of all and of each group."""
         shots, kept = self.shots, self.calibration
         with shots.sync_context():
             correct, total = shots.correct.cpu(), shots.total.cpu()
-            matrix = shots.matrix.cpu() if shots.confusion else None
+            places, counts = shots.confused() if shots.confusion else (total[:0], total[:0])
         with kept.sync_context():
             states = [state.cpu() for state in (kept.total, kept.confidence, kept.correct)]
         bins = {"all": [state.sum(0) for state in states]}
         bins |= {name: [state[i] for state in states] for i, name in enumerate(kept.group_names)}
-        return correct, total, matrix, bins
+        return correct, total, (places.cpu(), counts.cpu()) if shots.confusion else None, bins
 
 
 def _reliability(total: Tensor, confidence: Tensor, correct: Tensor) -> dict[str, Any]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from equiangular._files import prepare_folder, read_json, write_json
 from equiangular.data import Dataset
-from equiangular.records import TrialRecord, from_json, pack, to_json
+from equiangular.data.split import check_unchanged
+from equiangular.measures.class_view import ClassView, cosine_table
+from equiangular.records import Details, TrialRecord, View, from_json, pack, to_json
 from equiangular.training.config.options import Hardware, Trial
 from equiangular.training.engine.loop import Training
 from equiangular.training.engine.prediction import predict
 from equiangular.training.methods import FittedMethod, Method, TrainingDivergedError
 from equiangular.training.run.outcome import Outcome, collapse_numbers, weights_sha256
-from equiangular.training.run.trial import TrialRun, Watcher, run_trial
+from equiangular.training.run.trial import TrialRun, Watcher, class_means, run_trial
 
+MOST_COSINES = 60  # classes whose cosines are kept pair by pair
 _ECE = ("ece", "ece_many", "ece_medium", "ece_few", "ece_uncalibrated")
 _SCORES = ("balanced_accuracy", "accuracy", "many", "medium", "few", *_ECE)
 
@@ -28,6 +33,7 @@ class TrialStore:
 
     Attributes:
         damaged: what is wrong with the files that could not be read, by name; such trainings are made anew.
+        check: called before a file is written; raises where the folder is not to be written any more.
 
     Raises:
         ValueError: the folder cannot be written.
@@ -36,6 +42,7 @@ class TrialStore:
     def __init__(self, folder: str | Path) -> None:
         self.folder = prepare_folder(folder)
         self.damaged: dict[str, str] = {}
+        self.check: Callable[[], None] = lambda: None
 
     def records(
         self,
@@ -71,9 +78,15 @@ class TrialStore:
             rest = (watcher.run.training.shown.head.kind, fingerprint, trial.seed, trial.subset_seed)
             records = [TrialRecord(m.name, m.label, *rest, diverged=str(error)) for m in methods]
         else:
+            check_unchanged(dataset, content)
             points = watcher.points
             records = [trial_record(run, o, m, fingerprint, points) for m, o in zip(methods, outcomes, strict=True)]
-        write_json(path, {"records": [to_json(record) for record in records]})
+            if curve:  # the drawing is that of the training, which they share
+                drawings = [watcher.drawing(), *[{}] * (len(methods) - 1)]
+                drawn = [details_of(o, **drawing) for o, drawing in zip(outcomes, drawings, strict=True)]
+                records = [replace(record, details=one) for record, one in zip(records, drawn, strict=True)]
+        self.check()
+        write_json(path, {"records": [to_json(record) for record in records]}, durable=True)
         return self._read(path)
 
     def _read(self, path: Path) -> list[TrialRecord]:
@@ -116,11 +129,22 @@ def trial_record(
     )
 
 
+def details_of(outcome: Outcome, **drawing: Any) -> Details:
+    """What a page draws of an outcome, with the drawing of its training."""
+    cells = outcome.details["confusion"] or []
+    confusion = [[i, j, n] for i, row in enumerate(cells) for j, n in enumerate(row) if n]
+    return Details(outcome.details["reliability"], confusion, **drawing)
+
+
 class _Seen(Watcher):
     """Knows the trial that it watched, which may end without a result."""
 
     def __init__(self) -> None:
         self.points: list[dict[str, float]] = []
+
+    def drawing(self) -> dict[str, Any]:
+        """Fields of :class:`Details` that come from the training; none where there was nothing to watch."""
+        return {}
 
     def start(self, run: TrialRun) -> None:
         self.run = run
@@ -132,10 +156,26 @@ class _Curve(_Seen):
     def start(self, run: TrialRun) -> None:
         self.run, epochs = run, run.trial.epochs
         self.recorded = {1, 2, 3, *range(5, epochs + 1, max(1, epochs // 10)), epochs}
+        self.view = ClassView(run.split.train_y, run.split.class_counts.tolist())
+        self.cosines: dict[str, Any] = {}
 
     def after_epoch(self, training: Training) -> None:
         if training.epoch in self.recorded:
             task, split = training.shown, self.run.split
             features, _ = predict(task, split.train_x, prepare=split.standardise)
-            measured = collapse_numbers(features, split.train_y, task.head.class_vectors().detach().cpu())
+            weight = task.head.class_vectors().detach().cpu()
+            measured = collapse_numbers(features, split.train_y, weight)
             self.points.append({"epoch": training.epoch, "loss": training.losses[-1], **measured})
+            self.view.add(training.epoch, features, weight)
+            if training.epoch == self.run.trial.epochs and len(weight) <= MOST_COSINES:
+                means = class_means(features, split.train_y, len(weight), prepare=lambda batch: batch)
+                self.cosines["vector_cosines"] = cosine_table(weight)
+                self.cosines["mean_cosines"] = cosine_table(means, centre=True)
+
+    def drawing(self) -> dict[str, Any]:
+        """The view over the epochs, and the cosines after the last."""
+        view = View(self.view.classes, self.view.epochs, self._places(), **self.view.project())
+        return {"view": view, **self.cosines}
+
+    def _places(self) -> list[int]:
+        return [self.view.classes.index(c) for c in self.run.split.train_y[self.view.shown].tolist()]

@@ -190,11 +190,13 @@ class TrialRun:
             epoch=None if isinstance(self.training, Fitting) else self.training.epoch,
         )
 
-    def conclude(self, task: Task, info: ModelInfo, methods: Sequence[Method] = ()) -> list[Outcome]:
+    def conclude(
+        self, task: Task, info: ModelInfo, methods: Sequence[Method] = (), *, collapse: bool = True
+    ) -> list[Outcome]:
         """Second stage, correction and scores of the test part, for each of the methods that share the training."""
         outputs = Outputs.of(task, self.split, workers=self.workers, fabric=self.fabric)
         own = [replace(m, head_options=self.method.head_options) for m in methods] or [self.method]
-        return [conclude(task, m, self.split, replace(info, method=m.name), outputs) for m in own]
+        return [conclude(task, m, self.split, replace(info, method=m.name), outputs, collapse=collapse) for m in own]
 
 
 def load_data(options: DataOptions, *, device: str = "auto", progress: EmbedProgress | None = None) -> Dataset:
@@ -248,6 +250,7 @@ def run_trial(
     hardware: Hardware | None = None,
     fabric: Any = None,
     watcher: Watcher | None = None,
+    collapse: bool = True,
 ) -> tuple[TrialRun, list[Outcome]]:
     """Train once and conclude: the one way from data to a classifier, whatever command asks for it.
 
@@ -260,6 +263,7 @@ def run_trial(
         hardware: devices; the default is one CPU process. Precision and accumulation are the trial's.
         fabric: a launched Fabric to use instead.
         watcher: looks on, keeps checkpoints, draws curves.
+        collapse: whether the outcomes have measures of collapse.
 
     Raises:
         ValueError: an unknown name, a cut that the data do not have, or a head that does not fit.
@@ -281,6 +285,6 @@ def run_trial(
             run.training.run(on_step=watcher.after_step, on_epoch=watcher.after_epoch)
         if not isinstance(run.training, Fitting):  # which knows the fit from what its features take
             run.training.peak_memory = peak.bytes
-        return run, run.conclude(run.snapshot(), run.describe(), methods)
+        return run, run.conclude(run.snapshot(), run.describe(), methods, collapse=collapse)
     except NonFiniteError as error:  # the loss was finite to the end, what the network makes of the data is not
         raise TrainingDivergedError(f"{run.method.name} diverged: {error}") from error

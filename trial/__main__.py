@@ -1,0 +1,48 @@
+"""``python -m trial``: all parts, or some; given again it goes on where it was stopped."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from equiangular._files import prepare_folder
+from equiangular._lock import FolderLock
+from trial.commands import loaded
+from trial.damage import damage
+from trial.kills import kills
+from trial.record import Record
+from trial.writers import writers
+
+PARTS = ("kills", "damage", "writers")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run, print the figures, and end with 1 where something was wrong."""
+    parser = argparse.ArgumentParser(prog="python -m trial", description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs/trial"), help="folder of trial.json")
+    parser.add_argument("--only", choices=PARTS, action="append", help="a part; all by default")
+    parser.add_argument("--events", type=int, help="events of a command at which it is killed; all by default")
+    parser.add_argument("--random", type=int, default=100, help="kills of a command at random moments")
+    parser.add_argument("--flips", type=int, default=1000, help="flipped bits of each kind of file")
+    parser.add_argument("--cuts", type=int, default=200, help="cut lengths of each kind of file")
+    parser.add_argument("--pairs", type=int, default=50, help="pairs of writers")
+    told = parser.parse_args(arguments)
+    parts = told.only or PARTS
+    output = prepare_folder(told.output).resolve()
+    os.environ["EQUIANGULAR_CACHE"] = str(output / "cache")
+    with FolderLock(output), loaded():
+        record, work = Record(output / "trial.json"), prepare_folder(output / "work")
+        if "kills" in parts:
+            kills(record, work, most=told.events, at_random=told.random)
+        if "writers" in parts:
+            writers(record, work, pairs=told.pairs)
+        if "damage" in parts:
+            damage(record, work, flips=told.flips, cuts=told.cuts)
+    record.write()
+    print(record)
+    return int(any(figures["wrong"] for figures in record.figures().values()))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
