@@ -233,8 +233,8 @@ def labelled_batches(
         if info.kind == "text" and not encoder:
             raise ValueError(f"{str(data)!r} does not exist. Texts are evaluated from a file that has them.")
         named = {key: value for key, value in own.items() if key not in ("label", "drop")}  # those are of files
-        found = _load(info, str(data), **{**named, "skip_broken": skip_broken})
-        return _dataset_batches(found, info, batch_size, encoder)
+        loaded = _load(info, str(data), **{**named, "skip_broken": skip_broken})
+        return _dataset_batches(loaded, info, batch_size, encoder)
     _refuse_training_part(path, trained)
     if (same := _as_trained_on(path, info, own)) is not None:
         found = _dataset_batches(same, info, batch_size, encoder)
