@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from equiangular._files import prepare_folder, read_json, write_json
+from equiangular._lock import FolderLock
 from equiangular.data import Dataset
 from equiangular.data.split import check_unchanged
 from equiangular.measures.class_view import ClassView, cosine_table
-from equiangular.records import Details, TrialRecord, View, from_json, pack, to_json
+from equiangular.records import Details, TrialRecord, View, from_json, pack, to_json, unpack_confusion
 from equiangular.training.config.options import Hardware, Trial
 from equiangular.training.engine.loop import Training
 from equiangular.training.engine.prediction import predict
@@ -33,7 +34,7 @@ class TrialStore:
 
     Attributes:
         damaged: what is wrong with the files that could not be read, by name; such trainings are made anew.
-        check: called before a file is written; raises where the folder is not to be written any more.
+        lock: looked at before a file is written, where there is one: whether the folder is still the writer's.
 
     Raises:
         ValueError: the folder cannot be written.
@@ -42,7 +43,7 @@ class TrialStore:
     def __init__(self, folder: str | Path) -> None:
         self.folder = prepare_folder(folder)
         self.damaged: dict[str, str] = {}
-        self.check: Callable[[], None] = lambda: None
+        self.lock: FolderLock | None = None
 
     def records(
         self,
@@ -83,9 +84,10 @@ class TrialStore:
             records = [trial_record(run, o, m, fingerprint, points) for m, o in zip(methods, outcomes, strict=True)]
             if curve:  # the drawing is that of the training, which they share
                 drawings = [watcher.drawing(), *[{}] * (len(methods) - 1)]
-                drawn = [details_of(o, **drawing) for o, drawing in zip(outcomes, drawings, strict=True)]
+                drawn = [details_of(run, o, **drawing) for o, drawing in zip(outcomes, drawings, strict=True)]
                 records = [replace(record, details=one) for record, one in zip(records, drawn, strict=True)]
-        self.check()
+        if self.lock is not None:
+            self.lock.check()
         write_json(path, {"records": [to_json(record) for record in records]}, durable=True)
         return self._read(path)
 
@@ -129,11 +131,28 @@ def trial_record(
     )
 
 
-def details_of(outcome: Outcome, **drawing: Any) -> Details:
+def details_of(run: TrialRun, outcome: Outcome, **drawing: Any) -> Details:
     """What a page draws of an outcome, with the drawing of its training."""
-    cells = outcome.details["confusion"] or []
-    confusion = [[i, j, n] for i, row in enumerate(cells) for j, n in enumerate(row) if n]
-    return Details(outcome.details["reliability"], confusion, **drawing)
+    confusion = unpack_confusion(outcome.details["confusion"])
+    some = mistakes(run.split.test_y.tolist(), outcome.predicted.tolist())
+    return Details(outcome.details["reliability"], confusion, some, **drawing)
+
+
+def mistakes(labels: Sequence[int], predicted: Sequence[int], *, each: int = 3, most: int = 120) -> list[list[int]]:
+    """[true class, predicted class, sample] of some samples that were classified wrong: the first of each cell.
+
+    Cells with the most samples come first.
+
+    Example:
+        >>> mistakes([0, 0, 1, 1, 1], [1, 0, 0, 0, 0], each=2)
+        [[1, 0, 2], [1, 0, 3], [0, 1, 0]]
+    """
+    cells: dict[tuple[int, int], list[int]] = {}
+    for sample, (true, taken) in enumerate(zip(labels, predicted, strict=True)):
+        if true != taken:
+            cells.setdefault((true, taken), []).append(sample)
+    worst = sorted(cells.items(), key=lambda cell: -len(cell[1]))
+    return [[true, taken, sample] for (true, taken), wrong in worst for sample in wrong[:each]][:most]
 
 
 class _Seen(Watcher):
