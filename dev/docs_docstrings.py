@@ -7,6 +7,7 @@ Docstrings are written for an editor and a terminal. Three habits need a transla
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import griffe
@@ -14,6 +15,9 @@ import griffe
 _ROLE = re.compile(r":(?:func|class|data|meth|mod|attr|obj|exc):`~?([^`]+)`")
 _GROUP = re.compile(r"^(\s+)(\*{0,2}\w+(?:, \*{0,2}\w+)*):(.*)$")
 _SECTION = re.compile(r"^(\s*)(Args|Attributes|Keyword Args):$")
+_PAGES = (Path(__file__).parents[1] / "docs" / "api").glob("*.md")
+_LISTED = re.findall(r"^::: (\S+)$", "\n".join(page.read_text(encoding="utf-8") for page in _PAGES), flags=re.MULTILINE)
+_PLACES = {path.rsplit(".", 1)[-1]: path for path in _LISTED}  # name -> what its page calls it
 _CODE = re.compile(r"(``.*?``|`.*?`)")
 
 
@@ -39,10 +43,17 @@ def translated(text: str) -> str:
         entry.clear()
         shared.clear()
 
+    literal: int | None = None  # a block of code lasts while lines are indented by more than this
     for raw in text.split("\n"):
-        doctest = raw.lstrip().startswith(">>>") or (doctest and bool(raw.strip()))
-        line = re.sub(r"^(\s*)Example:$", r"\1Examples:", raw) if doctest else plain(raw)
         indent = len(raw) - len(raw.lstrip())
+        doctest = raw.lstrip().startswith(">>>") or (doctest and bool(raw.strip()))
+        if literal is not None and raw.strip() and indent <= literal:
+            literal = None
+        if indent >= 4 and literal is None and not section and lines and not lines[-1].strip():
+            literal = indent - 1  # a formula, set off by its indent
+        line = raw if doctest or literal is not None else plain(raw)
+        if literal is None and not doctest and raw.endswith("::"):
+            literal, line = indent, line[:-1]
         if _SECTION.match(raw):
             section, depth = True, indent + 4
         elif section and raw.strip() and indent < depth:
@@ -61,8 +72,15 @@ def translated(text: str) -> str:
 
 
 def plain(line: str) -> str:
-    """A line of prose: roles as code, no sign outside of code that Markdown would read as a tag or a link."""
-    line = re.sub(r"^(\s*)Example:$", r"\1Examples:", _ROLE.sub(r"`\1`", line))
+    """A line of prose: roles as links, no sign outside of code that Markdown would read as a tag or a link."""
+    line = re.sub(r"^(\s*)Example:$", r"\1Examples:", line)
     parts = _CODE.split(line)
     parts[::2] = [part.replace("<", "&lt;").replace("][", "]\\[") for part in parts[::2]]
-    return "".join(parts)
+    return _ROLE.sub(linked, "".join(parts))
+
+
+def linked(role: re.Match[str]) -> str:
+    """A link to what a role names, if it is on a page, and code if not."""
+    name = role[1].removesuffix("()")
+    place = _PLACES.get(name.rsplit(".", 1)[-1])
+    return f"[`{name}`][{place}]" if place else f"`{name}`"
