@@ -18,7 +18,7 @@ from equiangular._validate import did_you_mean
 from equiangular.data import Dataset, load_dataset
 from equiangular.data.columns import Told
 from equiangular.data.libraries import is_saved_to_disk
-from equiangular.data.listing import PART_NAMES, class_name, find_layout, list_classes
+from equiangular.data.listing import PART_NAMES, SUFFIXES, class_name, find_layout, is_image_folder, list_classes
 from equiangular.data.reading import SHOWN, apart_note, listed
 from equiangular.data.registry import absolute_name, find_path
 from equiangular.data.split import input_digest
@@ -298,7 +298,8 @@ def _refuse_training_part(path: Path, trained: Path | None) -> None:
     """Raise if ``path`` is the training part of the model's data."""
     if trained is None or not trained.is_dir() or trained not in path.resolve().parents:
         return
-    inside = find_layout(trained).is_trained_on(path)
+    images = is_image_folder(trained) and (path.is_dir() or path.suffix.lower() in SUFFIXES)
+    inside = images and find_layout(trained).is_trained_on(path)
     if inside or (path.is_file() and path.parent.resolve() == trained and path.stem == "train"):
         raise ValueError(
             f"{str(path)!r} holds what the model was trained on, and scores on it say nothing of other data. Its test "
