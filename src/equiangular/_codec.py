@@ -59,23 +59,22 @@ def pack_confusion(entries: Iterable[tuple[int, int, int]], num_classes: int) ->
     return {"classes": num_classes, "rows": [" ".join(row) for row in rows]}
 
 
-def unpack_confusion(value: list[list[int]] | Mapping[str, Any]) -> list[dict[int, int]]:
-    """For each true class the counts above 0 by predicted class, of either form of :func:`pack_confusion`.
+def unpack_confusion(value: list[list[int]] | Mapping[str, Any] | None) -> list[list[int]]:
+    """[true class, predicted class, count] of each cell above 0, in order, of either form of :func:`pack_confusion`.
 
     Raises:
         ValueError: neither of the two forms.
 
     Example:
         >>> unpack_confusion([[2, 0], [3, 0]]), unpack_confusion({"classes": 2, "rows": ["0:2", "0:3"]})
-        ([{0: 2}, {0: 3}], [{0: 2}, {0: 3}])
+        ([[0, 0, 2], [1, 0, 3]], [[0, 0, 2], [1, 0, 3]])
     """
     try:
         if not isinstance(value, Mapping):
-            return [{j: count for j, count in enumerate(row) if count} for row in value]
-        rows = [dict(tuple(map(int, pair.split(":"))) for pair in row.split()) for row in value["rows"]]
+            return [[i, j, n] for i, row in enumerate(value or ()) for j, n in enumerate(row) if n]
+        return [[i, *map(int, pair.split(":", 1))] for i, row in enumerate(value["rows"]) for pair in row.split()]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a confusion matrix is rows of counts, or of texts such as '0:3 7:1': {error}.") from error
-    return rows
 
 
 def plain(value: Any) -> Any:

@@ -97,3 +97,16 @@ def test_classes_in_the_order_of_their_training_samples() -> None:
         r"[bold] class \$^\$",
         *(f"class <{i}>" for i in range(4, -1, -1)),
     ]
+
+
+def test_beyond_a_thousand_classes_neighbours_share_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("equiangular.report.evaluation._CELLS", 3)
+    made = results(6)
+    counts = np.array(made["confusion"])
+    order = np.argsort([-row["train"] for row in made["classes"]], kind="stable")
+    shares = (counts / counts.sum(1, keepdims=True))[order][:, order]
+    expected = shares.reshape(3, 2, 3, 2).sum(3).mean(1)
+    packed = {"classes": 6, "rows": [" ".join(f"{j}:{n}" for j, n in enumerate(row) if n) for row in counts.tolist()]}
+    for confusion in (made["confusion"], packed):
+        image = confusion_figure({**made, "confusion": confusion}).axes[0].images[0].get_array()
+        np.testing.assert_allclose(image, expected)

@@ -11,9 +11,8 @@ from tests.report.browser import chromium, needs_browser, opened
 from tests.report.test_page import Cells, data_of, made_up
 
 from equiangular._files import write_json
-from equiangular.records import to_json
+from equiangular.records import to_json, unpack_confusion
 from equiangular.report.page import render
-from equiangular.report.runs import cells_of
 from equiangular.report.together import names_of, page_of_results, read_results
 from equiangular.training.config.options import TrainConfig
 from equiangular.training.run.train import train
@@ -52,7 +51,7 @@ def test_the_page_of_a_training_has_its_scores(folder: Path) -> None:
         assert [v for _, v in rows[of["name"]][1:3]] == [str(of["train"]), str(of["accuracy"])]
     data = data_of(text)
     (cells,) = data["pairs"]["confusion"]["choices"].values()
-    assert [[a, b, n] for a, b, _, n in cells] == cells_of(results["details"]["confusion"])
+    assert [[a, b, n] for a, b, _, n in cells] == unpack_confusion(results["details"]["confusion"])
     drawn = [point["value"] for point in data["figures"]["curve-loss"]["data"]["values"]]
     assert drawn == [row["loss"] for row in results["epochs"]]
     assert f"{results['test']['balanced_accuracy']:.1f} %</h1>" in text

@@ -144,7 +144,7 @@ class Dataset:
         if not len(y):
             raise ValueError(f"{where} is empty.")
         # A sum is quicker than a look at each number, and never finite where one is not.
-        doubtful = isinstance(x, Tensor) and rank == 2 and not torch.isfinite(x.sum(dtype=torch.float64))
+        doubtful = isinstance(x, Tensor) and rank == 2 and not torch.isfinite(x.sum())
         if doubtful and isinstance(x, Tensor) and not torch.isfinite(x).all():
             row, column = (int(i) for i in (~torch.isfinite(x)).nonzero()[0])
             value = x[row, column].item()

@@ -292,7 +292,8 @@ def standardisation(inputs: Any, *, shared: bool = False) -> tuple[Tensor, Tenso
     shape = tuple(inputs.shape)
     axes = (0, 2, 3) if len(shape) == 4 else (0,)
     wanted = max(1, min(shape[0], _STATISTICS_SIZE // int(np.prod(shape[1:]))))
-    sample = as_float(inputs[torch.arange(wanted) * shape[0] // wanted])
+    every = wanted == shape[0] and isinstance(inputs, Tensor)
+    sample = as_float(inputs if every else inputs[torch.arange(wanted) * shape[0] // wanted])
     mean = sample.mean(axes, keepdim=True)
     if shared:
         mean, std = torch.zeros_like(mean), sample.double().square().mean().sqrt().to(mean).expand_as(mean).clone()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -160,14 +161,25 @@ def others(positions: np.ndarray, size: int) -> np.ndarray:
     return np.flatnonzero(free)
 
 
+_FEW = 64  # classes up to which a look through all members for each costs less than sorting them
+
+
+def _members_of_each(members: np.ndarray, num_classes: int) -> list[np.ndarray]:
+    """For each class the ascending positions of its members."""
+    order = np.argsort(members, kind="stable")
+    bounds = np.searchsorted(members[order], np.arange(num_classes + 1))
+    return [order[first:last] for first, last in pairwise(bounds)]
+
+
 def draw_by_class(members: np.ndarray, wanted: Sequence[int] | np.ndarray, seed: int, *stream: int) -> np.ndarray:
     """Ascending positions of ``wanted[c]`` samples of each class c, of which members has the index of every sample.
 
     Each class is drawn from without replacement, by a generator of its own, (seed, c, *stream).
     """
     chosen = []
+    grouped = _members_of_each(members, len(wanted)) if len(wanted) > _FEW else None
     for c, number in enumerate(wanted):
-        own = np.flatnonzero(members == c)
+        own = np.flatnonzero(members == c) if grouped is None else grouped[c]
         keys = np.random.default_rng([seed, c, *stream]).random(len(own))
         if 0 < number < len(own):  # the smallest keys, of equal ones the first: what a stable sort has in front
             last = np.partition(keys, number - 1)[number - 1]

@@ -67,9 +67,9 @@ class ShotAccuracy(SumMetric):
         self.confusion = confusion
         self._in_pairs = confusion and self.num_classes > LARGEST_MATRIX
         shape = (self.num_classes,)
-        states = {"correct": shape, "total": shape}
+        states: dict[str, tuple[int, ...]] = {"correct": shape, "total": shape}
         if confusion and not self._in_pairs:
-            states["matrix"] = shape * 2
+            states["matrix"] = (self.num_classes, self.num_classes)
         for name, size in states.items():
             self.add_state(name, torch.zeros(size, dtype=torch.int64), dist_reduce_fx="sum")
         if self._in_pairs:
@@ -85,7 +85,7 @@ class ShotAccuracy(SumMetric):
         self.total += counts_of(target, self.num_classes)
         self.correct += counts_of(target, self.num_classes, predicted == target)
         if self._in_pairs:
-            self.pairs += [target * self.num_classes + predicted]
+            self._pair_list().append(target * self.num_classes + predicted)
         elif self.confusion:
             self.matrix += confusion_matrix(predicted, target, self.num_classes)
 
@@ -109,12 +109,17 @@ class ShotAccuracy(SumMetric):
     def confused(self) -> tuple[Tensor, Tensor]:
         """What of the confusion matrix is not 0: places i K + j (M,) int64, ascending, and counts (M,) int64."""
         if self._in_pairs:
-            places = self.pairs if isinstance(self.pairs, Tensor) else torch.cat([self.total[:0], *self.pairs])
-            entries, counts = places.unique(return_counts=True)
+            entries, counts = torch.cat([self.total[:0], *self._pair_list()]).unique(return_counts=True)
             return entries, counts
         flat = self.matrix.flatten()
         entries = flat.nonzero().flatten()
         return entries, flat[entries]
+
+    def _pair_list(self) -> list[Tensor]:
+        """The pairs, i K + j, of the batches so far; torchmetrics makes one tensor of them where it can."""
+        if isinstance(self.pairs, Tensor):
+            self.pairs = [self.pairs]
+        return self.pairs
 
     def _sync_dist(self, *args: Any, **kwargs: Any) -> None:
         if self._in_pairs and not len(self.pairs):

@@ -104,7 +104,7 @@ def confusion_part(
 
     ``behind`` has [true, predicted, sample] of samples that can be shown.
     """
-    if not cells:
+    if not cells or len(names) > MOST:  # the table of mistakes says what a matrix of so many cannot show
         return []
     order = [names[c] for c in by_size(names, counts)]
     share = "share of the class, %"

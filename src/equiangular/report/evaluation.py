@@ -57,18 +57,19 @@ def confusion_figure(results: dict[str, Any]) -> Any:
     return figure
 
 
-def _shares(counts: list[dict[int, int]], order: list[int]) -> list[list[float]]:
+def _shares(confused: list[list[int]], order: list[int]) -> list[list[float]]:
     """The matrix that is drawn: each row of the counts divided by its sum, classes in the given order, cell by cell."""
     cells = min(_CELLS, len(order))
     cell = {label: place * cells // len(order) for place, label in enumerate(order)}
-    shares = [[0.0] * cells for _ in range(cells)]
+    total: dict[int, int] = {}
+    for true, _, count in confused:
+        total[true] = total.get(true, 0) + count
     tested = [0] * cells
-    for label in order:
-        if total := sum(counts[label].values()):
-            row = shares[cell[label]]
-            tested[cell[label]] += 1
-            for predicted, count in counts[label].items():
-                row[cell[predicted]] += count / total
+    for true in total:
+        tested[cell[true]] += 1
+    shares = [[0.0] * cells for _ in range(cells)]
+    for true, predicted, count in confused:
+        shares[cell[true]][cell[predicted]] += count / total[true]
     return [[share / n for share in row] if n > 1 else row for row, n in zip(shares, tested, strict=True)]
 
 

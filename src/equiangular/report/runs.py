@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from equiangular._counted import counted
-from equiangular.records import Comparison
+from equiangular.records import Comparison, unpack_confusion
 from equiangular.report import drawn
 from equiangular.report.drawn import number
 from equiangular.report.page import Cell, Facts, Line, Page, Part, Section, Series, Table, numbered
@@ -55,16 +55,6 @@ class Shown:
     other: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
-def cells_of(confusion: Sequence[Sequence[int]] | None) -> list[list[int]]:
-    """The cells of a confusion matrix that have samples: [row, column, number].
-
-    Example:
-        >>> cells_of([[3, 0], [1, 2]])
-        [[0, 0, 3], [1, 0, 1], [1, 1, 2]]
-    """
-    return [[i, j, n] for i, row in enumerate(confusion or ()) for j, n in enumerate(row) if n]
-
-
 def of_training(results: Mapping[str, Any], label: str | None = None) -> Shown:
     """What ``results.json`` of a run of ``train`` holds."""
     details, config, method = results["details"], results["config"], results["method"]
@@ -84,7 +74,7 @@ def of_training(results: Mapping[str, Any], label: str | None = None) -> Shown:
         f"the test part of {results['data']['name']}",
         details["classes"],
         results["test"],
-        cells_of(details["confusion"]),
+        unpack_confusion(details["confusion"]),
         bins,
         results["epochs"],
         facts,
@@ -109,7 +99,7 @@ def of_evaluation(results: Mapping[str, Any], label: str | None = None) -> Shown
         results["data"],
         results["classes"],
         results["scores"],
-        cells_of(results["confusion"]),
+        unpack_confusion(results["confusion"]),
         bins,
         facts=facts,
         other={"raw logits": results["raw_scores"]},

@@ -11,6 +11,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, precision_score
 
+from equiangular.records import unpack_confusion
 from equiangular.training import Scorer, score
 
 COUNTS = [500, 120, 60, 21, 12, 5]
@@ -169,3 +170,26 @@ def test_two_processes_agree_with_one(tmp_path: Path) -> None:
         assert again == scores  # the sums are not added up twice
         assert details["confusion"] == single.details()["confusion"]
         assert details["reliability"]["few"]["samples"] == single.details()["reliability"]["few"]["samples"]
+
+
+def test_of_many_classes_what_is_not_zero_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits, labels = sample()
+    whole = Scorer(COUNTS)
+    whole.update(logits, labels)
+    assert whole.details()["confusion"] == confusion_matrix(labels, logits.argmax(1)).tolist()
+    monkeypatch.setattr("equiangular.measures.streaming.LARGEST_MATRIX", 5)
+    monkeypatch.setattr("equiangular._codec.WHOLE_MATRIX", 5)
+    parts = Scorer(COUNTS)
+    assert parts.shots.confused()[0].tolist() == []
+    for x, y in zip(logits.split(37), labels.split(37), strict=True):
+        parts.update(x, y)
+    kept = parts.details()
+    assert kept["confusion"]["classes"] == 6
+    assert unpack_confusion(kept["confusion"]) == unpack_confusion(whole.details()["confusion"])
+    assert kept["classes"] == whole.details()["classes"]
+    assert torch.equal(parts.shots.compute()["confusion"], whole.shots.compute()["confusion"])
+    other = Scorer(COUNTS)
+    other.update(logits[:50], labels[:50])
+    parts.shots.merge_state(other.shots)
+    assert int(parts.shots.compute()["confusion"].sum()) == len(labels) + 50
+    json.dumps(kept)

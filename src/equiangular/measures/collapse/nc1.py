@@ -162,7 +162,8 @@ def _vci_of_kept(within: Tensor, rows: Tensor) -> Tensor:
     between = between_basis(rows @ vectors, rank=len(rows))
     white = vectors / values.sqrt()
     basis = torch.linalg.qr((between / values.sqrt()).T).Q
-    return ((white.T @ within @ white @ basis) * basis).sum() / basis.shape[1]
+    index: Tensor = ((white.T @ within @ white @ basis) * basis).sum() / basis.shape[1]
+    return index
 
 
 def effective_rank(vectors: Tensor) -> Tensor:

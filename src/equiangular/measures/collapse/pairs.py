@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -22,7 +22,7 @@ def pair_measures(
     *,
     variances: Tensor | None = None,
     num_classes: int | None = None,
-    wanted: Collection[PairMeasure] = PAIR_MEASURES,
+    wanted: Sequence[PairMeasure] = PAIR_MEASURES,
     dtype: torch.dtype | None = None,
 ) -> dict[PairMeasure, Tensor]:
     """Measures of the pairs i != j of class means M (K, d): 0-dim tensors in the dtype of ``means``; NaN for K < 2.
@@ -58,7 +58,7 @@ class _Pass:
     """Running sums, and two buffers that every block is worked out in."""
 
     def __init__(
-        self, means: Tensor, variances: Tensor | None, classes: int, wanted: Collection[PairMeasure], dtype: torch.dtype
+        self, means: Tensor, variances: Tensor | None, classes: int, wanted: Sequence[PairMeasure], dtype: torch.dtype
     ) -> None:
         self.means, self.unit, self.wanted = means, directions(means), wanted
         k, d = means.shape

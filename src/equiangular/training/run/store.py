@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from equiangular._files import prepare_folder, read_json, write_json
+from equiangular._lock import FolderLock
 from equiangular.data import Dataset
 from equiangular.data.split import check_unchanged
 from equiangular.measures.class_view import ClassView, cosine_table
-from equiangular.records import Details, TrialRecord, View, from_json, pack, to_json
+from equiangular.records import Details, TrialRecord, View, from_json, pack, to_json, unpack_confusion
 from equiangular.training.config.options import Hardware, Trial
 from equiangular.training.engine.loop import Training
 from equiangular.training.engine.prediction import predict
@@ -28,16 +29,12 @@ class NotStoredError(LookupError):
     """A training that was to be read and is not there."""
 
 
-def _nothing() -> None:
-    """Where nobody else writes."""
-
-
 class TrialStore:
     """A folder of finished trials, a small JSON file for each training; it is created.
 
     Attributes:
         damaged: what is wrong with the files that could not be read, by name; such trainings are made anew.
-        check: called before a file is written; raises where the folder is not to be written any more.
+        lock: looked at before a file is written, where there is one: whether the folder is still the writer's.
 
     Raises:
         ValueError: the folder cannot be written.
@@ -46,14 +43,7 @@ class TrialStore:
     def __init__(self, folder: str | Path) -> None:
         self.folder = prepare_folder(folder)
         self.damaged: dict[str, str] = {}
-        self.check: Callable[[], None] = _nothing
-
-    def __getstate__(self) -> dict[str, Any]:
-        """For another process, without the check: the lock behind it is this one's, which watches over the folder."""
-        return {name: value for name, value in vars(self).items() if name != "check"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, check=lambda: None)
+        self.lock: FolderLock | None = None
 
     def records(
         self,
@@ -96,7 +86,8 @@ class TrialStore:
                 drawings = [watcher.drawing(), *[{}] * (len(methods) - 1)]
                 drawn = [details_of(run, o, **drawing) for o, drawing in zip(outcomes, drawings, strict=True)]
                 records = [replace(record, details=one) for record, one in zip(records, drawn, strict=True)]
-        self.check()
+        if self.lock is not None:
+            self.lock.check()
         write_json(path, {"records": [to_json(record) for record in records]}, durable=True)
         return self._read(path)
 
@@ -142,8 +133,7 @@ def trial_record(
 
 def details_of(run: TrialRun, outcome: Outcome, **drawing: Any) -> Details:
     """What a page draws of an outcome, with the drawing of its training."""
-    cells = outcome.details["confusion"] or []
-    confusion = [[i, j, n] for i, row in enumerate(cells) for j, n in enumerate(row) if n]
+    confusion = unpack_confusion(outcome.details["confusion"])
     some = mistakes(run.split.test_y.tolist(), outcome.predicted.tolist())
     return Details(outcome.details["reliability"], confusion, some, **drawing)
 
