@@ -41,6 +41,10 @@ class FolderLock:
         self._me: dict[str, Any] = {}
         self._lock: Any = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy in another process, such as one that trains for this one, can check; the lock stays here."""
+        return {**self.__dict__, "_lock": None}
+
     def __enter__(self) -> FolderLock:
         filelock = require("filelock", extra="train", purpose="Writing into a folder that others may write into")
         self._lock = filelock.FileLock(str(self.folder / LOCK))

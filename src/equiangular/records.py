@@ -69,6 +69,7 @@ class Details:
         reliability: for all samples and each group, the bins' ``samples``, ``confidence`` and ``accuracy`` in percent,
             and ``ece``.
         confusion: [true class, predicted class, number of test samples] of each cell that has any.
+        mistakes: [true class, predicted class, test sample] of some of what was classified wrong.
         vector_cosines: (K, K) cosines of the class vectors; empty above 60 classes.
         mean_cosines: (K, K) cosines of the centred class means of the training features; empty above 60 classes.
         view: four classes in three dimensions over the epochs; None where no network was trained.
@@ -76,6 +77,7 @@ class Details:
 
     reliability: dict[str, dict[str, Any]]
     confusion: list[list[int]]
+    mistakes: list[list[int]] = field(default_factory=list)
     vector_cosines: list[list[float]] = field(default_factory=list)
     mean_cosines: list[list[float]] = field(default_factory=list)
     view: View | None = None
@@ -294,7 +296,10 @@ class Tuned:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A whole comparison, as ``results.json`` has it."""
+    """A whole comparison, as ``results.json`` has it.
+
+    ``samples`` has test samples by their index as a page can show them, see :func:`equiangular.data.preview.previews`.
+    """
 
     config: dict[str, Any]
     data: DataSummary
@@ -305,6 +310,7 @@ class Comparison:
     tuning: dict[str, Tuned] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
+    samples: dict[str, str] = field(default_factory=dict)
 
     def row(self, method: str) -> Row:
         """The row of a method.

@@ -1,9 +1,10 @@
 """Several trainings of a comparison at a time, each in a process of its own."""
 
 import multiprocessing
+import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -48,8 +49,8 @@ def test_two_at_a_time_give_what_one_gives(vectors: Path, tmp_path: Path, monkey
     files = [sorted(path.name for path in (tmp_path / out / "trials").iterdir()) for out in ("one", "two")]
     assert files[0] == files[1]
     assert set(trained) == {"read"}, "this process trained what another one was to train"
-    first = len(files[0])  # trainings in the processes, then the same ones read
-    assert [done for _, done, _ in told] == [*range(first), *range(first)]
+    first = len(files[0])
+    assert [done for _, done, _ in told] == list(range(first)), "told of each once"
     assert all(done < planned for _, done, planned in told)
 
 
@@ -69,13 +70,49 @@ def test_a_process_that_fails_leaves_the_rest_to_this_one(vectors: Path, tmp_pat
     plan, trials = comparing.plan(), tmp_path / "out" / "trials"
     trials.rmdir()
     trials.write_text("no folder", encoding="utf-8")
-    ahead.train_ahead(comparing.trainings, comparing.groups, jobs=1, planned=plan.trainings, progress=None)
+    options = {"jobs": 1, "planned": plan.trainings, "progress": None}
+    assert ahead.train_ahead(comparing.trainings, comparing.groups, **options) == (False, [])
     assert not multiprocessing.active_children()
     with pytest.raises(OSError, match="trials"):
         comparing.run(plan)
     trials.unlink()
     trials.mkdir()
     assert len(comparing.run(plan).runs) == 6
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_is_told_of(vectors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it starts, which is when memory is short, and while it trains."""
+    monkeypatch.setattr(ahead, "_WORTH", 0.0)
+    comparing = Comparing(configure(str(vectors), **FEW), tmp_path / "out")
+    plan, started = comparing.plan(2), []
+    begin = ahead._Worker.__init__
+
+    def killed(self: ahead._Worker) -> None:
+        begin(self)
+        started.append(self)
+        if len(started) == 1:
+            self.process.kill()
+
+    monkeypatch.setattr(ahead._Worker, "__init__", killed)
+
+    def kill_the_second(what: str, done: int, planned: int) -> None:
+        if len(started) == 2 and done == 0:
+            started[1].process.kill()
+
+    found = comparing.run(plan, kill_the_second)
+    told = "a process that trained ended by signal 9, as for lack of memory; what it was at was made again"
+    assert [note for note in found.notes if "process" in note] == [told, told]
+    assert len(found.runs) == 6
+    assert not multiprocessing.active_children()
+
+
+def test_a_script_that_is_imported_by_the_processes_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead.check_importable(2)
+    monkeypatch.setitem(sys.modules, "__mp_main__", ModuleType("__mp_main__"))
+    ahead.check_importable(1)
+    with pytest.raises(SystemExit, match='if __name__ == "__main__"'):
+        ahead.check_importable(2)
 
 
 def test_jobs_are_as_many_as_have_work(vectors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,8 @@ def made_up(num_classes: int, *, more: int = 0, seed: int = 0) -> Comparison:
         view = View([0, 1, num_classes - 2, num_classes - 1], [1, 2], [0, 1, 2, 3], points, points, points)
         table = np.eye(num_classes).tolist() if num_classes <= 60 else []
         for run in range(2):
-            details = Details({"all": bins}, cells, table, table, view) if run == 0 else None
+            wrong = [[a, b, sample] for sample, (a, b, _) in enumerate(cells) if a != b][:5]
+            details = Details({"all": bins}, cells, wrong, table, table, view) if run == 0 else None
             curve = [{"epoch": e, "nc1": 1 / e, "nc2_equiangular": 0.5 / e, "nc3": 0.1} for e in (1, 2)]
             runs.append(
                 TrialRecord(method, label, kind, method, run, run, class_counts=counts, details=details,
@@ -50,7 +51,8 @@ def made_up(num_classes: int, *, more: int = 0, seed: int = 0) -> Comparison:
     answer = replace(old.answer, contrast=contrast, fixed="etf-la", learned="linear-la", secondary=[contrast])
     data = replace(old.data, classes=names)
     config = {"seeds": 2, "imbalance": 100.0, "profile": "exp", "head": {}}
-    return replace(old, config=config, data=data, rows=rows, runs=runs, answer=answer, tuning={})
+    return replace(old, config=config, data=data, rows=rows, runs=runs, answer=answer, tuning={},
+                   samples={str(i): f"value {i}" for i in range(30)})  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +201,9 @@ def test_in_a_browser(browser: Any, path: Path, width: int, theme: str) -> None:
         assert ink == {"light": "rgb(27, 31, 36)", "dark": "rgb(230, 237, 243)"}[theme]  # figures follow the theme
         numbers = page.locator("#measures td[data-value]").first
         assert numbers.bounding_box()["x"] < width - 40  # a number is in sight
+        page.emulate_media(media="print")  # light on paper, whatever the screen's theme
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @needs_browser
@@ -232,6 +237,17 @@ def test_following_sorting_filtering_copying_and_saving(browser: Any, path: Path
             content = Path(told.value.path()).read_bytes()
             assert content.startswith(begin)
             assert b"var(--" not in content
+        assert not wrong
+
+
+@needs_browser
+@pytest.mark.browser
+def test_the_samples_behind_a_class(browser: Any, path: Path, ten: Comparison) -> None:
+    true, _, sample = ten.runs[0].details.mistakes[0]
+    with opened(browser, path) as (page, wrong):
+        page.locator("#klass").fill(ten.data.classes[true])
+        page.locator("#klass").press("Tab")
+        assert f"{sample}: value {sample}" in page.locator("#confusion .behind").inner_text()
         assert not wrong
 
 

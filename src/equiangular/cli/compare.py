@@ -64,7 +64,11 @@ def compare(
     ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads of a training; small networks are fastest with one.")] = 1,
     jobs: Annotated[
-        int, typer.Option(help="Trainings at a time, each in a process of its own; 0: one for each processor core.")
+        int,
+        typer.Option(
+            help="Trainings at a time, each in a process of its own, where more than 20 s of work are left; 0: one for "
+            "each processor core."
+        ),
     ] = 0,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -83,12 +87,14 @@ def compare(
     from equiangular._validate import check_int
 
     data = named(data, "compare")
+    check_int(jobs, "jobs", minimum=0)
+    check_int(threads, "threads", minimum=1)
     output = prepare_folder(own_folder("compare", data, fields.get("encoder")) if output is None else output)
     errors = Console(stderr=True)
     errors.print(f"reading {data} ...", highlight=False, markup=False)
     import torch
 
-    torch.set_num_threads(check_int(threads, "threads", minimum=1))
+    torch.set_num_threads(threads)
     from equiangular.compare import Comparing, configure
     from equiangular.report import abilities_table, comparison_figure, comparison_table, save_figure, write_page
     from equiangular.report.page import check_library
@@ -99,7 +105,7 @@ def compare(
     config = configure(data, methods=names_of(methods), **own, **parse_texts(TrainConfig, fields))
     with EmbeddingBar(quiet=quiet) as embedding:
         comparing = Comparing(config, output, device=fields.get("accelerator") or "auto", embedding=embedding)
-    plan = comparing.plan(check_int(jobs, "jobs", minimum=0) or None)
+    plan = comparing.plan(jobs or None)
     for line in plan.lines():
         errors.print(said(line), highlight=False, markup=False)
     with progress_bar("", quiet=quiet) as bar:

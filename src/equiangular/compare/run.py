@@ -12,12 +12,13 @@ from equiangular._checks import check_int
 from equiangular._files import prepare_folder, read_json, write_json
 from equiangular._lock import FolderLock
 from equiangular._provenance import provenance
-from equiangular.compare.ahead import train_ahead, useful_jobs, usual_jobs
+from equiangular.compare.ahead import check_importable, train_ahead, useful_jobs, usual_jobs
 from equiangular.compare.config import NAMED_METHODS, NAMED_SAMPLES, CompareConfig, fit_to, without_etf
 from equiangular.compare.plan import Plan, describe_data, estimate_fits, estimate_seconds
-from equiangular.compare.summary import answer_of, rows_of
+from equiangular.compare.summary import answer_of, rows_of, samples_behind
 from equiangular.compare.trainings import Progress, Trainings, width_of
 from equiangular.data import content_digest
+from equiangular.data.preview import previews
 from equiangular.encoders.embedding import Progress as EmbedProgress
 from equiangular.records import Comparison, TrialRecord, Tuned, to_json
 from equiangular.training.config.budget import Budget
@@ -181,10 +182,12 @@ class Comparing:
         # At once: a comparison that is killed leaves what its trainings were made on.
         write_json(self.known, {"data": to_json(plan.data)})
         planned = sum(self.config.seeds + math.prod(self.trainings.effort(group[0])) for group in self.groups)
+        ended: list[str] = []
         if plan.jobs > 1:
             groups = [group for group in self.groups if self.seconds.get(group[0].training_name)]
             groups.sort(key=lambda group: -math.prod(self.trainings.effort(group[0])))  # tuning cannot be divided
-            train_ahead(self.trainings, groups, jobs=plan.jobs, planned=planned, progress=progress)
+            whole, ended = train_ahead(self.trainings, groups, jobs=plan.jobs, planned=planned, progress=progress)
+            progress = None if whole else progress  # all is told
         self.trainings.start(planned, progress)
         tuned = {group[0].training_name: self.trainings.tune(group) for group in self.groups}
         records: list[TrialRecord] = []
@@ -193,16 +196,18 @@ class Comparing:
                 records += self.trainings.run(group, seed, tuned[group[0].training_name].settings)
         validation = self.validation_scores(tuned, records)
         rows = rows_of(records, self.config.methods, validation)
+        answer = answer_of(rows, records, self.dataset.test_y, self.config, self.dataset.name, len(plan.blind))
         comparison = Comparison(
             config=self._told(),
             data=plan.data,
             backbone=self.backbone,
             rows=rows,
-            answer=answer_of(rows, records, self.dataset.test_y, self.config, self.dataset.name, len(plan.blind)),
+            answer=answer,
             runs=records,
             tuning={name: one for name, one in tuned.items() if one.trainings},
-            notes=[f"{row.label}: {row.note}" for row in rows if row.note] + self._damaged(),
+            notes=[f"{row.label}: {row.note}" for row in rows if row.note] + self._damaged() + ended,
             provenance=provenance(),
+            samples=previews(self.dataset, samples_behind(records, (answer.fixed, answer.learned))),
         )
         lock.check()
         write_json(self.results, to_json(comparison), durable=True)
@@ -255,5 +260,6 @@ def compare(
     Raises:
         ValueError: bad configuration, unknown data, unwritable folder, or a head that does not fit.
     """
+    check_importable(check_int(jobs, "jobs", minimum=1))
     comparing = Comparing(config, output)
-    return comparing.run(comparing.plan(check_int(jobs, "jobs", minimum=1)), progress)
+    return comparing.run(comparing.plan(jobs), progress)

@@ -45,6 +45,12 @@ def rows_of(records: Sequence[TrialRecord], methods: Sequence[str], validation: 
     return rows
 
 
+def samples_behind(records: Sequence[TrialRecord], first: Sequence[str | None]) -> list[int]:
+    """The test samples behind the mistakes that are kept, those of the methods named ``first`` at the beginning."""
+    own = sorted(records, key=lambda record: record.method not in first)
+    return [sample for record in own if record.details is not None for *_, sample in record.details.mistakes]
+
+
 def _value(record: TrialRecord, key: str) -> float:
     if key in ("head_parameters", "seconds"):
         return float(getattr(record, key))

@@ -40,6 +40,7 @@ def page_of(results: Comparison) -> Page:
         series=_series(results),
         classes=results.data.classes,
         notes=results.notes,
+        samples=results.samples,
         sections=[
             Section("accuracy", "Accuracy", [*_accuracy(results), _measures(results)]),
             Section("differences", "Paired differences", [*_forest(results), *_contrasts(results)]),
@@ -217,9 +218,15 @@ def _judged(results: Comparison) -> list[Part]:
     cells = {label: details.confusion for label, details in kept.items() if details.confusion}
     if len(names) > charts.POINTS:  # cells of many classes: of the two that the answer is about
         cells = {label: cells[label] for label in _pair(results, cells)}
+    known = results.samples
+    behind = {
+        label: some
+        for label, d in kept.items()
+        if (some := [m for m in d.mistakes if str(m[2]) in known]) and label in cells
+    }
     bins = {label: details.reliability["all"] for label, details in kept.items()}
     return [
-        *drawn.confusion_part(names, counts, cells, _pair(results, cells)),
+        *drawn.confusion_part(names, counts, cells, _pair(results, cells), behind),
         *drawn.reliability_part(bins, _pair(results, bins), "Of the calibrated probabilities, first run."),
         *drawn.mistakes_part(names, {label: cells[label] for label in _pair(results, cells)}),
     ]

@@ -94,9 +94,16 @@ def classes_parts(
 
 
 def confusion_part(
-    names: Sequence[str], counts: Sequence[int], cells: Mapping[str, Sequence[Sequence[int]]], first: Sequence[str]
+    names: Sequence[str],
+    counts: Sequence[int],
+    cells: Mapping[str, Sequence[Sequence[int]]],
+    first: Sequence[str],
+    behind: Mapping[str, Sequence[Sequence[int]]] | None = None,
 ) -> list[Part]:
-    """Confusion of any two of those that have it: by label, [true, predicted, samples] of each cell that has any."""
+    """Confusion of any two of those that have it: by label, [true, predicted, samples] of each cell that has any.
+
+    ``behind`` has [true, predicted, sample] of samples that can be shown.
+    """
     if not cells or len(names) > MOST:  # the table of mistakes says what a matrix of so many cannot show
         return []
     order = [names[c] for c in by_size(names, counts)]
@@ -104,9 +111,11 @@ def confusion_part(
     spec = charts.matrix(order, down="true class", across="predicted class", value=share, signed=False)
     about = "True classes in rows, predictions in columns, both from most to fewest training samples."
     note = f"{about} The stronger a cell, the larger its share of the true class's test samples."
+    if behind:
+        note += " Click a cell, or name a class above, to see some of the samples behind it."
     shares = {label: _shares(given, len(names)) for label, given in cells.items()}
     columns = ("row", "column", "value", "samples")
-    return [Pair("confusion", "Confusion", spec, shares, first, about, columns, columns[:2], note)]
+    return [Pair("confusion", "Confusion", spec, shares, first, about, columns, columns[:2], note, behind or {})]
 
 
 def mistakes_part(names: Sequence[str], cells: Mapping[str, Sequence[Sequence[int]]], most: int = 30) -> list[Part]:

@@ -38,7 +38,7 @@ def embedding_page(results: Mapping[str, Any]) -> Page:
         title=title,
         heading="Embeddings",
         effect=f"{sum(counts):,} training samples of {len(names)} classes as {results['width']} numbers each. "
-        "Of the classes with most and fewest samples the view shows whether a linear classifier could part them.",
+        "Classes whose means point the same way are what a classifier on these features will confuse.",
         classes=names,
         sections=[
             Section("view", "How the classes lie", [*_view(results), *_cosines(results), _closest(results)]),

@@ -65,7 +65,8 @@ class Pair:
     """One figure twice, side by side: any two of ``choices``, the data of each by its name.
 
     ``spec`` is a Vega-Lite figure of data that are called ``rows``; None is the view in three dimensions. ``columns``
-    are the names of what the rows hold; of those in ``named`` they hold the index of a class.
+    are the names of what the rows hold; of those in ``named`` they hold the index of a class. ``behind`` has [true
+    class, predicted class, sample] of samples behind the cells, by choice.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Pair:
     columns: Sequence[str] = ()
     named: Sequence[str] = ()
     note: str = ""
+    behind: Mapping[str, Sequence[Sequence[int]]] = field(default_factory=dict)
     kind = "pair"
 
 
@@ -138,6 +140,7 @@ class Page:
         classes: names of the classes, in their order in the data.
         sections: the rest.
         notes: what a reader should know first.
+        samples: test samples by their index, as pictures or as values.
     """
 
     title: str
@@ -150,6 +153,7 @@ class Page:
     series: Sequence[Series] = ()
     classes: Sequence[str] = ()
     notes: Sequence[str] = field(default_factory=tuple)
+    samples: Mapping[str, str] = field(default_factory=dict)
 
 
 def render(page: Page) -> str:
@@ -164,6 +168,7 @@ def render(page: Page) -> str:
     data = {
         "series": [{"label": s.label, "kind": s.kind} for s in page.series],
         "classes": list(page.classes),
+        "samples": page.samples,
         "figures": {part.id: part.spec for part in parts if isinstance(part, Figure)},
         "pairs": {
             part.id: {
@@ -171,6 +176,7 @@ def render(page: Page) -> str:
                 "choices": part.choices,
                 "columns": list(part.columns),
                 "named": list(part.named),
+                "behind": part.behind,
             }
             for part in parts
             if isinstance(part, Pair)

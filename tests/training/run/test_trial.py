@@ -1,6 +1,8 @@
 """One trial, its fingerprint, the store of finished ones, and data that change under a run."""
 
 import json
+import pickle
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -223,3 +225,11 @@ def test_the_digest_is_of_content_and_not_of_memory(table: Path) -> None:
     assert content_digest(replace(dataset, train_x=swapped))["training inputs"] != content["training inputs"]
     named = content_digest(replace(dataset, class_names=("a", "b", "c")))
     assert {part for part in content if content[part] != named[part]} == {"class names"}
+
+
+def test_a_store_goes_to_another_process_without_its_lock(tmp_path: Path) -> None:
+    store = TrialStore(tmp_path)
+    store.check = threading.RLock().acquire  # as that of a folder's lock, it cannot be pickled
+    again = pickle.loads(pickle.dumps(store))
+    assert again.folder == store.folder
+    again.check()

@@ -50,8 +50,13 @@ async function draw(box, spec, rows, label) {
   if (drawn) { drawn.setAttribute("role", "img"); drawn.setAttribute("aria-label", label); }
   view.addEventListener("click", (_, item) => {
     const datum = item?.datum ?? {};
+    if (box.dataset.pair && datum.row !== undefined) showBehind(box.dataset.pair, datum.row, datum.column);
     if (datum.method) follow(datum.method);
-    else if (datum.class ?? datum.row) followClass(datum.class ?? datum.row);
+    else if (datum.class ?? datum.row) {
+      followClass.cell = datum.row !== undefined; // the samples of the cell are shown, not those of the class
+      followClass(datum.class ?? datum.row);
+      followClass.cell = false;
+    }
   });
   tell(view);
 }
@@ -127,6 +132,7 @@ function followClass(name) {
   klass = page.classes.includes(name) && name !== klass ? name : null;
   const input = document.getElementById("klass");
   if (input) input.value = klass ?? "";
+  if (klass !== null && !followClass.cell) Object.keys(page.pairs).filter(id => page.pairs[id].behind && Object.keys(page.pairs[id].behind).length).forEach(id => showBehind(id, klass));
   $("tr[data-class]").forEach(row => row.classList.toggle("followed", row.dataset.class === klass));
   said();
 }
@@ -145,6 +151,26 @@ document.getElementById("klass")?.addEventListener("change", event => { klass = 
 document.addEventListener("keydown", event => {
   if (event.key === "Escape") { if (method !== null) follow(method); if (klass !== null) followClass(klass); }
 });
+
+// ---- samples behind a confusion: of one cell, or of all mistakes of a class
+
+function showBehind(id, row, column) {
+  const box = document.querySelector(`#${id} .behind`), { behind } = page.pairs[id];
+  if (!box) return;
+  box.replaceChildren();
+  for (const select of $("select", box.closest("figure"))) {
+    const found = (behind[select.value] ?? []).filter(([i, j]) => page.classes[i] === row && (column === undefined || page.classes[j] === column));
+    const head = document.createElement("p"), list = document.createElement("ul");
+    head.textContent = `${select.value}: ${row} taken for ${column ?? "others"}${found.length ? "" : ", no sample to show"}`;
+    list.append(...found.map(([, j, sample]) => {
+      const one = document.createElement("li"), shown = page.samples[sample], text = `test sample ${sample}, taken for ${page.classes[j]}`;
+      if (shown.startsWith("data:image/")) one.append(Object.assign(new Image(), { src: shown, alt: text, title: text }), column === undefined ? page.classes[j] : "");
+      else one.textContent = `${sample}: ${shown}`;
+      return one;
+    }));
+    box.append(head, list);
+  }
+}
 
 // ---- tables
 
@@ -245,6 +271,7 @@ function space(figure) {
     const last = Math.max(...scenes.map(scene => scene.epochs.length)) - 1;
     at = Math.max(0, Math.min(at, last));
     slider.max = last; slider.value = at;
+    slider.parentElement.hidden = last === 0; // one moment has nothing to play
     const epoch = scenes[0].epochs[Math.min(at, scenes[0].epochs.length - 1)];
     out.textContent = `epoch ${epoch}`;
     slider.setAttribute("aria-valuetext", out.textContent);

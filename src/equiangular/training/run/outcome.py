@@ -56,6 +56,7 @@ class Outcome:
     among: float  # see :func:`accuracy_among`, of the test part
     validation: float | None  # the same of the held-out part, if there is one
     correct: Tensor  # (M,) bool: which test samples were classified right
+    predicted: Tensor  # (M,) int64: what each was taken for
     collapse: dict[str, float]  # NC1 to NC3 of the training features, in float64; none where no network was trained
     note: str = ""  # what was left out, and why
 
@@ -80,13 +81,13 @@ def conclude(
     scorer, own = (
         Scorer(list(info.class_counts), info.thresholds, info.class_names, confusion=c) for c in (True, False)
     )
-    present, correct, among = split.test_y.unique(), [], []
+    present, predicted, among = split.test_y.unique(), [], []
     for rows in row_parts(len(outputs.test), info.num_classes):
         logits, labels = head_logits(head, outputs.test[rows]), split.test_y[rows]
         calibrated = corrected_logits(logits, info, method=method)
         add_together(scorer, calibrated, labels, fabric=fabric)
         add_together(own, logits, labels, fabric=fabric)
-        correct.append(calibrated.argmax(1) == labels)
+        predicted.append(calibrated.argmax(1))
         among.append(_right_among(calibrated, labels, present))
     numbers: dict[str, float] = {}
     if collapse and not isinstance(method, FittedMethod) and not method.named:  # else the features are the encoder's
@@ -100,7 +101,8 @@ def conclude(
         scorer.details(),
         _shared_out(torch.cat(among), split.test_y),
         validation,
-        torch.cat(correct),
+        torch.cat(predicted) == split.test_y,
+        torch.cat(predicted),
         numbers,
         note,
     )

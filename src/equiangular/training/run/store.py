@@ -28,6 +28,10 @@ class NotStoredError(LookupError):
     """A training that was to be read and is not there."""
 
 
+def _nothing() -> None:
+    """Where nobody else writes."""
+
+
 class TrialStore:
     """A folder of finished trials, a small JSON file for each training; it is created.
 
@@ -42,7 +46,14 @@ class TrialStore:
     def __init__(self, folder: str | Path) -> None:
         self.folder = prepare_folder(folder)
         self.damaged: dict[str, str] = {}
-        self.check: Callable[[], None] = lambda: None
+        self.check: Callable[[], None] = _nothing
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, without the check: the lock behind it is this one's, which watches over the folder."""
+        return {name: value for name, value in vars(self).items() if name != "check"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, check=lambda: None)
 
     def records(
         self,
@@ -83,7 +94,7 @@ class TrialStore:
             records = [trial_record(run, o, m, fingerprint, points) for m, o in zip(methods, outcomes, strict=True)]
             if curve:  # the drawing is that of the training, which they share
                 drawings = [watcher.drawing(), *[{}] * (len(methods) - 1)]
-                drawn = [details_of(o, **drawing) for o, drawing in zip(outcomes, drawings, strict=True)]
+                drawn = [details_of(run, o, **drawing) for o, drawing in zip(outcomes, drawings, strict=True)]
                 records = [replace(record, details=one) for record, one in zip(records, drawn, strict=True)]
         self.check()
         write_json(path, {"records": [to_json(record) for record in records]}, durable=True)
@@ -129,9 +140,28 @@ def trial_record(
     )
 
 
-def details_of(outcome: Outcome, **drawing: Any) -> Details:
+def details_of(run: TrialRun, outcome: Outcome, **drawing: Any) -> Details:
     """What a page draws of an outcome, with the drawing of its training."""
-    return Details(outcome.details["reliability"], unpack_confusion(outcome.details["confusion"]), **drawing)
+    confusion = unpack_confusion(outcome.details["confusion"])
+    some = mistakes(run.split.test_y.tolist(), outcome.predicted.tolist())
+    return Details(outcome.details["reliability"], confusion, some, **drawing)
+
+
+def mistakes(labels: Sequence[int], predicted: Sequence[int], *, each: int = 3, most: int = 120) -> list[list[int]]:
+    """[true class, predicted class, sample] of some samples that were classified wrong: the first of each cell.
+
+    Cells with the most samples come first.
+
+    Example:
+        >>> mistakes([0, 0, 1, 1, 1], [1, 0, 0, 0, 0], each=2)
+        [[1, 0, 2], [1, 0, 3], [0, 1, 0]]
+    """
+    cells: dict[tuple[int, int], list[int]] = {}
+    for sample, (true, taken) in enumerate(zip(labels, predicted, strict=True)):
+        if true != taken:
+            cells.setdefault((true, taken), []).append(sample)
+    worst = sorted(cells.items(), key=lambda cell: -len(cell[1]))
+    return [[true, taken, sample] for (true, taken), wrong in worst for sample in wrong[:each]][:most]
 
 
 class _Seen(Watcher):
