@@ -52,7 +52,7 @@ $(VENV)/.docs: pyproject.toml constraints.txt
 	@touch $@
 
 docs: $(VENV)/.docs  ## the site, into build/site: open build/site/index.html; a warning is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:  ## remove the environment, caches and runs
 	rm -rf $(VENV) .venv-oldest .vision runs build .pytest_cache .ruff_cache .mypy_cache

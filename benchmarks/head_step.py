@@ -52,7 +52,8 @@ def make_steps() -> dict[str, Callable[[], Any]]:
         "linear": learned,
         "etf + ce": lambda: F.cross_entropy(head(x), y).backward(),
         "etf + soft ce": lambda: soft_target_cross_entropy(head(x), y).backward(),
-        "etf + dr": lambda: pull(head(x, pre_logits=True), y, head.weight).backward(),
+        "etf + dr": lambda: pull(x, y, head).backward(),
+        "etf + dr, of features": lambda: pull(head(x, pre_logits=True), y, head.weight).backward(),
         "adjusted": lambda: adjusted(head(x), y).backward(),
         "bare": lambda: F.cross_entropy(F.linear(F.normalize(x), head.weight) * scale + prior, y).backward(),
     }

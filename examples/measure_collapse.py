@@ -1,4 +1,4 @@
-"""How far have features collapsed, epoch by epoch: a learned classifier beside a fixed one, on the same digits.
+"""Collapse, epoch by epoch: a learned classifier beside a fixed one, on the same digits.
 
 NC1 is the spread within classes against the distance of class means, NC2 how far the angles of the means are from a
 simplex, NC3 how far class means are from class vectors. All are 0 at collapse.

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "equiangular"
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "api").glob("*.md")}
 OLD = {"best_frame", "best_head"}  # warn when called, and are listed nowhere
-UNLISTED = {"cli", "report"}  # commands and pages: no names to import
+UNLISTED = {"cli"}  # commands: no names to import
 PACKAGES = {p.parent.name: p.parent for p in SOURCE.glob("*/__init__.py") if p.parent.name not in UNLISTED}
 PACKAGES["collapse"] = SOURCE / "measures" / "collapse"
 

@@ -253,7 +253,8 @@ def test_odd_values(one_run: Path, tmp_path: Path, form: str, odd: str) -> None:
     else:
         results = evaluate(Classifier.load(one_run), data=file)
         assert results["scores"]["samples"] == 20
-        assert [line in said for said in results["notes"]] == [True] * bool(line)
+        notes = [note for note in results["notes"] if "whose own accuracies say little" not in note]
+        assert [line in said for said in notes] == [True] * bool(line)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -449,7 +450,7 @@ def test_why_there_is_no_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[
         "What labels.csv says of them is not read",
         "tables": "it has a.csv, b.csv and no train.csv. Name the file, or call the training part train.csv",
         "packed": "it has t.zip: it is packed",
-        "empty": "nothing in it is data. Expected",
+        "empty": "it has no files. Expected",
     }.items():
         with pytest.raises(ValueError, match="no data set found in") as caught:
             load_dataset(tmp_path / name)
@@ -463,11 +464,11 @@ def test_what_is_said_of_one_input_and_of_the_file_to_export(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], one_run: Path
 ) -> None:
     table = changed(NEW, Species=None, **{"Mass (g)": ["heavy"] * 20})
-    for rows, said in ((1, "1 of 1 inputs could not be read; the column 'error' says why.\n"), (2, "says why.\n")):
+    for rows, said in ((1, "1 of 1 input could not be read; the column 'error' says why. N"), (2, "says why. N")):
         few = {name: values[:rows] for name, values in table.items()}
         code, _, err = run(capsys, "predict", one_run, write(tmp_path / "few.csv", few))
         assert code == 3
-        assert err.endswith(said)
+        assert f"{said}othing was predicted." in err
         assert "The others are done" not in err
     few = changed(few, **{"Mass (g)": ["heavy", "4000"]})
     assert "The others are done." in run(capsys, "predict", one_run, write(tmp_path / "few.csv", few))[2]

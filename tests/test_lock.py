@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -56,6 +57,16 @@ def test_a_child_that_outlives_its_killed_parent_does_not_keep_the_folder(tmp_pa
         with FolderLock(tmp_path) as lock:
             lock.check()
         assert time.monotonic() - started < 15
+
+
+def test_a_process_that_the_writer_has_started_can_check_too(tmp_path: Path) -> None:
+    with FolderLock(tmp_path) as lock:
+        there = pickle.loads(pickle.dumps(lock))
+        there.check()
+        with pytest.raises(ValueError, match="is being written"), FolderLock(tmp_path):
+            pass
+    with pytest.raises(ValueError, match="was moved, emptied or taken over"):
+        there.check()
 
 
 def test_a_writer_whose_folder_was_taken_over_writes_no_more(tmp_path: Path) -> None:

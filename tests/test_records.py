@@ -57,7 +57,7 @@ def comparison() -> Comparison:
 def test_there_and_back_through_a_file() -> None:
     record = comparison()
     text = json.dumps(to_json(record), allow_nan=False)
-    again = from_json(Comparison, json.loads(text))
+    again = from_json(Comparison, {**json.loads(text), "checksum": "sha256:"})  # of a file that json has read
     assert to_json(again) == to_json(record)
     assert isinstance(again.answer, Answer)
     assert isinstance(again.answer.contrast, Contrast)

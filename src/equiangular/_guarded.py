@@ -56,7 +56,7 @@ def json_in(metadata: Mapping[str, str], key: str, kind: type[Kind], where: str)
         raise ValueError(f"{where}: {key!r} in its metadata is not JSON ({error}). Write the file again.") from error
     if isinstance(value, kind):
         return value
-    wanted = {dict: "an object", list: "a list"}.get(kind, kind.__name__)
+    wanted = "a list" if issubclass(kind, list) else "an object"
     raise ValueError(f"{where}: {key!r} in its metadata must be {wanted} in JSON, got {value!r}. Write the file again.")
 
 

@@ -81,9 +81,9 @@ def check_features(features: Any, *, dim: int | None = None, name: str = "featur
                 f"{name} has NaN or infinite values, first in row {row}. "
                 "Look for a learning rate that is too high, or bad values in the input."
             )
-        if not allow_zero and value.shape[0] and (row := _zero_row(value)) is not None:
+        if not allow_zero and value.shape[0] and (zero := _zero_row(value)) is not None:
             raise ValueError(
-                f"{name} has a zero-norm row (row {row}), which has no direction. "
+                f"{name} has a zero-norm row (row {zero}), which has no direction. "
                 "Remove the sample, or look for a dead layer before the head."
             )
     return features

@@ -342,6 +342,7 @@ def from_json(kind: type[T], values: Mapping[str, Any]) -> T:
         Needed(width=4.0, runs=20, samples=None)
     """
     values = dict(values) if isinstance(values, Mapping) else {}
+    values.pop("checksum", None)  # of the file that they were in, where it was read by other means than ours
     version = values.pop("format", None)
     if version == 1 and kind is Comparison:
         return _from_format_1(values)  # type: ignore[return-value]

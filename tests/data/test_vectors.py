@@ -87,13 +87,15 @@ def test_vectors_beside_texts(tmp_path: Path) -> None:
 def test_what_datasets_saved_to_disk(tmp_path: Path, whole: bool) -> None:
     datasets = pytest.importorskip("datasets")
     names = datasets.ClassLabel(names=NAMES)
-    features = datasets.Features({"embedding": datasets.List(datasets.Value("float32")), "label": names})
+    features = datasets.Features(
+        {"embedding": getattr(datasets, "List", datasets.Sequence)(datasets.Value("float32")), "label": names}
+    )
     parts = {"train": slice(0, 30), "test": slice(30, 40)} if not whole else {"train": slice(0, 40)}
     made = {
         part: datasets.Dataset.from_dict({"embedding": X[rows].tolist(), "label": Y[rows]}, features=features)
         for part, rows in parts.items()
     }
-    (made["train"] if whole else datasets.DatasetDict(made)).save_to_disk(tmp_path / "d")
+    (made["train"] if whole else datasets.DatasetDict(made)).save_to_disk(str(tmp_path / "d"))
     for name in (tmp_path / "d", f"hf:{tmp_path / 'd'}"):
         data = load_dataset(name)
         same_rows(data)

@@ -23,7 +23,8 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with isolated_rng(0):
         network = transformers.BertModel(config)
     network.save_pretrained(folder)
-    transformers.BertTokenizerFast(vocab=str(vocabulary)).save_pretrained(folder)
+    argument = "vocab" if int(transformers.__version__.partition(".")[0]) >= 5 else "vocab_file"
+    transformers.BertTokenizerFast(**{argument: str(vocabulary)}).save_pretrained(folder)
     return folder
 
 

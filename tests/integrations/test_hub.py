@@ -50,6 +50,7 @@ def test_round_trip(name: str, tmp_path: Path) -> None:
     assert {key: written[key] for key in config} == config
     assert sorted(p.name for p in tmp_path.iterdir()) == ["README.md", "config.json", "model.safetensors"]
     loaded = HubClassifier.from_pretrained(tmp_path)
+    assert not loaded.training
     torch.testing.assert_close(loaded(x), model(x))
     stored = load_file(tmp_path / "model.safetensors")
     assert torch.equal(stored["head.weight"], find_head(model).weight)

@@ -178,7 +178,7 @@ class Comparing:
 
     def _run(self, plan: Plan, progress: Progress | None, lock: FolderLock) -> Comparison:
         self._check_folder()  # again: another comparison may have begun before the lock was had
-        self.store.check = lock.check
+        self.store.lock = lock
         # At once: a comparison that is killed leaves what its trainings were made on.
         write_json(self.known, {"data": to_json(plan.data)})
         planned = sum(self.config.seeds + math.prod(self.trainings.effort(group[0])) for group in self.groups)

@@ -60,7 +60,8 @@ def is_text(kind: Any) -> bool:
     """Whether an Arrow type is one of texts, or of a dictionary of texts."""
     types = _arrow()[2]
     kind = kind.value_type if types.is_dictionary(kind) else kind
-    return bool(types.is_string(kind) or types.is_large_string(kind) or getattr(types, "is_string_view", bool)(kind))
+    is_view = getattr(types, "is_string_view", None)  # from pyarrow 16 on
+    return bool(types.is_string(kind) or types.is_large_string(kind) or (is_view is not None and is_view(kind)))
 
 
 def is_number(kind: Any) -> bool:

@@ -221,6 +221,14 @@ class Head(RebuiltModule, ABC):
             h = unit
         return through(self.feature_tap, h if x.ndim == 2 else h.reshape(*x.shape[:-1], self.dim))
 
+    def _only_normalises(self, x: Tensor) -> bool:
+        """Whether h is nothing but x normalised, and nobody listens to it."""
+        if not self.normalize or self.norm_kind != "none" or self.projection_kind is not None or self._lost:
+            return False
+        if x.ndim != 2 or x.shape[1] != self.in_features or type(self.dropout) is not nn.Identity:
+            return False
+        return not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in (self, self.feature_tap))
+
     def _check_norm(self, x: Tensor) -> None:
         """What goes wrong with BatchNorm in training, told in the head's words."""
         if x.shape[0] == 1:

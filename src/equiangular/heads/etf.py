@@ -107,6 +107,10 @@ class ETFHead(UnstoredFrame):
         self._prototypes = None
         return made
 
+    def _only_normalises(self, x: Tensor) -> bool:
+        checked = self._reach_checked or not self.training  # the first step of a training looks at the features
+        return checked and super()._only_normalises(x)
+
     def _features(self, x: Tensor) -> Tensor:
         h = super()._features(x)
         if self.training and not self._reach_checked and self.num_classes and h.numel() >= 64 and have_values(h):

@@ -20,8 +20,9 @@ from equiangular.data.columns import Told
 from equiangular.data.libraries import is_saved_to_disk
 from equiangular.data.listing import PART_NAMES, class_name, find_layout, list_classes
 from equiangular.data.reading import SHOWN, apart_note, listed
-from equiangular.data.registry import find_path
+from equiangular.data.registry import absolute_name, find_path
 from equiangular.data.split import input_digest
+from equiangular.data.tables import table_parts
 from equiangular.encoders import KnownEncoder
 from equiangular.encoders.base import same_encoder
 from equiangular.encoders.embedding import embed_inputs, modality_of
@@ -222,17 +223,18 @@ def labelled_batches(
         path = Path(root).expanduser() / path
     own = {key: value for key, value in info.data.items() if key not in ("name_or_path", "memory")}
     own |= {"skip_broken": True} if skip_broken else {}
+    trained = _trained_on(info)
+    named_alike = absolute_name(str(data), root) == info.data.get("name_or_path")  # of the hub, say
+    if named_alike or (trained is not None and path_exists(path) and path.resolve() == trained):
+        found = _own_test_part(info, batch_size, encoder, skip_broken=skip_broken)
+        found.notes.insert(0, f"{str(data)!r} is what the model was trained on: scored is its test part alone")
+        return found
     if not path_exists(path):
         if info.kind == "text" and not encoder:
             raise ValueError(f"{str(data)!r} does not exist. Texts are evaluated from a file that has them.")
         named = {key: value for key, value in own.items() if key not in ("label", "drop")}  # those are of files
-        found = _load(info, str(data), **{**named, "skip_broken": skip_broken})
-        return _dataset_batches(found, info, batch_size, encoder)
-    trained = _trained_on(info)
-    if trained is not None and path.resolve() == trained:
-        found = _own_test_part(info, batch_size, encoder, skip_broken=skip_broken)
-        found.notes.insert(0, f"{str(data)!r} is what the model was trained on: scored is its test part alone")
-        return found
+        loaded = _load(info, str(data), **{**named, "skip_broken": skip_broken})
+        return _dataset_batches(loaded, info, batch_size, encoder)
     _refuse_training_part(path, trained)
     if (same := _as_trained_on(path, info, own)) is not None:
         found = _dataset_batches(same, info, batch_size, encoder)
@@ -297,7 +299,7 @@ def _refuse_training_part(path: Path, trained: Path | None) -> None:
     """Raise if ``path`` is the training part of the model's data."""
     if trained is None or not trained.is_dir() or trained not in path.resolve().parents:
         return
-    inside = find_layout(trained).is_trained_on(path)
+    inside = not table_parts(trained) and find_layout(trained).is_trained_on(path)
     if inside or (path.is_file() and path.parent.resolve() == trained and path.stem == "train"):
         raise ValueError(
             f"{str(path)!r} holds what the model was trained on, and scores on it say nothing of other data. Its test "

@@ -124,7 +124,8 @@ def _as_input(array: np.ndarray, info: ModelInfo, name: str) -> Tensor:
         return image
     if channels == 1:  # ITU-R 601 luma in the integers that Pillow uses, exact for grey images
         red, green, blue = image.long()
-        return ((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16).byte()[None]
+        grey: Tensor = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
+        return grey.byte()[None]
     raise ValueError(f"{name}: the model takes {channels} channels, and image files have 1 or 3. Give an .npz file.")
 
 

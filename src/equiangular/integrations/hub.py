@@ -147,9 +147,10 @@ class HubMixin(
         if folder.is_dir():  # what comes from the hub it has compared with its own hash
             read_safetensors(folder / WEIGHTS, remedy="Save the model again, or take another copy.", extra="hub")
         try:
-            return super()._from_pretrained(model_id=model_id, strict=strict, **options)
+            model = super()._from_pretrained(model_id=model_id, strict=strict, **options)
         except (TypeError, RuntimeError, _safetensors.SafetensorError) as error:
             raise ValueError(f"{model_id!r} does not hold a {cls.__name__}: {error}") from error
+        return model.eval()  # which huggingface_hub before 1.0 promises, and forgets for safetensors
 
 
 class HubClassifier(nn.Module, HubMixin):

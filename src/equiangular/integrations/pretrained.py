@@ -108,7 +108,8 @@ def _put_head(model: nn.Module, description: dict[str, Any], num_classes: int, s
     """The described head in the place of the model's classifier, ready to have its weights loaded."""
     try:
         path, old = description["path"], model.get_submodule(description["path"])
-        width, place = old.in_features, {"dtype": old.weight.dtype}
+        width = old.in_features
+        place: dict[str, Any] = {"dtype": old.weight.dtype}
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(
             "equiangular_head in the configuration must describe a head and name the linear layer in whose place it "

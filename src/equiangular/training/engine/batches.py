@@ -88,10 +88,15 @@ class Batches:
         """The batches of one epoch from step ``start`` on."""
         order = self._order(epoch)
         if self.as_they_are:
+            inputs, labels, here = self.inputs, self.labels, self.device
+            in_place = order.device == inputs.device == labels.device == here
             for step in range(start, len(self.bounds)):
                 index = order[slice(*self.bounds[step])]
-                x = self.prepare(self.inputs[index.to(self.inputs.device)].to(self.device, non_blocking=True))
-                target = self.labels[index].to(self.device, non_blocking=True)
+                if in_place:
+                    x, target = self.prepare(inputs[index]), labels[index]
+                else:
+                    x = self.prepare(inputs[index.to(inputs.device)].to(here, non_blocking=True))
+                    target = labels[index].to(here, non_blocking=True)
                 yield Batch(step, len(index), target, [(x, target)])
             return
         plans: deque[_Plan] = deque()

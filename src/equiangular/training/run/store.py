@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from equiangular._files import prepare_folder, read_json, write_json
+from equiangular._lock import FolderLock
 from equiangular.data import Dataset
 from equiangular.data.split import check_unchanged
 from equiangular.measures.class_view import ClassView, cosine_table
@@ -28,16 +29,12 @@ class NotStoredError(LookupError):
     """A training that was to be read and is not there."""
 
 
-def _nothing() -> None:
-    """Where nobody else writes."""
-
-
 class TrialStore:
     """A folder of finished trials, a small JSON file for each training; it is created.
 
     Attributes:
         damaged: what is wrong with the files that could not be read, by name; such trainings are made anew.
-        check: called before a file is written; raises where the folder is not to be written any more.
+        lock: looked at before a file is written, where there is one: whether the folder is still the writer's.
 
     Raises:
         ValueError: the folder cannot be written.
@@ -46,14 +43,7 @@ class TrialStore:
     def __init__(self, folder: str | Path) -> None:
         self.folder = prepare_folder(folder)
         self.damaged: dict[str, str] = {}
-        self.check: Callable[[], None] = _nothing
-
-    def __getstate__(self) -> dict[str, Any]:
-        """For another process, without the check: the lock behind it is this one's, which watches over the folder."""
-        return {name: value for name, value in vars(self).items() if name != "check"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, check=lambda: None)
+        self.lock: FolderLock | None = None
 
     def records(
         self,
@@ -96,7 +86,8 @@ class TrialStore:
                 drawings = [watcher.drawing(), *[{}] * (len(methods) - 1)]
                 drawn = [details_of(run, o, **drawing) for o, drawing in zip(outcomes, drawings, strict=True)]
                 records = [replace(record, details=one) for record, one in zip(records, drawn, strict=True)]
-        self.check()
+        if self.lock is not None:
+            self.lock.check()
         write_json(path, {"records": [to_json(record) for record in records]}, durable=True)
         return self._read(path)
 
