@@ -37,8 +37,8 @@ def batches(n: int, k: int, d: int):
     """The same float32 batches every time."""
     generator = torch.Generator().manual_seed(0)
     means = torch.randn(k, d, generator=generator)
-    for _ in range(n // BATCH):
-        labels = torch.randint(0, k, (BATCH,), generator=generator)
+    # Every class has samples: those without any are left out here, and zero means there.
+    for labels in (torch.randperm(n, generator=generator) % k).split(BATCH):
         yield means[labels] + 0.1 * torch.randn(BATCH, d, generator=generator), labels
 
 
@@ -116,6 +116,7 @@ def child(side: str, size: tuple[int, int, int]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/collapse.json"))
+    parser.add_argument("--rounds", type=int, default=5, help="at most so many")
     parser.add_argument("--sizes", type=int, default=len(SIZES), help="the first so many sizes")
     parser.add_argument("--child", nargs=4, metavar=("SIDE", "N", "K", "D"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -126,7 +127,7 @@ def main() -> None:
     for size in SIZES[: options.sizes]:
         sides: dict[str, list[dict]] = {side: [] for side in RUNS}
         spent = 0.0
-        while not spent or (spent < 15 and len(sides["two"]) < 5):
+        while not spent or (spent < 15 and len(sides["two"]) < options.rounds):
             for side, runs in sides.items():
                 command = [sys.executable, __file__, "--child", side, *map(str, size)]
                 runs.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))

@@ -12,6 +12,7 @@ from torch import Tensor
 from equiangular._validate import check_features, check_labels
 from equiangular.frames import class_mean_frame
 from equiangular.heads import Head, make_head
+from equiangular.heads.registry import needs_projection
 from equiangular.losses import batch_class_counts
 
 LARGE = 2048  # classes from which on a Haar-random frame takes more than a second
@@ -121,7 +122,8 @@ class Method:
             else:
                 vectors = class_mean_frame(class_means, in_features, similarity=self.similarity, seed=seed)
                 extra = {} if learned else {"prototypes": vectors}
-        if num_classes > LARGE and self.head in ("etf", RECOMMENDED) and not extra:
+        mapped = self.head == RECOMMENDED and needs_projection(in_features, num_classes)  # has a frame without a matrix
+        if num_classes > LARGE and self.head in ("etf", RECOMMENDED) and not mapped and not extra:
             # A Haar-random basis takes O(K^3): minutes for 10,000 classes. This one is random too, in O(K^2 log K).
             extra = {} if "basis" in self.head_options else {"basis": "dct"}
         try:
