@@ -57,7 +57,7 @@ def extras() -> dict[str, dict[str, Any]]:
         if requirement.marker is None or requirement.name == "equiangular":
             continue
         for extra in importlib.metadata.metadata("equiangular").get_all("Provides-Extra", []):
-            if extra in ("dev", "all") or not requirement.marker.evaluate({"extra": extra}):
+            if extra in ("dev", "docs", "all") or not requirement.marker.evaluate({"extra": extra}):
                 continue
             one = found.setdefault(extra, {"installed": {}, "missing": []})
             try:
