@@ -92,12 +92,20 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
     """Puts a script of our own in the place of the one that the theme would fetch for a search from a folder."""
-    return output.replace(_SHIM, get_relative_url("worker.js", page.file.url))
+    return _named(output).replace(_SHIM, get_relative_url("worker.js", page.file.url))
 
 
 def on_post_template(output: str, template_name: str, config: MkDocsConfig) -> str:
     """The same for the page that is shown where there is none."""
-    return output.replace(_SHIM, "worker.js")
+    return _named(output).replace(_SHIM, "worker.js")
+
+
+def _named(output: str) -> str:
+    """The search of the theme is a dialog behind a switch; a screen reader has to be told which."""
+    marks = ('data-md-component="search" role="dialog"', 'class="md-toggle" data-md-toggle="search"')
+    for mark in marks:
+        output = output.replace(mark, f'{mark} aria-label="Search"')
+    return output
 
 
 _REQUEST = re.compile(

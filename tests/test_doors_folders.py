@@ -19,10 +19,13 @@ import pytest
 import torch
 from PIL import Image
 
-from equiangular.data import Dataset, from_arrays, load_dataset
+from equiangular.compare import Comparing, configure
+from equiangular.data import Dataset, content_digest, from_arrays, load_dataset
 from equiangular.data.images import decode_images
+from equiangular.encoders import CallableEncoder, embed
 from equiangular.inference import evaluate, list_inputs, predict_files, read_inputs
 from equiangular.training import Classifier, TrainConfig, train
+from equiangular.training.run.collapse import measure_run
 from tests.command_line import run
 
 
@@ -48,6 +51,11 @@ def cats_and_dogs(folder: Path, number: int = 10, shift: int = 0) -> Path:
 def trained(data: Path, output: Path, **options: Any) -> Classifier:
     train(TrainConfig(data=str(data), epochs=1, accelerator="cpu", method="etf-ce", width=0.25, **options), output)
     return Classifier.load(output)
+
+
+MEAN = CallableEncoder(
+    lambda images: [[float(np.asarray(image).mean()), 1.0] for image in images], dim=2, modality="image", name="mean"
+)
 
 
 def notes_of(data: Dataset) -> str:
@@ -190,6 +198,13 @@ def test_a_folder_is_read_alike_by_every_command(tmp_path: Path, layout: Callabl
         assert results["scores"]["samples"] == tested
         assert results["apart"] == dict(data.reading.apart)
         assert told in "\n".join(results["notes"])
+    content = json.loads((tmp_path / "run" / "results.json").read_text())["content"]
+    compared = Comparing(configure(str(root), methods=("linear-ce", "etf-ce")), tmp_path / "compare")
+    assert compared.content == content == content_digest(data)
+    assert measure_run(tmp_path / "run").measures["nc1_quotient"] >= 0
+    made = embed(root, MEAN)
+    assert (made.train_y.tolist(), len(made.test_x)) == (data.train_y.tolist(), tested)
+    assert torch.allclose(made.train_x[:, 0], data.train_x.float().mean((1, 2, 3)), atol=1e-3)
     # predict goes through all that is no junk, whatever part it is in
     paths = list_inputs([root], "image")
     assert len(paths) == len(list(predict_files(classifier, read_inputs(paths, info)))) >= pool + tested
