@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 
-.PHONY: help demo test test-fast test-oldest trial lint docs clean
+.PHONY: help demo test test-fast test-oldest trial lint docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -50,6 +50,9 @@ $(VENV)/.docs: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[docs]'
 	@touch $@
+
+bench: $(VENV)/.dev  ## speed and memory beside their goals, one thread; goes on where it was stopped
+	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.docs  ## the site, into build/site: open build/site/index.html; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
