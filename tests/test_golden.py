@@ -101,7 +101,11 @@ def test_compare(tmp_path: Path) -> None:
         scores = ("balanced_accuracy", "accuracy", "many", "medium", "few", "nc1", "nc2_equiangular", "nc3")
         same = runs[uncorrected(name, record.correction), seed]
         for key in scores if exact else scores[:5]:
-            assert agrees(record.scores[key], same[key], exact=exact), (name, seed, key)
+            # Sums over pairs of classes are made in another order now than when they were recorded.
+            if key[:2] == "nc" and exact:
+                assert record.scores[key] == pytest.approx(same[key], rel=1e-12), (name, seed, key)
+            else:
+                assert agrees(record.scores[key], same[key], exact=exact), (name, seed, key)
         if exact:
             assert agrees(record.per_class, same["per_class"], exact=True)
 

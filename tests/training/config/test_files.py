@@ -76,7 +76,10 @@ def test_mistakes(values: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("epochs: [1", "is not YAML: .*line 1"), ("- 1\n- 2\n", "must hold 'name: value' lines, got list")],
+    [
+        ("epochs: [1", "is not YAML that can be read: .*line 1"),
+        ("- 1\n- 2\n", "must hold 'name: value' lines, got list"),
+    ],
 )
 def test_files_that_are_no_configuration(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "c.yaml").write_text(text)

@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from equiangular._lock import FolderLock
 from equiangular.data import content_digest, load_dataset
 from equiangular.training import TrainConfig, Trial, TrialStore, get_method, resume, run_trial, train
 from equiangular.training.engine.stopping import Stopped
@@ -227,9 +227,11 @@ def test_the_digest_is_of_content_and_not_of_memory(table: Path) -> None:
     assert {part for part in content if content[part] != named[part]} == {"class names"}
 
 
-def test_a_store_goes_to_another_process_without_its_lock(tmp_path: Path) -> None:
+def test_a_store_goes_to_another_process_with_its_folder_and_without_the_lock(tmp_path: Path) -> None:
     store = TrialStore(tmp_path)
-    store.check = threading.RLock().acquire  # as that of a folder's lock, it cannot be pickled
-    again = pickle.loads(pickle.dumps(store))
-    assert again.folder == store.folder
-    again.check()
+    with FolderLock(tmp_path) as store.lock:
+        again = pickle.loads(pickle.dumps(store))
+        assert again.folder == store.folder
+        again.lock.check()
+    with pytest.raises(ValueError, match="was moved, emptied or taken over"):
+        again.lock.check()
