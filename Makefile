@@ -29,7 +29,7 @@ demo: $(VENV)/.demo  ## do you need a learnable classifier? Answered on real han
 	@touch $@
 
 test: lint .vision/.done  ## everything: lint, then all tests (slow ones too)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 	OMP_NUM_THREADS=1 PYTHONPATH=.vision $(BIN)/python -m pytest -n $(JOBS) tests/vision
 
 test-fast: $(VENV)/.dev  ## the tests without the slow ones

@@ -13,7 +13,7 @@ from equiangular import is_simplex_etf, simplex_equiangular_tight_frame, simplex
 from equiangular.frames import BASES
 
 CASES = [(2, 1), (2, 2), (3, 2), (6, 5), (10, 9), (10, 64), (100, 99), (513, 512), (1000, 2048)]
-LARGE = (4000, 4096)
+LARGE = (2000, 2048)
 
 
 def gram_error(frame: torch.Tensor) -> float:
