@@ -131,3 +131,21 @@ def test_verbose_shows_the_whole_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EQUIANGULAR_DEBUG", "")
     with pytest.raises(ValueError, match="unknown data set 'nosuch'"):
         main(["--verbose", "train", "nosuch"])
+
+
+def test_results_that_were_edited_are_told(capsys: pytest.CaptureFixture, trained: Path, tmp_path: Path) -> None:
+    results = json.loads((trained / "run" / "results.json").read_text(encoding="utf-8"))
+    del results["checksum"]
+    for changes in ({"config": None}, {"data": "text"}, {"test": []}, {"epochs": 7}, {"provenance": None}):
+        (tmp_path / "results.json").write_text(json.dumps({**results, **changes}), encoding="utf-8")
+        code, _, err = run(capsys, "report", tmp_path / "results.json", "-o", tmp_path / "page.html")
+        assert code in (0, 2), err
+        assert "internal error" not in err
+    (tmp_path / "results.json").write_text(json.dumps({**results, "config": None}), encoding="utf-8")
+    assert "are not as this version writes them" in run(capsys, "report", tmp_path, "-o", tmp_path / "p.html")[2]
+
+
+def test_a_table_that_is_gone(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    code, _, err = run(capsys, "train", tmp_path / "gone.csv", "--label", "kind")
+    assert code == 2
+    assert "neither a name nor a path that exists" in err

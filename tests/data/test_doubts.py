@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from equiangular.data import from_arrays, load_dataset
-from equiangular.data.cells import as_spans
+from equiangular.data.cells import DATE_FORMATS, as_spans, parsed_dates
 from equiangular.data.columns import Columns
+from equiangular.data.doubts import nearly_numbers
 from equiangular.data.fit_columns import fit_columns
 from equiangular.data.tables import read_labels
 
@@ -202,3 +203,41 @@ def test_cells_that_look_like_rows_are_told(tmp_path):
     table = pa.table({"where": addresses, "label": ["a", "b"] * 30})
     pq.write_table(table, tmp_path / "t.parquet")
     assert not any("several lines" in note for note in load_dataset(tmp_path / "t.parquet").notes)
+
+
+DATES = ["2020-01-05", "2020-02-28", "2020-03-31", "2021-07-04"]
+
+
+@pytest.mark.parametrize("odd", ["unknown", "?", "0000-00-00", "2021-02-30", "2020-1-5"])
+def test_a_date_that_is_none_among_dates_is_told(odd: str) -> None:
+    (told,) = nearly_numbers(pa.array([*DATES, odd]), "day", "read as words")
+    looks = 5 if odd[4:5] + odd[7:8] == "--" else 4
+    assert told.startswith(f"column 'day': {looks} of its 5 different values look like dates, but {odd!r} is not")
+    assert "Write all of them alike, as 2020-03-31" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "formats"),
+    [
+        ("20/03/15", {"%d/%m/%y"}),
+        ("03/20/15", {"%m/%d/%y"}),
+        ("13/05/2021", {"%d/%m/%Y"}),
+        ("31/02/2021", set()),
+        ("15.03.20", {"%d.%m.%y"}),
+        ("15.3.2020", {"%d.%m.%Y"}),
+        ("20-03-15", set()),
+        ("15 Mar 20", {"%d %b %y"}),
+        ("15 Mar 2020", {"%d %b %Y"}),
+        ("March 2020", set()),
+        ("March 5, 2020", {"%B %d, %Y"}),
+        ("2020/03/15", {"%Y/%m/%d"}),
+        ("2021-02-30", set()),
+        ("2020-02-29", {""}),
+        ("29.02.2021", set()),
+        ("15/03/2020 03:04", {"%d/%m/%Y %H:%M"}),
+        ("15/03/20 03:04", set()),
+    ],
+)
+def test_a_text_is_a_date_of_one_way_of_writing(text: str, formats: set[str]) -> None:
+    """Two digits are no year of four, and a day that its month does not have is no day of the next."""
+    assert {form for form in DATE_FORMATS if parsed_dates(pa.array([text, None]), form) is not None} == formats

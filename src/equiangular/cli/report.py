@@ -46,7 +46,15 @@ def report(
         output = (first if first.is_dir() else first.parent) / "report.html" if len(paths) == 1 else Path("report.html")
     target = check_output(output, (".html",), "a page is written")
     several = [(name, kind, content) for name, (_, kind, content) in zip(names, found, strict=True)]
-    page = write(page_of_results(several), target)
+    try:
+        made = page_of_results(several)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        shown = ", ".join(map(str, paths))
+        raise ValueError(
+            f"the results in {shown} are not as this version writes them ({type(error).__name__}: {error}). Make them "
+            "again with the command that made them."
+        ) from error
+    page = write(made, target)
     screen, size = Screen(as_json), page.stat().st_size
     screen.print(f"wrote {page}, {size / 1e6:.1f} MB")
     screen.document({"path": str(page), "bytes": size, "shown": [name for name, _, _ in several]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -218,6 +219,40 @@ def parsed_spans(texts: Any) -> np.ndarray:
     return seconds
 
 
+# How dates are written, as for ``strptime``; "" is ISO 8601.
+DATE_FORMATS = (
+    "",
+    "%Y/%m/%d",
+    "%d.%m.%Y",
+    "%d.%m.%y",
+    "%m/%d/%y",
+    "%d/%m/%y",
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%d-%m-%Y",
+    "%b %d %Y",
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%d %b %y",
+    "%d-%b-%y",
+    "%B %d, %Y",
+    "%Y/%m/%d %H:%M:%S",
+    "%Y/%m/%d %H:%M",
+    "%d.%m.%Y %H:%M",
+    "%m/%d/%Y %H:%M",
+    "%d/%m/%Y %H:%M",
+)
+_PARTS = {
+    " ": r"\s+",
+    "%d": r"(?P<day>\d{1,2})",
+    "%Y": r"\d{4}",
+    "%b": "[A-Za-z]{3}",
+    "%B": "[A-Za-z]{3,}",
+    "%y": r"\d{2}",
+    **dict.fromkeys(("%m", "%H", "%M", "%S"), r"\d{1,2}"),
+}
+
+
 def as_seconds(column: Any, name: str, form: str) -> tuple[np.ndarray, dict[int, str]]:
     """A column of dates as (N,) float64 seconds since 1970, NaN where missing, and the rows that hold something else.
 
@@ -249,16 +284,35 @@ def parsed_dates(texts: Any, form: str) -> Any:
     """Texts as Arrow dates in microseconds, in UTC where they have a zone; None where one of them is none."""
     pa, compute, _ = _arrow()
     if form:
+        # Arrow takes 20 for the year 20 where four digits are due, and 31 February for 3 March.
+        found = compute.extract_regex(texts, pattern=date_shape(form))
+        if found.null_count > texts.null_count:
+            return None
         try:
-            return compute.strptime(texts, format=form, unit="us")
+            dates = compute.strptime(texts, format=form, unit="us")
         except pa.ArrowInvalid:
             return None
+        days = compute.struct_field(found, "day").cast(pa.int64())
+        return dates if compute.all(compute.equal(compute.day(dates), days), min_count=0).as_py() is not False else None
     for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
         try:
             return compute.cast(texts, kind).cast(pa.timestamp("us"))
         except pa.ArrowInvalid:
             continue
     return None
+
+
+def date_shape(form: str) -> str:
+    """The regular expression of texts of a date format, the day as its group ``day``.
+
+    Example:
+        >>> re.match(date_shape("%d.%m.%Y"), "5.3.2020")["day"], re.match(date_shape("%d.%m.%Y"), "5.3.20")
+        ('5', None)
+    """
+    if not form:
+        return r"^\d{4}-\d{2}-\d{2}(?:[T ].*)?$"
+    parts = re.split(r"(%[a-zA-Z]| )", form)
+    return r"^\s*" + "".join(_PARTS.get(part, re.escape(part)) for part in parts) + r"\s*$"
 
 
 def _wrong(texts: Any, right: Any, message: str) -> dict[int, str]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from equiangular._extras import require
-from equiangular.data.cells import NUMBER, parsed_spans
+from equiangular.data.cells import DATE_FORMATS, NUMBER, date_shape, parsed_dates, parsed_spans
 
 _DIGITS = r"\d[\d.,' \x{00a0}\x{202f}]*"
 _MONEY = r"(?:[$€£¥₹]|USD|EUR|GBP|CHF)"
@@ -55,6 +55,15 @@ def nearly_numbers(values: Any, name: str, read_as: str) -> list[str]:
     if 2 * like.sum() <= len(values):
         what, remedy = "times", "Write all of them as 23:59:59"
         plain = like = ~np.isnan(parsed_spans(values))
+    if 2 * like.sum() <= len(values):
+        what, remedy = "dates", "Write all of them alike, as 2020-03-31"
+        shapes = [(matches(date_shape(form)), form) for form in DATE_FORMATS]
+        like, form = max(shapes, key=lambda one: int(one[0].sum()))
+        plain = (
+            like
+            if not like.all()
+            else np.array([parsed_dates(values[i : i + 1], form) is not None for i in range(len(values))])
+        )
     odd = np.flatnonzero(~plain)
     if 2 * like.sum() <= len(values) or not len(odd):
         return []

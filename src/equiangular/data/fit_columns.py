@@ -10,6 +10,7 @@ import numpy as np
 
 from equiangular._extras import require
 from equiangular.data.cells import (
+    DATE_FORMATS,
     NUMBER,
     as_numbers,
     as_seconds,
@@ -30,23 +31,6 @@ from equiangular.data.texts import fit_vocabulary
 MAX_LEVELS = 40  # values of a text column up to which they are levels of a category
 MAX_TERMS = 256  # numbers that stand for a text column at most
 _LOOKED_AT = 10_000  # rows, evenly spaced, on which a loss of values is looked for
-_FORMATS = (
-    "",
-    "%Y/%m/%d",
-    "%d.%m.%Y",
-    "%m/%d/%y",
-    "%d/%m/%y",
-    "%m/%d/%Y",
-    "%d/%m/%Y",
-    "%d-%m-%Y",
-    "%b %d %Y",
-    "%d %b %Y",
-    "%d-%b-%Y",
-    "%B %d, %Y",
-    "%Y/%m/%d %H:%M:%S",
-    "%m/%d/%Y %H:%M",
-    "%d/%m/%Y %H:%M",
-)
 _KEYS = {"id", "ids", "uuid", "guid", "identifier", "key", "index", "idx", "unnamed", "rowname", "rownames"}
 
 
@@ -235,7 +219,7 @@ def _date(seconds: np.ndarray, name: str, rows: np.ndarray, form: str) -> Column
 def _date_format(values: Any, name: str, notes: list[str]) -> str | None:
     """How the dates of a column are written; None where they are none."""
     head = values.slice(0, 20)
-    fits = [form for form in _FORMATS if parsed_dates(head, form) is not None]
+    fits = [form for form in DATE_FORMATS if parsed_dates(head, form) is not None]
     fits = [form for form in fits if parsed_dates(values, form) is not None]
     if not fits:
         return None

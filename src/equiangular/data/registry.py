@@ -102,9 +102,10 @@ def load_dataset(
     if not isinstance(name_or_path, (str, os.PathLike)):
         return load_frame(name_or_path, split_seed=split_seed, **images, **columns)
     name = str(name_or_path)
-    path = None if name in SKLEARN_SETS or name.startswith(("hf:", "torchvision:")) else find_path(name, root)
+    named = name in SKLEARN_SETS or name.startswith(("hf:", "torchvision:"))
+    path = None if named else find_path(name, root)
     layout = None if path is None else _layout(path)
-    if layout != "table" and (layout or path is None):
+    if named or layout not in (None, "table"):  # what is not there is told below
         _refuse_columns(name, label, columns["drop"])
     if name in SKLEARN_SETS:
         return load_sklearn(name, split_seed=split_seed)
