@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from equiangular._atomic import write_atomically
 from equiangular._files import json_plain, prepare_folder, read_json, read_safetensors, write_json, write_safetensors
+from tests.damage import flip_each_bit
 
 
 def test_json_round_trip_turns_nan_into_null(tmp_path: Path) -> None:
@@ -49,10 +50,7 @@ def test_no_flipped_bit_of_a_json_file_is_unseen(tmp_path: Path) -> None:
     value = {"accuracy": 91.25, "note": "x\u00e9", "epochs": [1, 2], "none": None, "more": {"a": -1e-7}}
     path = write_json(tmp_path / "a.json", value, durable=True)
     content, told = path.read_bytes(), []
-    for place in range(8 * len(content)):
-        changed = bytearray(content)
-        changed[place // 8] ^= 1 << place % 8
-        path.write_bytes(changed)
+    for _ in flip_each_bit(path):
         try:
             found = read_json(path, remedy="Make it again.")
         except ValueError as error:
@@ -107,10 +105,7 @@ def test_no_flipped_bit_is_unseen(tmp_path: Path) -> None:
     """Every bit of a small file: what can still be read has the content that was written, or is refused by name."""
     path = write_safetensors(tmp_path / "a.safetensors", {"a": torch.tensor([1.0, 2.0])}, {"name": "x"})
     content, told = path.read_bytes(), []
-    for place in range(8 * len(content)):
-        changed = bytearray(content)
-        changed[place // 8] ^= 1 << place % 8
-        path.write_bytes(changed)
+    for _ in flip_each_bit(path):
         try:
             tensors, metadata = read_safetensors(path, remedy="Make it again.")
         except ValueError as error:

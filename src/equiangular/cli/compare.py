@@ -121,4 +121,5 @@ def compare(
     save_figure(comparison_figure(results), output / "figure.png")
     page = write_page(results, output / "report.html")
     screen.print(f"\nwrote {output / 'results.json'}, {output / 'figure.png'} and {page}")
-    screen.document(read_json(output / "results.json"))
+    if as_json:
+        screen.document(read_json(output / "results.json"))

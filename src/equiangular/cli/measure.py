@@ -75,6 +75,8 @@ def measure(
         screen.print(collapse_table(series[0]["measures"], series[0]["name"]))
     else:
         screen.print(comparison_table({one["name"]: one["measures"] for one in series}, "side by side"))
+    if output is None and not as_json:
+        return
     results = {"series": series, **options, "provenance": provenance()}
     if output is not None:
         write_json(output / "measures.json", results)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import multiprocessing.connection
-import os
 import pickle
 import signal
 import sys
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
@@ -18,6 +16,7 @@ from typing import Any
 import torch
 
 from equiangular._extras import require
+from equiangular._orphans import end_with_parent
 from equiangular.compare.trainings import Progress, Trainings
 from equiangular.training.methods import Method
 
@@ -190,7 +189,8 @@ def _without_interrupts() -> Iterator[None]:
 def _work(pipe: Connection, threads: int) -> None:
     """Tune and run, one task after the other, in a process of its own until it is ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    parent = multiprocessing.parent_process()
+    end_with_parent(None if parent is None else parent.pid)
     torch.set_num_threads(threads)
     with contextlib.suppress(EOFError, OSError):  # the parent is gone
         pipe.send((_READY, 0))
@@ -212,10 +212,3 @@ def _work(pipe: Connection, threads: int) -> None:
                 pipe.send((_FAILED, 0))
                 return
             pipe.send((_DONE, trainings.planned))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -55,6 +55,21 @@ def _tip(*fields: tuple[str, str, str]) -> list[Spec]:
     ]
 
 
+def _intervals(middle: str, title: str, tip: list[Spec], *, width: int, size: int) -> list[Spec]:
+    """A line from ``low`` to ``high`` for each method, and a diamond in the middle."""
+    shared = {"y": _y(), "color": kind_color(), "opacity": follow(), "tooltip": tip}
+    return [
+        {
+            "mark": {"type": "rule", "strokeWidth": width},
+            "encoding": {"x": _x("low", title), "x2": {"field": "high"}, **shared},
+        },
+        {
+            "mark": {"type": "point", "filled": True, "size": size, "shape": "diamond"},
+            "encoding": {"x": _x(middle, title), **shared},
+        },
+    ]
+
+
 def kind_color() -> Spec:
     """Colour of the kind of a head."""
     scale = {"domain": list(KINDS), "range": [f"var(--{kind})" for kind in KINDS]}
@@ -100,27 +115,7 @@ def forest(rows: Rows, margin: float, title: str) -> Spec:
                 "mark": {"type": "rule", "color": "var(--soft)", "aria": False},
                 "encoding": {"x": {"field": "none", "type": "quantitative"}},
             },
-            {
-                "mark": {"type": "rule", "strokeWidth": 3},
-                "encoding": {
-                    "x": _x("low", title),
-                    "x2": {"field": "high"},
-                    "y": _y(),
-                    "color": kind_color(),
-                    "opacity": follow(),
-                    "tooltip": tip,
-                },
-            },
-            {
-                "mark": {"type": "point", "filled": True, "size": 120, "shape": "diamond"},
-                "encoding": {
-                    "x": _x("difference", title),
-                    "y": _y(),
-                    "color": kind_color(),
-                    "opacity": follow(),
-                    "tooltip": tip,
-                },
-            },
+            *_intervals("difference", title, tip, width=3, size=120),
         ],
     )
 
@@ -143,29 +138,10 @@ def runs(points: Rows, means: Rows, title: str) -> Spec:
                     "tooltip": of_run,
                 },
             },
-            {
-                "data": {"values": list(means)},
-                "mark": {"type": "rule", "strokeWidth": 2},
-                "encoding": {
-                    "x": _x("low", title),
-                    "x2": {"field": "high"},
-                    "y": _y(),
-                    "color": kind_color(),
-                    "opacity": follow(),
-                    "tooltip": tip,
-                },
-            },
-            {
-                "data": {"values": list(means)},
-                "mark": {"type": "point", "filled": True, "size": 110, "shape": "diamond"},
-                "encoding": {
-                    "x": _x("mean", title),
-                    "y": _y(),
-                    "color": kind_color(),
-                    "opacity": follow(),
-                    "tooltip": tip,
-                },
-            },
+            *(
+                {"data": {"values": list(means)}, **layer}
+                for layer in _intervals("mean", title, tip, width=2, size=110)
+            ),
         ],
     )
 

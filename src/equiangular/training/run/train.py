@@ -66,9 +66,7 @@ def train(
             diverging loss; a full disk.
         Stopped: SIGTERM or Ctrl-C; a checkpoint was left.
     """
-    config = check_names(config)
-    folder = RunFolder(output)
-    config = replace(config, data=absolute_name(config.data, config.root), root=load_options(config)["root"])
+    config, folder = _placed(config), RunFolder(output)
     folder.check_config(config)
     if not folder.results.exists():  # what is finished may lie on a disk that cannot be written
         prepare_folder(output)
@@ -135,12 +133,19 @@ def _train(
 
 def goes_on(config: TrainConfig, folder: RunFolder) -> bool:
     """Whether a folder has an unfinished run of this configuration."""
-    config = check_names(config)
-    config = replace(config, data=absolute_name(config.data, config.root), root=load_options(config)["root"])
-    try:
-        return not folder.results.exists() and folder.read_config().decisive() == config.decisive()
-    except ValueError:  # no run, or of another version
+    if folder.results.exists() or not folder.config.exists():
         return False
+    try:
+        folder.check_config(_placed(config))
+    except ValueError:  # another run, or of another version
+        return False
+    return True
+
+
+def _placed(config: TrainConfig) -> TrainConfig:
+    """The configuration with names of today, and with data that are found from any folder."""
+    config = check_names(config)
+    return replace(config, data=absolute_name(config.data, config.root), root=load_options(config)["root"])
 
 
 def resume(output: str | Path, *, progress: Progress | None = None, **changes: Any) -> dict[str, Any]:
