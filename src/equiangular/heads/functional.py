@@ -105,6 +105,15 @@ def class_rows(table: Tensor, labels: Tensor) -> Tensor:
 IGNORE_INDEX = -100  # the label of a sample without a class, as in PyTorch's losses
 
 
+def write_recipe(destination: Any, prefix: str, recipe: Tensor | None, values: list[int]) -> None:
+    """Put what class vectors are made from into a state dict, where a head has a recipe in their place.
+
+    From the numbers themselves: averages of weights and buffers round whole numbers.
+    """
+    if recipe is not None and not recipe.is_meta:
+        destination[f"{prefix}recipe"] = torch.tensor(values, device=recipe.device)
+
+
 def rows_or_zero(
     labels: Tensor, num_classes: int, look_up: Callable[[Tensor], Tensor], *, in_table: bool = True
 ) -> Tensor:

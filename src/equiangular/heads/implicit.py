@@ -18,7 +18,7 @@ from equiangular.frames.blocks import Block, implicit_blocks
 from equiangular.frames.implicit import CONSTRUCTIONS, implicit_rows
 from equiangular.frames.quadratic_code import quadratic_code
 from equiangular.heads.base import Head
-from equiangular.heads.functional import rows_or_zero
+from equiangular.heads.functional import rows_or_zero, write_recipe
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -152,8 +152,7 @@ class ImplicitHead(Head):
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        if self.recipe is not None and not self.recipe.is_meta:  # averages of weights and buffers round whole numbers
-            destination[f"{prefix}recipe"] = torch.tensor(self._recipe(), device=self.recipe.device)
+        write_recipe(destination, prefix, self.recipe, self._recipe())
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Take over the seed of a checkpoint; refuse one of another size or construction."""

@@ -12,7 +12,7 @@ from equiangular._validate import have_values, values_are_readable
 from equiangular.frames.simplex import check_simplex_size, simplex_etf
 from equiangular.frames.structured import STRUCTURES, Structure, scaled_simplex_logits, simplex_rows
 from equiangular.heads.base import Head
-from equiangular.heads.functional import rows_or_zero
+from equiangular.heads.functional import rows_or_zero, write_recipe
 
 LARGE_FRAME = 2**18  # numbers in a frame from which on its closed form is faster than a product
 
@@ -158,11 +158,10 @@ class UnstoredFrame(Head):
         return self
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        structure = self.structure
+        structure = self.structure  # looks whether the vectors were written to: then there is no recipe any more
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        if structure is not None and self.recipe is not None and not self.recipe.is_meta:
-            # Averages of weights and buffers round whole numbers.
-            destination[f"{prefix}recipe"] = torch.tensor(self._recipe(), device=self.recipe.device)
+        if structure is not None:
+            write_recipe(destination, prefix, self.recipe, self._recipe())
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Take over class vectors, or a recipe, as the checkpoint has them."""
