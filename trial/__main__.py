@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from equiangular._files import prepare_folder
@@ -23,16 +22,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/trial"), help="folder of trial.json")
     parser.add_argument("--only", choices=PARTS, action="append", help="a part; all by default")
     parser.add_argument("--events", type=int, help="events of a command at which it is killed; all by default")
-    parser.add_argument("--random", type=int, default=100, help="kills of a command at random moments")
+    parser.add_argument("--random", type=int, default=60, help="kills of a command at random moments")
     parser.add_argument("--flips", type=int, default=1000, help="flipped bits of each kind of file")
     parser.add_argument("--cuts", type=int, default=200, help="cut lengths of each kind of file")
     parser.add_argument("--pairs", type=int, default=50, help="pairs of writers")
     told = parser.parse_args(arguments)
     parts = told.only or PARTS
     output = prepare_folder(told.output).resolve()
-    os.environ["EQUIANGULAR_CACHE"] = str(output / "cache")
-    with FolderLock(output), loaded():
-        record, work = Record(output / "trial.json"), prepare_folder(output / "work")
+    work = output / "work"
+    with FolderLock(output), loaded(work):
+        record = Record(output / "trial.json")
         if "kills" in parts:
             kills(record, work, most=told.events, at_random=told.random)
         if "writers" in parts:
