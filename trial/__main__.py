@@ -9,11 +9,12 @@ from equiangular._files import prepare_folder
 from equiangular._lock import FolderLock
 from trial.commands import loaded
 from trial.damage import damage
+from trial.full import full
 from trial.kills import kills
 from trial.record import Record
 from trial.writers import writers
 
-PARTS = ("kills", "damage", "writers")
+PARTS = ("kills", "writers", "full", "damage")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,7 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m trial", description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/trial"), help="folder of trial.json")
     parser.add_argument("--only", choices=PARTS, action="append", help="a part; all by default")
-    parser.add_argument("--events", type=int, help="events of a command at which it is killed; all by default")
+    parser.add_argument(
+        "--events", type=int, help="moments of a command at which it is killed or its disk is full; all by default"
+    )
     parser.add_argument("--random", type=int, default=60, help="kills of a command at random moments")
     parser.add_argument("--flips", type=int, default=1000, help="flipped bits of each kind of file")
     parser.add_argument("--cuts", type=int, default=200, help="cut lengths of each kind of file")
@@ -36,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
             kills(record, work, most=told.events, at_random=told.random)
         if "writers" in parts:
             writers(record, work, pairs=told.pairs)
+        if "full" in parts:
+            full(record, work, most=told.events)
         if "damage" in parts:
             damage(record, work, flips=told.flips, cuts=told.cuts)
     record.write()

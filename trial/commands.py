@@ -8,7 +8,6 @@ import errno
 import gc
 import io
 import os
-import re
 import shutil
 import signal
 import sys
@@ -56,7 +55,6 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 # What differs from run to run, and says nothing of a result.
 _TIMES = ("seconds", "peak_memory", "provenance", "time_utc", "resumed", "checksum", "path", "output", "speed")
 _ALLOWED = ".lock"
-Events = Callable[["Writes"], None]
 
 
 class Writes:
@@ -286,20 +284,20 @@ def loaded(work: Path) -> Iterator[None]:
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(parents=True)
     _make(made)
-    with _quiet():
-        for name in COMMANDS:
-            if code := run(arguments_of(name, work, work / "first")):
-                raise SystemExit(f"{name} ends with {code}")
+    for name in COMMANDS:
+        _once(name, arguments_of(name, work, work / "first"))
     gc.collect()
     gc.freeze()
     yield
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: SIM117 -- one after the other
-        with contextlib.redirect_stderr(nowhere):
-            yield
+def _once(name: str, arguments: Sequence[str]) -> None:
+    """A command in this process, without a word unless it fails."""
+    words = io.StringIO()
+    with contextlib.redirect_stdout(words), contextlib.redirect_stderr(words):
+        code = run(arguments)
+    if code:
+        raise SystemExit(f"{name} ends with {code}: {words.getvalue()[-1000:]}")
 
 
 def _make(made: Path) -> None:
@@ -321,13 +319,5 @@ def _make(made: Path) -> None:
         network = transformers.BertModel(transformers.BertConfig(vocab_size=11, max_position_embeddings=12, **sizes))
     network.save_pretrained(bert)
     transformers.BertTokenizerFast(vocab=str(bert / "vocab.txt")).save_pretrained(bert)
-    with _quiet():
-        for name, folder in (("train", "run"), ("compare", "comparison")):
-            told = [part.format(out=made / folder, made=made) for part in COMMANDS[name]]
-            if code := run(told):
-                raise SystemExit(f"{name} ends with {code}")
-
-
-def sweep_pattern(name: str) -> bool:
-    """Whether a name is that of a temporary file of this library."""
-    return re.fullmatch(r"\..+\.eq\w+-\d+-\w+(\.\w+)?", name) is not None
+    for name, folder in (("train", "run"), ("compare", "comparison")):
+        _once(name, [part.format(out=made / folder, made=made) for part in COMMANDS[name]])
