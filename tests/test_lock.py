@@ -49,6 +49,16 @@ def test_a_second_writer_is_told_who_the_first_is_and_takes_over_when_it_is_kill
     assert os.listdir(tmp_path) == [LOCK]
 
 
+def test_what_a_killed_writer_says_of_itself_is_forgotten_and_not_what_one_at_work_says(tmp_path: Path) -> None:
+    with holder(tmp_path) as first:
+        FolderLock(tmp_path).forget_gone()
+        assert (tmp_path / WRITER).exists()
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        FolderLock(tmp_path).forget_gone()
+    assert os.listdir(tmp_path) == [LOCK]
+
+
 def test_a_child_that_outlives_its_killed_parent_does_not_keep_the_folder(tmp_path: Path) -> None:
     with holder(tmp_path, "fork") as first:
         first.send_signal(signal.SIGKILL)

@@ -23,9 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/trial"), help="folder of trial.json")
     parser.add_argument("--only", choices=PARTS, action="append", help="a part; all by default")
     parser.add_argument(
-        "--events", type=int, help="moments of a command at which it is killed or its disk is full; all by default"
+        "--events", type=int, help="moments at which a command is killed or its disk full; all by default"
     )
-    parser.add_argument("--random", type=int, default=60, help="kills of a command at random moments")
+    parser.add_argument("--random", type=int, default=100, help="kills at random moments, by shares")
     parser.add_argument("--flips", type=int, default=1000, help="flipped bits of each kind of file")
     parser.add_argument("--cuts", type=int, default=200, help="cut lengths of each kind of file")
     parser.add_argument("--pairs", type=int, default=50, help="pairs of writers")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trial.commands import COMMANDS, FullDisk, arguments_of, end, results, start, torn
+from trial.commands import COMMANDS, FullDisk, arguments_of, end, start, torn
 from trial.kills import chosen, given_again, uncut
 from trial.record import Record
 
@@ -50,7 +50,6 @@ def _full(name: str, work: Path, expected: Any, writes: FullDisk, *, there: bool
             return f"it ended with {code} on an empty disk"
         if "results.json" in expected:  # finished: given again it only reads, and writes its page
             (folder / "results.json").unlink()
-            expected = {k: v for k, v in expected.items()}
     said = work / "said"
     code = end(start(arguments, writes=writes, said=said))
     if wrong := _told(code, said):

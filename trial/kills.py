@@ -13,7 +13,12 @@ from typing import Any
 from trial.commands import COMMANDS, Writes, arguments_of, end, leftovers, results, start, torn
 from trial.record import Record
 
-SLOW = ("export to ONNX", "export to pt2", "theory")  # a tenth of the random kills
+# Of the random kills of a command: how many of a hundred; the quick ones have more.
+SHARES = {
+    "train": 60, "train in two stages": 50, "train in one call": 80, "compare": 30, "compare vectors": 30, "embed": 120,
+    "evaluate": 30, "predict": 120, "export to ONNX": 5, "export to pt2": 5, "frame": 80, "frame as npy": 80,
+    "measure": 50, "report": 40, "theory": 2,
+}  # fmt: skip
 
 
 def kills(
@@ -25,14 +30,14 @@ def kills(
         record: where the outcomes go.
         work: folder for the runs.
         most: events of a command.
-        at_random: kills of a command at a random moment.
+        at_random: kills of a command at a random moment, on average over the commands and nearly so.
         commands: names; all by default.
     """
     for name in commands or COMMANDS:
         events, lasted, expected = uncut(name, work, Writes())
         for number in chosen(events, most):
             record.case(f"kills at a write, {name}", str(number), _killed, name, work, expected, kill_at=number)
-        for number in range(-(-at_random // 10) if name in SLOW else at_random):
+        for number in range(-(-at_random * SHARES[name] // 100)):
             after = random.Random(number).uniform(0, lasted)
             record.case(f"kills at random, {name}", str(number), _killed, name, work, expected, after=after)
 
