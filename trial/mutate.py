@@ -157,7 +157,25 @@ def array(chance: random.Random, rows: int) -> np.ndarray:
     shape = chance.choice(
         ((rows,), (rows, 3), (rows, 4), (rows, 2, 2), (rows, 8, 8), (rows, 4, 4, 3), (0,), (), (rows, 0))
     )
-    kinds = "f2 f4 f8 f16 i1 i2 i4 i8 u1 u2 u4 u8 b1 c8 U3 S3 M8[s] m8[s]".split()
+    kinds = (
+        "f2",
+        "f4",
+        "f8",
+        "i1",
+        "i2",
+        "i4",
+        "i8",
+        "u1",
+        "u4",
+        "u8",
+        "b1",
+        "c8",
+        "U3",
+        "S3",
+        "M8[s]",
+        "m8[s]",
+        "f16",
+    )
     numbers = np.random.default_rng(chance.getrandbits(32)).integers(0, 5, shape)
     made = numbers.astype(chance.choice(kinds)) if chance.random() < 0.95 else np.zeros(rows, "i4,f8")
     if made.dtype.kind == "f" and made.size and chance.random() < 0.3:
@@ -177,7 +195,7 @@ def npz_file(chance: random.Random, path: Path, given: bytes) -> None:
     if chance.random() < 0.5:
         arrays |= {"X": np.ones((rows, 3), "f4"), "y": np.arange(rows) % 3}
         arrays[chance.choice(("X", "y"))] = array(chance, rows)
-    np.savez(path, **arrays)
+    np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
 def npy_file(chance: random.Random, path: Path, given: bytes) -> None:

@@ -89,7 +89,9 @@ def compare(
     data = named(data, "compare")
     check_int(jobs, "jobs", minimum=0)
     check_int(threads, "threads", minimum=1)
-    output = prepare_folder(own_folder("compare", data, fields.get("encoder")) if output is None else output)
+    output = (own_folder("compare", data, fields.get("encoder")) if output is None else output).expanduser()
+    if not (output / "results.json").exists():  # what is finished may lie on a disk that cannot be written
+        prepare_folder(output)
     errors = Console(stderr=True)
     errors.print(f"reading {data} ...", highlight=False, markup=False)
     import torch
@@ -118,8 +120,11 @@ def compare(
     screen.print(results.answer.sentence, style="bold")
     for note in results.notes:
         screen.print(note)
-    save_figure(comparison_figure(results), output / "figure.png")
-    page = write_page(results, output / "report.html")
-    screen.print(f"\nwrote {output / 'results.json'}, {output / 'figure.png'} and {page}")
+    if comparing.read_only:
+        screen.print(f"\nthis comparison had finished already, and nothing can be written into {output}")
+    else:
+        save_figure(comparison_figure(results), output / "figure.png")
+        page = write_page(results, output / "report.html")
+        screen.print(f"\nwrote {output / 'results.json'}, {output / 'figure.png'} and {page}")
     if as_json:
         screen.document(read_json(output / "results.json"))
