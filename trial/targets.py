@@ -61,11 +61,12 @@ def _texts() -> list[Target]:
         return Augmentation.parse(config.augment), Mixing.parse(config.mix)
 
     def configuration(chance: random.Random, _: Path) -> object:
-        return make_config(TrainConfig, mutate.value(chance, TrainConfig(data="iris").as_dict()), where="it")
+        changed = mutate.value(chance, TrainConfig(data="iris").as_dict())
+        return make_config(TrainConfig, changed if isinstance(changed, dict) else {"data": changed}, where="it")
 
     return [
-        Target("JSON text", 12, json_text), Target("YAML text", 6, yaml_text), Target("options", 6, option),
-        Target("configuration", 4, configuration),
+        Target("JSON text", 60, json_text), Target("YAML text", 40, yaml_text), Target("options", 50, option),
+        Target("configuration", 15, configuration),
     ]  # fmt: skip
 
 
@@ -125,12 +126,12 @@ def _files(seeds: Path) -> list[Target]:
         Target("model", 4, _changed(run_folder / "model" / "model.safetensors", mutate.safetensors_file, model)),
         Target("checkpoint", 4, _changed(run_folder / "checkpoint" / "state.safetensors", mutate.safetensors_file,
                                          read_checkpoint)),
-        Target("manifest", 4, _changed(run_folder / "manifest.json", mutate.json_file, SubsetManifest.load)),
-        Target("frame", 4, _changed(some / "f.safetensors", mutate.safetensors_file, load_frame)),
-        Target("frame, npy", 4, _changed(some / "f.npy", mutate.npy_file, load_frame)),
+        Target("manifest", 12, _changed(run_folder / "manifest.json", mutate.json_file, SubsetManifest.load)),
+        Target("frame", 12, _changed(some / "f.safetensors", mutate.safetensors_file, load_frame)),
+        Target("frame, npy", 12, _changed(some / "f.npy", mutate.npy_file, load_frame)),
         Target("closed form", 4, _changed(some / "closed.safetensors", mutate.safetensors_file, load_closed_form)),
-        Target("class texts", 4, _changed(some / "texts.json", mutate.json_file, read_class_texts)),
-        Target("prior", 4, _changed(some / "prior.json", mutate.json_file,
+        Target("class texts", 12, _changed(some / "texts.json", mutate.json_file, read_class_texts)),
+        Target("prior", 12, _changed(some / "prior.json", mutate.json_file,
                                     lambda p: read_prior(str(p), ["setosa", "versicolor", "virginica"]))),
     ]  # fmt: skip
     for file in ("config.yaml", "provenance.json", "results.json"):
@@ -153,7 +154,8 @@ def _data(seeds: Path) -> list[Target]:
         "rows.npz": mutate.npz_file, "rows.npy": mutate.npy_file, "rows.safetensors": mutate.safetensors_file,
     }  # fmt: skip
     found = [
-        Target(f"data, {name}", 8, _changed(some / name, make, load_dataset, name=name)) for name, make in forms.items()
+        Target(f"data, {name}", 10, _changed(some / name, make, load_dataset, name=name))
+        for name, make in forms.items()
     ]
     found.append(
         Target("data, raw", 2, _changed(some / "rows.parquet", arrow_file, lambda p: load_dataset(p, raw=True)))
@@ -245,7 +247,6 @@ def _commands(seeds: Path) -> list[Target]:
         "embed": ["{rows}", "-o", "{out}/e.safetensors", "--cache", "{out}/c"],
         "export": ["{run}", "{out}/m.pt2"], "theory": ["--quick", "-o", "{out}", "--class-counts", "3,x"],
     }  # fmt: skip
-    rare = {"compare": 2, "doctor": 1, "export": 1, "theory": 1, "embed": 2, "train": 4, "measure": 3, "evaluate": 3}
 
     def attempt_of(name: str) -> Try:
         options = [p for p in commands[name].params if p.opts[0].startswith("--") and p.name not in _LEFT]
@@ -272,4 +273,4 @@ def _commands(seeds: Path) -> list[Target]:
 
         return attempt
 
-    return [Target(f"command {name}", rare.get(name, 3), attempt_of(name)) for name in base]
+    return [Target(f"command {name}", 1, attempt_of(name)) for name in base]

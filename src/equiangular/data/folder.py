@@ -13,7 +13,7 @@ from torch import Tensor
 from equiangular._choices import Memory
 from equiangular._counted import counted
 from equiangular._files import read_numpy
-from equiangular.data.base import Dataset, joined, make_dataset, match_labels, relabel, rows_at
+from equiangular.data.base import Dataset, joined, make_dataset, match_labels, names_in_array, relabel, rows_at
 from equiangular.data.columns import Columns, far_columns, lossy_columns
 from equiangular.data.encoded import ImageSource, read_images
 from equiangular.data.listing import PART_NAMES, SUFFIXES, Found, find_layout, list_classes, why_no_image_folder
@@ -145,9 +145,7 @@ def load_npz(path: str | Path, *, split_seed: int = 0) -> Dataset:
             f"{str(file)!r} needs arrays train_x and train_y (or x and y), got {', '.join(arrays)}. Features of "
             "an encoder are called features, their labels labels."
         )
-    names = arrays["class_names"].tolist() if "class_names" in arrays else None
-    if not isinstance(names, list | None):
-        raise ValueError(f"{str(file)!r}: class_names must be a list of texts, got {names!r}.")
+    names = names_in_array(arrays["class_names"], str(file)) if "class_names" in arrays else None
     val_x, val_y = npz_part(arrays, *(f"{name}_" for name in PART_NAMES["validation"]))
     return from_arrays(
         *train,

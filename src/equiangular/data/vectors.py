@@ -15,7 +15,7 @@ from equiangular._extras import require
 from equiangular._files import check_output, read_numpy, read_safetensors, write_safetensors
 from equiangular._guarded import json_in
 from equiangular._validate import check_choice
-from equiangular.data.base import SCALINGS, Dataset, make_dataset, match_labels, relabel
+from equiangular.data.base import SCALINGS, Dataset, make_dataset, match_labels, names_in_array, relabel
 from equiangular.data.reading import Reading
 from equiangular.data.texts import text_lines
 
@@ -61,7 +61,7 @@ def vector_dataset(
     prefix = "train_" if _find(arrays, "train_", VECTOR_NAMES)[1] else ""
     names = json_in(metadata, "class_names", list, where)
     if names is None and "class_names" in arrays:
-        names = np.asarray(arrays["class_names"]).tolist()
+        names = names_in_array(arrays["class_names"], where)
     stated = None if names is None else tuple(str(n) for n in names)
     x, y = _part(arrays, prefix, where)
     labels, class_names = relabel(y, stated, where=where)

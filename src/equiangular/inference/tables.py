@@ -16,7 +16,7 @@ from torch import Tensor
 from equiangular._extras import require
 from equiangular._files import read_numpy, read_safetensors
 from equiangular._guarded import json_in
-from equiangular.data.base import check_names_differ
+from equiangular.data.base import check_names_differ, names_in_array
 from equiangular.data.cells import is_text, plain_texts
 from equiangular.data.columns import Columns, Told, plain_columns
 from equiangular.data.encoded import ArrowImages
@@ -165,7 +165,7 @@ def _read_arrays(file: Path, info: ModelInfo) -> tuple[dict[str, Any], list[str]
             raise ValueError(f"its features come from another encoder than those that the model was trained on: {why}.")
         return tensors, json_in(metadata, "class_names", list, str(file))
     arrays = read_numpy(file)
-    return dict(arrays), arrays["class_names"].tolist() if "class_names" in arrays else None
+    return arrays, names_in_array(arrays["class_names"], str(file)) if "class_names" in arrays else None
 
 
 def _array_batches(file: Path, info: ModelInfo, batch_size: int, told: Told) -> Iterator[InputBatch]:
