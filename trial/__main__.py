@@ -10,11 +10,13 @@ from equiangular._lock import FolderLock
 from trial.commands import loaded
 from trial.damage import damage
 from trial.full import full
+from trial.fuzz import fuzz
 from trial.kills import kills
+from trial.numbers import numbers
 from trial.record import Record
 from trial.writers import writers
 
-PARTS = ("kills", "writers", "full", "damage")
+PARTS = ("numbers", "kills", "writers", "full", "damage", "fuzz")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,12 +31,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--flips", type=int, default=1000, help="flipped bits of each kind of file")
     parser.add_argument("--cuts", type=int, default=200, help="cut lengths of each kind of file")
     parser.add_argument("--pairs", type=int, default=50, help="pairs of writers")
+    parser.add_argument("--cases", type=int, default=10_000, help="cases of numbers")
+    parser.add_argument("--inputs", type=int, default=100_000, help="fuzzed inputs")
     told = parser.parse_args(arguments)
     parts = told.only or PARTS
     output = prepare_folder(told.output).resolve()
     work = output / "work"
     with FolderLock(output), loaded(work):
         record = Record(output / "trial.json")
+        if "numbers" in parts:
+            numbers(record, cases=told.cases)
         if "kills" in parts:
             kills(record, work, most=told.events, at_random=told.random)
         if "writers" in parts:
@@ -43,6 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
             full(record, work, most=told.events)
         if "damage" in parts:
             damage(record, work, flips=told.flips, cuts=told.cuts)
+        if "fuzz" in parts:
+            fuzz(record, work, inputs=told.inputs)
     record.write()
     print(record)
     return int(any(figures["wrong"] for figures in record.figures().values()))

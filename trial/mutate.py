@@ -24,6 +24,10 @@ VALUES: tuple[Any, ...] = (
     {}, [[]], [None], [1, "a"], {"a": 1}, {"": None}, [0] * 50,
 )  # fmt: skip
 
+KINDS = (
+    "f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u4", "u8", "b1", "c8", "U3", "S3", "M8[s]", "m8[s]", "f16",
+)  # fmt: skip
+
 
 def content(chance: random.Random, given: bytes, other: bytes = b"") -> bytes:
     """Bytes with one to four changes: bits, bytes, tokens, pieces left out, doubled, or of another file; or cut."""
@@ -157,27 +161,8 @@ def array(chance: random.Random, rows: int) -> np.ndarray:
     shape = chance.choice(
         ((rows,), (rows, 3), (rows, 4), (rows, 2, 2), (rows, 8, 8), (rows, 4, 4, 3), (0,), (), (rows, 0))
     )
-    kinds = (
-        "f2",
-        "f4",
-        "f8",
-        "i1",
-        "i2",
-        "i4",
-        "i8",
-        "u1",
-        "u4",
-        "u8",
-        "b1",
-        "c8",
-        "U3",
-        "S3",
-        "M8[s]",
-        "m8[s]",
-        "f16",
-    )
     numbers = np.random.default_rng(chance.getrandbits(32)).integers(0, 5, shape)
-    made = numbers.astype(chance.choice(kinds)) if chance.random() < 0.95 else np.zeros(rows, "i4,f8")
+    made = numbers.astype(chance.choice(KINDS)) if chance.random() < 0.95 else np.zeros(rows, "i4,f8")
     if made.dtype.kind == "f" and made.size and chance.random() < 0.3:
         made.reshape(-1)[0] = chance.choice((np.nan, np.inf, 6e4, -1.0))
     return made
@@ -189,8 +174,10 @@ def npz_file(chance: random.Random, path: Path, given: bytes) -> None:
         path.write_bytes(content(chance, given, given))
         return
     rows = chance.choice((0, 1, 2, 12, 30))
-    names = ("X", "y", "x", "features", "labels", "train_X", "train_y", "test_X", "test_y", "weight", "logits",
-             "class_names", "train_features", "ood_features", chance.choice(TOKENS).replace("/", "") or "a")  # fmt: skip
+    names = (
+        "X", "y", "x", "features", "labels", "train_X", "train_y", "test_X", "test_y", "weight", "logits",
+        "class_names", "train_features", "ood_features", chance.choice(TOKENS).replace("/", "") or "a",
+    )  # fmt: skip
     arrays = {name: array(chance, rows) for name in chance.sample(names, chance.randint(1, 5))}
     if chance.random() < 0.5:
         arrays |= {"X": np.ones((rows, 3), "f4"), "y": np.arange(rows) % 3}

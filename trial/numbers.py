@@ -88,10 +88,8 @@ def _precision(loss: Loss, chance: random.Random, generator: torch.Generator) ->
         return f"{kind}, scale {scale}: {found.tolist()[:3]} where float64 has {exact.tolist()[:3]}"
     if not torch.isfinite(gradient).all():
         return f"{kind}, scale {scale}: its gradient is not finite"
-    eps = torch.finfo(torch.bfloat16 if kind is torch.bfloat16 else kind).eps
-    return (
-        "" if _near(found, exact, eps, 1 + size) else f"{kind}, scale {scale}: {found.tolist()} is not {exact.tolist()}"
-    )
+    near = _near(found, exact, torch.finfo(kind).eps, 1 + size)
+    return "" if near else f"{kind}, scale {scale}: {found.tolist()} is not {exact.tolist()}"
 
 
 def _same_loss(loss: Loss, chance: random.Random, generator: torch.Generator) -> str:
@@ -160,19 +158,14 @@ def _head(kind: str, chance: random.Random, generator: torch.Generator) -> str:
             return ""
         if not torch.isfinite(found).all():
             return f"{dtype}, scale {scale}: not finite"
-        tiny = (
-            float(given.double().abs().max()) < torch.finfo(dtype).tiny * 1e4
-        )  # too few digits are left of a direction
+        tiny = float(given.double().abs().max()) < torch.finfo(dtype).tiny * 1e4  # a direction has few digits there
         size = float(expected.abs().max())
-        if not tiny and not _near(found, expected, torch.finfo(dtype).eps, max(size, float(given.double().norm(dim=1).max())
-                                                                               if kind == "linear" else size)):  # fmt: skip
+        length = float(given.double().norm(dim=1).max()) if kind == "linear" else 0.0
+        if not tiny and not _near(found, expected, torch.finfo(dtype).eps, max(size, length)):
             return f"{dtype}, scale {scale}: {found.tolist()[0][:3]} is not {expected.tolist()[0][:3]}"
         twice = exact(torch.cat([given, given]).double())
-        return (
-            ""
-            if torch.allclose(twice[len(given) :], expected, 1e-10, 1e-12 * size)
-            else "a batch twice has other logits"
-        )
+        same = torch.allclose(twice[len(given) :], expected, 1e-10, 1e-12 * size)
+    return "" if same else "a batch twice has other logits"
 
 
 def _moments(features: Tensor, labels: Tensor, k: int, parts: int) -> ClassMoments:
@@ -205,14 +198,11 @@ def _collapse(chance: random.Random, generator: torch.Generator) -> str:
         "in parts": measured(features, labels, weight, parts=3),
     }
     for name, values in other.items():
-        for key, value in values.items():
-            if value.shape == expected[key].shape and value.ndim == 0 and key not in _COUNTED:
-                if not torch.allclose(value.double(), expected[key].double(), 1e-6, 1e-9, equal_nan=True):
-                    return f"{name}: {key} is {float(value)}, not {float(expected[key])}"
+        for key in (key for key, value in values.items() if value.ndim == 0):
+            one, two = values[key].double(), expected[key].double()
+            if not torch.allclose(one, two, 1e-6, 1e-9, equal_nan=True):
+                return f"{name}: {key} is {float(one)}, not {float(two)}"
     return ""
-
-
-_COUNTED = ("samples", "num_samples")
 
 
 def _scores(chance: random.Random, generator: torch.Generator) -> str:
@@ -263,11 +253,8 @@ def _tau(chance: random.Random, generator: torch.Generator) -> str:
     by_hand = weight.double() / weight.double().norm(dim=1, keepdim=True) ** tau
     if not torch.allclose(exact, by_hand, 1e-12):
         return "it is not w / |w|^tau"
-    return (
-        ""
-        if _near(found, exact, torch.finfo(kind).eps, 0.0)
-        else f"{kind}: {found[0].tolist()} is not {exact[0].tolist()}"
-    )
+    near = _near(found, exact, torch.finfo(kind).eps, 0.0)
+    return "" if near else f"{kind}: {found[0].tolist()} is not {exact[0].tolist()}"
 
 
 def _closed_form(kind: Any, chance: random.Random, generator: torch.Generator) -> str:

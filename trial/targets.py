@@ -153,10 +153,7 @@ def _data(seeds: Path) -> list[Target]:
         "rows.csv": text_file, "rows.tsv": text_file, "rows.parquet": arrow_file, "rows.feather": arrow_file,
         "rows.npz": mutate.npz_file, "rows.npy": mutate.npy_file, "rows.safetensors": mutate.safetensors_file,
     }  # fmt: skip
-    found = [
-        Target(f"data, {name}", 10, _changed(some / name, make, load_dataset, name=name))
-        for name, make in forms.items()
-    ]
+    found = [Target(f"data, {n}", 10, _changed(some / n, make, load_dataset)) for n, make in forms.items()]
     found.append(
         Target("data, raw", 2, _changed(some / "rows.parquet", arrow_file, lambda p: load_dataset(p, raw=True)))
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.command_line import run
+from tests import command_line
 from tests.compare.conftest import COUNTS
 
 from equiangular._files import read_json
@@ -58,7 +58,7 @@ def test_a_finished_comparison_is_read_where_nothing_can_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     few = ("--methods", "linear-ce,etf-ce", "--epochs", "1", "--seeds", "2", "--tune", "none", "-q", "-o", tmp_path)
-    code, out, _ = run(capsys, "compare", "iris", *few)
+    code, out, _ = command_line.run(capsys, "compare", "iris", *few)
     assert code == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
@@ -68,11 +68,11 @@ def test_a_finished_comparison_is_read_where_nothing_can_be_written(
     with monkeypatch.context() as patch:
         for name in ("tempfile.mkstemp", "tempfile.TemporaryFile", "os.open", "os.replace"):
             patch.setattr(name, refuse)
-        code, again, _ = run(capsys, "compare", "iris", *few)
+        code, again, _ = command_line.run(capsys, "compare", "iris", *few)
         assert code == 0
         assert "had finished already, and nothing can be written" in again
         assert again.split("\nthis comparison")[0] == out.split("\nwrote")[0]
-        code, _, error = run(capsys, "compare", "iris", *few, "--margin", "3")
+        code, _, error = command_line.run(capsys, "compare", "iris", *few, "--margin", "3")
         assert code == 2
         assert "cannot write to the output folder" in error
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

@@ -169,7 +169,7 @@ class ArrowImages(Sequence[Source]):
         kind, fits = column.type, True
         if types.is_struct(kind):
             held = {field.name: field.type for field in kind}
-            kind = held["bytes"] if "bytes" in held else column.type
+            kind = held.get("bytes", column.type)
             fits = "path" not in held or types.is_null(held["path"]) or is_text(held["path"])
         binary = (
             types.is_binary,
