@@ -13,10 +13,12 @@ from trial.full import full
 from trial.fuzz import fuzz
 from trial.kills import kills
 from trial.numbers import numbers
+from trial.processes import processes
 from trial.record import Record
+from trial.soak import clock, soak
 from trial.writers import writers
 
-PARTS = ("numbers", "kills", "writers", "full", "damage", "fuzz")
+PARTS = ("numbers", "kills", "writers", "full", "damage", "soak", "clock", "processes", "fuzz")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pairs", type=int, default=50, help="pairs of writers")
     parser.add_argument("--cases", type=int, default=10_000, help="cases of numbers")
     parser.add_argument("--inputs", type=int, default=100_000, help="fuzzed inputs")
+    parser.add_argument("--runs", type=int, default=1000, help="runs of the soak")
+    parser.add_argument("--jumps", type=int, default=20, help="runs whose clock jumps")
+    parser.add_argument("--processes", type=int, default=4, help="killed ranks, and as many killed workers")
     told = parser.parse_args(arguments)
     parts = told.only or PARTS
     output = prepare_folder(told.output).resolve()
@@ -49,6 +54,12 @@ def main(arguments: list[str] | None = None) -> int:
             full(record, work, most=told.events)
         if "damage" in parts:
             damage(record, work, flips=told.flips, cuts=told.cuts)
+        if "soak" in parts:
+            soak(record, work, runs=told.runs)
+        if "clock" in parts:
+            clock(record, work, cases=told.jumps)
+        if "processes" in parts:
+            processes(record, work, cases=told.processes)
         if "fuzz" in parts:
             fuzz(record, work, inputs=told.inputs)
     record.write()

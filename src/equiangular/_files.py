@@ -237,15 +237,17 @@ def read_numpy(path: str | Path, *, remedy: str = "Write it again.") -> dict[str
 
     file = Path(path)
     try:
-        with file.open("rb") as handle:
+        with file.open("rb") as handle:  # NumPy would leave one of its own open where zipfile gives up
             if file.suffix.lower() == ".npy":
                 if handle.read(6) != np.lib.format.MAGIC_PREFIX:
                     raise ValueError("it is no .npy file, as numpy.save writes it")
-                return {"x": np.load(file, allow_pickle=False)}
+                handle.seek(0)
+                return {"x": np.load(handle, allow_pickle=False)}
             if not zipfile.is_zipfile(handle):
                 raise ValueError("it is no .npz archive, as numpy.savez writes it")
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
+            handle.seek(0)
+            with np.load(handle, allow_pickle=False) as archive:
+                arrays = {key: archive[key] for key in archive.files}
         if foreign := next((key for key, value in arrays.items() if not isinstance(value, np.ndarray)), None):
             raise ValueError(f"{foreign!r} in it is no array")
         return arrays
