@@ -273,8 +273,8 @@ def leftovers(folder: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def loaded(work: Path) -> Iterator[None]:
-    """What commands read is made, and every command has run once: what it imports costs a fork nothing."""
+def loaded(work: Path, commands: Sequence[str] = ()) -> Iterator[None]:
+    """What commands, by default all, read is made, and each has run once: what it imports costs a fork nothing."""
     import torch
 
     torch.set_num_threads(1)
@@ -282,16 +282,16 @@ def loaded(work: Path) -> Iterator[None]:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     made = work / "made"
     shutil.rmtree(made, ignore_errors=True)
-    made.mkdir(parents=True)
-    _make(made)
-    for name in COMMANDS:
-        _once(name, arguments_of(name, work, work / "first"))
+    made.mkdir(parents=True, exist_ok=True)
+    make(made, encoder="embed" in (commands or COMMANDS))
+    for name in commands or COMMANDS:
+        once(name, arguments_of(name, work, work / "first"))
     gc.collect()
     gc.freeze()
     yield
 
 
-def _once(name: str, arguments: Sequence[str]) -> None:
+def once(name: str, arguments: Sequence[str]) -> None:
     """A command in this process, without a word unless it fails."""
     words = io.StringIO()
     with contextlib.redirect_stdout(words), contextlib.redirect_stderr(words):
@@ -300,10 +300,8 @@ def _once(name: str, arguments: Sequence[str]) -> None:
         raise SystemExit(f"{name} ends with {code}: {words.getvalue()[-1000:]}")
 
 
-def _make(made: Path) -> None:
-    """Vectors, texts, an encoder, rows, a run and a comparison."""
-    import transformers
-
+def make(made: Path, *, encoder: bool = True) -> None:
+    """Vectors, texts, an encoder if wanted, rows, a run and a comparison."""
     chance = np.random.default_rng(0)
     y = np.arange(60) % 3
     np.savez(made / "vectors.npz", X=chance.normal(size=(60, 6)).astype("f4") + y[:, None], y=y)
@@ -311,7 +309,16 @@ def _make(made: Path) -> None:
     lines = [f"{words[i % 6]} {words[i * 5 % 7 % 6]} {words[i * 3 % 5]},{'ab'[i % 2]}" for i in range(60)]
     (made / "texts.csv").write_text("\n".join(["text,label", *lines]) + "\n")
     (made / "rows.csv").write_text("sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n5,3,1,0.2\n")
-    bert = made / "bert"
+    if encoder:
+        _encoder(made / "bert", words)
+    for name, folder in (("train", "run"), ("compare", "comparison")):
+        once(name, [part.format(out=made / folder, made=made) for part in COMMANDS[name]])
+
+
+def _encoder(bert: Path, words: Sequence[str]) -> None:
+    """A BERT of eight dimensions with random weights, as its library saves it."""
+    import transformers
+
     bert.mkdir()
     (bert / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]))
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
@@ -319,5 +326,3 @@ def _make(made: Path) -> None:
         network = transformers.BertModel(transformers.BertConfig(vocab_size=11, max_position_embeddings=12, **sizes))
     network.save_pretrained(bert)
     transformers.BertTokenizerFast(vocab=str(bert / "vocab.txt")).save_pretrained(bert)
-    for name, folder in (("train", "run"), ("compare", "comparison")):
-        _once(name, [part.format(out=made / folder, made=made) for part in COMMANDS[name]])

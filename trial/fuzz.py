@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from trial.commands import COMMANDS, _once
+from trial.commands import COMMANDS, once
 from trial.record import Record
 from trial.targets import Target, targets
 
@@ -210,8 +210,8 @@ def plant(work: Path) -> Path:
     short = ["--epochs", "1", "--accelerator", "cpu", "-q"]
     models = {"iris": "iris", "mixed": some / "rows.csv", "texts": made / "texts.csv", "digits": "digits"}
     for name, data in models.items():
-        _once(name, ["train", str(data), "--method", "linear-ce", *short, "-o", str(seeds / name)])
-    _once(
+        once(name, ["train", str(data), "--method", "linear-ce", *short, "-o", str(seeds / name)])
+    once(
         "vectors", ["train", str(some / "rows.safetensors"), "--method", "gaussian", "-q", "-o", str(seeds / "vectors")]
     )
     for name in ("run", "comparison"):
@@ -221,5 +221,5 @@ def plant(work: Path) -> Path:
     for file in ("config.yaml", "provenance.json", "results.json"):
         shutil.copy(made / "run" / file, bare)
     for name, target in (("evaluate", "evaluation"), ("measure", "measures")):
-        _once(name, [part.format(out=seeds / target, made=made) for part in COMMANDS[name]])
+        once(name, [part.format(out=seeds / target, made=made) for part in COMMANDS[name]])
     return seeds

@@ -8,7 +8,7 @@ import random
 import resource
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ _GROWTH = 0.05  # of the memory, that is no growth
 _ROUND = ("train in one call", "predict", "train", "frame", "measure", "predict", "train in two stages", "report")
 
 
-def soak(record: Record, work: Path, *, runs: int = 1000) -> None:
+def soak(record: Record, work: Path, *, runs: int = 1000, commands: Sequence[str] = ()) -> None:
     """Run the part: ``runs`` commands one after the other in a forked process, which is looked at ten times."""
-    seen = work / "soak.txt"
+    seen, round_ = work / "soak.txt", [name for name in _ROUND if not commands or name in commands]
 
     def alone() -> str:
         child = os.fork()
@@ -33,7 +33,7 @@ def soak(record: Record, work: Path, *, runs: int = 1000) -> None:
                 os.dup2(nowhere, 1)
                 os.dup2(nowhere, 2)
                 os.close(nowhere)
-                seen.write_text(_verdict([*_looks(work, runs)]))
+                seen.write_text(_verdict([*_looks(work, runs, round_)]))
                 code = 0
             finally:
                 os._exit(code)
@@ -43,10 +43,10 @@ def soak(record: Record, work: Path, *, runs: int = 1000) -> None:
     record.case("soak", f"{runs} runs in one process", alone)
 
 
-def _looks(work: Path, runs: int) -> Iterator[dict[str, float]]:
+def _looks(work: Path, runs: int, round_: Sequence[str]) -> Iterator[dict[str, float]]:
     out, caches = work / "soak", Path(os.environ["EQUIANGULAR_CACHE"])
     for number in range(runs):
-        name = _ROUND[number % len(_ROUND)]
+        name = round_[number % len(round_)]
         if code := run(arguments_of(name, work, out)):
             raise RuntimeError(f"{name}, run {number}, ended with {code}")
         if (number + 1) % max(1, runs // 10) == 0:
@@ -74,10 +74,11 @@ def _verdict(looks: list[dict[str, float]]) -> str:
     return f"good: flat ({sizes} MiB, {last['descriptors']:.0f} descriptors, {last['threads']:.0f} threads)"
 
 
-def clock(record: Record, work: Path, *, cases: int = 20) -> None:
+def clock(record: Record, work: Path, *, cases: int = 20, commands: Sequence[str] = ()) -> None:
     """Run the part: commands whose wall clock jumps by years at every look, killed at a write and given again."""
+    chosen = [n for n in ("train", "compare", "embed", "train in one call") if not commands or n in commands]
     for number in range(cases):
-        name = ("train", "compare", "embed", "train in one call")[number % 4]
+        name = chosen[number % len(chosen)]
         record.case("clock jumps", str(number), _jumped, name, work, number)
 
 
