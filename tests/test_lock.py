@@ -92,3 +92,20 @@ def test_a_writer_whose_folder_was_taken_over_writes_no_more(tmp_path: Path) -> 
         (tmp_path / WRITER).unlink()
         with pytest.raises(ValueError, match="was moved, emptied or taken over"):
             lock.check()
+
+
+def test_where_a_file_system_has_no_locks_the_last_to_come_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise NotImplementedError("FileSystem does not appear to support flock")  # filelock's words
+
+    monkeypatch.setattr("filelock.FileLock.acquire", none)
+    with FolderLock(tmp_path) as first:
+        first.check()
+        with FolderLock(tmp_path) as second:
+            second.check()
+            with pytest.raises(ValueError, match="was moved, emptied or taken over"):
+                first.check()
+        with pytest.raises(ValueError, match="was moved, emptied or taken over"):
+            first.check()
