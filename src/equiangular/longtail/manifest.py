@@ -161,9 +161,12 @@ class SubsetManifest:
         if not isinstance(fields, dict) or fields.get("format") != _FORMAT:
             raise ValueError(f"{str(path)!r} is no subset manifest: its format is not {_FORMAT!r}.")
         try:
+            indices, labels = (label_array(fields[name], name=name) for name in ("indices", "labels"))
+            if indices.dtype != np.int64 or len(indices) != len(labels):
+                raise ValueError(f"{len(labels)} labels need as many indices, got {len(indices)} {indices.dtype}")
             manifest = cls(
-                np.asarray(fields["indices"], dtype=np.int64),
-                label_array(fields["labels"], name="labels"),
+                indices,
+                labels,
                 **{key: fields[key] for key in _ORIGIN},
             )
             recorded = fields["sha256"]
