@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from equiangular.cli._drawing import can_draw
 from equiangular.cli._embedding import EmbeddingBar
 from equiangular.cli._fields import Data, Quiet, named, names_of, options_of, own_folder, parse_texts, progress_bar
 from equiangular.cli._reading import said
@@ -97,10 +98,8 @@ def compare(
     torch.set_num_threads(threads)
     from equiangular.compare import Comparing, configure
     from equiangular.report import abilities_table, comparison_figure, comparison_table, save_figure, write_page
-    from equiangular.report.page import check_library
 
-    check_library()  # now, not after the trainings
-
+    draws = can_draw()  # said now, not after the trainings
     own = {"seeds": seeds, "subset_seed": subset_seed, "tune": tune, "margin": margin}
     config = configure(data, methods=names_of(methods), **own, **parse_texts(TrainConfig, fields))
     with EmbeddingBar(quiet=quiet) as embedding:
@@ -118,8 +117,10 @@ def compare(
     screen.print(results.answer.sentence, style="bold")
     for note in results.notes:
         screen.print(note)
-    save_figure(comparison_figure(results), output / "figure.png")
-    page = write_page(results, output / "report.html")
-    screen.print(f"\nwrote {output / 'results.json'}, {output / 'figure.png'} and {page}")
+    written = [output / "results.json"]
+    if draws:
+        written.append(save_figure(comparison_figure(results), output / "figure.png"))
+        written.append(write_page(results, output / "report.html"))
+    screen.print(f"\nwrote {', '.join(map(str, written))}")
     if as_json:
         screen.document(read_json(output / "results.json"))

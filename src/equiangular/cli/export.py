@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from equiangular._counted import counted
+from equiangular.cli._drawing import can_draw
 from equiangular.cli._fields import Accelerator, Prior, Run, progress_bar
 from equiangular.cli._reading import show_notes
 from equiangular.cli._screen import Json, Screen
@@ -40,8 +41,8 @@ def evaluate(
 ) -> None:
     """Accuracy, balanced accuracy, many/medium/few, calibration and confusion of a trained model.
 
-    Writes evaluation.json into the output folder, and where matplotlib is installed confusion.png, reliability.png and
-    report.html.
+    Writes evaluation.json into the output folder, and with the extra [plot] confusion.png,
+    reliability.png and report.html.
     """
     from equiangular._device import choose_device
     from equiangular._files import prepare_folder, write_json
@@ -56,6 +57,7 @@ def evaluate(
     device = choose_device(accelerator)
     task, info = load_model(run)
     classifier = Classifier(task, info, prior=read_prior(prior, info.class_names)).to(device)
+    draws = can_draw()
     folder = prepare_folder(run / "evaluation" if output is None and run.is_dir() else output or Path("evaluation"))
     with progress_bar("samples", bar=False, quiet=quiet) as bar:
         seen = bar.add_task("evaluating", total=None)
@@ -73,14 +75,12 @@ def evaluate(
     if not quiet:
         screen.print(report.class_table(results))
     written = [write_json(folder / "evaluation.json", results)]
-    try:
+    if draws:
         written += [
             save_figure(report.confusion_figure(results), folder / "confusion.png"),
             save_figure(report.reliability_figure(results), folder / "reliability.png"),
             report.write_evaluation_page(results, folder / "report.html"),
         ]
-    except ImportError as error:
-        typer.echo(f"no pictures: {error}", err=True)
     screen.print(f"wrote {', '.join(str(path) for path in written)}")
     screen.document(results)
 

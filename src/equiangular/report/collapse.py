@@ -186,7 +186,7 @@ def _depth(place: int, one: Mapping[str, Any]) -> list[Part]:
     if not layers:
         return []
     rows = [
-        {"layer": layer, "measure": MEANINGS[key][0], "value": value}
+        {"x": layer, "line": MEANINGS[key][0], "y": value}
         for layer, of in layers.items()
         for key in _DEPTH
         if (value := of.get(key)) is not None and 0 < value < float("inf")
