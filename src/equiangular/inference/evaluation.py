@@ -14,6 +14,7 @@ from torch import Tensor
 from equiangular._checks import ROOT_VARIABLE, check_data_name, path_exists
 from equiangular._counted import counted
 from equiangular._guarded import parse_yaml
+from equiangular._notebook import Shown
 from equiangular._validate import did_you_mean
 from equiangular.data import Dataset, load_dataset
 from equiangular.data.columns import Told
@@ -121,7 +122,7 @@ def evaluate(
         ``classes``, ``reliability`` and ``confusion``, see :meth:`Scorer.details`; ``raw_reliability``; ``model``, its
         description without the vocabulary; ``data``, ``prior`` (``"uniform"``, ``"train"``, ``"sampler"`` or weights)
         and ``method``; ``apart``, samples by class that the model does not know; ``left_out``, inputs that cannot be
-        read; ``notes``, both in words and what was taken for what.
+        read; ``notes``, both in words and what was taken for what. A notebook shows them as a page.
 
     Raises:
         ValueError: data that cannot be read or have no labels, data that the model was trained on, or none of its
@@ -158,7 +159,7 @@ def evaluate(
     if labelled.apart and not any("not scored" in note for note in notes):
         notes.append(apart_note(labelled.apart))
     model = {key: value for key, value in info.as_dict().items() if key != "vocabulary"}
-    return {
+    found = {
         "method": get_method(info.method).label,
         "data": source,
         "prior": own_prior(info) if classifier.prior is None else classifier.prior,
@@ -172,6 +173,7 @@ def evaluate(
         "left_out": labelled.left_out,
         "notes": notes,
     }
+    return Shown("evaluation", found)
 
 
 def _intervals(details: dict[str, Any]) -> dict[str, list[float]]:

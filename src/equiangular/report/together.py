@@ -74,6 +74,23 @@ def names_of(paths: Sequence[Path]) -> list[str]:
     ]
 
 
+def page_of_runs(*paths: str | Path) -> Page:
+    """The page of a finished run, or of any runs side by side, as ``equiangular report`` writes it.
+
+    A notebook shows it; :func:`equiangular.report.page.write` writes it.
+
+    Args:
+        paths: as for :func:`read_results`.
+
+    Raises:
+        ValueError: no paths, one that has no results, or a theory among several.
+    """
+    given = [Path(path).expanduser() for path in paths]
+    found = [(path, kind, content) for path in given for kind, content in read_results(path)]
+    names = names_of([path for path, _, _ in found]) if found else []
+    return page_of_results([(name, kind, content) for name, (_, kind, content) in zip(names, found, strict=True)])
+
+
 def page_of_results(found: Sequence[tuple[str, str, Any]]) -> Page:
     """The page of one result, or of several side by side.
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equiangular._notebook import as_measures, page_in_frame
 from equiangular._validate import check_int
 from equiangular.data import content_digest
 from equiangular.data.split import Split
@@ -41,6 +42,10 @@ class MeasuredRun:
     layers: dict[str, dict[str, float]]
     epoch: int | None
     about: dict[str, str]
+
+    def _repr_html_(self) -> str | None:
+        """The page of the measures in a frame, for notebooks."""
+        return page_in_frame("measures", as_measures(self.measures, self.layers, **self.about))
 
 
 def collapse_of(task: Task, split: Split, *, fabric: Any = None) -> dict[str, float]:
