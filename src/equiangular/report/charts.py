@@ -13,6 +13,13 @@ KINDS = ("learned", "fixed", "mapped", "computed")
 HUES = 12  # --c0 to --c11 in page.css
 NAMED = 60  # classes whose names stand at an axis
 POINTS = 100  # classes up to which each has a point
+_WHOLE = "abs(log(datum.value) / LN10 - round(log(datum.value) / LN10)) < 1e-9"
+# A logarithmic axis: lines at powers of ten, and faint ones between them.
+LOG: Spec = {
+    "scale": {"type": "log"},
+    "axis": {"gridOpacity": {"condition": {"test": _WHOLE, "value": 1}, "value": 0.25}},
+}
+_LINEAR: Spec = {"scale": {"zero": False}}
 _COLUMNS = {"expr": "width < 420 ? 1 : 2"}  # of a legend above a figure
 _DASHES = {"learned": [1, 0], "fixed": [6, 3], "mapped": [2, 2], "computed": [8, 3, 2, 3]}
 
@@ -264,7 +271,7 @@ def sizes(rows: Rows, number: int) -> Spec:
 
 def curves(rows: Rows, labels: Sequence[str], title: str, *, log: bool = True) -> Spec:
     """A measure over epochs, a line for each method: ``epoch``, ``method``, ``value``; above 0 where ``log``."""
-    y = {"field": "value", "type": "quantitative", "title": title, "scale": {"type": "log"} if log else {"zero": False}}
+    y = {"field": "value", "type": "quantitative", "title": title, **(LOG if log else _LINEAR)}
     x = {"field": "epoch", "type": "quantitative", "title": "epoch", "axis": {"tickMinStep": 1}}
     tip = _tip(("method", "method", ""), ("epoch", "epoch", ".0f"), ("value", title, ".4g"))
     shared = {"x": x, "y": y, "color": method_color(labels), "opacity": follow(faint=0.08)}
@@ -310,7 +317,7 @@ def depth(rows: Rows, layers: Sequence[str], names: Sequence[str]) -> Spec:
     kinds = list(_DASHES)
     styles = {name: (f"--c{i % HUES}", kinds[i % len(kinds)]) for i, name in enumerate(names)}
     x = {"type": "ordinal", "scale": {"domain": list(layers)}, "title": "layer"}
-    return lines(rows, styles, x, {"type": "quantitative", "title": None, "scale": {"type": "log"}})
+    return lines(rows, styles, x, {"type": "quantitative", "title": None, **LOG})
 
 
 def reliability() -> Spec:

@@ -179,12 +179,7 @@ def _gradient_parts(parts: Mapping[str, Any]) -> list[Part]:
             for place, (count, value) in enumerate(zip(parts["counts"], parts[f"{of}_{name}"], strict=True))
         ]
         x = {"type": "ordinal", "title": "class: its samples", "sort": None, "axis": {"labelAngle": -40}}
-        y = {
-            "type": "quantitative",
-            "title": "norm of the gradient's part",
-            "scale": {"type": scale},
-            "axis": {"tickCount": 4, "grid": scale == "linear"},
-        }
+        y = {"type": "quantitative", "title": "norm of the gradient's part", **(charts.LOG if scale == "log" else {})}
         about = f"Norms of pull and push of cross-entropy's gradient {title.lower()}, by class."
         made_of.append(Figure(f"gradient-{of}", title, charts.lines(points, styles, x, y, joined=False), about))
     return made_of
