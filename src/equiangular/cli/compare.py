@@ -92,7 +92,7 @@ def compare(
     check_int(threads, "threads", minimum=1)
     output = prepare_folder(own_folder("compare", data, fields.get("encoder")) if output is None else output)
     errors = Console(stderr=True)
-    errors.print(f"reading {data} ...", highlight=False, markup=False)
+    errors.print(f"reading {data} ...", highlight=False, markup=False, soft_wrap=True)
     import torch
 
     torch.set_num_threads(threads)
@@ -106,7 +106,7 @@ def compare(
         comparing = Comparing(config, output, device=fields.get("accelerator") or "auto", embedding=embedding)
     plan = comparing.plan(jobs or None)
     for line in plan.lines():
-        errors.print(said(line), highlight=False, markup=False)
+        errors.print(said(line), highlight=False, markup=False, soft_wrap=True)
     with progress_bar("", quiet=quiet) as bar:
         task = bar.add_task("training", total=plan.trainings)
         results = comparing.run(plan, lambda *told: bar.update(task, **dict(zip(_TOLD, told, strict=True))))

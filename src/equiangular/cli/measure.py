@@ -139,9 +139,15 @@ def _measure_run(path: Path, accelerator: str, options: dict[str, Any], *, quiet
     from equiangular.training.run.collapse import collapse_curve, measure_run, run_of
 
     device = choose_device(accelerator)
-    with progress_bar("samples", bar=False, quiet=quiet) as bar:
+    with progress_bar("samples, twice", quiet=quiet) as bar:
         seen = bar.add_task(f"measuring {path}", total=None)
-        run = measure_run(path, device=device, progress=lambda number: bar.advance(seen, number), **options)
+        run = measure_run(
+            path,
+            device=device,
+            progress=lambda number: bar.advance(seen, number),
+            loaded=lambda number: bar.update(seen, total=number),
+            **options,
+        )
     epochs, rows = collapse_curve(run_of(path))
     kept = [(e, r) for e, r in zip(epochs, rows, strict=True) if run.epoch is None or e < run.epoch]
     last = run.epoch if run.epoch is not None else len(kept)

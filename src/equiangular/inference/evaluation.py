@@ -101,6 +101,7 @@ def evaluate(
     batch_size: int = BATCH_SIZE,
     skip_broken: bool = False,
     progress: Callable[[int], None] | None = None,
+    loaded: Callable[[int | None], None] | None = None,
 ) -> dict[str, Any]:
     """Evaluate a stored model, batch by batch.
 
@@ -115,6 +116,7 @@ def evaluate(
         skip_broken: leave out inputs that cannot be read, and say which. What was left out of the model's own data when
             it was trained is so again.
         progress: called with the number of samples after each batch.
+        loaded: called before the first batch with the number of samples, None where it is not known.
 
     Returns:
         ``scores`` and ``raw_scores`` (of the logits before correction and calibration), see :meth:`Scorer.compute`;
@@ -135,6 +137,8 @@ def evaluate(
     encoder = KnownEncoder(info.encoder, device=device) if info.encoder and info.kind == "vectors" else None
     labelled = labelled_batches(info, data, batch_size, encoder, skip_broken=skip_broken)
     source = labelled.source
+    if loaded is not None:
+        loaded(labelled.total)
     shift = classifier.shift.cpu()
     for x, y in labelled.batches:
         logits = classifier.raw_logits(x.to(device)).cpu()
@@ -198,6 +202,7 @@ class Labelled:
         apart: samples of classes that the model does not know, by class; complete when the batches are through.
         left_out: inputs that cannot be read, likewise.
         told: what was odd about the columns of tables, likewise.
+        total: number of samples, where it is known beforehand.
     """
 
     batches: Iterator[tuple[Tensor, Tensor]]
@@ -206,6 +211,7 @@ class Labelled:
     apart: Counter[str] = field(default_factory=Counter)
     left_out: list[str] = field(default_factory=list)
     told: Told = field(default_factory=Told)
+    total: int | None = None
 
 
 def labelled_batches(
@@ -336,7 +342,8 @@ def _files_in(
         files = list(labels)
     else:
         files = list_inputs(folders, info.reads, notes=notes)
-    labelled = Labelled(iter(()), ", ".join(map(str, folders)), notes)
+    total = None if labels is None else len(files)
+    labelled = Labelled(iter(()), ", ".join(map(str, folders)), notes, total=total)
     batches = read_inputs(files, info, batch_size=batch_size, encoder=encoder, labels=labels, told=labelled.told)
     labelled.batches = _file_batches(batches, info, labelled, skip_broken=skip_broken)
     return labelled
@@ -373,7 +380,7 @@ def _dataset_batches(dataset: Dataset, info: ModelInfo, batch_size: int, encoder
 
     apart = Counter(dict(dataset.reading.apart)) + strange
     left_out = list(dataset.reading.left_out)
-    return Labelled(batches(), f"test part of {dataset.name}", list(dataset.notes), apart, left_out)
+    return Labelled(batches(), f"test part of {dataset.name}", list(dataset.notes), apart, left_out, total=len(known))
 
 
 def _file_batches(

@@ -87,6 +87,7 @@ def measure_run(
     batch_size: int = 256,
     device: torch.device | str = "cpu",
     progress: Callable[[int], None] | None = None,
+    loaded: Callable[[int], None] | None = None,
 ) -> MeasuredRun:
     """Measure the collapse of a finished run on the samples it was trained on.
 
@@ -100,6 +101,7 @@ def measure_run(
         batch_size: samples at a time.
         device: where the network runs.
         progress: called with the number of samples of each batch; the data are gone through twice.
+        loaded: called before the first batch with that number of all of them, both times.
 
     Raises:
         ValueError: no run or no model there, data that cannot be found, or data that have changed since.
@@ -108,6 +110,8 @@ def measure_run(
     folder = run_of(path)
     config = folder.read_config()
     split = training_split(folder, config, root=root)
+    if loaded is not None:
+        loaded(2 * len(split.train_y))
     options: dict[str, Any] = {"global_mean": global_mean, "covariance": covariance}
     if groups:
         options["groups"] = class_groups(split.class_counts, config.thresholds)
