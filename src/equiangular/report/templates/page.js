@@ -48,6 +48,7 @@ async function draw(box, spec, rows, label) {
   views.push({ view, box, spec, rows, canvas, label, finalize });
   const drawn = box.querySelector("svg, canvas");
   if (drawn) { drawn.setAttribute("role", "img"); drawn.setAttribute("aria-label", label); }
+  if (values.length > 300) drawn?.firstElementChild?.setAttribute("aria-hidden", "true"); // containers of marks keep roles without names
   view.addEventListener("click", (_, item) => {
     const datum = item?.datum ?? {};
     if (box.dataset.pair && datum.row !== undefined) showBehind(box.dataset.pair, datum.row, datum.column);
