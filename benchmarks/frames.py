@@ -10,8 +10,8 @@
 Every round calls each construction once, so that a busy machine slows all of them; small frames get more rounds.
 ``seconds`` is the median over the rounds, ``times_ours`` its ratio to the construction of ours it stands beside:
 ``simplex_equiangular_tight_frame``, which is NumPy as well, for the document's function, ``minimal`` for the recursion.
-``against`` has the frames of 1000 x 2048 in units of the least that they could cost: one QR factorisation of the Gaussian
-matrix, SciPy's cosine transform of as many rows (both in float64), or a memory fill (float32).
+``against`` has the frames of 1000 x 2048 in units of the least that they could cost: one QR factorisation of the
+Gaussian matrix, SciPy's cosine transform of as many rows (both in float64), or a memory fill (float32).
 
 The Gram error is the largest error of any inner product, in float64 from the entries as they are; the document's in
 the tight case is the worst of five draws.

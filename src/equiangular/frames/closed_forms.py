@@ -123,8 +123,8 @@ def signed_dct_simplex(num_classes: int, dim: int, *, seed: int, dtype: torch.dt
 def cosine_columns(columns: Tensor, factors: Tensor, dim: int) -> Iterator[Tensor]:
     """The columns j of the orthonormal DCT-II of size n times factors (m,): a few rows (n,) float64 at a time.
 
-    C[i, j] = sqrt((2 - [i = 0]) / n) cos(pi i (2j + 1) / (2n)). With i = w h + l, w about sqrt(n), the cosine of the sum
-    of two angles takes m sqrt(n) cosines for all m n of them; each angle is reduced as a whole number first.
+    C[i, j] = sqrt((2 - [i = 0]) / n) cos(pi i (2j + 1) / (2n)). With i = w h + l, w about sqrt(n), the cosine of the
+    sum of two angles takes m sqrt(n) cosines for all m n of them; each angle is reduced as a whole number first.
     """
     width = 1 << dim.bit_length() // 2
     steps = torch.arange(0, dim, width, device="cpu"), torch.arange(width, device="cpu")
