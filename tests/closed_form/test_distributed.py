@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.two_processes import run_two
+from tests.processes import run_two
 
 from equiangular import ClosedFormHead
 from equiangular.closed_form import ClosedForm, merge_across_processes

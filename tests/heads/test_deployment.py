@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.two_processes import run_two
+from tests.processes import run_two
 from torch import nn
 
 from equiangular.heads import HEADS, ETFHead, make_head

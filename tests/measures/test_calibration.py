@@ -14,7 +14,7 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from equiangular.measures import calibration_bins, expected_calibration_error
 from equiangular.measures.streaming import CalibrationError, ShotAccuracy
-from tests.two_processes import run_two
+from tests.processes import run_two
 
 
 def reference(confidence, correct, n_bins):

@@ -11,7 +11,7 @@ from torch import nn
 
 from equiangular import NeuralCollapse
 from equiangular.measures.collapse import ClassMoments, collapse_measures, nearest_mean
-from tests.two_processes import run_two
+from tests.processes import run_two
 
 K, D = 6, 9
 

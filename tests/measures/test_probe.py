@@ -11,7 +11,7 @@ from equiangular import ETFHead, NeuralCollapse, measure_collapse, watch
 from equiangular.measures.probe import layer_names, pool
 from equiangular.models import make_backbone
 from equiangular.training import build_task, get_method
-from tests.two_processes import run_two
+from tests.processes import run_two
 
 
 def data(n: int = 90) -> tuple[torch.Tensor, torch.Tensor]:
