@@ -37,7 +37,11 @@ BAD_TARGETS = {
     "logits": (torch.tensor([[2.0, -1.0, 0.0]] * 3), "sum to 1, got a smallest entry of -1"),
     "rows that sum to 3": (torch.ones(3, 3), "sums from 3 to 3"),
     "NaN probabilities": (torch.full((3, 3), float("nan")), "sum to 1"),
-    "lam above 1": ((LABELS, LABELS, 1.5), r"lam must lie in \[0, 1\], got values from 1.5"),
+    "lam above 1": ((LABELS, LABELS, 1.5), r"lam must lie in \[0, 1\], got 1.5"),
+    "a lam above 1": (
+        (LABELS, LABELS, torch.full((len(LABELS),), 1.5)),
+        r"lam must lie in \[0, 1\], got values from 1.5",
+    ),
     "lam of the wrong shape": ((LABELS, LABELS, torch.ones(2)), r"lam .* \(B,\) = \(3,\), got \(2,\)"),
     "mixup label too high": ((LABELS, LABELS + 1, 0.5), r"target_b must lie in \[0, 2\]"),
 }
