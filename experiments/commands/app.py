@@ -28,6 +28,7 @@ QUESTIONS = {
     "open-set": "Which score and head tell unknown classes from known ones? (docs/open_set.md)",
     "prior": "What does correcting or estimating the class prior of classifiers give? (docs/integrations.md)",
     "real-data": "Does every kind of real data train, end to end, and how long does it take? (docs/training.md)",
+    "rivals": "NTCE, NONL, space alignment and LIFT's start beside cross-entropy. (docs/evidence.md)",
     "small-dim": "Fewer dimensions than an ETF needs: which head trains best? (docs/frames.md)",
     "tables": "ETFClassifier beside scikit-learn's own classifiers. (docs/integrations.md)",
     "transfer": "Do the features of a fixed head transfer as well as those of a learned one? (docs/transfer.md)",
