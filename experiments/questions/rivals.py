@@ -39,7 +39,7 @@ from equiangular.heads import CosineHead, Head, make_head
 from equiangular.longtail import holdout_indices, long_tail_indices
 from equiangular.longtail.cut import draw_by_class
 from equiangular.losses import nonl_loss, ntce_loss
-from equiangular.measures import mean_ci, paired_comparison, per_class_accuracy
+from equiangular.measures import mean_ci, per_class_accuracy
 from equiangular.models import make_backbone
 from experiments.common import QUESTIONS, command_parser
 from experiments.questions.features import features as frozen_features
@@ -69,8 +69,9 @@ CELLS = {
 }
 HEADS = {"linear": ("linear", {}), "cosine": ("cosine", {"norm": "batch"}), "ETF": ("etf", {"norm": "batch"})}
 LOSSES = ("CE", "LA", "NTCE", "NONL")
-ROWS = ("linear, CE", "linear, LA", "linear, SpA-Proj") + tuple(
-    f"{head}, {loss}" for head in ("cosine", "ETF") for loss in LOSSES
+ROWS = (
+    *(f"linear, {loss}" for loss in ("CE", "LA", "SpA-Proj")),
+    *(f"{head}, {loss}" for head in ("cosine", "ETF") for loss in LOSSES),
 )
 RATES, SCALES = (0.05, 0.2), (5.0, 10.0, 20.0)  # 10 and 5 are 1 / temperature of arXiv 2605.20302
 FEW = ("linear, CE", "linear, LA", "cosine, CE", "cosine, LA", "cosine, NTCE", "cosine, NONL")  # of the images
@@ -82,8 +83,11 @@ PUBLISHED = {  # against cross-entropy
 }
 STARTS = ("random", "class means", "ridge")
 STEPS = (0, 1, 2, 5, 10, 20, 50)
-FROZEN = {"banking77 10 each": ("banking77", "10"), "banking77 50:1": ("banking77", "50:1"),
-          "clinc150 10 each": ("clinc150_imbalanced", "10"), "clinc150 50:1": ("clinc150_imbalanced", "50:1")}  # fmt: skip
+FROZEN = {
+    f"{name} {way}": (source, way)
+    for name, source in (("banking77", "banking77"), ("clinc150", "clinc150_imbalanced"))
+    for way in ("10 each", "50:1")
+}
 
 
 class Data(NamedTuple):
@@ -253,7 +257,7 @@ def frozen(name: str, results: dict[str, Any], draws: int, save: Callable[[], No
     source, way = FROZEN[name]
     part = frozen_features(source)
     x, y, test_x, test_y = (torch.from_numpy(value) for value in part)
-    imbalance = 0.0 if way == "10" else float(way.split(":")[0])
+    imbalance = 0.0 if way == "10 each" else float(way.split(":")[0])
     for start in STARTS:
         kept = results["starts"].setdefault(name, {}).setdefault(start, {"tuned": None, "runs": []})
         data = partial(make_data, F.normalize(x), y, (F.normalize(test_x), test_y), imbalance)

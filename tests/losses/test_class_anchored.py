@@ -1,4 +1,4 @@
-"""NTCE and NONL: sums written out sample by sample in float64, what cancels in them, and the batch that has no other."""
+"""NTCE and NONL: sums written out sample by sample in float64, what cancels in them, a class alone in its batch."""
 
 import pytest
 import torch
