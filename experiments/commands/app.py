@@ -23,6 +23,7 @@ QUESTIONS = {
     "alignment": "Does it pay to move a fixed frame to the class means? (docs/incremental.md)",
     "collapse-curves": "How does collapse go over the epochs of real training? (docs/collapse.md)",
     "features": "Classifiers on frozen features, without class names: computed or learned? (docs/embeddings.md)",
+    "huge-k": "Ten thousand to a million classes: fixed, computed or learned class vectors? (docs/evidence.md)",
     "incremental": "Few-shot class-incremental learning after the NC-FSCIL protocol. (docs/incremental.md)",
     "named": "Do class names make the better classifier of embeddings? (docs/embeddings.md)",
     "open-set": "Which score and head tell unknown classes from known ones? (docs/open_set.md)",
@@ -31,6 +32,7 @@ QUESTIONS = {
     "rivals": "NTCE, NONL, space alignment and LIFT's start beside cross-entropy. (docs/evidence.md)",
     "small-dim": "Fewer dimensions than an ETF needs: which head trains best? (docs/frames.md)",
     "tables": "ETFClassifier beside scikit-learn's own classifiers. (docs/integrations.md)",
+    "unlearned": "What only an unlearned head can do: federated rounds, averaging, forgetting. (docs/evidence.md)",
     "transfer": "Do the features of a fixed head transfer as well as those of a learned one? (docs/transfer.md)",
 }
 _HELP = {"context_settings": {"help_option_names": ["-h", "--help"]}, "no_args_is_help": True}
