@@ -218,7 +218,8 @@ def federated(results: dict[str, Any], draws: int, save: Callable[[], None]) -> 
                     runs.append(made)
                     save()
                 print(
-                    f"{name}, Dirichlet {skew:g}, {row}: {[round(list(r.values())[-2], 1) for r in runs]}", flush=True
+                    f"{name}, Dirichlet {skew:g}, {row}: {[round(r.get(str(ROUNDS[-1]), r['1']), 1) for r in runs]}",
+                    flush=True,
                 )
 
 
