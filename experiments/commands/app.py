@@ -8,6 +8,7 @@ from importlib import import_module
 import typer
 
 from equiangular.cli.app import one_line_paragraphs
+from experiments.commands.redraw import redraw
 from experiments.commands.reproduce import reproduce
 from experiments.commands.studies import list_studies
 from experiments.commands.summarise import summarise
@@ -58,7 +59,7 @@ def _register(group: typer.Typer, name: str, module: str, what: str) -> None:
     group.command(name, help=what, add_help_option=False, context_settings=settings)(_script(module))
 
 
-for _command in (reproduce, summarise):
+for _command in (reproduce, summarise, redraw):
     app.command(help=one_line_paragraphs(_command))(_command)
 app.command("list")(list_studies)
 for _name, (_module, _what) in SCRIPTS.items():
