@@ -20,7 +20,8 @@ def _signed(mean: float, low: float, high: float) -> str:
 
 
 def _rows(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, *rows)).replace("\n", f"\n|{'---|' * len(heads)}\n", 1)
+    lines = [f"| {' | '.join(row)} |".replace("  |", " |") for row in (heads, *rows)]
+    return "\n".join([lines[0], f"|{'---|' * len(heads)}", *lines[1:]])
 
 
 def incremental() -> str:
