@@ -52,9 +52,9 @@ Seconds: one training on one CPU thread beside others, an order of magnitude.
 - **Command.** A new head, loss or correction is a level of `experiments/studies/cells.py`, with its meaning in
   the same file; its cells go into a study of `registry.py`. `python -m experiments reproduce STUDY -o runs/NAME` trains
   what is missing; `--imbalance` and `--seeds` name one cut. A killed study goes on.
-- **Record.** `python -m experiments leaderboard --add runs/NAME` keeps a file in `experiments/results/studies` and makes
-  this page again. The file has every run's scores, what was tuned, commit, command and versions. Send record, code and
-  page as one change; `make test` compares page and record.
+- **Record.** `python -m experiments leaderboard --add runs/NAME` keeps a file in `experiments/results/studies` and
+  makes this page again. The file has every run's scores, what was tuned, commit, command and versions. Send record,
+  code and page as one change; `make test` compares page and record.
 """
 
 
