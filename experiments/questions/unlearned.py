@@ -3,14 +3,15 @@
     EQUIANGULAR_DATA=DIR python -m experiments questions unlearned [PART ...] [--draws N] [--output FILE] [--table]
 
 - ``federated``: ten clients, classes drawn to clients from a Dirichlet distribution; each round every client trains
-  one pass from the server's network (a layer of 128 units to 64 features), the server averages by sample counts.
-  Heads: learned linear or a fixed ETF that every client makes from a seed; cross-entropy, or logit-adjusted by the
-  client's own counts plus 1. Learning rate: best after the last round on a fifth of the training pool, seed 1000, at
-  Dirichlet 0.1. Beside them Gaussians from merged class moments, one round. Accuracy on the test part by round, bytes
-  both ways.
+  one pass from the server's network (a layer of 128 units to 64 features, or as many as classes), the server averages
+  by sample counts. Heads: learned linear, learned cosine at scale 16, or an ETF at scale 16 that every client makes
+  from a seed; cross-entropy, or logit-adjusted by the client's own counts plus 1. Learning rate: best after the last
+  round on a fifth of the training pool, seed 1000, at Dirichlet 0.1. Beside them Gaussians from merged class moments,
+  one round. Accuracy on the test part by round, bytes both ways.
 - ``averaging``: two networks trained apart on halves of the data; the mean of their weights, and the mean of their
   features under one classifier. From one start or two; with a hidden layer or with a linear map alone; learned linear
-  head or one ETF. The angle between their features of the test part, as they are and after the best rotation.
+  or cosine head, or one ETF. The angle between their features of the test part, as they are and after the best
+  rotation.
 - ``exact``: closed forms merged from ten clients against the pooled fit, and after removing samples and a class
   against a fit without them. Largest difference over the largest size: of the class vectors at a given regularisation,
   and of the logits where leave-one-out on the kept samples chooses anew. Decisions on the test part that differ then,
@@ -39,7 +40,7 @@ from equiangular._provenance import provenance
 from equiangular._validate import check_choice
 from equiangular.closed_form import ClosedForm, Kind
 from equiangular.data import load_dataset
-from equiangular.heads import ETFHead, Head, LinearHead
+from equiangular.heads import CosineHead, ETFHead, Head, LinearHead
 from equiangular.longtail import holdout_indices
 from equiangular.longtail.cut import draw_by_class
 from equiangular.measures import mean_ci
@@ -53,7 +54,9 @@ SETS = ("digits", "banking77")
 CLIENTS, HIDDEN, DIM, SCALE, TUNING, EACH = 10, 128, 64, 16.0, 1000, 20
 SKEWS = (0.01, 0.1, 1.0)
 ROUNDS = (1, 2, 5, 10)
-ROWS = ("linear, CE", "linear, LA", "ETF, CE", "ETF, LA")
+HEADS = ("linear", "cosine", "ETF")
+ROWS = tuple(f"{head}, {loss}" for head in HEADS for loss in ("CE", "LA"))
+ONE_ROUND = "Gaussians, one round"
 RATES = (0.02, 0.1, 0.5)
 GIVEN: dict[Kind, Any] = {"class-means": "loo", "gaussian": 0.1, "ridge": 1.0}  # regularisation
 STARTS, BODIES = ("one", "two"), ("hidden layer", "linear map")
@@ -116,19 +119,16 @@ def spread_out(y: Tensor, skew: float, seed: int) -> list[Tensor]:
 
 def make_network(data: Data, head: str, body: str, seed: int) -> nn.Sequential:
     """Features by a hidden layer or a linear map, and a head; an ETF is the same whatever the seed."""
-    d = data.x.shape[1]
+    d, width = data.x.shape[1], max(DIM, data.classes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        layers: list[nn.Module] = [nn.Linear(d, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, DIM)]
-        if body == "linear map":
-            layers = [nn.Linear(d, max(DIM, data.classes))]
-    width = layers[-1].out_features
+        layers: list[nn.Module] = [nn.Linear(d, width)]
+        if body == "hidden layer":
+            layers = [nn.Linear(d, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, width)]
     fixed = head == "ETF"
-    if fixed and data.classes > width + 1:
-        layers[-1] = nn.Linear(HIDDEN, width := data.classes)
     made: Head = LinearHead(width, data.classes, seed=seed)
-    if fixed:
-        made = ETFHead(width, data.classes, scale=SCALE, seed=0)
+    if head != "linear":
+        made = (ETFHead if fixed else CosineHead)(width, data.classes, scale=SCALE, seed=0 if fixed else seed)
     return nn.Sequential(nn.Sequential(*layers), made)
 
 
@@ -207,7 +207,7 @@ def federated(results: dict[str, Any], draws: int, save: Callable[[], None]) -> 
                 kept["tuned"][row] = RATES[int(np.argmax(scores))]
                 save()
         for skew in SKEWS:
-            for row in (*ROWS, "Gaussians, one round"):
+            for row in (*ROWS, ONE_ROUND):
                 runs = kept["runs"].setdefault(str(skew), {}).setdefault(row, [])
                 for seed in range(len(runs), draws):
                     made = (
@@ -243,7 +243,7 @@ def apart(data: Data, head: str, body: str, start: str, seed: int) -> dict[str, 
               seed=2 * seed + i, epochs=10, learning_rate=0.05, batch_size=64)  # fmt: skip
     with torch.no_grad():
         h = [network[0](data.test_x) for network in networks]
-    unit = [F.normalize(part) if head == "ETF" else part for part in h]
+    unit = [part if head == "linear" else F.normalize(part) for part in h]
     together = networks[0][1].logits_from_features((unit[0] + unit[1]) / 2)
     found = {
         "alone": (accuracy(networks[0], data) + accuracy(networks[1], data)) / 2,
@@ -259,7 +259,7 @@ def averaging(results: dict[str, Any], draws: int, save: Callable[[], None]) -> 
     for name in SETS:
         for body in BODIES:
             for start in STARTS:
-                for head in ("linear", "ETF"):
+                for head in HEADS:
                     runs = results.setdefault(name, {}).setdefault(f"{body}, {start}, {head}", [])
                     for seed in range(len(runs), draws):
                         runs.append(apart(small(name), head, body, start, seed))
@@ -343,7 +343,8 @@ def federated_table(results: dict[str, Any]) -> str:
     lines.append("|---" * (len(ROUNDS) + 3) + "|")
     for name, kept in results.items():
         for skew, rows in kept["runs"].items():
-            for row, runs in rows.items():
+            for row in (row for row in (*ROWS, ONE_ROUND) if row in rows):
+                runs = rows[row]
                 told = [cell([r[str(n)] for r in runs]) if runs and str(n) in runs[0] else "" for n in ROUNDS]
                 size = f"{runs[0]['bytes'] / 1e6:.2f}" if runs else ""
                 lines.append(f"| {name}, {skew} | {row} | " + " | ".join(told) + f" | {size} |")
@@ -355,8 +356,10 @@ def averaging_table(results: dict[str, Any]) -> str:
     keys = ("alone", "weights averaged", "features averaged", "logits averaged", "angle", "rotated")
     lines = ["| data | body, starts, head | " + " | ".join(keys) + " |", "|---" * (len(keys) + 2) + "|"]
     for name, rows in results.items():
-        for row, runs in rows.items():
-            lines.append(f"| {name} | {row} | " + " | ".join(cell([r[key] for r in runs]) for key in keys) + " |")
+        for row in (f"{body}, {start}, {head}" for body in BODIES for start in STARTS for head in HEADS):
+            if row in rows:
+                told = [cell([r[key] for r in rows[row]]) for key in keys]
+                lines.append(f"| {name} | {row} | " + " | ".join(told) + " |")
     return "\n".join(lines)
 
 
