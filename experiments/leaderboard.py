@@ -43,7 +43,7 @@ best rows, and those that the last column names wherever they rank. The first ro
 so it flatters; *by validation* is what one would have chosen. Few-shot: classes of fewer than 20 training samples.
 Seconds: one training on one CPU thread beside others, an order of magnitude.
 
-## To join it
+**To join it:**
 
 - **Protocol.** The line under a heading: data, cut, backbone, epochs, batches, augmentation. Everything of a method is
   tuned by the study's own tuning, on validation data of the training pool. Test scores are those of the last epoch; at

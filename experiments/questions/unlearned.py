@@ -43,7 +43,7 @@ from equiangular.data import load_dataset
 from equiangular.heads import CosineHead, ETFHead, Head, LinearHead
 from equiangular.longtail import holdout_indices
 from equiangular.longtail.cut import draw_by_class
-from equiangular.measures import mean_ci
+from equiangular.measures import holm, mean_ci, paired_comparison
 from experiments.common import QUESTIONS, command_parser
 from experiments.questions.features import features
 from experiments.questions.plain_loop import as_inputs, train
@@ -351,6 +351,30 @@ def federated_table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def frame_table(results: dict[str, Any]) -> str:
+    """Markdown: the ETF less the learned heads after the last round, paired, and p after Holm's correction over all."""
+    tests = {}
+    for name, kept in results.items():
+        for skew, rows in kept["runs"].items():
+            for row in (row for row in ROWS if not row.startswith("ETF")):
+                pair = [rows.get(r, []) for r in (f"ETF, {row.split(', ')[1]}", row)]
+                if min(map(len, pair)) > 1:
+                    values = [[run[str(ROUNDS[-1])] for run in runs] for runs in pair]
+                    tests[f"{name}, {skew}", row] = paired_comparison(*values)
+    corrected = dict(zip(tests, holm([test.p_value for test in tests.values()]), strict=True))
+    rivals = [row for row in ROWS if not row.startswith("ETF")]
+    lines = ["| ETF, the same loss, less | " + " | ".join(rivals) + " |", "|---" * (len(rivals) + 1) + "|"]
+    for cut in dict.fromkeys(key for key, _ in tests):
+        told = []
+        for test, p in (
+            (tests[cut, row], corrected[cut, row]) if (cut, row) in tests else (None, 1.0) for row in rivals
+        ):
+            interval = "" if test is None else f"{test.mean_difference:+.1f} [{test.ci_low:+.1f}, {test.ci_high:+.1f}]"
+            told.append(interval.replace("-", "−") + (f", p {p:.2g}" if test is not None else ""))
+        lines.append(f"| {cut} | " + " | ".join(told) + " |")
+    return "\n".join(lines)
+
+
 def averaging_table(results: dict[str, Any]) -> str:
     """Markdown."""
     keys = ("alone", "weights averaged", "features averaged", "logits averaged", "angle", "rotated")
@@ -380,8 +404,8 @@ def exact_table(results: dict[str, Any]) -> str:
 
 def table(results: dict[str, Any]) -> str:
     """Markdown of all parts."""
-    makers = {"federated": federated_table, "averaging": averaging_table, "exact": exact_table}
-    return "\n\n".join(maker(results[part]) for part, maker in makers.items() if results.get(part))
+    makers = (("federated", federated_table), ("federated", frame_table), ("averaging", averaging_table))
+    return "\n\n".join(make(results[part]) for part, make in (*makers, ("exact", exact_table)) if results.get(part))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -57,13 +57,15 @@ def test_rivals_go_on_where_they_were_stopped(tmp_path: Path, monkeypatch, capsy
     monkeypatch.setattr(rivals, "pool", lambda name: data)
     monkeypatch.setattr(rivals, "frozen_features", lambda name: Part(x, y, test_x, test_y))
     cells = {"a": rivals.Cell("a", 1, "mlp", 2), "a 10": rivals.Cell("a", 10, "mlp", 2)}
+    rows = ("linear, CE", "linear, SpA-Proj", "cosine, CE", "cosine, LA", "cosine, NTCE", "ETF, NONL")
+    monkeypatch.setattr(rivals, "ROWS", rows)
     for name, value in (("CELLS", cells), ("FROZEN", {"b 10": ("b", "10:1")}), ("RATES", (0.1,)), ("SCALES", (10.0,)),
                         ("STEPS", (0, 1, 2))):  # fmt: skip
         monkeypatch.setattr(rivals, name, value)
     output = tmp_path / "rivals.json"
     rivals.main(["--draws", "1", "--output", str(output)])
     first = json.loads(output.read_text())
-    assert set(first["networks"]["a 10"]) == set(rivals.ROWS)
+    assert set(first["networks"]["a 10"]) == set(rows)
     assert set(first["starts"]["b 10"]) == set(rivals.STARTS)
     rivals.main(["--draws", "2", "--output", str(output)])
     again = json.loads(output.read_text())
@@ -128,7 +130,8 @@ def test_averaging_and_angles(blobs: unlearned.Data) -> None:
 
 
 def test_unlearned_heads_go_on_where_they_were_stopped(blobs, tmp_path: Path, monkeypatch, capsys) -> None:
-    for name, value in (("SETS", ("digits",)), ("ROUNDS", (1, 2)), ("RATES", (0.1,)), ("SKEWS", (1.0,))):
+    for name, value in (("SETS", ("digits",)), ("ROUNDS", (1, 2)), ("RATES", (0.1,)), ("SKEWS", (1.0,)),
+                        ("ROWS", ("linear, CE", "ETF, LA")), ("HEADS", ("cosine", "ETF")), ("CLIENTS", 3)):  # fmt: skip
         monkeypatch.setattr(unlearned, name, value)
     output = tmp_path / "unlearned.json"
     unlearned.main(["--draws", "1", "--output", str(output)])
