@@ -57,7 +57,7 @@ ROUNDS = (1, 2, 5, 10)
 HEADS = ("linear", "cosine", "ETF")
 ROWS = tuple(f"{head}, {loss}" for head in HEADS for loss in ("CE", "LA"))
 ONE_ROUND = "Gaussians, one round"
-RATES = (0.02, 0.1, 0.5)
+RATES = (0.02, 0.1, 0.5, 2.0)
 GIVEN: dict[Kind, Any] = {"class-means": "loo", "gaussian": 0.1, "ridge": 1.0}  # regularisation
 STARTS, BODIES = ("one", "two"), ("hidden layer", "linear map")
 
