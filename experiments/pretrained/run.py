@@ -122,26 +122,33 @@ def fit_arm(arm: Arm, names: Names, fits: list[Fit], options: list[Options]) -> 
 
 def fit_logistic(name: str, names: Names, fits: list[Fit], options: list[Options]) -> list[list[np.ndarray]]:
     """A :data:`Fitter` of logistic regression; names are one more sample of each class."""
-    from sklearn.kernel_approximation import Nystroem
-    from sklearn.linear_model import LogisticRegression
-
     found = []
     for x, y, at, seed in fits:
         if "names" in name:
             x, y = np.concatenate([x, names["names"]]), np.concatenate([y, np.arange(len(names["names"]))])
-        own: list[np.ndarray] = []
-        for option in options:
-            rows, tested = x, at
-            if "gamma" in option:
-                features = Nystroem(gamma=option["gamma"], n_components=min(len(x), 500), random_state=seed).fit(x)
-                rows, tested = features.transform(x), features.transform(at)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # at the largest C it may not converge
-                model = LogisticRegression(C=option["C"], max_iter=300, tol=1e-3).fit(rows, y)
-            logits = two_columns(model.decision_function(tested))
-            own.append(out_of(logits, y) if "prior out" in name else logits)
-        found.append(own)
+        own = [logistic(x, y, at, option["C"], option.get("gamma"), seed) for option in options]
+        found.append([out_of(logits, y) if "prior out" in name else logits for logits in own])
     return found
+
+
+_FITTED: dict[tuple[Any, ...], np.ndarray] = {}  # of a cell: with and without the prior it is one fit
+
+
+def logistic(x: Any, y: Any, at: np.ndarray, inverse: float, gamma: float | None, seed: int) -> np.ndarray:
+    """Logits of logistic regression, on an RBF kernel's features where there is a ``gamma``."""
+    from sklearn.kernel_approximation import Nystroem
+    from sklearn.linear_model import LogisticRegression
+
+    key = (x.tobytes(), y.tobytes(), at.tobytes(), inverse, gamma, seed)
+    if key not in _FITTED:
+        if gamma is not None:
+            features = Nystroem(gamma=gamma, n_components=min(len(x), 500), random_state=seed).fit(x)
+            x, at = features.transform(x), features.transform(at)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # at the largest C it may not converge
+            model = LogisticRegression(C=inverse, max_iter=300, tol=1e-3).fit(x, y)
+        _FITTED[key] = two_columns(model.decision_function(at))
+    return _FITTED[key]
 
 
 def fit_kernel(name: str, names: Names, fits: list[Fit], options: list[Options]) -> list[list[np.ndarray]]:
@@ -220,28 +227,38 @@ def path_of(folder: Path, name: str) -> Path:
     return folder / f"{name.replace(' ', '-').replace(',', '').replace(':', '_to_')}.json"
 
 
+def missing(cell: Cell, record: dict[str, Any]) -> list[Arm | str]:
+    """What a cell still lacks, in the order in which it is run; its name where the record says nothing of its size."""
+    if "samples" not in record:
+        return [cell.name]
+    level = record["largest"] == record["smallest"]
+    wanted = [*others_of(cell, level, record["samples"]), *arms_of(cell, level)]
+    return [what for what in wanted if str(what) not in record["arms"]]
+
+
 def run_cell(cell: Cell, folder: Path, draws: int) -> None:
     """Fill in the record of a cell."""
-    part, path = load(cell.set), path_of(folder, cell.name)
+    path = path_of(folder, cell.name)
     record: dict[str, Any] = read_json(path) if path.exists() else {"arms": {}}
     record.pop("checksum", None)
+    if not missing(cell, record):
+        return
+    part = load(cell.set)
     count = np.bincount(part.y[indices(part, cell, 0)])
     record |= {
         "cell": cell.name, "set": cell.set, "cut": cell.cut, "kind": cell.kind, "classes": len(count),
         "dimensions": part.x.shape[1], "samples": int(count.sum()), "largest": int(count.max()),
         "smallest": int(count.min()), "tested": np.bincount(part.test_y).tolist(), "draws": draws,
+        "provenance": provenance(),
     }  # fmt: skip
-    level = bool(count.max() == count.min())
+    _FITTED.clear()
     wide = part._replace(x=part.wide[0], test_x=part.wide[1])
-    for what in (*others_of(cell, level, len(indices(part, cell, 0))), *arms_of(cell, level)):
-        if str(what) in record["arms"]:
-            continue
+    for what in missing(cell, record):
         chosen = None
         if count.max() == 1:
             kept = read_json(path_of(folder, f"{cell.set} 5 each"))["arms"][str(what)]
             chosen = kept["options"], kept["held_out_loss"]
         record["arms"][str(what)] = found = run_one(wide if what == WIDE else part, cell, what, chosen, draws)
-        record["provenance"] = provenance()
         write_json(path, json_plain(record))
         print(f"{cell.name}: {what}: {np.mean(found['balanced_accuracy']):.1f}, {found['options']}, "
               f"held out {found['held_out_loss']:.3f}, {found['seconds']:.1f} s", flush=True)  # fmt: skip
