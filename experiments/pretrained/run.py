@@ -40,14 +40,13 @@ from equiangular._files import json_plain, read_json, write_json
 from equiangular._provenance import provenance
 from equiangular.longtail import holdout_indices
 from equiangular.longtail.cut import draw_by_class
-from experiments.common import RESULTS, command_parser
+from experiments.common import command_parser
 from experiments.pretrained.arms import CELLS, EXACT, PULLED, RIVALS, WIDE, Arm, Cell, arms_of, others_of
 from experiments.pretrained.fit import Fit, Names, class_vectors, ridge, train, untrained
 from experiments.pretrained.sets import Part, load
-from experiments.pretrained.tables import show
+from experiments.pretrained.tables import FOLDER, show
 from experiments.questions.features import cut
 
-FOLDER = RESULTS / "pretrained"
 DRAWS = 5
 # Samples of a cut -> in how many of its draws a fifth is held out, and how often in each.
 HELD = ((60, 5, 2), (150, 5, 1), (10**9, 2, 1))
@@ -179,13 +178,12 @@ def fitter_of(what: Arm | str, names: Names) -> tuple[Fitter, list[list[Options]
     ]
 
 
-def tune(part: Part, cell: Cell, fit: Fitter, rounds: list[list[Options]]) -> tuple[Options, float]:
+def tune(part: Part, drawn: list[np.ndarray], fit: Fitter, rounds: list[list[Options]]) -> tuple[Options, float]:
     """The options of the least held-out loss, and that loss."""
     best: tuple[Options, float] = ({}, np.inf)
-    drawn = [indices(part, cell, seed) for seed in range(DRAWS)]
     draws, times = next(rest for most, *rest in HELD if len(drawn[0]) <= most)
     fits, labels = [], []
-    for seed, repeat in itertools.product(range(draws), range(times)):
+    for seed, repeat in itertools.product(range(min(draws, len(drawn))), range(times)):
         index = drawn[seed]
         held = holdout_indices(part.y[index], 0.2, seed=repeat)
         rest, out = index[np.setdiff1d(np.arange(len(index)), held)], index[held]
@@ -203,13 +201,12 @@ def tune(part: Part, cell: Cell, fit: Fitter, rounds: list[list[Options]]) -> tu
 
 
 def run_one(
-    part: Part, cell: Cell, what: Arm | str, chosen: tuple[Options, float] | None, draws: int
+    part: Part, drawn: list[np.ndarray], what: Arm | str, chosen: tuple[Options, float] | None
 ) -> dict[str, Any]:
     """Options, held-out loss, balanced accuracies and hits; ``chosen`` is told where a class has one sample."""
     began = time.process_time()
     fit, rounds = fitter_of(what, part.names)
-    options, loss = tune(part, cell, fit, rounds) if chosen is None else chosen
-    drawn = [indices(part, cell, seed) for seed in range(draws)]
+    options, loss = tune(part, drawn, fit, rounds) if chosen is None else chosen
     fits = [Fit(part.x[index], part.y[index], part.test_x, seed) for seed, index in enumerate(drawn)]
     hits = [logits.argmax(1) == part.test_y for (logits,) in fit(fits, [options])]
     classes = np.unique(part.test_y)
@@ -244,7 +241,8 @@ def run_cell(cell: Cell, folder: Path, draws: int) -> None:
     if not missing(cell, record):
         return
     part = load(cell.set)
-    count = np.bincount(part.y[indices(part, cell, 0)])
+    drawn = [indices(part, cell, seed) for seed in range(draws)]
+    count = np.bincount(part.y[drawn[0]])
     record |= {
         "cell": cell.name, "set": cell.set, "cut": cell.cut, "kind": cell.kind, "classes": len(count),
         "dimensions": part.x.shape[1], "samples": int(count.sum()), "largest": int(count.max()),
@@ -258,7 +256,7 @@ def run_cell(cell: Cell, folder: Path, draws: int) -> None:
         if count.max() == 1:
             kept = read_json(path_of(folder, f"{cell.set} 5 each"))["arms"][str(what)]
             chosen = kept["options"], kept["held_out_loss"]
-        record["arms"][str(what)] = found = run_one(wide if what == WIDE else part, cell, what, chosen, draws)
+        record["arms"][str(what)] = found = run_one(wide if what == WIDE else part, drawn, what, chosen)
         write_json(path, json_plain(record))
         print(f"{cell.name}: {what}: {np.mean(found['balanced_accuracy']):.1f}, {found['options']}, "
               f"held out {found['held_out_loss']:.3f}, {found['seconds']:.1f} s", flush=True)  # fmt: skip

@@ -9,10 +9,11 @@ import numpy as np
 
 from equiangular._extras import require
 from equiangular._files import json_plain, write_json
-from experiments.common import FIGURES
+from experiments.common import DOCS, FIGURES, RESULTS
 from experiments.pretrained.arms import VARIANTS
 from experiments.pretrained.summary import DUELS, LEVEL, SUMMARY, read_records, summarise
 
+FOLDER = RESULTS / "pretrained"
 KINDS = {"text": "texts", "image": "images", "table": "tables"}
 Summary = dict[str, Any]
 
@@ -151,10 +152,23 @@ def contrasts_figure(summary: Summary) -> Any:
     return figure
 
 
+def with_tables(page: str, summary: Summary) -> str:
+    """A page with every table between ``<!-- table NAME -->`` and ``<!-- end -->`` made anew."""
+    for name, table in TABLES.items():
+        begin = f"<!-- table {name} -->\n\n"
+        before, found, rest = page.partition(begin)
+        if found:
+            page = before + begin + table(summary) + "\n\n" + rest[rest.index("<!-- end -->") :]
+    return page
+
+
 def show(folder: Path) -> None:
-    """Print the tables, write ``summary.json`` beside the records and the figure into docs/figures."""
+    """Print the tables and write them into docs/pretrained.md, the summary beside the records, and the figure."""
     summary = summarise(read_records(folder))
-    write_json(folder / SUMMARY, json_plain(summary))
-    contrasts_figure(summary).savefig(FIGURES / "pretrained_contrasts.svg", metadata={"Date": None})
     for name, table in TABLES.items():
         print(f"\n{name}\n\n{table(summary)}")
+    if folder == FOLDER:
+        write_json(folder / SUMMARY, json_plain(summary))
+        page = DOCS / "pretrained.md"
+        page.write_text(with_tables(page.read_text(encoding="utf-8"), summary), encoding="utf-8")
+        contrasts_figure(summary).savefig(FIGURES / "pretrained_contrasts.svg", metadata={"Date": None})

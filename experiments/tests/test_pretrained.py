@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge
 from torch.nn import functional as F
 
 from equiangular._codec import pack
-from equiangular._files import read_json
+from equiangular._files import json_plain, read_json
 from equiangular.heads import NamedHead
 from equiangular.losses import dot_regression_loss, logit_adjusted_cross_entropy
 from experiments.common import DOCS
@@ -19,7 +19,7 @@ from experiments.pretrained import run, summary
 from experiments.pretrained.arms import CELLS, Arm, Cell, arms_of, others_of
 from experiments.pretrained.fit import OPTIONS, Fit, class_vectors, ridge, train
 from experiments.pretrained.sets import Part
-from experiments.pretrained.tables import TABLES
+from experiments.pretrained.tables import TABLES, with_tables
 
 SIZES = (12, 8, 5)
 
@@ -161,10 +161,24 @@ def test_arms_and_cells() -> None:
     assert len({name.partition(",")[0] for name in shots}) >= 10
 
 
-@pytest.mark.skipif(not (DOCS / "pretrained.md").exists(), reason="no page")
-def test_the_page_says_what_the_records_say() -> None:
+def test_the_page_and_the_summary_say_what_the_records_say() -> None:
     found = summary.summarise(summary.read_records(run.FOLDER))
-    lines = set((DOCS / "pretrained.md").read_text(encoding="utf-8").splitlines())
-    for name, table in TABLES.items():
-        missing = [line for line in table(found).splitlines() if line not in lines]
-        assert not missing, f"paste the table {name!r} of `python -m experiments pretrained --summary` into the page"
+    page = (DOCS / "pretrained.md").read_text(encoding="utf-8")
+    assert all(f"<!-- table {name} -->" in page for name in TABLES)
+    again = "run `python -m experiments pretrained --summary`, and read what rests on its tables"
+    assert with_tables(page, found) == page, again
+    kept = read_json(run.FOLDER / summary.SUMMARY)
+    assert {key: kept[key] for key in ("cells", "accuracy")} == json_plain(
+        {key: found[key] for key in ("cells", "accuracy")}
+    ), again
+
+
+def test_tables_take_the_place_of_those_before() -> None:
+    rows = [record("a 5", dict.fromkeys(["kernel", "logistic regression, prior out"], 0.5),
+                   {"kernel": 0.5, "logistic regression, prior out": 0.6})]  # fmt: skip
+    rows[0]["arms"]["fixed means | none | LA"] = rows[0]["arms"]["kernel"]
+    page = "before\n<!-- table sets -->\n\nold\n<!-- end -->\nafter\n"
+    made = with_tables(page, summary.summarise(rows))
+    assert made.startswith("before\n<!-- table sets -->\n\n| set |")
+    assert made.endswith("|\n\n<!-- end -->\nafter\n")
+    assert "old" not in made
