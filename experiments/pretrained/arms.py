@@ -102,7 +102,7 @@ def arms_of(cell: Cell, level: bool) -> list[Arm]:
         arms = [Arm("random", True, "none", "LA"), Arm(best, True, "none", "LA")]
         arms += [Arm(v, learned, "residual", "LA") for v in dict.fromkeys((best, "means")) for learned in (False, True)]
         arms += [Arm("random", False, "residual", "LA"), Arm(best, False, "none", "LA")]
-        arms += [Arm(best, False, "residual", "CE, prior out")]
+        arms += [Arm(best, False, "residual", loss) for loss in TRAINED[:2]]
         arms += [Arm(best, False, "residual", EXACT[1]), Arm("simplex", False, "linear", EXACT[1])]
     else:
         arms = one_factor(cell.kind) + (factorial(cell.kind) if cell.plan.startswith("full") else [])
@@ -126,16 +126,15 @@ CELLS = [
     Cell("penguins", "5 each"), Cell("CIFAR-10", "5 each"), Cell("letter", "50:1", 400),
     Cell("breast cancer", "5 each"), Cell("wine", "5 each"), Cell("digits", "5 each"),
     Cell("cars", "5 each", plan="one words"), Cell("wine quality", "50:1", 400), Cell("Fashion-MNIST", "5 each"),
+    Cell("CIFAR-10", "50:1", 300), Cell("cars", "1 each"), Cell("penguins", "20:1", plan="few"),
+    Cell("breast cancer", "50:1", 300, "few"), Cell("clinc150", "5 each", 800, "few words"),
+    Cell("clinc150", "1 each", 800, "few words"),
+    Cell("digits", "50:1", 400, "few"), Cell("Fashion-MNIST", "50:1", 300, "few"), Cell("cars", "20:1", plan="few"),
+    Cell("letter", "10 each", plan="few"), Cell("CIFAR-100", "5 each", plan="few"),
+    Cell("letter", "50:1", 400, "full"), Cell("plankton", "5 each", plan="few"),
     Cell("airports", "5 each", plan="one words"), Cell("airports", "1 each", plan="one words"),
-    Cell("cars", "1 each", plan="one words"),
-    Cell("CIFAR-100", "5 each", plan="few"), Cell("clinc150", "5 each", plan="few words"),
-    Cell("clinc150", "1 each", plan="few words"), Cell("penguins", "20:1"), Cell("breast cancer", "50:1", 300),
-    Cell("CIFAR-10", "50:1", 300), Cell("letter", "50:1", 400, "full"), Cell("digits", "50:1", 400),
-    Cell("Fashion-MNIST", "50:1", 300),
-    Cell("cars", "50:1", plan="one words"), Cell("plankton", "5 each", plan="few"),
-    Cell("cars", "50:1", plan="full words"), Cell("CIFAR-10", "50:1", 300, "full"), Cell("letter", "10 each"),
-    Cell("wine quality", "10 each"), Cell("letter, quantiles", "50:1", 400),
-    Cell("wine quality, quantiles", "50:1", 400),
+    Cell("wine quality", "10 each"), Cell("letter, quantiles", "50:1", 400), Cell("cars", "20:1", plan="full words"),
+    Cell("wine quality, quantiles", "50:1", 400), Cell("CIFAR-10", "50:1", 300, "full"),
     Cell("banking77", "50:1", 1000, "few words"), Cell("airports", "natural", 600, "few words"),
     Cell("digits", "20 each"), Cell("CIFAR-10", "20 each"), Cell("Fashion-MNIST", "20 each"),
     Cell("letter", "500:1", 2200, "few"), Cell("banking77", "20 each", 1600, "few"),
