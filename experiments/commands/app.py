@@ -18,6 +18,7 @@ SCRIPTS = {
     "leaderboard": ("leaderboard", "Make LEADERBOARD.md from the kept results of studies, and keep new ones."),
     "recipe-search": ("recipe.search", "Search for the recipe: one change at a time, on validation data."),
     "recipe-table": ("recipe.table", "Make RECIPE.md from the kept results of the search."),
+    "pretrained": ("pretrained.run", "Which part of a head on pretrained features gains? (docs/pretrained.md)"),
     "tune-digits": ("recipe.tune_digits", "Tune the head of every method of the main job on digits."),
 }
 QUESTIONS = {
