@@ -113,8 +113,8 @@ def decode_images(
     return decoded.images
 
 
-def broken_message(lines: Sequence[str], total: int) -> str:
-    """The text about all images of a set that cannot be read.
+def broken_message(lines: Sequence[str], total: int, what: str = "images") -> str:
+    """The text about all images, or rows, of a set that cannot be read.
 
     Example:
         >>> print(broken_message(["demo: row 3 has no image data"], 9))
@@ -124,7 +124,7 @@ def broken_message(lines: Sequence[str], total: int) -> str:
         return f"{lines[0]}. Drop or replace it, or go on without it: skip_broken=True."
     shown = [*lines[:SHOWN]] + ([f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else [])
     return (
-        f"{len(lines)} of {total:,} images cannot be read. Drop or replace them, or go on without them: "
+        f"{len(lines)} of {total:,} {what} cannot be read. Drop or replace them, or go on without them: "
         "skip_broken=True.\n  " + "\n  ".join(shown)
     )
 
