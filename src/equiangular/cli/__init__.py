@@ -56,7 +56,8 @@ def main(
         _reraise_if_debugging()
         if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", str(error)):
             first_line = str(error).partition("\n")[0]
-            _fail(program, 2, f"not enough memory ({first_line}). Take smaller batches, data or frames.")
+            said = f" ({first_line})" if first_line else ""
+            _fail(program, 2, f"not enough memory{said}. Take smaller batches, images, data or frames.")
         what = f"internal error, {type(error).__name__}: {error}"
         _fail(program, 1, f"{what}. Run it again with EQUIANGULAR_DEBUG=1 in the environment for a full report.")
     finally:
