@@ -164,7 +164,9 @@ def test_ctrl_c_says_that_nothing_is_lost(capsys: pytest.CaptureFixture, monkeyp
     assert "goes on from there" in err
 
 
-@pytest.mark.parametrize("error", [MemoryError("16 GiB"), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+@pytest.mark.parametrize(
+    "error", [MemoryError("16 GiB"), MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
 def test_too_little_memory_is_told_as_such(
     error: Exception, capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +178,7 @@ def test_too_little_memory_is_told_as_such(
     assert code == 2
     assert "not enough memory" in err
     assert str(error) in err
+    assert "()" not in err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
