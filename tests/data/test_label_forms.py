@@ -71,3 +71,28 @@ def test_a_blank_line_before_the_header(tmp_path) -> None:
     (tmp_path / "t.csv").write_text("\nx,label\n1,a\n2,b\n")
     with pytest.raises(ValueError, match="its first line is blank"):
         load_dataset(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [({3: None, 10: "", 20: "  "}, "it has no text"), ({3: float("inf"), 10: -float("inf"), 20: 1e300}, "column 'x' ")],
+)
+def test_rows_that_cannot_be_read_are_all_listed_or_left_out(tmp_path, form, values, reason) -> None:
+    good = [f"some words {i} here" if "text" in reason else float(i) for i in range(40)]
+    rows = [values.get(i, value) for i, value in enumerate(good)]
+    name = "text" if "text" in reason else "x"
+    getattr(pd.DataFrame({name: rows, "label": list("ab") * 20}), f"to_{form}")(tmp_path / f"t.{form}", index=False)
+    with pytest.raises(ValueError, match="3 of 40 rows cannot be read") as caught:
+        load_dataset(tmp_path / f"t.{form}")
+    assert all(f"row {row + 1}: {reason}" in str(caught.value) for row in values)
+    left = load_dataset(tmp_path / f"t.{form}", skip_broken=True)
+    assert len(left.train_y) + len(left.test_y) == 37
+    assert len(left.reading.left_out) == 3
+    kept = [value for i, value in enumerate(good) if i not in values]
+    pd.DataFrame({name: kept, "label": [list("ab")[i % 2] for i in range(40) if i not in values]}).to_parquet(
+        tmp_path / "kept.parquet"
+    )
+    expected = load_dataset(tmp_path / "kept.parquet")
+    assert left.train_x.equal(expected.train_x)
+    assert left.test_y.equal(expected.test_y)

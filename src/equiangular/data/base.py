@@ -177,6 +177,19 @@ def check_names_differ(names: Sequence[str], where: str) -> None:
             )
 
 
+def names_in_array(values: Any, where: str) -> list[Any]:
+    """Class names that an array holds, as a list.
+
+    Raises:
+        ValueError: an array of other than one dimension.
+    """
+    found = np.asarray(values)
+    if found.ndim != 1:
+        raise ValueError(f"{where}: class_names must be a list of texts, got an array of shape {found.shape}.")
+    names: list[Any] = found.tolist()
+    return names
+
+
 def rows_at(inputs: Any, rows: np.ndarray) -> Any:
     """The inputs at these positions: a tensor is copied, encoded images stay encoded, texts are texts."""
     index = torch.from_numpy(np.asarray(rows, dtype=np.int64))

@@ -14,6 +14,7 @@ from torch import Tensor
 from equiangular._checks import ROOT_VARIABLE, check_data_name, path_exists
 from equiangular._counted import counted
 from equiangular._guarded import parse_yaml
+from equiangular._notebook import Shown
 from equiangular._validate import did_you_mean
 from equiangular.data import Dataset, load_dataset
 from equiangular.data.columns import Told
@@ -101,6 +102,7 @@ def evaluate(
     batch_size: int = BATCH_SIZE,
     skip_broken: bool = False,
     progress: Callable[[int], None] | None = None,
+    loaded: Callable[[int | None], None] | None = None,
 ) -> dict[str, Any]:
     """Evaluate a stored model, batch by batch.
 
@@ -115,6 +117,7 @@ def evaluate(
         skip_broken: leave out inputs that cannot be read, and say which. What was left out of the model's own data when
             it was trained is so again.
         progress: called with the number of samples after each batch.
+        loaded: called before the first batch with the number of samples, None where it is not known.
 
     Returns:
         ``scores`` and ``raw_scores`` (of the logits before correction and calibration), see :meth:`Scorer.compute`;
@@ -123,7 +126,8 @@ def evaluate(
         description without the vocabulary; ``data``, ``prior`` (``"uniform"``, ``"train"``, ``"sampler"`` or weights)
         and ``method``; ``apart``, samples by class that the model does not know; ``left_out``, inputs that cannot be
         read; ``trained_on``, how many samples equal one of the training part, None where that was not looked for, as
-        for the test part of the model's own data; ``notes``, all this in words and what was taken for what.
+        for the test part of the model's own data; ``notes``, all this in words and what was taken for what. A notebook
+        shows them as a page.
 
     Raises:
         ValueError: data that cannot be read or have no labels, data that the model was trained on, or none of its
@@ -136,6 +140,8 @@ def evaluate(
     encoder = KnownEncoder(info.encoder, device=device) if info.encoder and info.kind == "vectors" else None
     labelled = labelled_batches(info, data, batch_size, encoder, skip_broken=skip_broken)
     source = labelled.source
+    if loaded is not None:
+        loaded(labelled.total)
     shift = classifier.shift.cpu()
     for x, y in labelled.batches:
         logits = classifier.raw_logits(x.to(device)).cpu()
@@ -163,7 +169,7 @@ def evaluate(
     if labelled.apart and not any("not scored" in note for note in notes):
         notes.append(apart_note(labelled.apart))
     model = {key: value for key, value in info.as_dict().items() if key != "vocabulary"}
-    return {
+    found = {
         "method": get_method(info.method).label,
         "data": source,
         "prior": own_prior(info) if classifier.prior is None else classifier.prior,
@@ -178,6 +184,7 @@ def evaluate(
         "trained_on": labelled.seen.found if labelled.seen else None,
         "notes": notes,
     }
+    return Shown("evaluation", found)
 
 
 def _intervals(details: dict[str, Any]) -> dict[str, list[float]]:
@@ -203,6 +210,7 @@ class Labelled:
         left_out: inputs that cannot be read, likewise.
         told: what was odd about the columns of tables, likewise.
         seen: counts samples that the model was trained on; None where they are not looked for.
+        total: number of samples, where it is known beforehand.
     """
 
     batches: Iterator[tuple[Tensor, Tensor]]
@@ -212,6 +220,7 @@ class Labelled:
     left_out: list[str] = field(default_factory=list)
     told: Told = field(default_factory=Told)
     seen: Seen | None = None
+    total: int | None = None
 
 
 def labelled_batches(
@@ -361,7 +370,8 @@ def _files_in(
         files = list(labels)
     else:
         files = list_inputs(folders, info.reads, notes=notes)
-    labelled = Labelled(iter(()), ", ".join(map(str, folders)), notes)
+    total = None if labels is None else len(files)
+    labelled = Labelled(iter(()), ", ".join(map(str, folders)), notes, total=total)
     batches = read_inputs(files, info, batch_size=batch_size, encoder=encoder, labels=labels, told=labelled.told)
     labelled.batches = _file_batches(batches, info, labelled, skip_broken=skip_broken)
     return labelled
@@ -400,7 +410,8 @@ def _dataset_batches(dataset: Dataset, info: ModelInfo, batch_size: int, encoder
 
     apart = Counter(dict(dataset.reading.apart)) + strange
     left_out = list(dataset.reading.left_out)
-    found = Labelled(iter(()), f"test part of {dataset.name}", list(dataset.notes), apart, left_out)
+    told = list(dataset.notes)
+    found = Labelled(iter(()), f"test part of {dataset.name}", told, apart, left_out, total=len(known))
     found.batches = batches(found)
     return found
 

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import read_safetensors
+from equiangular._files import read_numpy, read_safetensors
 from equiangular._guarded import json_in
-from equiangular.data.base import check_names_differ
+from equiangular.data.base import check_names_differ, names_in_array
 from equiangular.data.cells import is_text, plain_texts
 from equiangular.data.columns import Columns, Told, plain_columns
 from equiangular.data.encoded import ArrowImages
-from equiangular.data.folder import _as_inputs, npz_part, read_npz
+from equiangular.data.folder import _as_inputs, npz_part
 from equiangular.data.images import constant_images, decode_image, quiet, read_source
 from equiangular.data.libraries import TEST_PARTS
 from equiangular.data.registry import names_in
@@ -168,15 +168,15 @@ def _read_arrays(file: Path, info: ModelInfo) -> tuple[dict[str, Any], list[str]
     """Arrays of a file by name, and the class names that it states."""
     if file.suffix.lower() == ".npy":  # the name says what it is: the inputs
         labels = labels_beside(file)
-        return {"x": np.load(file, allow_pickle=False), **({"y": read_label_file(labels)} if labels else {})}, None
+        return {**read_numpy(file), **({"y": read_label_file(labels)} if labels else {})}, None
     if file.suffix.lower() == ".safetensors":
         tensors, metadata = read_safetensors(file, remedy="Make it again.")
         theirs = json_in(metadata, "encoder", dict, str(file)) or {}
         if info.encoder and (why := same_encoder(info.encoder, theirs)):
             raise ValueError(f"its features come from another encoder than those that the model was trained on: {why}.")
         return tensors, json_in(metadata, "class_names", list, str(file))
-    arrays = read_npz(file)
-    return dict(arrays), arrays["class_names"].tolist() if "class_names" in arrays else None
+    arrays = read_numpy(file)
+    return arrays, names_in_array(arrays["class_names"], str(file)) if "class_names" in arrays else None
 
 
 def _array_batches(file: Path, info: ModelInfo, batch_size: int, told: Told) -> Iterator[InputBatch]:
@@ -196,6 +196,8 @@ def _array_batches(file: Path, info: ModelInfo, batch_size: int, told: Told) -> 
         check_names_differ([str(name) for name in names], "its class_names")
     labels = None if labels is None else np.asarray(labels)
     labels = labels[:, 0] if labels is not None and labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if labels is not None and labels.shape != (len(inputs),):
+        raise ValueError(f"its labels have shape {labels.shape}, its inputs are {len(inputs)}; each has one.")
     for start in range(0, len(inputs), batch_size):
         stop = min(start + batch_size, len(inputs))
         own = None if labels is None else _label_names(labels[start:stop].tolist(), names)
