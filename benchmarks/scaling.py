@@ -128,6 +128,10 @@ def curves() -> Iterator[tuple[Curve, Make]]:
 
 def _of_frames() -> Iterator[tuple[Curve, Make]]:
     etf = eq.simplex_etf
+    yield (
+        Curve("frames", "memory fill, for comparison", "K = d", 2, powers(128, 4096)),
+        lambda k: lambda: torch.full((k, k), 0.5),
+    )
     yield Curve("frames", "haar", "K = d", 3, powers(64, 1024)), lambda k: lambda: etf(k, k)
     yield Curve("frames", "haar, K = 64", "d", 1, powers(128, 32_768)), lambda d: lambda: etf(64, d)
     for basis in ("canonical", "minimal", "grouped", "dct"):
@@ -144,10 +148,6 @@ def _of_frames() -> Iterator[tuple[Curve, Make]]:
     yield (
         Curve("codes", "quadratic code, 1,000 rows, d = 256", "K", 0, powers(1000, 64_000, 4)),
         lambda k: lambda: eq.frames.quadratic_code_rows(quadratic_code(k, 256), torch.arange(1000) % k),
-    )
-    yield (
-        Curve("codes", "spread frame, d = 64", "K", 1, powers(65, 4160)),
-        lambda k: lambda: eq.frames.spread_frame(k, 64),
     )
 
 
