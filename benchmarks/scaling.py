@@ -40,7 +40,7 @@ from equiangular._provenance import provenance
 from equiangular.data import load_dataset
 from equiangular.frames import quadratic_code, spherical_code
 from equiangular.inference import list_inputs, predict_files, read_inputs
-from equiangular.measures import balanced_accuracy, expected_calibration_error
+from equiangular.measures import balanced_accuracy, expected_calibration_error, per_class_accuracy
 from equiangular.training import Budget, ModelInfo, Training, build_task, get_method
 from equiangular.training.model.classifier import Classifier
 
@@ -261,11 +261,11 @@ def _of_measures() -> Iterator[tuple[Curve, Make]]:
     yield Curve("measures", "collapse, compute, K = 16", "d", 3, powers(32, 512)), lambda d: compute(16, d)
     yield (
         Curve("measures", "balanced accuracy", "N", 1, powers(4096, 262_144, 4)),
-        lambda n: scores(n, lambda p, y: balanced_accuracy(p, y, num_classes=10)),
+        lambda n: scores(n, lambda p, y: balanced_accuracy(per_class_accuracy(p.argmax(1), y, 10))),
     )
     yield (
         Curve("measures", "calibration error", "N", 1, powers(4096, 262_144, 4)),
-        lambda n: scores(n, expected_calibration_error),
+        lambda n: scores(n, lambda p, y: expected_calibration_error(p.amax(1), p.argmax(1) == y)),
     )
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.training.engine import distributed_cases
 from tests.processes import run_as_torchrun
+from tests.training.engine import distributed_cases
 from torch import nn
 
 from equiangular.training import TrainConfig, load_model, train
