@@ -29,7 +29,7 @@ SCRIPTS: dict[str, list[str]] = {
     "head_step": [],
     "nearest": [],
     "tables": [],
-    "frames": ["--classes", "100", "1000"],
+    "frames": ["--only-against"],
     "training": ["--rounds", "8"],
     "huge_k": ["--only", "cross_entropies"],
     "codes": ["--skip-large"],

@@ -11,7 +11,7 @@ is marked. Two ratios stand beside the curves:
 - ``first step``: from a folder of 20,000 images to the end of the first training step, with the images streamed, over
   listing the folder and decoding as many images as that step and the statistics of the inputs need.
 
-JSON is written after each curve, the figure at the end.
+JSON is written after each curve, the figure at the end. ``--only`` measures some groups and keeps the others.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import equiangular as eq
-from equiangular._files import write_json
+from equiangular._files import read_json, write_json
 from equiangular._provenance import provenance
 from equiangular.data import load_dataset
 from equiangular.frames import quadratic_code, spherical_code
@@ -436,11 +436,13 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     keep_memory()
-    told: dict[str, Any] = {"curves": [], "predict": {}, "first_step": None, "provenance": provenance()}
-    found: list[Curve] = []
+    told: dict[str, Any] = {"curves": [], "predict": {}, "first_step": None}
+    if options.only and options.output.exists():  # what is not asked for stays as it was measured
+        told = read_json(options.output)
+        told["curves"] = [curve for curve in told["curves"] if curve["group"] not in options.only]
+    told["provenance"] = provenance()
 
     def keep(curve: Curve) -> None:
-        found.append(curve)
         told["curves"].append(asdict(curve) | {"slope": curve.slope, "steeper": curve.steeper})
         mark = "  steeper than expected" if curve.steeper else ""
         times = f"{1e3 * curve.seconds[0]:9.2f} to {1e3 * curve.seconds[-1]:9.2f} ms"
@@ -466,9 +468,9 @@ def main() -> None:
             told["first_step"] = first_step(folder)
             print(f"first step: {told['first_step']}")
     write_json(options.output, told)
-    if found and not options.only:
-        draw(found, options.figure)
-        print(f"wrote {options.output} and {options.figure}")
+    found = [Curve(**{k: v for k, v in curve.items() if k not in ("slope", "steeper")}) for curve in told["curves"]]
+    draw(found, options.figure)
+    print(f"wrote {options.output} and {options.figure}")
 
 
 if __name__ == "__main__":
