@@ -113,6 +113,8 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "dot_regression_loss, balanced": lambda x: eq.dot_regression_loss(x, labels(), table(), balance="batch"),
     "dot_loss": lambda x: eq.dot_loss(x, labels(), table()),
     "cosine_cross_entropy": lambda x: eq.cosine_cross_entropy(x, labels(), table(), scale=8.0),
+    "ntce_loss": lambda x: eq.losses.ntce_loss(x, labels(), table(), scale=8.0),
+    "nonl_loss": lambda x: eq.losses.nonl_loss(x, labels(), table(), scale=8.0),
     "cosine_cross_entropy, chunks": lambda x: eq.cosine_cross_entropy(x, labels(), table(), scale=8.0, chunk_size=2),
 }
 
