@@ -4,6 +4,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 
+# Without compiled files every worker rewrites every test and every child process compiles the library again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test test-fast test-oldest trial lint docs bench release-check clean
 .DEFAULT_GOAL := help
 
