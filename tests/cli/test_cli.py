@@ -192,6 +192,18 @@ def test_too_little_memory_is_told_as_such(
     assert str(error) in err
 
 
+def test_a_killed_worker_is_no_defect_of_ours(
+    capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")  # torch's words
+
+    monkeypatch.setattr("equiangular.frames.simplex_etf", fail)
+    code, _, err = run(capsys, "frame", "4", "8", "-o", str(tmp_path / "f.npy"))
+    assert code == 2
+    assert "a process that decodes inputs was ended from outside (DataLoader worker (pid 7) is killed" in err
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_command_that_is_told_to_end_says_so(number: signal.Signals, tmp_path: Path) -> None:
     """SIGTERM printed nothing. The process is its own: a signal to this one would end the tests."""

@@ -63,6 +63,10 @@ def main(
         if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", str(error)):
             first_line = str(error).partition("\n")[0]
             _fail(program, 2, f"not enough memory ({first_line}). Take smaller batches, data or frames.")
+        if "DataLoader worker" in str(error):  # wherever the command is, torch raises this in it
+            first_line = str(error).partition("\n")[0].strip().rstrip(".")
+            why = "A system that runs out of memory does so; take fewer of them (--workers)."
+            _fail(program, 2, f"a process that decodes inputs was ended from outside ({first_line}). {why}")
         what = f"internal error, {type(error).__name__}: {error}"
         _fail(program, 1, f"{what}. Run it again with EQUIANGULAR_DEBUG=1 in the environment for a full report.")
     finally:

@@ -90,7 +90,9 @@ def compare(
     data = named(data, "compare")
     check_int(jobs, "jobs", minimum=0)
     check_int(threads, "threads", minimum=1)
-    output = prepare_folder(own_folder("compare", data, fields.get("encoder")) if output is None else output)
+    output = (own_folder("compare", data, fields.get("encoder")) if output is None else output).expanduser()
+    if not (output / "results.json").exists():  # what is finished may lie on a disk that cannot be written
+        prepare_folder(output)
     errors = Console(stderr=True)
     errors.print(f"reading {data} ...", highlight=False, markup=False, soft_wrap=True)
     import torch
@@ -117,10 +119,13 @@ def compare(
     screen.print(results.answer.sentence, style="bold")
     for note in results.notes:
         screen.print(note)
-    written = [output / "results.json"]
-    if draws:
-        written.append(save_figure(comparison_figure(results), output / "figure.png"))
-        written.append(write_page(results, output / "report.html"))
-    screen.print(f"\nwrote {', '.join(map(str, written))}")
+    if comparing.read_only:
+        screen.print(f"\nthis comparison had finished already, and nothing can be written into {output}")
+    else:
+        written = [output / "results.json"]
+        if draws:
+            written.append(save_figure(comparison_figure(results), output / "figure.png"))
+            written.append(write_page(results, output / "report.html"))
+        screen.print(f"\nwrote {', '.join(map(str, written))}")
     if as_json:
         screen.document(read_json(output / "results.json"))

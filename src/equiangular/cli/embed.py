@@ -51,7 +51,7 @@ def embed(
     ] = None,
     split_seed: Annotated[int, typer.Option(help="Seed of the test part, where the data have none.")] = 0,
     skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Leave out images that cannot be read, and say which.")
+        bool, typer.Option("--skip-broken", help="Leave out images and texts that cannot be read, and say which.")
     ] = False,
     class_texts: Annotated[
         Path | None,

@@ -91,6 +91,8 @@ def _alone(folder: RunFolder, fabric: Any) -> Iterator[FolderLock | None]:
                 lock = stack.enter_context(FolderLock(folder.path))
             except ValueError as error:
                 failure = str(error)
+        elif fabric.is_global_zero:  # one that was killed after its last file
+            FolderLock(folder.path).forget_gone()
         if failure := fabric.broadcast(failure):
             raise ValueError(failure)
         yield lock
