@@ -89,9 +89,8 @@ def steps(install: bool) -> Iterator[tuple[str, str, int]]:
         )
     yield "the demo", "equiangular compare digits --output runs/demo", 0
     yield "its page", "open runs/demo/report.html", 0
-    yield "own photographs, one broken", "equiangular train photos --epochs 10 -o runs/photos", 2
-    yield "as the message says", "equiangular train photos --epochs 10 --skip-broken -o runs/photos", 0
-    yield "scores by class", "equiangular evaluate runs/photos --skip-broken", 0
+    yield "own photographs, one broken", "equiangular train photos -o runs/photos", 0
+    yield "scores by class", "equiangular evaluate runs/photos", 0
     yield "its page", "open runs/photos/evaluation/report.html", 0
     yield "own CSV", "equiangular train wine.csv --label kind -o runs/wine", 0
     yield "its page", "open runs/wine/report.html", 0
