@@ -30,6 +30,7 @@ QUESTIONS = {
     "real-data": "Does every kind of real data train, end to end, and how long does it take? (docs/training.md)",
     "small-dim": "Fewer dimensions than an ETF needs: which head trains best? (docs/frames.md)",
     "tables": "ETFClassifier beside scikit-learn's own classifiers. (docs/integrations.md)",
+    "time-to-accuracy": "How soon does the recipe `fast` reach what `recommended` reaches? (docs/training.md)",
     "transfer": "Do the features of a fixed head transfer as well as those of a learned one? (docs/transfer.md)",
 }
 _HELP = {"context_settings": {"help_option_names": ["-h", "--help"]}, "no_args_is_help": True}

@@ -1,0 +1,179 @@
+"""How soon does a recipe reach an accuracy? `recommended` beside `fast`, by processor time on one thread.
+
+CIFAR-10 cut to imbalance 100, from cifar10_lt50, which EQUIANGULAR_DATA has to hold. What the cut leaves over is the
+validation part. The curves are of the validation part; the test part is looked at after the last epoch, once. The time
+is that of the training's process alone, without reading, validation and checkpoints, so that a loaded machine changes
+it little. Parts of `fast` were chosen by `--select`, on the validation part, at 16 pixels. Every run goes on
+after its last whole epoch.
+
+    python -m experiments questions time-to-accuracy
+    python -m experiments questions time-to-accuracy --select
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from equiangular._files import read_json, write_json
+from equiangular._provenance import provenance
+from equiangular.data import Dataset, load_dataset
+from equiangular.measures import balanced_accuracy, confusion_matrix
+from equiangular.training import Trial, get_method, run_trial
+from equiangular.training.config.files import make_config, recipe_values
+from equiangular.training.config.options import Hardware
+from equiangular.training.engine.loop import Training
+from equiangular.training.engine.prediction import predict
+from equiangular.training.run.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from equiangular.training.run.trial import TrialRun, Watcher
+from experiments.common import QUESTIONS, command_parser
+from experiments.recipe import fast_parts
+
+IMBALANCE = 100.0
+_CUT_SEED, _MOST = 0, 300  # validation samples of a class at most
+
+
+def with_validation_part(dataset: Dataset) -> Dataset:
+    """The data with a stated validation part: of each class what the cut to imbalance 100 leaves over, 300 at most.
+
+    The largest classes, of which the cut takes all, give theirs before it.
+    """
+    labels = np.asarray(dataset.train_y)
+    counts = np.bincount(labels)
+    classes = np.arange(len(counts))
+    wanted = (counts[0] - _MOST) * IMBALANCE ** (-classes / (len(counts) - 1))
+    spare = np.minimum(_MOST, counts - np.ceil(wanted).astype(int))
+    random = np.random.default_rng(_CUT_SEED)
+    chosen = [random.permutation(np.flatnonzero(labels == c))[: spare[c]] for c in classes]
+    return replace(dataset, holdout=torch.from_numpy(np.sort(np.concatenate(chosen))))
+
+
+# Name of a part -> what it does to a training in the making.
+PARTS: dict[str, Callable[[TrialRun], None]] = {
+    "whiten": fast_parts.whiten,
+    "whiten, learned on": partial(fast_parts.whiten, frozen=False),
+    "grow": fast_parts.grow,
+    "flip in turn": fast_parts.flip_in_turn,
+}
+
+
+class Clock(Watcher):
+    """Keeps the curve: processor seconds of training and balanced accuracy of the validation part, epoch by epoch."""
+
+    def __init__(self, file: Path, every: int, parts: Sequence[str] = ()) -> None:
+        self.file, self.every, self.parts = file, every, parts
+        self.rows: list[dict[str, float]] = []
+        self.used = 0.0
+        self.resumes = has_checkpoint(file)
+
+    def start(self, run: TrialRun) -> None:
+        """From the last whole epoch."""
+        self.run = run
+        for part in self.parts:
+            PARTS[part](run)
+        if self.resumes:
+            extra = load_checkpoint(self.file, run.training, config=run.trial.decisive())
+            self.rows, self.used = extra["rows"], extra["used"]
+        self.began = time.process_time()
+
+    def after_epoch(self, training: Training) -> None:
+        """Stop the clock, look at the validation part, leave a checkpoint."""
+        self.used += time.process_time() - self.began
+        split = self.run.split
+        if training.epoch % self.every == 0 or training.epoch == self.run.trial.epochs:
+            _, logits = predict(training.shown, split.holdout_x, prepare=split.standardise)
+            counts = confusion_matrix(logits.argmax(1), split.holdout_y, logits.shape[1])
+            score = 100 * float(balanced_accuracy(counts))
+            row = {"epoch": training.epoch, "seconds": self.used, "validation": score, "loss": training.losses[-1]}
+            self.rows.append(row)
+            print({name: round(value, 3) for name, value in row.items()}, flush=True)
+        extra = {"rows": self.rows, "used": self.used}
+        save_checkpoint(self.file, training, config=self.run.trial.decisive(), extra=extra)
+        self.began = time.process_time()
+
+
+def timed(name: str, values: dict[str, Any], dataset: Dataset, folder: Path, *, every: int = 1) -> dict[str, Any]:
+    """Train one recipe; its curve, the scores of the last epoch on the test part, and what it was told."""
+    own = {key: values[key] for key in ("channels_last", "parts", "smoothing") if key in values}
+    layout = {key: own[key] for key in ("channels_last",) if key in own}
+    known = {key: value for key, value in values.items() if key not in own}
+    trial = make_config(Trial, {"data": dataset.name, "imbalance": IMBALANCE, "subset_seed": _CUT_SEED}, known)
+    clock = Clock(folder / f"{name}.safetensors", every, own.get("parts", ()))
+    method = get_method(trial.method)
+    if "smoothing" in own:
+        method = fast_parts.smoothed(method, *own["smoothing"])
+    hardware = Hardware(accelerator="cpu", threads=1, **layout)
+    run, (outcome,) = run_trial(trial, dataset, [method], hardware=hardware, watcher=clock, collapse=False)
+    return {
+        "trial": {**trial.as_dict(), **own, "backbone": run.backbone},
+        "training_samples": int(run.split.class_counts.sum()),
+        "validation_samples": len(run.split.holdout_y),
+        "curve": clock.rows,
+        "test": {key: outcome.scores[key] for key in ("accuracy", "balanced_accuracy")},
+        "provenance": provenance(),
+    }
+
+
+# One change after the other, each kept where the validation part gains more than its standard error, about a point.
+CHANGES: dict[str, dict[str, Any]] = {
+    "muon": {"optimizer": "muon"},
+    "flip": {"augment": "flip"},
+    "whiten": {"parts": ["whiten"]},
+    "linear rate": {"schedule": "linear"},
+    "labels smoothed to the prior": {"smoothing": [0.1, "prior"]},
+    "average of the weights": {"ema": 0.99},
+    "grow": {"parts": ["grow"], "epochs": 14},
+    "batch of 128, rate 0.2": {"batch_size": 128, "learning_rate": 0.2},
+    "labels smoothed evenly": {"smoothing": [0.1, "even"]},
+    "flip in turn": {"augment": "flip", "parts": ["flip in turn"]},
+}
+START = {**recipe_values("recommended"), "epochs": 10, "channels_last": True}
+GAIN, SELECTION_SIZE = 1.0, 16
+
+
+def select(results: dict[str, Any], folder: Path, file: Path) -> None:
+    """Greedy choice of the parts; what was measured is kept after every run. The test part is not looked at."""
+    rows = results.setdefault("selection", [])
+    dataset = with_validation_part(load_dataset("cifar10_lt50", size=SELECTION_SIZE))
+    dataset = replace(dataset, test_x=dataset.test_x[:100], test_y=dataset.test_y[:100])  # not looked at
+    now, best = dict(START), -math.inf
+    for number, (name, change) in enumerate([("start", {}), *CHANGES.items()]):
+        values = {**now, **change, "parts": [*now.get("parts", []), *change.get("parts", [])]}
+        if number == len(rows):
+            made = timed(f"select-{number}", values, dataset, folder)
+            last = made["curve"][-1]
+            gain = last["validation"] - best if number else 0.0
+            row = {"change": name, "values": {**values}, "validation": last["validation"], "seconds": last["seconds"]}
+            rows.append({**row, "gain": gain, "kept": not number or gain > GAIN})
+            write_json(file, {**results, "selection_provenance": provenance()})
+            print(name, {k: rows[-1][k] for k in ("validation", "gain", "seconds", "kept")}, flush=True)
+        if rows[number]["kept"]:
+            now, best = values, rows[number]["validation"]
+
+
+RUNS: dict[str, dict[str, Any]] = {"recommended": {**recipe_values("recommended"), "epochs": 20}}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = command_parser("questions time-to-accuracy", __doc__)
+    parser.add_argument("--output", type=Path, default=QUESTIONS / "time_to_accuracy.json")
+    parser.add_argument("--select", action="store_true", help="choose the parts of `fast`, on validation data")
+    parser.add_argument("--folder", type=Path, default=Path("runs/time_to_accuracy"), help="of the checkpoints")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    results = read_json(options.output) if options.output.exists() else {"runs": {}}
+    if options.select:
+        return select(results, options.folder, options.output)
+    dataset = with_validation_part(load_dataset("cifar10_lt50"))
+    for name, values in RUNS.items():
+        if name not in results["runs"]:
+            results["runs"][name] = timed(name, values, dataset, options.folder)
+            write_json(options.output, results)
