@@ -127,15 +127,15 @@ CHANGES: dict[str, dict[str, Any]] = {
     "muon": {"optimizer": "muon"},
     "flip": {"augment": "flip"},
     "whiten": {"parts": ["whiten"]},
-    "linear rate": {"schedule": "linear"},
     "labels smoothed to the prior": {"smoothing": [0.1, "prior"]},
+    "linear rate": {"schedule": "linear"},
+    "grow": {"parts": ["grow"], "epochs": 11},
     "average of the weights": {"ema": 0.99},
-    "grow": {"parts": ["grow"], "epochs": 14},
     "batch of 128, rate 0.2": {"batch_size": 128, "learning_rate": 0.2},
     "labels smoothed evenly": {"smoothing": [0.1, "even"]},
     "flip in turn": {"augment": "flip", "parts": ["flip in turn"]},
 }
-START = {**recipe_values("recommended"), "epochs": 10, "channels_last": True}
+START = {**recipe_values("recommended"), "epochs": 8, "channels_last": True}
 GAIN, SELECTION_SIZE = 1.0, 16
 
 
