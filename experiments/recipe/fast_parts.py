@@ -42,6 +42,24 @@ def whiten(run: TrialRun, *, frozen: bool = True) -> None:
     convolution.weight.requires_grad_(not frozen)
 
 
+def grow(run: TrialRun, *, start: float = 0.5, full: float = 0.6, grid: int = 4) -> None:
+    """Training images grow with the epochs, from that share of their size to all of it at the share ``full``."""
+    training, batches = run.training, run.training.batches
+    prepare, side = batches.prepare, batches.inputs.shape[-1]
+
+    def resized(x: Tensor) -> Tensor:
+        share = min(1.0, start + (1 - start) * training.epoch / max(1, round(full * run.trial.epochs)))
+        size = min(side, grid * round(share * side / grid))
+        x = prepare(x)
+        if size == side:
+            return x
+        layout = torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+        small = F.interpolate(x, (size, size), mode="bilinear", antialias=True, align_corners=False)
+        return small.contiguous(memory_format=layout)
+
+    batches.prepare = resized
+
+
 def flip_in_turn(run: TrialRun) -> None:
     """Every image is mirrored in every second epoch, at random which; Jordan 2024, section 3.6."""
     batches, seed = run.training.batches, run.trial.seed

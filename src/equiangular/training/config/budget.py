@@ -43,8 +43,6 @@ class Budget:
         augment: augmentation of images, such as ``"crop,flip"``, ``"crop,flip,cutout"`` or ``"crop,flip,randaugment"``.
         mix: ``"none"``, ``"mixup:1.0"``, ``"cutmix:1.0"`` or both with a comma: mixing of pairs of samples, with the
             parameter of the Beta distribution of the share.
-        grow_from: share of their height and width that training images have in the first epoch; they grow to all of it
-            at 60 % of the epochs. 1 leaves them as they are.
 
     Raises:
         ValueError: a field is out of range; the message names it.
@@ -67,7 +65,6 @@ class Budget:
     sampler: str = "uniform"
     augment: str = "none"
     mix: str = "none"
-    grow_from: float = 1.0
 
     def __post_init__(self) -> None:
         check_int(self.epochs, "epochs", minimum=1)
@@ -81,8 +78,6 @@ class Budget:
         check_non_negative(self.clip_norm, "clip_norm", hint="0 does not clip.")
         check_share(self.ema, "ema", hint="Typical: 0.999; 0 keeps no average.")
         sampler_alpha(self.sampler)
-        if isinstance(self.grow_from, bool) or not 0 < self.grow_from <= 1:
-            raise ValueError(f"grow_from must lie in (0, 1], got {self.grow_from!r}. 0.5 starts at half the size.")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Budget:

@@ -188,7 +188,6 @@ class Trial(Numerics, Budget, DataOptions):
         Images that were left out are missing from the content of the data, which decides beside these.
         """
         unsaid = {name for name in ("encoder", "label", "drop") if getattr(self, name) is None}
-        unsaid |= {"grow_from"} if self.grow_from == 1 else set()  # trials from before it was known stay the same
         free = {"root", "memory", "skip_broken", *unsaid}
         known = {f.name for f in fields(Trial)} - free
         return {name: value for name, value in self.as_dict().items() if name in known}

@@ -17,7 +17,6 @@ from torch import Tensor
 from equiangular.data.split import stream_batches
 from equiangular.longtail.labels import ClassMembers
 from equiangular.training.augment import Augmentation, Mixing, take_draws
-from equiangular.training.augment.growth import grown_to, resized
 from equiangular.training.config.budget import Budget, sampler_alpha
 from equiangular.training.config.draws import batch_bounds, derived_seed, even_parts
 from equiangular.training.engine.sampling import class_balanced_order, uniform_order
@@ -88,7 +87,6 @@ class Batches:
     def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from step ``start`` on."""
         order = self._order(epoch)
-        share = grown_to(epoch, self.budget.epochs, self.budget.grow_from)
         if self.as_they_are:
             inputs, labels, here = self.inputs, self.labels, self.device
             in_place = order.device == inputs.device == labels.device == here
@@ -99,7 +97,7 @@ class Batches:
                 else:
                     x = self.prepare(inputs[index.to(inputs.device)].to(here, non_blocking=True))
                     target = labels[index].to(here, non_blocking=True)
-                yield Batch(step, len(index), target, [(resized(x, share), target)])
+                yield Batch(step, len(index), target, [(x, target)])
             return
         plans: deque[_Plan] = deque()
 
@@ -112,9 +110,7 @@ class Batches:
         loaded = stream_batches(self.inputs, wanted(), self.workers)
         for first in loaded:
             plan = plans.popleft()
-            batch = self._batch(plan, [first, *(next(loaded) for _ in plan.needed[1:])])
-            batch.parts = [(resized(x, share), target) for x, target in batch.parts]  # after boxes were pasted in
-            yield batch
+            yield self._batch(plan, [first, *(next(loaded) for _ in plan.needed[1:])])
 
     def _order(self, epoch: int) -> Tensor:
         alpha = sampler_alpha(self.budget.sampler)
@@ -173,11 +169,6 @@ def parse_augmentation(budget: Budget, inputs: Any) -> tuple[Any, Any]:
         raise ValueError(
             f"augment={budget.augment!r} is for images, the inputs have shape {tuple(inputs.shape)}. "
             "Use augment='none'; mix='mixup:0.2' works on tables too."
-        )
-    if budget.grow_from < 1 and len(inputs.shape) != 4:
-        raise ValueError(
-            f"grow_from={budget.grow_from!r} is for images, the inputs have shape {tuple(inputs.shape)}. "
-            "Use grow_from=1."
         )
     kinds = (Augmentation, budget.augment), (Mixing, budget.mix)
     augmentation, mixing = (None if text == "none" else kind.parse(text) for kind, text in kinds)
