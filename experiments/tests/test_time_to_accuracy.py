@@ -31,12 +31,8 @@ def test_the_validation_part_is_what_the_cut_leaves() -> None:
 def test_a_recipe_is_timed_and_goes_on(tmp_path) -> None:
     data = question.with_validation_part(long_tailed([800, 500, 300]))
     values = {"method": "recommended", "backbone": "resnet8", "epochs": 2, "batch_size": 128, "augment": "flip"}
-    own = {
-        "parts": ["whiten", "grow", "flip in turn"],
-        "smoothing": [0.1, "prior"],
-        "optimizer": "muon",
-        "channels_last": True,
-    }
+    values |= {"parts": ["whiten", "grow", "flip in turn"], "smoothing": [0.1, "prior"]}
+    values |= {"optimizer": "muon", "channels_last": True}
     run = question.timed("one", values, data, tmp_path)
     assert [row["epoch"] for row in run["curve"]] == [1, 2]
     assert 0 < run["curve"][0]["seconds"] < run["curve"][1]["seconds"]
