@@ -8,6 +8,7 @@ after its last whole epoch.
 
     python -m experiments questions time-to-accuracy
     python -m experiments questions time-to-accuracy --select
+    python -m experiments questions time-to-accuracy --methods
 """
 
 from __future__ import annotations
@@ -192,11 +193,16 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 
 
+# The recipe `fast` with other methods, one seed: linear + CE, linear + LA and DR beside the fixed head with LA.
+METHODS = ("linear-ce", "linear-la", "recommended", "etf-dr")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command_parser("questions time-to-accuracy", __doc__)
     parser.add_argument("recipes", nargs="*", help="by default all")
     parser.add_argument("--output", type=Path, default=QUESTIONS / "time_to_accuracy.json")
     parser.add_argument("--select", action="store_true", help="choose the parts of `fast`, on validation data")
+    parser.add_argument("--methods", action="store_true", help=f"`fast` with {', '.join(METHODS)}, one seed")
     parser.add_argument("--folder", type=Path, default=Path("runs/time_to_accuracy"), help="of the checkpoints")
     parser.add_argument("--figures", type=Path, default=FIGURES)
     options = parser.parse_args(arguments)
@@ -205,6 +211,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.select:
         return select(results, options.folder, options.output)
     dataset = with_validation_part(load_dataset("cifar10_lt50"))
+    if options.methods:
+        measured = results.setdefault("methods", {})
+        for method in METHODS:
+            if method not in measured:
+                values = {**recipe_values("fast"), "method": method}
+                measured[method] = timed(f"fast-{method}", values, dataset, options.folder)
+                write_json(options.output, results)
+        return print(table(measured))
     for name in options.recipes or RUNS:
         if name not in results["runs"]:
             results["runs"][name] = timed(name, RUNS[check_choice(name, RUNS, "recipe")], dataset, options.folder)
