@@ -124,7 +124,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "muon": {"optimizer": "muon"},
     "grow": {"parts": ["grow"], "epochs": 8},
     "whiten": {"parts": ["whiten"]},
-    "linear rate": {"schedule": "linear"},
+    "linear rate": {"parts": ["linear rate"]},
     "labels smoothed to the prior": {"smoothing": [0.1, "prior"]},
     "flip": {"augment": "flip"},
     "average of the weights": {"ema": 0.99},

@@ -74,6 +74,22 @@ def flip_in_turn(run: TrialRun) -> None:
     batches._plan = planned
 
 
+def linear_rate(run: TrialRun) -> None:
+    """The learning rate falls in a line, not in a cosine, after the same warm-up."""
+    training, trial = run.training, run.trial
+    optimizer, steps = training.optimizer.optimizer, len(training.batches)
+    warmup, step = trial.warmup_epochs * steps, optimizer.step
+
+    def stepped() -> None:
+        now = training.epoch * steps + training.step
+        if now >= warmup:
+            for group in optimizer.param_groups:
+                group["lr"] = trial.learning_rate * (1 - (now - warmup) / max(1, trial.epochs * steps - warmup))
+        step()
+
+    optimizer.step = stepped
+
+
 def smoothed(method: Method, share: float, towards: str) -> Method:
     """The method with labels smoothed: ``share`` of the target goes to all classes alike, or to their frequencies."""
     criterion = method.criterion

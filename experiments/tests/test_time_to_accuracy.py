@@ -31,7 +31,7 @@ def test_the_validation_part_is_what_the_cut_leaves() -> None:
 def test_a_recipe_is_timed_and_goes_on(tmp_path) -> None:
     data = question.with_validation_part(long_tailed([800, 500, 300]))
     values = {"method": "recommended", "backbone": "resnet8", "epochs": 2, "batch_size": 128, "augment": "flip"}
-    values |= {"parts": ["whiten", "grow", "flip in turn"], "smoothing": [0.1, "prior"]}
+    values |= {"parts": ["whiten", "grow", "linear rate", "flip in turn"], "smoothing": [0.1, "prior"]}
     values |= {"optimizer": "muon", "channels_last": True}
     run = question.timed("one", values, data, tmp_path)
     assert [row["epoch"] for row in run["curve"]] == [1, 2]

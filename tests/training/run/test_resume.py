@@ -64,7 +64,7 @@ def state(training: Training) -> dict[str, torch.Tensor]:
 BUDGETS = [
     {},
     {"optimizer": "adamw", "learning_rate": 1e-3},
-    {"optimizer": "muon", "schedule": "linear"},
+    {"optimizer": "muon"},
     {"ema": 0.9, "clip_norm": 0.5, "momentum": 0.0},
     {"sampler": "class-balanced", "mix": "none", "schedule": "step"},
     {"mix": "from-all,mixup:1.0"},

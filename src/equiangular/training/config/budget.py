@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Optimizer = Literal["sgd", "adamw", "muon"]
 OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
-Schedule = Literal["cosine", "linear", "constant", "step"]
+Schedule = Literal["cosine", "constant", "step"]
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
 
@@ -33,8 +33,8 @@ class Budget:
         weight_decay: L2 penalty on every learnable parameter (decoupled for ``"adamw"``, and for
             kernels under ``"muon"``).
         warmup_epochs: epochs of linear warm-up from 0 to the peak.
-        schedule: ``"cosine"`` or ``"linear"`` to 0, ``"constant"``, or ``"step"``: x0.1 at 80 % and again at 90 % of
-            the epochs (Yang et al. 2022: epochs 160 and 180 of 200).
+        schedule: ``"cosine"`` to 0, ``"constant"``, or ``"step"``: x0.1 at 80 % and again at 90 % of the epochs
+            (Yang et al. 2022: epochs 160 and 180 of 200).
         clip_norm: largest norm of the gradient of all parameters together; 0 does not clip.
         ema: decay per step of a moving average of the weights, which is then measured and saved; 0 keeps none.
         sampler: ``"uniform"``: every sample once an epoch; ``"class-balanced"``: every class equally often;
@@ -96,8 +96,8 @@ class Budget:
 def learning_rate_factor(step: int, steps_per_epoch: int, budget: Budget) -> float:
     """Factor of the peak learning rate at optimiser step ``step`` (from 0).
 
-    Linear warm-up over ``warmup_epochs``; then cosine or linear to 0 over the rest, constant, or x0.1 at 80 % and 90 %
-    of all epochs (Yang et al. 2022: epochs 160 and 180 of 200).
+    Linear warm-up over ``warmup_epochs``; then cosine to 0 over the rest, constant, or x0.1 at 80 % and 90 % of all
+    epochs (Yang et al. 2022: epochs 160 and 180 of 200).
 
     Example:
         >>> budget = Budget(epochs=10, warmup_epochs=0, schedule="step")
@@ -107,11 +107,8 @@ def learning_rate_factor(step: int, steps_per_epoch: int, budget: Budget) -> flo
     total, warmup = budget.epochs * steps_per_epoch, min(budget.warmup_epochs, budget.epochs - 1) * steps_per_epoch
     if step < warmup:
         return (step + 1) / warmup
-    gone = (step - warmup) / max(1, total - warmup)
     if budget.schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * gone))
-    if budget.schedule == "linear":
-        return 1 - gone
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
     if budget.schedule == "step":
         return 0.1 ** ((step >= 0.8 * total) + (step >= 0.9 * total))
     return 1.0
