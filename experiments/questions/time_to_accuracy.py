@@ -3,8 +3,8 @@
 CIFAR-10 cut to imbalance 100, from cifar10_lt50, which EQUIANGULAR_DATA has to hold. What the cut leaves over is the
 validation part. The curves are of the validation part; the test part is looked at after the last epoch, once. The time
 is that of the training's process alone, without reading, validation and checkpoints, so that a loaded machine changes
-it little. Parts of `fast` were chosen by `--select`, on the validation part, at 16 pixels. Every run goes on
-after its last whole epoch.
+it little. Parts of `fast` were chosen by `--select`, on the validation part. Every run goes on after its last whole
+epoch.
 
     python -m experiments questions time-to-accuracy
     python -m experiments questions time-to-accuracy --select
@@ -40,6 +40,7 @@ from experiments.common import FIGURES, QUESTIONS, command_parser
 from experiments.recipe import fast_parts
 
 IMBALANCE = 100.0
+SIZE = 16  # pixels
 _CUT_SEED, _MOST = 0, 300  # validation samples of a class at most
 
 
@@ -59,7 +60,12 @@ def with_validation_part(dataset: Dataset) -> Dataset:
 
 
 # Name of a part -> what it does to a training in the making.
-PARTS: dict[str, Callable[[TrialRun], None]] = {"whiten": fast_parts.whiten, "flip in turn": fast_parts.flip_in_turn}
+PARTS: dict[str, Callable[[TrialRun], None]] = {
+    "whiten": fast_parts.whiten,
+    "grow": fast_parts.grow,
+    "linear rate": fast_parts.linear_rate,
+    "flip in turn": fast_parts.flip_in_turn,
+}
 
 
 class Clock(Watcher):
@@ -111,6 +117,7 @@ def timed(name: str, values: dict[str, Any], dataset: Dataset, folder: Path, *, 
     run, (outcome,) = run_trial(trial, dataset, [method], hardware=hardware, watcher=clock, collapse=False)
     return {
         "trial": {**trial.as_dict(), **own, "backbone": run.backbone},
+        "pixels": dataset.input_shape[-1],
         "training_samples": int(run.split.class_counts.sum()),
         "validation_samples": len(run.split.holdout_y),
         "curve": clock.rows,
@@ -133,13 +140,13 @@ CHANGES: dict[str, dict[str, Any]] = {
     "flip in turn": {"augment": "flip", "parts": ["flip in turn"]},
 }
 START = {**recipe_values("recommended"), "epochs": 6, "channels_last": True}
-GAIN, SELECTION_SIZE = 1.0, 16
+GAIN = 1.0
 
 
 def select(results: dict[str, Any], folder: Path, file: Path) -> None:
     """Greedy choice of the parts; what was measured is kept after every run. The test part is not looked at."""
     rows = results.setdefault("selection", [])
-    dataset = with_validation_part(load_dataset("cifar10_lt50", size=SELECTION_SIZE))
+    dataset = with_validation_part(load_dataset("cifar10_lt50", size=SIZE))
     dataset = replace(dataset, test_x=dataset.test_x[:100], test_y=dataset.test_y[:100])  # not looked at
     now, best = dict(START), -math.inf
     for number, (name, change) in enumerate([("start", {}), *CHANGES.items()]):
@@ -171,6 +178,22 @@ def table(runs: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def parts_table(rows: Sequence[dict[str, Any]]) -> str:
+    """A line for each part that was tried, as docs/training.md has it."""
+    lines = ["| change | processor seconds | validation, % | gain | kept |", "|---|--:|--:|--:|---|"]
+    for row in rows:
+        gain = f"{row['gain']:+.1f}".replace("-", "−") if row is not rows[0] else ""
+        cells = (
+            row["change"],
+            f"{row['seconds']:.0f}",
+            f"{row['validation']:.1f}",
+            gain,
+            "yes" if row["kept"] else "no",
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def draw(runs: dict[str, dict[str, Any]]) -> Any:
     """Balanced accuracy over processor minutes; a diamond is the test part after the last epoch."""
     figure = new_figure(7, 4)
@@ -186,9 +209,9 @@ def draw(runs: dict[str, dict[str, Any]]) -> Any:
     return figure
 
 
-# Half of the recipes' epochs, so that both fit the hours that were at hand.
+# Both at the size of the selection, with fewer epochs than the recipes have: what the hours at hand allowed.
 RUNS: dict[str, dict[str, Any]] = {
-    "recommended": {**recipe_values("recommended"), "epochs": 20},
+    "recommended": {**recipe_values("recommended"), "epochs": 28},
     "fast": {**recipe_values("fast"), "epochs": 6},
 }
 
@@ -201,6 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = command_parser("questions time-to-accuracy", __doc__)
     parser.add_argument("recipes", nargs="*", help="by default all")
     parser.add_argument("--output", type=Path, default=QUESTIONS / "time_to_accuracy.json")
+    parser.add_argument("--size", type=int, default=SIZE, help=f"pixels, by default {SIZE}; 32 are all of them")
     parser.add_argument("--select", action="store_true", help="choose the parts of `fast`, on validation data")
     parser.add_argument("--methods", action="store_true", help=f"`fast` with {', '.join(METHODS)}, one seed")
     parser.add_argument("--folder", type=Path, default=Path("runs/time_to_accuracy"), help="of the checkpoints")
@@ -209,8 +233,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     results = read_json(options.output) if options.output.exists() else {"runs": {}}
     if options.select:
-        return select(results, options.folder, options.output)
-    dataset = with_validation_part(load_dataset("cifar10_lt50"))
+        select(results, options.folder, options.output)
+        return print(parts_table(results["selection"]))
+    dataset = with_validation_part(load_dataset("cifar10_lt50", size=options.size))
     if options.methods:
         measured = results.setdefault("methods", {})
         for method in METHODS:

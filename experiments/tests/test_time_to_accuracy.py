@@ -3,8 +3,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from equiangular._files import read_json
 from equiangular.data import Dataset
 from equiangular.data.split import make_split
+from equiangular.losses import logit_adjusted_cross_entropy
+from experiments.common import DOCS, QUESTIONS
 from experiments.questions import time_to_accuracy as question
 from experiments.recipe.fast_parts import whitening_filters
 
@@ -58,3 +61,26 @@ def test_filters_whiten_patches() -> None:
     assert torch.equal(filters[:18], -filters[18:])
     outputs = torch.nn.functional.conv2d(images, filters[:18]).transpose(0, 1).flatten(1)
     torch.testing.assert_close(outputs @ outputs.T / outputs.shape[1], torch.eye(18, dtype=torch.float64))
+
+
+def test_even_smoothing_favours_rare_classes_under_logit_adjustment() -> None:
+    """Where the gradient is zero, the bare logits are log q - log prior for the smoothed posterior q."""
+    prior = torch.tensor([0.9, 0.09, 0.01], dtype=torch.float64)
+    posterior = torch.tensor([[0.95, 0.049, 0.001]], dtype=torch.float64)  # over prior: 1.06, 0.54, 0.1
+    chosen = {}
+    for towards, spread in (("prior", prior), ("even", torch.full_like(prior, 1 / 3))):
+        target = 0.9 * posterior + 0.1 * spread
+        logits = (target.log() - prior.log()).requires_grad_()
+        logit_adjusted_cross_entropy(logits, target, 1000 * prior).backward()
+        torch.testing.assert_close(logits.grad, torch.zeros_like(logits), atol=1e-12, rtol=0)
+        chosen[towards] = int(logits.argmax())
+    assert chosen == {"prior": 0, "even": 2}
+
+
+def test_the_page_has_what_the_record_says() -> None:
+    record = read_json(QUESTIONS / "time_to_accuracy.json")
+    lines = set((DOCS / "training.md").read_text(encoding="utf-8").splitlines())
+    told = question.table(record["runs"]), question.parts_table(record["selection"])
+    assert not [line for text in told for line in text.splitlines() if line not in lines]
+    slow, fast = (record["runs"][name]["curve"][-1]["seconds"] for name in ("recommended", "fast"))
+    assert fast <= slow / 4
