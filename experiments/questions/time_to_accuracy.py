@@ -83,9 +83,13 @@ class Clock(Watcher):
         for part in self.parts:
             PARTS[part](run)
         if self.resumes:
-            extra = load_checkpoint(self.file, run.training, config=run.trial.decisive())
+            extra = load_checkpoint(self.file, run.training, config=self.identity())
             self.rows, self.used = extra["rows"], extra["used"]
         self.began = time.process_time()
+
+    def identity(self) -> dict[str, Any]:
+        """What has to be the same for a checkpoint to fit."""
+        return {**self.run.trial.decisive(), "shape": list(self.run.dataset.input_shape), "parts": list(self.parts)}
 
     def after_epoch(self, training: Training) -> None:
         """Stop the clock, look at the validation part, leave a checkpoint."""
@@ -99,7 +103,7 @@ class Clock(Watcher):
             self.rows.append(row)
             print({name: round(value, 3) for name, value in row.items()}, flush=True)
         extra = {"rows": self.rows, "used": self.used}
-        save_checkpoint(self.file, training, config=self.run.trial.decisive(), extra=extra)
+        save_checkpoint(self.file, training, config=self.identity(), extra=extra)
         self.began = time.process_time()
 
 
@@ -109,7 +113,7 @@ def timed(name: str, values: dict[str, Any], dataset: Dataset, folder: Path, *, 
     layout = {key: own[key] for key in ("channels_last",) if key in own}
     known = {key: value for key, value in values.items() if key not in own}
     trial = make_config(Trial, {"data": dataset.name, "imbalance": IMBALANCE, "subset_seed": _CUT_SEED}, known)
-    clock = Clock(folder / f"{name}.safetensors", every, own.get("parts", ()))
+    clock = Clock(folder / f"{name}-{dataset.input_shape[-1]}.safetensors", every, own.get("parts", ()))
     method = get_method(trial.method)
     if "smoothing" in own:
         method = fast_parts.smoothed(method, *own["smoothing"])
@@ -132,6 +136,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "grow": {"parts": ["grow"], "epochs": 8},
     "whiten": {"parts": ["whiten"]},
     "linear rate": {"parts": ["linear rate"]},
+    "12 epochs": {"epochs": 12},
     "labels smoothed to the prior": {"smoothing": [0.1, "prior"]},
     "flip": {"augment": "flip"},
     "average of the weights": {"ema": 0.99},
