@@ -39,6 +39,7 @@ from equiangular.training.run.trial import TrialRun, Watcher
 from experiments.common import FIGURES, QUESTIONS, command_parser
 from experiments.recipe import fast_parts
 
+OUTPUT = QUESTIONS / "time_to_accuracy.json"
 IMBALANCE = 100.0
 SIZE = 16  # pixels
 _CUT_SEED, _MOST = 0, 300  # validation samples of a class at most
@@ -173,8 +174,13 @@ def soonest(curve: Sequence[dict[str, float]], target: float) -> float | None:
     return next((row["seconds"] for row in curve if row["validation"] >= target), None)
 
 
-def table(runs: dict[str, dict[str, Any]]) -> str:
+def table(results: dict[str, Any]) -> str:
     """A line for each recipe, as docs/training.md has it."""
+    return runs_table(results["runs"])
+
+
+def runs_table(runs: dict[str, dict[str, Any]]) -> str:
+    """A line for each of the runs by name."""
     lines = ["| recipe | epochs | processor seconds | validation, % | test, % |", "|---|--:|--:|--:|--:|"]
     for name, run in runs.items():
         last, test = run["curve"][-1], run["test"]["balanced_accuracy"]
@@ -183,8 +189,9 @@ def table(runs: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def parts_table(rows: Sequence[dict[str, Any]]) -> str:
+def relations(results: dict[str, Any]) -> str:
     """A line for each part that was tried, as docs/training.md has it."""
+    rows = results["selection"]
     lines = ["| change | processor seconds | validation, % | gain | kept |", "|---|--:|--:|--:|---|"]
     for row in rows:
         gain = f"{row['gain']:+.1f}".replace("-", "−") if row is not rows[0] else ""
@@ -228,7 +235,7 @@ METHODS = ("linear-ce", "linear-la", "recommended", "etf-dr")
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command_parser("questions time-to-accuracy", __doc__)
     parser.add_argument("recipes", nargs="*", help="by default all")
-    parser.add_argument("--output", type=Path, default=QUESTIONS / "time_to_accuracy.json")
+    parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--size", type=int, default=SIZE, help=f"pixels, by default {SIZE}; 32 are all of them")
     parser.add_argument("--select", action="store_true", help="choose the parts of `fast`, on validation data")
     parser.add_argument("--methods", action="store_true", help=f"`fast` with {', '.join(METHODS)}, one seed")
@@ -239,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = read_json(options.output) if options.output.exists() else {"runs": {}}
     if options.select:
         select(results, options.folder, options.output)
-        return print(parts_table(results["selection"]))
+        return print(relations(results))
     dataset = with_validation_part(load_dataset("cifar10_lt50", size=options.size))
     if options.methods:
         measured = results.setdefault("methods", {})
@@ -248,12 +255,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 values = {**recipe_values("fast"), "method": method}
                 measured[method] = timed(f"fast-{method}", values, dataset, options.folder)
                 write_json(options.output, results)
-        return print(table(measured))
+        return print(runs_table(measured))
     for name in options.recipes or RUNS:
         if name not in results["runs"]:
             results["runs"][name] = timed(name, RUNS[check_choice(name, RUNS, "recipe")], dataset, options.folder)
             write_json(options.output, results)
-    print(table(results["runs"]))
+    print(table(results))
     if "recommended" not in results["runs"]:
         return
     target = results["runs"]["recommended"]["curve"][-1]["validation"]
