@@ -41,7 +41,7 @@ from equiangular._provenance import provenance
 from equiangular.longtail import holdout_indices
 from equiangular.longtail.cut import draw_by_class
 from experiments.common import command_parser
-from experiments.pretrained.arms import CELLS, EXACT, PULLED, RIVALS, WIDE, Arm, Cell, arms_of, others_of
+from experiments.pretrained.arms import CELLS, EXACT, PULLED, RIVALS, WIDE, Arm, Cell, missing
 from experiments.pretrained.fit import Fit, Names, class_vectors, ridge, train, untrained
 from experiments.pretrained.sets import Part, load
 from experiments.pretrained.tables import FOLDER, show
@@ -222,15 +222,6 @@ def run_one(
 def path_of(folder: Path, name: str) -> Path:
     """The record of a cell."""
     return folder / f"{name.replace(' ', '-').replace(',', '').replace(':', '_to_')}.json"
-
-
-def missing(cell: Cell, record: dict[str, Any]) -> list[Arm | str]:
-    """What a cell still lacks, in the order in which it is run; its name where the record says nothing of its size."""
-    if "samples" not in record:
-        return [cell.name]
-    level = record["largest"] == record["smallest"]
-    wanted = [*others_of(cell, level, record["samples"]), *arms_of(cell, level)]
-    return [what for what in wanted if str(what) not in record["arms"]]
 
 
 def run_cell(cell: Cell, folder: Path, draws: int) -> None:

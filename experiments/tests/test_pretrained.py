@@ -15,6 +15,7 @@ from equiangular._files import json_plain, read_json
 from equiangular.heads import NamedHead
 from equiangular.losses import dot_regression_loss, logit_adjusted_cross_entropy
 from experiments.common import DOCS
+from experiments.pretrained import arms as design
 from experiments.pretrained import run, summary
 from experiments.pretrained.arms import CELLS, Arm, Cell, arms_of, others_of
 from experiments.pretrained.fit import OPTIONS, Fit, class_vectors, ridge, train
@@ -96,7 +97,7 @@ def test_the_held_out_loss_counts_classes_alike_and_knows_no_temperature() -> No
 def test_tuning_never_sees_the_test_part_and_a_cell_goes_on(tmp_path, monkeypatch) -> None:
     cell = Cell("letter", "6 each")
     arms = [Arm("means", False, "residual", "LA"), Arm("simplex", False, "linear", "ridge, balanced")]
-    monkeypatch.setattr(run, "arms_of", lambda cell, level: arms)
+    monkeypatch.setattr(design, "arms_of", lambda cell, level: arms)
     monkeypatch.setattr(run, "STEPS", (2, 5))
     found = []
     for folder, test_seed in ((tmp_path / "a", 9), (tmp_path / "b", 10)):
