@@ -103,9 +103,14 @@ def fit_arm(arm: Arm, names: Names, fits: list[Fit], options: list[Options]) -> 
         pairs = list(dict.fromkeys((o["rate"], o["scale"]) for o in options))
         steps = sorted({o["steps"] for o in options})
         rates, scales = zip(*pairs, strict=True)
-        logits = train(arm, names, fits, rates, scales, steps).numpy()
         places = [(pairs.index((o["rate"], o["scale"])), steps.index(o["steps"])) for o in options]
-        found = [[own[place] for place in places] for own in logits]
+        found = [[]] * len(fits)
+        # Where the order of the classes is drawn, draws can differ by a sample or two.
+        for size in {(len(fit.x), len(fit.at)) for fit in fits}:
+            own = [f for f, fit in enumerate(fits) if (len(fit.x), len(fit.at)) == size]
+            logits = train(arm, names, [fits[f] for f in own], rates, scales, steps).numpy()
+            for f, z in zip(own, logits, strict=True):
+                found[f] = [z[place] for place in places]
     else:
         found = []
         for fit in fits:
