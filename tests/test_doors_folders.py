@@ -105,6 +105,12 @@ def class_with_the_name_of_a_part(root: Path) -> tuple[int, int, int, str]:
     return 16, 0, 4, "read as a class, as it has no class folders: dev/"
 
 
+def class_of_trains(root: Path) -> tuple[int, int, int, str]:
+    fill(root / "plane", 10)
+    fill(root / "train", 150)
+    return 16, 0, 4, "read as a class, as it has no class folders: train/"
+
+
 def unlabelled_test(root: Path) -> tuple[int, int, int, str]:
     cats_and_dogs(root / "train")
     cats_and_dogs(root / "val", 3, shift=20)
@@ -167,6 +173,7 @@ LAYOUTS = (
     two_parts,
     parts_beside_classes,
     class_with_the_name_of_a_part,
+    class_of_trains,
     unlabelled_test,
     one_folder_more,
     one_folder_more_in_parts,

@@ -126,7 +126,8 @@ def find_layout(folder: Path) -> Layout:
 
     ``train`` (``training``) is the training part, ``validation`` (``val``, ``valid``, ``dev``) the validation part,
     ``test`` (``testing``) the test part, in any case of the letters. Without ``train`` the folder's own folders are the
-    classes, but for a ``test`` or ``validation`` beside them with folders of the same names. A folder that holds one
+    classes, but for a ``test`` or ``validation`` beside them with folders of the same names. A ``train`` that holds
+    images and no folder, beside other folders that do, is the class of trains. A folder that holds one
     folder and no images is gone through, down to three of them, if that one holds parts or two folders and more.
     """
     inner = _without_wrappers(folder)
@@ -138,6 +139,9 @@ def find_layout(folder: Path) -> Layout:
     for entry in inside:
         if (part := _part(entry)) is not None:
             parts.setdefault(part, []).append(entry)
+    of_trains = parts.get("train", [])
+    if all(map(_is_class, of_trains)) and any(_is_class(entry) for entry in inside if _part(entry) is None):
+        parts.pop("train", None)
     beside = [f"{entry.name}/" for entry in inside if _part(entry) is None]
     if "train" in parts and beside:
         notes.append(f"not used, beside train/: {listed(beside, 5)}")
@@ -148,7 +152,8 @@ def find_layout(folder: Path) -> Layout:
         part: [f for f in folders if any(class_name(c.name) in names for c in folders_in(f))]
         for part, folders in parts.items()
     }
-    if classes := [f"{f.name}/" for part, folders in parts.items() for f in folders if f not in held[part]]:
+    classes = [f"{f.name}/" for part, folders in parts.items() for f in folders if f not in held[part]]
+    if classes := sorted([*classes, *(f"{f.name}/" for f in of_trains)]):
         notes.append(f"read as a class, as it has no class folders: {listed(classes, 5)}")
     return Layout({"train": [inner], **{part: folders for part, folders in held.items() if folders}}, notes)
 
@@ -170,6 +175,11 @@ def _without_wrappers(folder: Path, known: Collection[str] = ()) -> Path:
 
 def _has_images(folder: Path) -> bool:
     return any(e.suffix.lower() in SUFFIXES and not is_left_out(e.name) and e.is_file() for e in folder.iterdir())
+
+
+def _is_class(folder: Path) -> bool:
+    """Whether a folder holds images itself and no folder."""
+    return not folders_in(folder) and _has_images(folder)
 
 
 def _part(folder: Path) -> str | None:
