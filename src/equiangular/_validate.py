@@ -53,6 +53,8 @@ def values_are_readable(*tensors: Tensor) -> bool:
 
 def check_num_classes(num_classes: Any) -> int:
     """Return the number of classes K as an int >= 2."""
+    if isinstance(num_classes, Tensor) and is_tracing():  # sizes are tensors in a trace
+        return num_classes  # type: ignore[return-value]
     return check_int(num_classes, "num_classes", minimum=2, hint="A classifier separates at least two classes.")
 
 

@@ -1,0 +1,327 @@
+"""Mutation testing of the core: does a test fail for every small change of its code? `make mutants`.
+
+The changes are those of mutmut 3; they are made and run here, for importing PyTorch takes longer than most tests: one
+process imports everything once, and each mutant is a fork of it that runs the tests that cover the changed line,
+quickest first, until one fails. A mutant that all of them pass has survived.
+
+    python dev/mutants.py cover              # which test runs which line, and how long it takes
+    python dev/mutants.py run --minutes 60   # mutants in random order, every prefix stratified by package
+    python dev/mutants.py score              # the score with its interval, and every survivor
+
+All is kept in build/mutants, and `run` goes on where it was stopped. Left out: the text of errors, warnings and
+`repr`, annotations and decorators, of which tests of the meaning know nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import difflib
+import json
+import math
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+KEPT = ROOT / "build" / "mutants"
+PACKAGES = ("frames", "heads", "losses", "measures", "posthoc", "longtail", "closed_form")
+TESTS = [place for package in PACKAGES for place in (f"tests/{package}", f"src/equiangular/{package}")]
+OPTIONS = ["-q", "-p", "no:cacheprovider", "-m", "not slow"]
+MEMORY = 8 * 2**30
+BROKEN = 99
+FIRST, MOST = 40.0, 60.0  # seconds of tests of the nearest file, then of all others
+
+
+class Cover:
+    """A pytest plugin: coverage by test, and the processor time of each."""
+
+    def __init__(self) -> None:
+        import coverage
+
+        self.times: dict[str, float] = {}
+        self.coverage = coverage.Coverage(data_file=str(KEPT / "coverage"), source=["src/equiangular"])
+        self.coverage.start()
+        self.coverage.switch_context("collection")
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """A test begins."""
+        self.coverage.switch_context(nodeid)
+        self.times[nodeid] = -time.process_time()
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """A test has ended."""
+        self.times[nodeid] += time.process_time()
+        self.coverage.switch_context("between")
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Forget a test that did not pass."""
+        if report.outcome != "passed":
+            self.times.pop(report.nodeid, None)
+
+    def pytest_sessionfinish(self) -> None:
+        """Write what covers what."""
+        self.coverage.stop()
+        self.coverage.save()
+        lines: dict[str, dict[int, list[str]]] = {}
+        data = self.coverage.get_data()
+        for file in data.measured_files():
+            by_line = data.contexts_by_lineno(file)
+            lines[str(Path(file).relative_to(ROOT))] = {
+                n: [t for t in on if t in self.times] for n, on in by_line.items()
+            }
+        (KEPT / "cover.json").write_text(json.dumps({"times": self.times, "lines": lines}))
+
+
+class Only:
+    """A pytest plugin: these tests alone, in this order."""
+
+    def __init__(self, chosen: list[str]) -> None:
+        self.place = {test: i for i, test in enumerate(chosen)}
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Choose and order."""
+        items[:] = sorted((i for i in items if i.nodeid in self.place), key=lambda i: self.place[i.nodeid])
+
+
+def mutants() -> Iterator[dict[str, Any]]:
+    """Every mutant: package, file, lines, what it was and what it is."""
+    import libcst as cst
+    import libcst.matchers as m
+    from libcst.metadata import MetadataWrapper, ParentNodeProvider, PositionProvider
+    from mutmut.mutation.file_mutation import MutationVisitor
+    from mutmut.mutation.mutators import mutation_operators, operator_string
+    from mutmut.mutation.pragma_handling import IgnoredCode
+
+    def texts(node: Any) -> Iterator[Any]:
+        yield from list(operator_string(node))[:1]  # one change of a text is enough
+
+    operators = [(kind, texts if change is operator_string else change) for kind, change in mutation_operators]
+    text = m.Raise() | m.Call(func=m.OneOf(m.Name("warn"), m.Attribute(attr=m.Name("warn")))) | m.Annotation()
+    skipped = text | m.Decorator() | m.Import() | m.ImportFrom() | m.If(test=m.Name("TYPE_CHECKING"))
+    unnamed = {"__repr__", "extra_repr", "__new__"}
+
+    class Visitor(MutationVisitor):
+        def _skip_node_and_children(self, node: Any) -> bool:
+            if isinstance(node, cst.FunctionDef):
+                marks = [cst.Module([]).code_for_node(d.decorator) for d in node.decorators]
+                return node.name.value in unnamed or "overload" in marks
+            if m.matches(node, m.Assign(targets=[m.AssignTarget(m.Name("__all__"))])):
+                return True
+            return m.matches(node, skipped) or m.matches(node, m.Call(func=m.Name("len") | m.Name("isinstance")))
+
+    for package in PACKAGES:
+        for file in sorted((ROOT / "src" / "equiangular" / package).rglob("*.py")):
+            code = file.read_text(encoding="utf-8")
+            wrapper = MetadataWrapper(cst.parse_module(code))
+            ignored = IgnoredCode(set(), set(), set())
+            visitor = Visitor(operators, ignored)
+            wrapper.visit(visitor)
+            places, parents = wrapper.resolve(PositionProvider), wrapper.resolve(ParentNodeProvider)
+            for number, change in enumerate(visitor.mutations):
+                node = change.original_node
+                while node not in places:  # an operator: its place is its parent's
+                    node = parents[node]
+                yield {
+                    "id": f"{file.relative_to(ROOT / 'src' / 'equiangular')}#{number}", "package": package,
+                    "file": str(file.relative_to(ROOT)),
+                    "first": places[node].start.line, "last": places[node].end.line,
+                    "inside": change.contained_by_top_level_function is not None,
+                    "make": partial(mutated, wrapper.module, change),
+                }  # fmt: skip
+
+
+def mutated(module: Any, change: Any) -> str:
+    """The whole file with one change."""
+    return str(module.deep_replace(change.original_node, change.mutated_node).code)
+
+
+def in_order(seed: int) -> list[dict[str, Any]]:
+    """All mutants, shuffled, such that every package has its share of every prefix."""
+    draw = random.Random(seed)
+    groups = defaultdict(list)
+    for mutant in mutants():
+        groups[mutant["package"]].append(mutant)
+    placed = []
+    for group in groups.values():
+        draw.shuffle(group)
+        start = draw.random()
+        placed += [((i + start) / len(group), mutant) for i, mutant in enumerate(group)]
+    return [mutant for _, mutant in sorted(placed, key=lambda pair: pair[0])]
+
+
+def tested(arguments: list[str], plugins: list[Any]) -> int:
+    """What pytest exits with, or BROKEN where it does not run at all."""
+    import pytest
+
+    try:
+        return int(pytest.main([*OPTIONS, *arguments], plugins=plugins))
+    except BaseException:
+        return BROKEN
+
+
+def fork(tests: list[str], seconds: float) -> str:
+    """Run tests in a fork: "passed", "failed" or "stopped" at its limit of processor time."""
+    child = os.fork()
+    if child == 0:
+        with open(os.devnull, "w") as null:
+            os.dup2(null.fileno(), 1)
+            os.dup2(null.fileno(), 2)
+        os.setpgid(0, 0)
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds), resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+        signal.alarm(int(40 * seconds))  # one that waits for ever uses no processor time
+        files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+        os._exit(tested(["-x", *files], [Only(tests)]))
+    _, status = os.waitpid(child, 0)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
+    if os.WIFSIGNALED(status):
+        return "stopped" if os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGALRM, signal.SIGKILL) else "failed"
+    if os.WEXITSTATUS(status) == BROKEN:
+        raise SystemExit("pytest itself does not run in a fork")
+    return "passed" if os.WEXITSTATUS(status) in (0, 5) else "failed"
+
+
+def covering(mutant: dict[str, Any], cover: dict[str, Any]) -> list[str]:
+    """The tests that run the mutant's lines, quickest first; of a line outside all functions: those of its file."""
+    lines = cover["lines"].get(mutant["file"], {})
+    rows = range(mutant["first"], mutant["last"] + 1) if mutant["inside"] else map(int, lines)
+    tests = {test for row in rows for test in lines.get(str(row), [])}
+    return sorted(tests, key=lambda test: cover["times"][test])
+
+
+def up_to(tests: list[str], times: dict[str, float], seconds: float) -> list[str]:
+    """As many of these tests as the time allows."""
+    chosen, spent = [], 0.0
+    for test in tests:
+        spent += times[test]
+        if spent > seconds and chosen:
+            break
+        chosen.append(test)
+    return chosen
+
+
+def judge(mutant: dict[str, Any], cover: dict[str, Any]) -> dict[str, Any]:
+    """Run the tests against one mutant: those of the nearest file first, then all others."""
+    tests = covering(mutant, cover)
+    times = cover["times"]
+    files = Counter(test.partition("::")[0] for test in tests)
+    stem = Path(mutant["file"]).stem.strip("_")
+    near = max(files, key=lambda file: (stem in Path(file).stem, file.startswith("tests"), files[file]), default="")
+    inner = [test for test in tests if test.startswith((near + "::", mutant["file"] + "::"))]
+    done, result = 0, "uncovered"
+    for group, limit in ((inner, FIRST), ([t for t in tests if t not in set(inner)], MOST)):
+        chosen = up_to(group, times, limit)
+        if not chosen:
+            continue
+        done += len(chosen)
+        result = fork(chosen, 20 + 4 * sum(times[test] for test in chosen))
+        if result != "passed":
+            break
+    return {"result": {"passed": "survived", "stopped": "timeout", "failed": "killed"}.get(result, result),
+            "tests": done, "of": len(tests)}  # fmt: skip
+
+
+def run(minutes: float, seed: int, only: str) -> None:
+    """Judge mutants in their order until the time (of processors) is spent."""
+    cover = json.loads((KEPT / "cover.json").read_text())
+    place = KEPT / "tree"
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(ROOT / "src", place / "src")
+    shutil.copytree(ROOT / "tests", place / "tests")
+    shutil.copy(ROOT / "pyproject.toml", place)
+    os.chdir(place)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # pytest warns of plugins that are imported already
+    sys.path.insert(0, str(place / "src"))
+    import hypothesis  # noqa: F401
+    import scipy.optimize
+    import scipy.stats  # noqa: F401
+    import sklearn.linear_model
+    import sklearn.metrics  # noqa: F401
+    import torch._dynamo  # noqa: F401
+    import torchmetrics  # noqa: F401
+
+    every = sorted({test.partition("::")[0] for test in cover["times"]})
+    if os.fork() == 0:  # once, to keep what is compiled
+        os._exit(tested(["--collect-only", "-qq", *every], []))
+    os.wait()
+    sys.dont_write_bytecode = True
+    quickest = sorted(cover["times"], key=lambda test: cover["times"][test])[:200]
+    if fork(quickest, 100) != "passed":
+        raise SystemExit("tests fail without a mutant")
+    kept = KEPT / "results.jsonl"
+    known = {json.loads(line)["id"] for line in kept.read_text().splitlines()} if kept.exists() else set()
+    begun = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    chosen = set(Path(only).read_text().split()) if only else None
+    for mutant in in_order(seed):
+        if mutant["id"] in known if chosen is None else mutant["id"] not in chosen:
+            continue
+        if sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - begun > 60 * minutes:
+            break
+        path = place / mutant["file"]
+        original, stamp = path.read_text(encoding="utf-8"), path.stat().st_mtime_ns
+        code = mutant["make"]()
+        path.write_text(code, encoding="utf-8")
+        os.utime(path, ns=(stamp + 10**10, stamp + 10**10))  # another time than the compiled file's
+        try:
+            result = judge(mutant, cover)
+        finally:
+            path.write_text(original, encoding="utf-8")
+            os.utime(path, ns=(stamp, stamp))
+        diff = difflib.unified_diff(original.splitlines(), code.splitlines(), n=0, lineterm="")
+        change = "\n".join(list(diff)[2:])
+        row = {key: mutant[key] for key in ("id", "package", "file", "first")} | result | {"change": change}
+        with kept.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def score() -> None:
+    """The share of mutants that a test finds, with Wilson's 95 % interval, and every one that none does."""
+    rows = {row["id"]: row for row in map(json.loads, (KEPT / "results.jsonl").read_text().splitlines())}.values()
+    total = Counter(row["package"] for row in rows)
+    found = Counter(row["package"] for row in rows if row["result"] in ("killed", "timeout"))
+    for row in rows:
+        if row["result"] in ("survived", "uncovered"):
+            print(f"{row['id']} {row['result']} ({row['tests']} of {row['of']} tests)\n{row['change']}\n")
+    for package in [*PACKAGES, "all"]:
+        n, k = (total[package], found[package]) if package != "all" else (total.total(), found.total())
+        share, z, n = k / max(n, 1), 1.96, max(n, 1)
+        half = z * math.sqrt(share * (1 - share) / n + (z / 2 / n) ** 2)
+        low, high = ((share + z * z / 2 / n + sign * half) / (1 + z * z / n) for sign in (-1, 1))
+        print(f"{package:12} {k:5} of {n:5}: {share:.1%} [{low:.1%}, {high:.1%}]")
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["cover", "run", "score", "count"])
+    parser.add_argument("--minutes", type=float, default=60.0, help="of processor time")
+    parser.add_argument("--seed", type=int, default=0, help="of the order of the mutants")
+    parser.add_argument("--only", default="", help="a file of mutants' names: these alone, judged again")
+    given = parser.parse_args()
+    KEPT.mkdir(parents=True, exist_ok=True)
+    if given.what == "cover":
+        import pytest
+
+        os.chdir(ROOT)
+        raise SystemExit(pytest.main([*OPTIONS, *TESTS], plugins=[Cover()]))
+    if given.what == "run":
+        run(given.minutes, given.seed, given.only)
+    if given.what == "count":
+        print(Counter(mutant["package"] for mutant in in_order(given.seed)))
+    if given.what == "score":
+        score()
+
+
+if __name__ == "__main__":
+    main()
