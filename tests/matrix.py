@@ -191,7 +191,7 @@ def onnx(row: str) -> None:
     import onnxruntime
 
     # As the last module of a network: the exporter gives a module alone its keyword arguments as positional ones.
-    module, file = Chained(nn.Identity(), used(row)), io.BytesIO()
+    module, file = Chained(nn.Identity(), used(row)).eval(), io.BytesIO()
     if row == "rotated-etf":
         module.then.bake()  # ONNX has no linear solve
     names = ["x", "y"][: len(batch(row))]
@@ -236,7 +236,8 @@ def ddp(row: str) -> None:
                 same(output(row, metric), expected)
                 return
             width = batch(row)[0].shape[1]
-            before = nn.Linear(width, width)
+            before = nn.Linear(width, width, bias=False)
+            nn.init.eye_(before.weight)
             network = Chained(before, used(row))
             twin = copy.deepcopy(network)
             wrapped = nn.parallel.DistributedDataParallel(network)
@@ -296,7 +297,7 @@ def meta(row: str) -> None:
 
 def channels_last(row: str) -> None:
     width = batch(row)[0].shape[1]
-    network = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    network = nn.Sequential(nn.Conv2d(3, width, 3, padding=1, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     with torch.no_grad():
         network[0].weight.copy_(draw(width, 3, 3, 3, seed=4))
     images = draw(B, 3, 6, 6, seed=2)
@@ -332,14 +333,14 @@ LIMITS: dict[tuple[str, str], str] = {
     for column in ("compile", "export", "ONNX", "functional_call", "vmap", "meta", "checkpoint")
 }
 
-LIMITS["named", "meta"] = GIVEN = (
-    "Its class vectors are given and cannot be drawn again: the head says so at first use."
-)
-LIMITS["ARBLoss", "ONNX"] = LIMITS["FocalLoss", "ONNX"] = EXPORTER = "The exporter to ONNX has no such operator."
+GIVEN = "Its class vectors are given and cannot be drawn again: the head says so when used."
+EXPORTER = "The exporter to ONNX lacks an operator that this needs."
+LIMITS["named", "meta"] = GIVEN
+LIMITS |= {(row, "ONNX"): EXPORTER for row in ("ARBLoss", "FocalLoss", "LDAMLoss")}
 
 
 def outcome(row: str, column: str) -> str:
-    """ "yes", or the limit that was met; anything else is an error."""
+    """The word yes, or the limit that was met; anything else is an error."""
     limit = LIMITS.get((row, column))
     if limit == NO_GRAPH:
         return limit

@@ -1,14 +1,10 @@
 """The quick cells of tests/matrix.py, a few of the slow ones, and the page that says how all came out."""
 
-import importlib.util
 import re
-from pathlib import Path
 
 import pytest
 
-spec = importlib.util.spec_from_file_location("equiangular_matrix", Path(__file__).with_name("matrix.py"))
-matrix = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(matrix)
+from . import matrix
 
 TABLE = matrix.PAGE.read_text("utf-8")
 # Of what takes long: every head (these were tests of the heads before), two losses.
