@@ -93,8 +93,8 @@ class Only:
         items[:] = sorted((i for i in items if i.nodeid in self.place), key=lambda i: self.place[i.nodeid])
 
 
-def mutants() -> Iterator[dict[str, Any]]:
-    """Every mutant: package, file, lines, what it was and what it is."""
+def mutants(root: Path) -> Iterator[dict[str, Any]]:
+    """Every mutant of the sources below a folder: package, file, lines, what it was and what it is."""
     import libcst as cst
     import libcst.matchers as m
     from libcst.metadata import MetadataWrapper, ParentNodeProvider, PositionProvider
@@ -120,7 +120,7 @@ def mutants() -> Iterator[dict[str, Any]]:
             return m.matches(node, skipped) or m.matches(node, m.Call(func=m.Name("len") | m.Name("isinstance")))
 
     for package in PACKAGES:
-        for file in sorted((ROOT / "src" / "equiangular" / package).rglob("*.py")):
+        for file in sorted((root / "src" / "equiangular" / package).rglob("*.py")):
             code = file.read_text(encoding="utf-8")
             wrapper = MetadataWrapper(cst.parse_module(code))
             ignored = IgnoredCode(set(), set(), set())
@@ -132,8 +132,8 @@ def mutants() -> Iterator[dict[str, Any]]:
                 while node not in places:  # an operator: its place is its parent's
                     node = parents[node]
                 yield {
-                    "id": f"{file.relative_to(ROOT / 'src' / 'equiangular')}#{number}", "package": package,
-                    "file": str(file.relative_to(ROOT)),
+                    "id": f"{file.relative_to(root / 'src' / 'equiangular')}#{number}", "package": package,
+                    "file": str(file.relative_to(root)),
                     "first": places[node].start.line, "last": places[node].end.line,
                     "inside": change.contained_by_top_level_function is not None,
                     "make": partial(mutated, wrapper.module, change),
@@ -145,11 +145,11 @@ def mutated(module: Any, change: Any) -> str:
     return str(module.deep_replace(change.original_node, change.mutated_node).code)
 
 
-def in_order(seed: int) -> list[dict[str, Any]]:
+def in_order(seed: int, root: Path = ROOT) -> list[dict[str, Any]]:
     """All mutants, shuffled, such that every package has its share of every prefix."""
     draw = random.Random(seed)
     groups = defaultdict(list)
-    for mutant in mutants():
+    for mutant in mutants(root):
         groups[mutant["package"]].append(mutant)
     placed = []
     for group in groups.values():
@@ -193,10 +193,11 @@ def fork(tests: list[str], seconds: float) -> str:
 
 
 def covering(mutant: dict[str, Any], cover: dict[str, Any]) -> list[str]:
-    """The tests that run the mutant's lines, quickest first; of a line outside all functions: those of its file."""
+    """The tests that run the mutant's lines, quickest first; of a line that is run at import: those of its file."""
     lines = cover["lines"].get(mutant["file"], {})
-    rows = range(mutant["first"], mutant["last"] + 1) if mutant["inside"] else map(int, lines)
-    tests = {test for row in rows for test in lines.get(str(row), [])}
+    rows = range(mutant["first"], mutant["last"] + 1)
+    imported = not mutant["inside"] or not any(lines.get(str(row)) for row in rows)
+    tests = {test for row in (map(int, lines) if imported else rows) for test in lines.get(str(row), [])}
     return sorted(tests, key=lambda test: cover["times"][test])
 
 
@@ -236,9 +237,9 @@ def run(minutes: float, seed: int, only: str) -> None:
     """Judge mutants in their order until the time (of processors) is spent."""
     cover = json.loads((KEPT / "cover.json").read_text())
     place = KEPT / "tree"
-    shutil.rmtree(place, ignore_errors=True)
-    shutil.copytree(ROOT / "src", place / "src")
-    shutil.copytree(ROOT / "tests", place / "tests")
+    fresh = not place.exists()
+    shutil.copytree(ROOT / "src", place / "src", dirs_exist_ok=True)
+    shutil.copytree(ROOT / "tests", place / "tests", dirs_exist_ok=True)
     shutil.copy(ROOT / "pyproject.toml", place)
     os.chdir(place)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # pytest warns of plugins that are imported already
@@ -252,9 +253,10 @@ def run(minutes: float, seed: int, only: str) -> None:
     import torchmetrics  # noqa: F401
 
     every = sorted({test.partition("::")[0] for test in cover["times"]})
-    if os.fork() == 0:  # once, to keep what is compiled
-        os._exit(tested(["--collect-only", "-qq", *every], []))
-    os.wait()
+    if fresh:  # once, to keep what is compiled
+        if os.fork() == 0:
+            os._exit(tested(["--collect-only", "-qq", *every], []))
+        os.wait()
     sys.dont_write_bytecode = True
     quickest = sorted(cover["times"], key=lambda test: cover["times"][test])[:200]
     if fork(quickest, 100) != "passed":
@@ -263,7 +265,7 @@ def run(minutes: float, seed: int, only: str) -> None:
     known = {json.loads(line)["id"] for line in kept.read_text().splitlines()} if kept.exists() else set()
     begun = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
     chosen = set(Path(only).read_text().split()) if only else None
-    for mutant in in_order(seed):
+    for mutant in in_order(seed, place):
         if mutant["id"] in known if chosen is None else mutant["id"] not in chosen:
             continue
         if sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - begun > 60 * minutes:
