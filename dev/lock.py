@@ -30,6 +30,7 @@ OSI = {  # what metadata say in their own words, by the licence's SPDX name
     "apache license 2.0": "Apache-2.0", "apache 2.0": "Apache-2.0", "apache": "Apache-2.0",
     "apache 2.0 license": "Apache-2.0", "apache license, version 2.0": "Apache-2.0", "bsd": "BSD",
     "mozilla public license 2.0 (mpl 2.0)": "MPL-2.0", "python software foundation license": "PSF-2.0",
+    "unknown": "not stated",
     "isc license (iscl)": "ISC", "3-clause bsd license": "BSD-3-Clause", "bsd 3-clause": "BSD-3-Clause",
 }  # fmt: skip
 
