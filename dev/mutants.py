@@ -17,6 +17,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
+import functools
+import gc
+import inspect
 import json
 import math
 import os
@@ -27,9 +30,10 @@ import signal
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,6 +84,85 @@ class Cover:
                 n: [t for t in on if t in self.times] for n, on in by_line.items()
             }
         (KEPT / "cover.json").write_text(json.dumps({"times": self.times, "lines": lines}))
+
+
+class Swapped:
+    """A pytest plugin that runs no tests of its own accord: it answers which mutants the collected tests find.
+
+    Everything is imported and collected once. A mutant is a fork in which the functions that differ get the mutant's
+    code. What is computed at import stays as it was, so a mutant that survives here is judged again by :func:`judge`.
+    """
+
+    def __init__(self, order: list[dict[str, Any]], cover: dict[str, Any], asked: Any, answers: Any) -> None:
+        self.order, self.cover, self.asked, self.answers = order, cover, asked, answers
+        self.failed = False
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Remember a failure."""
+        self.failed = self.failed or report.failed
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        """Answer until nothing is asked."""
+        self.items = {item.nodeid: item for item in session.items}
+        self.live = [f for f in gc.get_objects() if isinstance(f, FunctionType)]
+        self.caches = [c for c in gc.get_objects() if isinstance(c, functools._lru_cache_wrapper)]
+        for line in self.asked:
+            number = int(line)
+            result = self.answer(self.order[number] if number >= 0 else None)
+            spent = sum(sum(resource.getrusage(of)[:2]) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+            self.answers.write(f"{result} {spent}\n")
+            self.answers.flush()
+        return True
+
+    def answer(self, mutant: dict[str, Any] | None) -> str:
+        """killed, timeout, or unknown where this way does not tell; of no mutant, whether tests pass."""
+        times = self.cover["times"]
+        covered = covering(mutant, self.cover) if mutant else sorted(times, key=lambda t: times[t])[:300]
+        tests = [t for t in up_to(covered, times, FIRST) if t in self.items]
+        if not tests:
+            return "unknown"
+        result = fork(lambda: self.child(mutant, tests), 10 + 4 * sum(times[t] for t in tests))
+        return {"failed": "killed", "stopped": "timeout"}.get(result, result if mutant is None else "unknown")
+
+    def child(self, mutant: dict[str, Any] | None, tests: list[str]) -> int:
+        """Take the mutant's code and run the tests until one fails: 1 if one does."""
+        if mutant and not self.swap(mutant):
+            return 0
+        for cache in self.caches:
+            if (cache.__module__ or "").startswith("equiangular"):
+                cache.cache_clear()
+        for test, following in zip(tests, [*tests[1:], None], strict=True):
+            item, after = self.items[test], self.items[following] if following else None
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+            if self.failed:
+                return 1
+        return 0
+
+    def swap(self, mutant: dict[str, Any]) -> bool:
+        """Give the live functions the mutant's code; False where it is not in functions alone."""
+        name = str(Path(mutant["file"]).resolve())
+        old, new = (compile(text, name, "exec") for text in (Path(name).read_text(), mutant["make"]()))
+        pairs = [(old, new)]
+        changed = {}
+        while pairs:
+            before, after = pairs.pop()
+            inner = [[c for c in code.co_consts if isinstance(c, CodeType)] for code in (before, after)]
+            outer = [[c for c in code.co_consts if not isinstance(c, CodeType)] for code in (before, after)]
+            if before.co_flags & inspect.CO_OPTIMIZED:
+                changed[before] = after
+            elif (
+                before.co_code != after.co_code or repr(outer[0]) != repr(outer[1]) or before.co_names != after.co_names
+            ):
+                return False
+            if len(inner[0]) == len(inner[1]):
+                pairs += zip(*inner, strict=True)
+        swapped = 0
+        for function in self.live:
+            after = changed.get(function.__code__) if function.__code__.co_filename == name else None
+            if after is not None and after != function.__code__:
+                function.__code__ = after
+                swapped += 1
+        return bool(swapped)
 
 
 class Only:
@@ -169,8 +252,8 @@ def tested(arguments: list[str], plugins: list[Any]) -> int:
         return BROKEN
 
 
-def fork(tests: list[str], seconds: float) -> str:
-    """Run tests in a fork: "passed", "failed" or "stopped" at its limit of processor time."""
+def fork(work: Callable[[], int], seconds: float) -> str:
+    """Run ``work`` in a fork: "passed" for 0 or 5, "failed", or "stopped" at its limit of processor time."""
     child = os.fork()
     if child == 0:
         with open(os.devnull, "w") as null:
@@ -180,16 +263,27 @@ def fork(tests: list[str], seconds: float) -> str:
         resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds), resource.RLIM_INFINITY))
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         signal.alarm(int(40 * seconds))  # one that waits for ever uses no processor time
-        files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
-        os._exit(tested(["-x", *files], [Only(tests)]))
+        code = BROKEN
+        with contextlib.suppress(BaseException):
+            code = work()
+        os._exit(code)
     _, status = os.waitpid(child, 0)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
     if os.WIFSIGNALED(status):
         return "stopped" if os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGALRM, signal.SIGKILL) else "failed"
     if os.WEXITSTATUS(status) == BROKEN:
-        raise SystemExit("pytest itself does not run in a fork")
+        return "broken"
     return "passed" if os.WEXITSTATUS(status) in (0, 5) else "failed"
+
+
+def tests_fail(tests: list[str], seconds: float) -> str:
+    """Run tests in a fork that imports the package anew."""
+    files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+    result = fork(lambda: tested(["-x", *files], [Only(tests)]), seconds)
+    if result == "broken":
+        raise SystemExit("pytest itself does not run in a fork")
+    return result
 
 
 def covering(mutant: dict[str, Any], cover: dict[str, Any]) -> list[str]:
@@ -226,7 +320,7 @@ def judge(mutant: dict[str, Any], cover: dict[str, Any]) -> dict[str, Any]:
         if not chosen:
             continue
         done += len(chosen)
-        result = fork(chosen, 20 + 4 * sum(times[test] for test in chosen))
+        result = tests_fail(chosen, 20 + 4 * sum(times[test] for test in chosen))
         if result != "passed":
             break
     return {"result": {"passed": "survived", "stopped": "timeout", "failed": "killed"}.get(result, result),
@@ -259,17 +353,22 @@ def run(minutes: float, seed: int, only: str) -> None:
         os.wait()
     sys.dont_write_bytecode = True
     quickest = sorted(cover["times"], key=lambda test: cover["times"][test])[:200]
-    if fork(quickest, 100) != "passed":
+    if tests_fail(quickest, 100) != "passed":
         raise SystemExit("tests fail without a mutant")
     kept = KEPT / "results.jsonl"
     known = {json.loads(line)["id"] for line in kept.read_text().splitlines()} if kept.exists() else set()
-    begun = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
     chosen = set(Path(only).read_text().split()) if only else None
-    for mutant in in_order(seed, place):
+    order = in_order(seed, place)
+    ask = server(order, cover)
+    for number, mutant in enumerate(order):
         if mutant["id"] in known if chosen is None else mutant["id"] not in chosen:
             continue
-        if sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - begun > 60 * minutes:
+        quick, spent = ask(number)
+        if spent + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) > 60 * minutes:
             break
+        if quick != "unknown":
+            keep(mutant, {"result": quick, "tests": 0, "of": 0}, "")
+            continue
         path = place / mutant["file"]
         original, stamp = path.read_text(encoding="utf-8"), path.stat().st_mtime_ns
         code = mutant["make"]()
@@ -282,9 +381,37 @@ def run(minutes: float, seed: int, only: str) -> None:
             os.utime(path, ns=(stamp, stamp))
         diff = difflib.unified_diff(original.splitlines(), code.splitlines(), n=0, lineterm="")
         change = "\n".join(list(diff)[2:])
-        row = {key: mutant[key] for key in ("id", "package", "file", "first")} | result | {"change": change}
-        with kept.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        keep(mutant, result, change)
+
+
+def keep(mutant: dict[str, Any], result: dict[str, Any], change: str) -> None:
+    """Write down how a mutant fared."""
+    row = {key: mutant[key] for key in ("id", "package", "file", "first")} | result | {"change": change}
+    with (KEPT / "results.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def server(order: list[dict[str, Any]], cover: dict[str, Any]) -> Callable[[int], tuple[str, float]]:
+    """A process of its own that has imported and collected everything; what comes back asks it about a mutant."""
+    inward, outward = os.pipe(), os.pipe()
+    if os.fork() == 0:
+        os.close(inward[1])
+        os.close(outward[0])
+        plugin = Swapped(order, cover, os.fdopen(inward[0]), os.fdopen(outward[1], "w"))
+        os._exit(tested(list(TESTS), [plugin]))
+    os.close(inward[0])
+    os.close(outward[1])
+    asked, answers = os.fdopen(inward[1], "w"), os.fdopen(outward[0])
+
+    def ask(number: int) -> tuple[str, float]:
+        asked.write(f"{number}\n")
+        asked.flush()
+        answer = answers.readline().split() or sys.exit("the process that answers has ended")
+        return answer[0], float(answer[1])
+
+    if (result := ask(-1)[0]) != "passed":
+        sys.exit(f"without a mutant the tests have {result}")
+    return ask
 
 
 def score() -> None:
