@@ -9,11 +9,11 @@ comma := ,
 # LOCKED=1: the very files of requirements/, checked by hash, in place of the newest that constraints.txt allows.
 install = $(if $(LOCKED),dev/locked.sh $(BIN)/python $(1),$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[$(2)]')
 
-.PHONY: help demo test test-fast test-oldest trial matrix mutants lock lint docs bench clean
+.PHONY: help demo test test-fast test-oldest trial matrix mutants lock lint docs bench release-check clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
 
 $(VENV)/.demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -73,6 +73,9 @@ bench: $(VENV)/.dev  ## speed and memory beside their goals, one thread; goes on
 
 docs: $(VENV)/.docs  ## the site, into build/site: open build/site/index.html; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+release-check: $(VENV)/.dev  ## wheel and sdist built, checked and tried; RELEASE="--extras python3.10 ..." for more
+	$(BIN)/python dev/release_check.py $(RELEASE)
 
 clean:  ## remove the environment, caches and runs
 	rm -rf $(VENV) .venv-oldest .vision runs build .pytest_cache .ruff_cache .mypy_cache

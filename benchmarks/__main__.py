@@ -29,6 +29,7 @@ SCRIPTS: dict[str, list[str]] = {
     "head_step": [],
     "nearest": [],
     "tables": [],
+    "frames": ["--classes", "100", "1000"],
     "training": ["--rounds", "8"],
     "huge_k": ["--only", "cross_entropies"],
     "codes": ["--skip-large"],
@@ -79,6 +80,10 @@ def _collapse(samples: int, classes: int) -> Callable[[Any], float]:
     return ratio
 
 
+def _frame(basis: str, key: str) -> Callable[[Any], float]:
+    return lambda found: next(float(row[key]) for row in found["against"] if row["basis"] == basis)
+
+
 _LAST = "forward and backward with channels last, over plain formulas"
 GOALS = (
     Goal("training", "step of a small MLP, linear + CE / bare loop", 1.05, _of_mlp("linear-ce")),
@@ -101,6 +106,16 @@ GOALS = (
         0.001,
         lambda found: found["results"]["structured, canonical"]["stored_megabytes"],
     ),
+    *(
+        Goal("frames", f"{basis} frame, 1000 x 2048 / {beside}", most, _frame(basis, "ratio"))
+        for basis, beside, most in (
+            ("haar", "one QR factorisation", 1.25),
+            ("dct", "SciPy's transform", 1.3),
+            ("canonical", "memory fill", 2.0),
+            ("minimal", "memory fill", 4.0),
+        )
+    ),
+    Goal("frames", "grouped frame, 1000 x 2048, ms", 2.0, _frame("grouped", "ms")),
     Goal(
         "nearest", "nearest of 10^6 class vectors / faiss Flat", 0.75, lambda found: found["rows"][0]["ratio_to_faiss"]
     ),

@@ -10,6 +10,9 @@
 Every round calls each construction once, so that a busy machine slows all of them; small frames get more rounds.
 ``seconds`` is the median over the rounds, ``times_ours`` its ratio to the construction of ours it stands beside:
 ``simplex_equiangular_tight_frame``, which is NumPy as well, for the document's function, ``minimal`` for the recursion.
+``against`` has the frames of 1000 x 2048 in units of the least that they could cost: one QR factorisation of the
+Gaussian matrix, SciPy's cosine transform of as many rows (both in float64), or a memory fill (float32).
+
 The Gram error is the largest error of any inner product, in float64 from the entries as they are; the document's in
 the tight case is the worst of five draws.
 """
@@ -25,7 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import linalg
+from scipy import fft, linalg
 
 from equiangular._files import write_json
 from equiangular._provenance import provenance
@@ -98,11 +101,48 @@ def time_case(k: int, rounds: int) -> list[dict[str, Any]]:
     ]
 
 
+def against(k: int, d: int, rounds: int) -> list[dict[str, Any]]:
+    """Each frame beside what it cannot do without, in turns: processor time in milliseconds, ratio of medians."""
+    gaussian = torch.randn(d, k - 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    rows = np.random.default_rng(0).standard_normal((k, d))
+    references: dict[str, Callable[[], Any]] = {
+        "QR factorisation": lambda: torch.linalg.qr(gaussian),
+        "cosine transform": lambda: fft.dct(rows, norm="ortho"),
+        "memory fill": lambda: torch.full((k, d), 0.5),
+    }
+    pairs = {
+        "haar": "QR factorisation",
+        "dct": "cosine transform",
+        "canonical": "memory fill",
+        "minimal": "memory fill",
+        "grouped": "memory fill",
+    }
+    makers: dict[str, Callable[[], Any]] = dict(references)
+    for basis, beside in pairs.items():
+        dtype = torch.float32 if beside == "memory fill" else torch.float64
+        makers[basis] = lambda basis=basis, dtype=dtype: simplex_etf(k, d, basis=basis, dtype=dtype)
+    times: dict[str, list[float]] = {name: [] for name in makers}
+    for number in range(4 * rounds + 1):
+        for name, make in makers.items():
+            if number > rounds and name in ("haar", "QR factorisation"):
+                continue
+            start = time.process_time()
+            make()
+            if number:  # the first call fetches code and memory
+                times[name].append(1000 * (time.process_time() - start))
+    middle = {name: median(values) for name, values in times.items()}
+    return [
+        {"basis": basis, "num_classes": k, "dim": d, "beside": beside, "ms": middle[basis],
+         "beside_ms": middle[beside], "ratio": middle[basis] / middle[beside]}
+        for basis, beside in pairs.items()
+    ]  # fmt: skip
+
+
 def error_case(k: int, d: int) -> dict[str, Any]:
     """Gram errors at one (K, d): ours in float64 and cast to float32, the document's code where it fits."""
     row: dict[str, Any] = {"num_classes": k, "dim": d}
     for basis in BASES:
-        if basis == "canonical" and d < k:
+        if basis in ("canonical", "grouped") and d < k:
             continue
         exact = simplex_etf(k, d, basis=basis, dtype=torch.float64)
         row[basis] = {"float64": gram_error(exact), "float32": gram_error(exact.float())}
@@ -137,7 +177,11 @@ def main() -> None:
         theirs = f"{row['document']['float64']:.1e}" if "document" in row else ""
         print(f"{f'({k}, {d})':<14}{row['haar']['float64']:>10.1e}{row['haar']['float32']:>10.1e}{theirs:>10}")
         errors.append(row)
-    result = {"provenance": provenance(), "timings": timings, "gram_errors": errors}
+    references = against(1000, 2048, arguments.rounds)
+    print()
+    for row in references:
+        print(f"{row['basis']:<12}{row['ms']:>9.2f} ms {row['ratio']:>6.2f} x {row['beside']}")
+    result = {"provenance": provenance(), "timings": timings, "gram_errors": errors, "against": references}
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     print(f"wrote {write_json(arguments.output, result)}")
 

@@ -2,12 +2,13 @@
 
 On a site those links would lead nowhere. So a file that a page links to becomes part of the site: Markdown as a page,
 all else as it is. The links are rewritten; the files in the repository stay as they are. A script of `examples/`
-becomes a page: its docstring, its code and its figure.
+becomes a page: its docstring, its code, its figure and what it prints. So does a notebook.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import posixpath
 import re
 from pathlib import Path
@@ -28,8 +29,8 @@ _CODE = re.compile(r"(^```.*?^```|^    .*?$|`[^`\n]+`)", flags=re.DOTALL | re.MU
 
 def place(path: str) -> str:
     """Where a file of the repository lies on the site, as a source path."""
-    if path.startswith("examples/") and path.endswith(".py"):
-        return path[:-2] + "md"
+    if path.startswith("examples/") and path.endswith((".py", ".ipynb")):
+        return f"{path.rpartition('.')[0]}.md"
     return path[len(DOCS) + 1 :] if path.startswith(f"{DOCS}/") else f"{OUTSIDE}/{path}"
 
 
@@ -56,14 +57,31 @@ def example_page(script: Path) -> str:
     title, _, text = (ast.get_docstring(ast.parse(code)) or script.stem).partition("\n")
     figure = f"figures/example_{script.stem}.svg"
     shown = f"![What it draws](../{figure})\n\n" if (ROOT / DOCS / figure).is_file() else ""
+    printed = ROOT / DOCS / "examples" / f"{script.stem}.txt"
+    said = f"\nIt prints:\n\n```text\n{printed.read_text(encoding='utf-8')}```\n" if printed.is_file() else ""
     body = code[code.index('"""', 3) + 3 :].lstrip("\n")
-    return f"# {title.rstrip('.')}\n\n{text.strip()}\n\n{shown}`examples/{script.name}`:\n\n```python\n{body}```\n"
+    return (
+        f"# {title.rstrip('.')}\n\n{text.strip()}\n\n{shown}`examples/{script.name}`:\n\n```python\n{body}```\n{said}"
+    )
+
+
+def notebook_page(notebook: Path) -> str:
+    """A notebook as a page: its texts and its code."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    texts = ["".join(cell["source"]) for cell in cells]
+    shown = [
+        text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```"
+        for cell, text in zip(cells, texts, strict=True)
+    ]
+    return "\n\n".join([*shown, f"The notebook: `examples/{notebook.name}`."]) + "\n"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds what pages link to and is not in `docs/`, and what that links to in turn."""
     for script in sorted(ROOT.glob("examples/*.py")):
         files.append(File.generated(config, f"examples/{script.stem}.md", content=example_page(script)))
+    for notebook in sorted(ROOT.glob("examples/*.ipynb")):
+        files.append(File.generated(config, f"examples/{notebook.stem}.md", content=notebook_page(notebook)))
     known = set(files.src_uris)
     waiting = [origin(uri) for uri in files.src_uris if (ROOT / origin(uri)).is_file() and uri.endswith(".md")]
     while waiting:

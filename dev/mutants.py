@@ -104,8 +104,8 @@ class Swapped:
     def pytest_runtestloop(self, session: Any) -> bool:
         """Answer until nothing is asked."""
         self.items = {item.nodeid: item for item in session.items}
-        self.live = [f for f in gc.get_objects() if isinstance(f, FunctionType)]
-        self.caches = [c for c in gc.get_objects() if isinstance(c, functools._lru_cache_wrapper)]
+        self.live = [f for f in gc.get_objects() if type(f) is FunctionType]
+        self.caches = [c for c in gc.get_objects() if type(c) is functools._lru_cache_wrapper]
         for line in self.asked:
             number = int(line)
             result = self.answer(self.order[number] if number >= 0 else None)

@@ -42,6 +42,19 @@ tuned alike, on validation data of the training pool; the test part took no part
 best rows, and those that the last column names wherever they rank. The first row is the best of many on the test part,
 so it flatters; *by validation* is what one would have chosen. Few-shot: classes of fewer than 20 training samples.
 Seconds: one training on one CPU thread beside others, an order of magnitude.
+
+**To join it:**
+
+- **Protocol.** The line under a heading: data, cut, backbone, epochs, batches, augmentation. Everything of a method is
+  tuned by the study's own tuning, on validation data of the training pool. Test scores are those of the last epoch; at
+  least 3 paired runs, each with a training seed and a subset of its own. A method that has seen more data than the
+  others, or was chosen on the test part, does not belong here.
+- **Command.** A new head, loss or correction is a level of `experiments/studies/cells.py`, with its meaning in
+  the same file; its cells go into a study of `registry.py`. `python -m experiments reproduce STUDY -o runs/NAME` trains
+  what is missing; `--imbalance` and `--seeds` name one cut. A killed study goes on.
+- **Record.** `python -m experiments leaderboard --add runs/NAME` keeps a file in `experiments/results/studies` and
+  makes this page again. The file has every run's scores, what was tuned, commit, command and versions. Send record,
+  code and page as one change; `make test` compares page and record.
 """
 
 

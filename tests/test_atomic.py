@@ -1,8 +1,11 @@
+import errno
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -59,3 +62,24 @@ def test_processes_that_are_gone() -> None:
 
 def test_a_folder_that_cannot_be_read_is_not_swept(tmp_path: Path) -> None:
     sweep(tmp_path / "none")
+
+
+def test_as_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There no folder can be flushed, no file that is open to be read alone, and no process number says anything."""
+
+    def flush(handle: int) -> None:
+        if fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        os.fsync(handle)
+
+    def no_signal(*_: object) -> None:
+        raise AssertionError("os.kill ends a process on Windows, whatever the signal")
+
+    windows = SimpleNamespace(**{**vars(os), "name": "nt", "fsync": flush, "kill": no_signal})
+    monkeypatch.setattr(_atomic, "os", windows)
+    left = tmp_path / f".a.txt.{_atomic._mark()}999999999-abc.txt"
+    left.write_text("")
+    write_atomically(tmp_path / "a.txt", lambda path: fill(path, "1"), durable=True, before=tmp_path / "b.txt")
+    write_atomically(tmp_path / "a.txt", lambda path: fill(path, "2"), durable=True, before=tmp_path / "b.txt")
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a.txt": "2", "b.txt": "1", left.name: ""}
+    assert not is_gone(999_999_999)

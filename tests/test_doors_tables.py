@@ -547,7 +547,7 @@ def test_texts_and_their_lines(tmp_path: Path, form: str, name: str) -> None:
     lines = tmp_path / "lines.txt"
     lines.write_bytes("one\u2028still one\rtwo\x0bstill two\r\nthree\x85still three\n\x1cfour".encode())
     assert len(predicted(tmp_path / "run", lines)[0]) == 4
-    with pytest.raises(ValueError, match="row 2 has no text"):
+    with pytest.raises(ValueError, match="row 2: it has no text"):
         load_dataset(write(tmp_path / f"hole{form}", changed(table, **{name: [table[name][0], " ", *table[name][2:]]})))
 
 

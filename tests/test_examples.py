@@ -19,7 +19,14 @@ def run(name: str, folder: Path, *arguments: str) -> str:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not done.stderr
+    shown = (ROOT / "docs" / "examples" / f"{name}.txt").read_text(encoding="utf-8")
+    assert _form(done.stdout) == _form(shown), f"docs/examples/{name}.txt is what this printed once; print it anew"
     return done.stdout
+
+
+def _form(text: str) -> str:
+    """What is printed but for its figures, which other machines round differently."""
+    return re.sub(r" +", " ", re.sub(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?", "#", text))
 
 
 def percentages(text: str) -> list[float]:

@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,16 @@ import torch
 from safetensors.torch import save_file
 
 from equiangular._atomic import write_atomically
-from equiangular._files import json_plain, prepare_folder, read_json, read_safetensors, write_json, write_safetensors
+from equiangular._files import (
+    DamagedError,
+    json_plain,
+    prepare_folder,
+    read_json,
+    read_numpy,
+    read_safetensors,
+    write_json,
+    write_safetensors,
+)
 from tests.damage import flip_each_bit
 
 
@@ -123,3 +133,38 @@ def test_a_file_without_a_hash_is_taken_as_it_is(tmp_path: Path) -> None:
     assert (tensors["a"].tolist(), metadata) == ([1.0, 1.0], {"name": "x"})
     with pytest.raises(ValueError, match="does not exist"):
         read_safetensors(tmp_path / "b.safetensors", remedy="")
+
+
+def test_arrays_are_read_and_pickles_are_not(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.arange(3))
+    np.savez(tmp_path / "b.npz", x=np.eye(2), names=np.array(["p", "q"]))
+    assert read_numpy(tmp_path / "a.npy")["x"].tolist() == [0, 1, 2]
+    assert [v.tolist() for v in read_numpy(tmp_path / "b.npz").values()] == [[[1, 0], [0, 1]], ["p", "q"]]
+    np.save(tmp_path / "c.npy", np.array([None]))
+    np.savez(tmp_path / "d.npz", x=np.array([None]))
+    for name in ("c.npy", "d.npz"):
+        with pytest.raises(DamagedError, match=rf"{name}' is not a readable .*Object arrays .* Write it again"):
+            read_numpy(tmp_path / name)
+    with pytest.raises(ValueError, match="does not exist"):
+        read_numpy(tmp_path / "e.npy")
+
+
+# What NumPy and zipfile make of damaged files: a TokenError, a NotImplementedError, a MemoryError, bytes for an array.
+@pytest.mark.parametrize("name", ["header.npy", "shape.npy", "version.npz", "foreign.npz", "text.npy", "text.npz"])
+def test_damaged_arrays_are_a_message_whatever_numpy_raises(name: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.arange(3.0))
+    np.savez(tmp_path / "a.npz", x=np.arange(3.0))
+    array, archive = (tmp_path / "a.npy").read_bytes(), (tmp_path / "a.npz").read_bytes()
+    place = archive.index(b"PK\1\2") + 6  # the version that is needed to extract, in the list of files
+    with zipfile.ZipFile(tmp_path / "foreign.npz", "w") as file:
+        file.writestr("x", "no array")
+    content = {
+        "header.npy": array.replace(b"(3,), }", b"(3,  (("),
+        "shape.npy": array.replace(b"(3,), }" + b" " * 14, b"(9" + b"9" * 14 + b",), }"),
+        "version.npz": archive[:place] + b"\xd4\0" + archive[place + 2 :],
+        "foreign.npz": (tmp_path / "foreign.npz").read_bytes(),
+    }.get(name, b"text")
+    assert content not in (array, archive)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DamagedError, match=rf"{name}' is not a readable .{name[-3:]} file \(.+\)\. Write it again\."):
+        read_numpy(tmp_path / name)

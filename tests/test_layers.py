@@ -118,7 +118,9 @@ def test_the_rooms_of_training_import_rightwards_only(room: str) -> None:
 
 def test_reports_read_records_and_compute_nothing() -> None:
     known = modules()
-    private = tuple(f"equiangular.{name}" for name in ("_files", "_atomic", "_extras", "_checks", "_counted"))
+    private = tuple(
+        f"equiangular.{name}" for name in ("_files", "_atomic", "_extras", "_checks", "_counted", "_notebook")
+    )
     allowed = ("equiangular.report", "equiangular.records", *private)
     wrong = {
         name: others

@@ -49,6 +49,16 @@ def test_a_second_writer_is_told_who_the_first_is_and_takes_over_when_it_is_kill
     assert os.listdir(tmp_path) == [LOCK]
 
 
+def test_what_a_killed_writer_says_of_itself_is_forgotten_and_not_what_one_at_work_says(tmp_path: Path) -> None:
+    with holder(tmp_path) as first:
+        FolderLock(tmp_path).forget_gone()
+        assert (tmp_path / WRITER).exists()
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        FolderLock(tmp_path).forget_gone()
+    assert os.listdir(tmp_path) == [LOCK]
+
+
 def test_a_child_that_outlives_its_killed_parent_does_not_keep_the_folder(tmp_path: Path) -> None:
     with holder(tmp_path, "fork") as first:
         first.send_signal(signal.SIGKILL)
@@ -82,3 +92,20 @@ def test_a_writer_whose_folder_was_taken_over_writes_no_more(tmp_path: Path) -> 
         (tmp_path / WRITER).unlink()
         with pytest.raises(ValueError, match="was moved, emptied or taken over"):
             lock.check()
+
+
+def test_where_a_file_system_has_no_locks_the_last_to_come_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise NotImplementedError("FileSystem does not appear to support flock")  # filelock's words
+
+    monkeypatch.setattr("filelock.FileLock.acquire", none)
+    with FolderLock(tmp_path) as first:
+        first.check()
+        with FolderLock(tmp_path) as second:
+            second.check()
+            with pytest.raises(ValueError, match="was moved, emptied or taken over"):
+                first.check()
+        with pytest.raises(ValueError, match="was moved, emptied or taken over"):
+            first.check()

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import equiangular as eq
+from equiangular.closed_form import ClosedFormHead
+from equiangular.measures._metric import SumMetric
 from equiangular.measures.collapse.moments import ClassMoments
 from equiangular.training import build_task, get_method
 from equiangular.training.methods import METHODS, Context
@@ -63,7 +65,12 @@ HEADS: dict[str, Callable[[], nn.Module]] = {
     "linear": lambda: eq.LinearHead(D, K),
     "cosine": lambda: eq.CosineHead(D, K, scale="learned"),
     "random": lambda: eq.RandomHead(D, K),
+    "recommended, mapped": lambda: eq.recommended_head(4, K),
     "rotated": lambda: eq.RotatedETFHead(D, K),
+    "incremental": lambda: eq.IncrementalETFHead(D, K, reserved=2),
+    "structured": lambda: eq.ETFHead(D, K, basis="canonical"),
+    "structured, minimal": lambda: eq.ETFHead(D, K, basis="minimal"),
+    "closed form": lambda: ClosedFormHead(D, kind="ridge").fit(torch.randn(30, D), torch.arange(30) % K),
     "implicit": lambda: eq.ImplicitHead(D, K),
     "implicit, quadratic": lambda: eq.ImplicitHead(D, K, construction="quadratic"),
     "named": lambda: eq.NamedHead(D, K, class_vectors=torch.eye(K, D)),
@@ -82,6 +89,20 @@ def test_heads(name: str) -> None:
         ).backward()
 
 
+@pytest.mark.parametrize("name", HEADS)
+def test_heads_predict(name: str) -> None:
+    head = HEADS[name]().to(META).eval()
+    x = torch.empty(B, head.in_features, device=META)
+    with torch.no_grad():
+        head(x)
+        with NoCopies():
+            head(x)
+
+
+def test_every_head_is_among_them() -> None:
+    assert {*eq.heads.HEADS.values(), ClosedFormHead} == {type(make()) for make in HEADS.values()}
+
+
 def table() -> Tensor:
     return torch.empty(K, D, device=META)
 
@@ -92,6 +113,8 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "dot_regression_loss, balanced": lambda x: eq.dot_regression_loss(x, labels(), table(), balance="batch"),
     "dot_loss": lambda x: eq.dot_loss(x, labels(), table()),
     "cosine_cross_entropy": lambda x: eq.cosine_cross_entropy(x, labels(), table(), scale=8.0),
+    "ntce_loss": lambda x: eq.losses.ntce_loss(x, labels(), table(), scale=8.0),
+    "nonl_loss": lambda x: eq.losses.nonl_loss(x, labels(), table(), scale=8.0),
     "cosine_cross_entropy, chunks": lambda x: eq.cosine_cross_entropy(x, labels(), table(), scale=8.0, chunk_size=2),
 }
 
@@ -113,14 +136,49 @@ LOSSES: dict[str, Callable[[], nn.Module]] = {
     "focal": lambda: eq.losses.FocalLoss(),
     "arb": lambda: eq.losses.ARBLoss(),
 }
+# Of features and class vectors.
+TABLE_LOSSES: dict[str, Callable[[], nn.Module]] = {
+    "dot-regression": lambda: eq.losses.DotRegressionLoss(),
+    "dot-regression, balanced": lambda: eq.losses.DotRegressionLoss(balance="batch", class_weight=COUNTS),
+    "dot": lambda: eq.losses.DotLoss(),
+    "cosine": lambda: eq.losses.CosineCrossEntropyLoss(scale=8.0),
+}
+TARGETS: dict[str, Callable[[], Any]] = {
+    "labels": labels,
+    "probabilities": lambda: torch.empty(B, K, device=META),
+    "mixup": lambda: (labels(), labels(), 0.3),
+    "mixup by sample": lambda: (labels(), labels(), torch.empty(B, device=META)),
+}
 
 
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", LOSSES)
-def test_losses_of_logits(name: str) -> None:
+def test_losses_of_logits(name: str, target: str) -> None:
     loss = LOSSES[name]().to(META)
     logits = on_meta(B, K)
     with NoCopies():
-        loss(logits, labels()).backward()
+        loss(logits, TARGETS[target]()).backward()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", TABLE_LOSSES)
+def test_losses_of_class_vectors(name: str, target: str) -> None:
+    loss = TABLE_LOSSES[name]().to(META)
+    with NoCopies():
+        loss(on_meta(B, D), TARGETS[target](), table()).backward()
+
+
+def test_the_fused_loss_of_a_head() -> None:
+    head, loss = eq.ETFHead(D, K).to(META), eq.losses.DotRegressionLoss()
+    with NoCopies():
+        loss(on_meta(B, D), labels(), head).backward()
+
+
+def test_every_loss_is_among_them() -> None:
+    made = {type(make()) for make in (LOSSES | TABLE_LOSSES).values()}
+    assert made == {
+        value for value in vars(eq.losses).values() if isinstance(value, type) and issubclass(value, nn.Module)
+    }
 
 
 GROUPS = {"many": [0, 1], "few": [3]}
@@ -143,6 +201,11 @@ def test_metric_updates(name: str) -> None:
     values, *logits = [torch.empty(B, width, device=META) for width in widths]
     with NoCopies():
         metric.update(values, labels(), *logits)
+
+
+def test_every_metric_is_among_them() -> None:
+    made = {type(make()) for make, _ in UPDATES.values()}
+    assert made == set(SumMetric.__subclasses__())
 
 
 def test_moments_on_a_device_are_those_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,10 @@ class Record:
             found[part] = {"cases": len(cases), **dict(sorted(good.items())), "wrong": wrong}
         return found
 
+    def summary(self) -> dict[str, Any]:
+        """The figures, and where they come from."""
+        return {"figures": self.figures(), "provenance": provenance()}
+
     def __str__(self) -> str:
         return json.dumps({part: {k: v for k, v in f.items() if k != "wrong"} | {"wrong": len(f["wrong"])}
                            for part, f in self.figures().items()}, indent=1)  # fmt: skip

@@ -15,28 +15,34 @@ from trial.record import Record
 
 
 def writers(record: Record, work: Path, *, pairs: int = 50) -> None:
-    """Run the part: ``pairs`` pairs, of one configuration and of two; the first writer at work, or killed."""
-    alone = {}
-    for seed in (0, 1):
-        folder = work / f"alone-{seed}"
-        shutil.rmtree(folder, ignore_errors=True)
-        began = time.monotonic()
-        end(start(_arguments(folder, seed)))
-        alone[seed], lasted = results(folder), time.monotonic() - began
-    for number in range(pairs):
-        chance = random.Random(number)
-        record.case("two writers", str(number), _pair, work / "pair", alone, number, chance.uniform(0, lasted))
+    """Run the part: ``pairs`` pairs of ``train``, of one configuration and of two, and of ``compare``.
+
+    The first writer is at work when the second comes, or is killed then.
+    """
+    for name in ("train", "compare"):
+        alone = {}
+        for seed in (0, 1):
+            folder = work / f"alone-{seed}"
+            shutil.rmtree(folder, ignore_errors=True)
+            began = time.monotonic()
+            end(start(_arguments(name, folder, seed)))
+            alone[seed], lasted = results(folder), time.monotonic() - began
+        for number in range(pairs if name == "train" else pairs // 5):
+            wait = random.Random(number).uniform(0, lasted)
+            record.case(f"two writers, {name}", str(number), _pair, name, work / "pair", alone, number, wait)
 
 
-def _arguments(folder: Path, seed: int) -> list[str]:
-    return [*COMMANDS["train"], "--seed", str(seed), "-o", str(folder)]
+def _arguments(name: str, folder: Path, seed: int) -> list[str]:
+    option = "--seed" if name == "train" else "--subset-seed"
+    return [part.format(out=folder) for part in COMMANDS[name]] + [option, str(seed)]
 
 
-def _pair(folder: Path, alone: dict[int, Any], number: int, wait: float) -> str:
+def _pair(name: str, folder: Path, alone: dict[int, Any], number: int, wait: float) -> str:
     """Two seeds in odd cases; in every third the first writer is killed as the second begins."""
     shutil.rmtree(folder, ignore_errors=True)
     seeds = (0, number % 2)
-    first, second = start(_arguments(folder, seeds[0])), start(_arguments(folder, seeds[1]), wait=wait)
+    first = start(_arguments(name, folder, seeds[0]))
+    second = start(_arguments(name, folder, seeds[1]), wait=wait)
     if number % 3 == 0:
         time.sleep(wait)
         os.kill(first, signal.SIGKILL)
@@ -49,12 +55,12 @@ def _pair(folder: Path, alone: dict[int, Any], number: int, wait: float) -> str:
         if not (codes[0] < 0 or seeds[0] != seeds[1]):
             return f"neither did it: {codes}"
         # The killed one's folder belongs to its configuration: given again, that ends it.
-        done = next((s for s in seeds if end(start(_arguments(folder, s))) == 0), None)
+        done = next((s for s in seeds if end(start(_arguments(name, folder, s))) == 0), None)
         if done is None:
             return "the folder can be used no more"
     else:
         done = seeds[codes.index(0)]
-    if codes == (0, 0) and seeds[0] != seeds[1]:
+    if codes == (0, 0) and seeds[0] != seeds[1] and name == "train":
         return "both ended as if the folder were theirs"
     if left := leftovers(folder):
         return f"left behind: {left[0]}"

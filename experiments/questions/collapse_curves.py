@@ -23,7 +23,7 @@ from equiangular.report.collapse import as_series, side_by_side_figure, write_co
 from equiangular.report.figure import save_figure
 from equiangular.training import Budget, Split, build_task, fit, get_method, make_split
 from equiangular.training.run.collapse import collapse_of
-from experiments.common import DOCS, FIGURES, QUESTIONS, command_parser
+from experiments.common import FIGURES, QUESTIONS, command_parser
 
 # study -> data set, image size, samples per class at most, imbalance of the cut, backbone, epochs
 STUDIES: dict[str, tuple[str, int | None, int | None, float, str, int]] = {
@@ -87,6 +87,7 @@ def draw(studies: dict[str, dict[str, Any]], figures: Path, page: Path) -> None:
     )
     title = "Collapse of real training, learned and fixed"
     results = {"title": title, "introduction": introduction, "series": series, "provenance": provenance()}
+    page.parent.mkdir(parents=True, exist_ok=True)
     print("wrote", write_collapse_page(results, page))
 
 
@@ -94,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = command_parser("questions collapse-curves", __doc__)
     parser.add_argument("--output", type=Path, default=QUESTIONS / "collapse_curves.json")
     parser.add_argument("--figures", type=Path, default=FIGURES)
-    parser.add_argument("--page", type=Path, default=DOCS / "collapse_curves.html")
+    parser.add_argument("--page", type=Path, default=Path("runs/collapse_curves.html"))
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     results = read_json(options.output) if options.output.exists() else {"studies": {}}

@@ -36,6 +36,7 @@ from equiangular.measures import mean_ci, paired_comparison, per_class_accuracy
 from equiangular.models import make_backbone
 from equiangular.report.figure import save_figure
 from experiments.common import FIGURES, QUESTIONS, command_parser
+from experiments.questions.growing import basis_near, grown, pull, vertices
 from experiments.questions.plain_loop import as_inputs, run_chunks, train
 
 
@@ -68,7 +69,7 @@ STUDIES = {
 METHODS = {
     "etf": ("etf-order", "etf-match", "etf-prototype", "etf-ncm"),
     "etfce": ("etfce-match", "etfce-ncm"),
-    "cosine": ("cosine-finetuned", "cosine-ncm"),
+    "cosine": ("cosine-finetuned", "cosine-ncm", "cosine-grown"),
     "linear": ("linear-finetuned", "linear-ncm"),
 }
 LABELS = {
@@ -80,10 +81,11 @@ LABELS = {
     "etfce-ncm": "ETF + CE, then nearest class mean",
     "cosine-finetuned": "learned cosine + CE, finetuned",
     "cosine-ncm": "learned cosine + CE, then nearest class mean",
+    "cosine-grown": "learned cosine + CE, then an ETF that grows (ProNC)",
     "linear-finetuned": "learned linear + CE, finetuned",
     "linear-ncm": "learned linear + CE, then nearest class mean",
 }
-TRAINED = ("etf-order", "etf-match", "etfce-match", "cosine-finetuned", "linear-finetuned")
+TRAINED = ("etf-order", "etf-match", "etfce-match", "cosine-finetuned", "cosine-grown", "linear-finetuned")
 GRID = {"learning_rate": (0.02, 0.1, 0.5), "steps": (20, 100, 500)}
 FIRST_TUNING_SEED = 1000
 
@@ -183,7 +185,8 @@ def go_on(
     head = copy.deepcopy(base).eval()
     kind, way = method.split("-")
     memory = class_means(features["base"], features["base_y"], range(study.base))
-    rows = [measure(decide(method, head, memory, features["test"]), features["test_y"], study.base, study)]
+    basis = basis_near(head(memory, pre_logits=True).detach()) if way == "grown" else memory
+    rows = [measure(decide(method, head, memory, features["test"], basis), features["test_y"], study.base, study)]
     for shots, labels in features["shots"]:
         known = len(memory)
         if way == "order":
@@ -192,17 +195,24 @@ def go_on(
             head.register_classes(shots, labels, vector="prototype" if way == "prototype" else "vertex")
         elif way == "finetuned":
             widen(head, shots, labels)
-        if method in TRAINED:
+        elif way == "grown":
+            basis = grown(basis, study.ways)
+            pull(head, vertices(basis), torch.cat([memory, shots]), torch.cat([torch.arange(known), labels]), **chosen)
+        if method in TRAINED and way != "grown":
             finetune(kind, head, torch.cat([memory, shots]), torch.cat([torch.arange(known), labels]), **chosen)
         memory = torch.cat([memory, class_means(shots, labels, range(known, known + study.ways))])
-        rows.append(measure(decide(method, head, memory, features["test"]), features["test_y"], len(memory), study))
+        rows.append(
+            measure(decide(method, head, memory, features["test"], basis), features["test_y"], len(memory), study)
+        )
     return rows
 
 
 @torch.no_grad()
-def decide(method: str, head: Head, memory: Tensor, features: Tensor) -> Tensor:
+def decide(method: str, head: Head, memory: Tensor, features: Tensor, basis: Tensor) -> Tensor:
     if method.endswith("-ncm"):
         return (F.normalize(features) @ F.normalize(memory).T).argmax(1)
+    if method.endswith("-grown"):
+        return (head(features, pre_logits=True) @ vertices(basis).T).argmax(1)
     return head(features).argmax(1)
 
 
@@ -279,7 +289,7 @@ def draw(table: dict[str, Any], title: str, path: Path) -> None:
     figure = figure_module.Figure(figsize=(9, 4.6), layout="constrained")
     axis = figure.subplots()
     colors = {"etf": "#D55E00", "etfce": "#E69F00", "cosine": "#009E73", "linear": "#0072B2"}
-    styles = {"order": "-o", "match": "--s", "prototype": "-.^", "finetuned": "-o", "ncm": ":x"}
+    styles = {"order": "-o", "match": "--s", "prototype": "-.^", "finetuned": "-o", "ncm": ":x", "grown": "-.d"}
     for method, entry in table.items():
         kind, way = method.split("-")
         means, half = ([cell[key] for cell in entry["all"]] for key in ("mean", "ci95"))

@@ -1,18 +1,54 @@
-"""The tables of docs/embeddings.md are what the records say."""
+"""The tables and figures of the documents are what the records say."""
 
+from __future__ import annotations
+
+import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from typer.testing import CliRunner
 
-from equiangular._files import read_json
-from experiments.questions import features, named
+from experiments.commands.app import app
+from experiments.common import DOCS, FIGURES
+from experiments.report.questions import TABLES
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "embeddings.md"
+
+@pytest.mark.parametrize("record", TABLES)
+def test_every_line_of_a_table_is_in_its_document(record: str) -> None:
+    page, make = TABLES[record]
+    lines = set((DOCS / page).read_text(encoding="utf-8").splitlines())
+    missing = [line for line in make().splitlines() if line not in lines]
+    assert not missing, f"paste the table of {record} into docs/{page} (redraw makes it), and read what rests on it"
 
 
-@pytest.mark.parametrize("question", [features, named], ids=["features", "named"])
-def test_tables(question: ModuleType) -> None:
-    lines = set(DOCUMENT.read_text(encoding="utf-8").splitlines())
-    missing = [line for line in question.table(read_json(question.OUTPUT)).splitlines() if line not in lines]
-    assert not missing, "paste the table that the question prints into docs/embeddings.md, and read what rests on it"
+def test_all_is_drawn_again_from_the_records(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["redraw", "-o", str(tmp_path), "--check"])
+    assert done.exit_code == 0, done.output
+    for name in ("answer_effects.png", "answer_fixed_against_learnable.png", "answer_ranking.png"):
+        assert (tmp_path / "studies" / name.removeprefix("answer_")).exists()
+        assert (FIGURES / name).exists()
+    drawn = {path.name for path in (tmp_path / "figures").iterdir()}
+    shown = {
+        name for page in DOCS.glob("*.md") for name in re.findall(r"figures/([\w.]+)", page.read_text(encoding="utf-8"))
+    }
+    of_questions = {n for n in shown if n.startswith(("incremental_", "open_set", "transfer", "collapse_"))}
+    assert of_questions
+    assert of_questions <= drawn
+
+
+def test_a_document_that_lacks_a_line_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page, make = TABLES["alignment"]
+    monkeypatch.setitem(TABLES, "alignment", (page, lambda: make().replace("at rest", "at sea")))
+    done = CliRunner().invoke(app, ["redraw", "-o", str(tmp_path), "--check", "--no-figures"])
+    assert done.exit_code == 1
+    assert "docs/incremental.md lacks 1 lines of alignment.md, first: | at sea" in done.output
+
+
+def test_the_first_page_is_one_page() -> None:
+    lines = (DOCS / "answer.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 120
+    assert max(len(line) for line in lines if not line.startswith("|")) <= 120
+    cells = [cell for line in lines if line.startswith("|") for cell in re.sub(r"\]\([^)]*\)", "]", line).split("|")]
+    assert max(map(len, cells)) <= 200
+    rows = [line for line in lines if line.startswith("|") and "---" not in line][1:]
+    assert all("](" in row for row in rows if row.count("|") == 5), "a row without a link to its table"

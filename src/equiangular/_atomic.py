@@ -41,7 +41,7 @@ def write_atomically(
         write(temporary)
         temporary.chmod(0o666 & ~_umask())
         if durable:
-            _to_disk(temporary)
+            _to_disk(temporary, os.O_RDWR)  # Windows flushes no file that is open to be read alone
         if before is not None and target.exists():
             os.replace(target, before)
         os.replace(temporary, target)
@@ -49,7 +49,7 @@ def write_atomically(
         temporary.unlink(missing_ok=True)
     if durable and os.name == "posix":
         with contextlib.suppress(OSError):  # the new file is there; not every file system takes this
-            _to_disk(target.parent)
+            _to_disk(target.parent, os.O_RDONLY)
     return target
 
 
@@ -84,8 +84,8 @@ def _mark() -> str:
     return f"eq{hashlib.sha256(platform.node().encode()).hexdigest()[:6]}-"
 
 
-def _to_disk(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+def _to_disk(path: Path, flags: int) -> None:
+    handle = os.open(path, flags)
     try:
         os.fsync(handle)
     finally:

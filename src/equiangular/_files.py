@@ -226,16 +226,38 @@ def _header_in_order(content: bytes) -> tuple[bytes, int]:
     return len(text).to_bytes(8, "little") + text, begin
 
 
-def check_npz(path: str | Path) -> None:
-    """Raise if a file is no .npz archive: NumPy would take it for a pickle and advise to trust it.
+def read_numpy(path: str | Path, *, remedy: str = "Write it again.") -> dict[str, Any]:
+    """All arrays of an ``.npz`` file by name, or the one of a ``.npy`` file as ``"x"``; pickled objects are refused.
 
     Raises:
-        OSError: the file cannot be opened.
-        ValueError: it is of another kind.
+        ValueError: the file is missing; or it cannot be read, or is of another kind, which NumPy would take for a
+            pickle and advise to trust; the message ends in ``remedy``.
     """
-    with Path(path).open("rb") as handle:
-        if not zipfile.is_zipfile(handle):
-            raise ValueError("it is no .npz archive, as numpy.savez writes it")
+    import numpy as np
+
+    file = Path(path)
+    try:
+        with file.open("rb") as handle:  # NumPy would leave one of its own open where zipfile gives up
+            if file.suffix.lower() == ".npy":
+                if handle.read(6) != np.lib.format.MAGIC_PREFIX:
+                    raise ValueError("it is no .npy file, as numpy.save writes it")
+                handle.seek(0)
+                return {"x": np.load(handle, allow_pickle=False)}
+            if not zipfile.is_zipfile(handle):
+                raise ValueError("it is no .npz archive, as numpy.savez writes it")
+            handle.seek(0)
+            with np.load(handle, allow_pickle=False) as archive:
+                arrays = {key: archive[key] for key in archive.files}
+        if foreign := next((key for key, value in arrays.items() if not isinstance(value, np.ndarray)), None):
+            raise ValueError(f"{foreign!r} in it is no array")
+        return arrays
+    except FileNotFoundError as error:
+        raise ValueError(f"{str(file)!r} does not exist. Check the path.") from error
+    except MemoryError as error:
+        reason = f"it says that it holds more than fits into memory ({error})"
+    except Exception as error:  # NumPy raises many kinds for a file that is not its own, and zipfile others
+        reason = str(error)
+    raise DamagedError(f"{str(file)!r} is not a readable {file.suffix} file ({reason}). {remedy}")
 
 
 def json_plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import secrets
@@ -52,7 +53,7 @@ class FolderLock:
             self._lock.acquire(timeout=0)
         except filelock.Timeout as error:
             try:  # a writer that is gone may have left processes that are about to go
-                self._lock.acquire(timeout=_ORPHANS if self._left() else 0)
+                self._lock.acquire(timeout=_ORPHANS if self.left() else 0)
             except filelock.Timeout:
                 raise ValueError(self._taken()) from error
         except NotImplementedError:
@@ -88,7 +89,13 @@ class FolderLock:
                 "is written. Start again in a folder of its own (--output)."
             )
 
-    def _left(self) -> bool:
+    def forget_gone(self) -> None:
+        """Remove what a killed writer of this machine has said of itself; where nothing can be removed, it stays."""
+        if self.left():
+            with contextlib.suppress(OSError):
+                (self.folder / WRITER).unlink(missing_ok=True)
+
+    def left(self) -> bool:
         """Whether the writer is of this machine and gone, so that only processes of its own can hold the lock."""
         who = self.writer()
         number = who.get("process")

@@ -16,6 +16,7 @@ from equiangular._codec import pack_confusion as pack_confusion
 from equiangular._codec import plain, read
 from equiangular._codec import unpack as unpack
 from equiangular._codec import unpack_confusion as unpack_confusion
+from equiangular._notebook import page_in_frame
 
 FORMAT = 2
 Kind = Literal["fixed", "mapped", "learned", "computed"]
@@ -319,6 +320,10 @@ class Comparison:
             KeyError: it was not compared.
         """
         return {row.method: row for row in self.rows}[method]
+
+    def _repr_html_(self) -> str | None:
+        """The page of the comparison in a frame, for notebooks."""
+        return page_in_frame("comparison", self)
 
 
 def to_json(record: Any) -> dict[str, Any]:

@@ -152,7 +152,9 @@ def test_a_defect_of_ours_is_called_one(capsys: pytest.CaptureFixture, monkeypat
     assert "EQUIANGULAR_DEBUG=1" in err
 
 
-def test_ctrl_c_says_that_nothing_is_lost(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_says_what_is_lost(
+    capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import equiangular.frames
 
     def interrupted(*_: object, **__: object) -> None:
@@ -161,7 +163,19 @@ def test_ctrl_c_says_that_nothing_is_lost(capsys: pytest.CaptureFixture, monkeyp
     monkeypatch.setattr(equiangular.frames, "simplex_etf", interrupted)
     code, _, err = run(capsys, "frame", "3", "3", "-o", "x.npy")
     assert code == 130
+    assert "the same command begins again" in err
+    monkeypatch.setattr("equiangular.compare.Comparing", interrupted)
+    code, _, err = run(capsys, "compare", "wine", "-o", str(tmp_path / "c"))
+    assert code == 130
     assert "goes on from there" in err
+
+
+def test_verbose_is_taken_anywhere(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    from equiangular.cli import main
+
+    monkeypatch.setenv("EQUIANGULAR_DEBUG", "")
+    with pytest.raises(ValueError, match="one of 'methods'"):
+        main(["list", "foo", "--verbose"])
 
 
 @pytest.mark.parametrize("error", [MemoryError("16 GiB"), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
@@ -178,6 +192,18 @@ def test_too_little_memory_is_told_as_such(
     assert str(error) in err
 
 
+def test_a_killed_worker_is_no_defect_of_ours(
+    capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")  # torch's words
+
+    monkeypatch.setattr("equiangular.frames.simplex_etf", fail)
+    code, _, err = run(capsys, "frame", "4", "8", "-o", str(tmp_path / "f.npy"))
+    assert code == 2
+    assert "a process that decodes inputs was ended from outside (DataLoader worker (pid 7) is killed" in err
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_command_that_is_told_to_end_says_so(number: signal.Signals, tmp_path: Path) -> None:
     """SIGTERM printed nothing. The process is its own: a signal to this one would end the tests."""
@@ -192,7 +218,7 @@ def test_a_command_that_is_told_to_end_says_so(number: signal.Signals, tmp_path:
         timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 128 + number
-    assert "interrupted. What is finished is kept; the same command goes on from there." in done.stderr
+    assert "interrupted. What is written is whole; the same command begins again." in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -237,9 +237,10 @@ def test_a_file_of_another_kind_is_told(tmp_path) -> None:
     path.write_bytes(b"not a file of tensors")
     with pytest.raises(ValueError, match=r"is not a readable \.safetensors file"):
         load_closed_form(path)
-    save_file({"a": torch.zeros(1)}, path)
-    with pytest.raises(ValueError, match="no readable closed-form classifier"):
-        load_closed_form(path)
+    for metadata in (None, {"equiangular-closed-form": "3"}, {"equiangular-closed-form": "[]"}):
+        save_file({"a": torch.zeros(1)}, path, metadata=metadata)
+        with pytest.raises(ValueError, match="no readable closed-form classifier"):
+            load_closed_form(path)
     plain = {"format": "equiangular-closed-form-1", "in_features": 2, "num_classes": 2, "kind": "ridge", "metadata": {}}
     plain |= {"regularization": "loo", "prior_weight": "moments", "width": 5, "seed": 0}
     save_file({"count": torch.zeros(2)}, path, metadata={"closed_form": json.dumps(plain)})

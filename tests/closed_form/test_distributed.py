@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.processes import run_two
 
 from equiangular import ClosedFormHead
 from equiangular.closed_form import ClosedForm, merge_across_processes
@@ -19,19 +20,16 @@ def samples():
 
 
 def _rank(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     x, y = samples()
     mine = y < 3 if rank == 0 else y >= 3  # classes of one process alone
     for kind in KINDS:
         head = ClosedFormHead(8, kind=kind).partial_fit(x[mine], y[mine])
         np.save(f"{folder}/{kind}{rank}.npy", merge_across_processes(head)(x).numpy())
-    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    torch.multiprocessing.start_processes(_rank, (str(tmp_path),), nprocs=2, start_method="spawn")
+    run_two(_rank, tmp_path)
     x, y = samples()
     for kind in KINDS:
         first, second = (np.load(tmp_path / f"{kind}{rank}.npy") for rank in (0, 1))

@@ -1,13 +1,16 @@
 """The main job: on digits at a small budget, and on a table of one's own."""
 
+import errno
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tests import command_line
 from tests.compare.conftest import COUNTS
 
 from equiangular._files import read_json
@@ -49,6 +52,30 @@ def test_results_are_written_and_a_second_run_reads_them(tmp_path: Path) -> None
     again = compare(config, tmp_path)
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "trials").iterdir()} == files
     assert to_json(again)["runs"] == to_json(results)["runs"]
+
+
+def test_a_finished_comparison_is_read_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ("--methods", "linear-ce,etf-ce", "--epochs", "1", "--seeds", "2", "--tune", "none", "-q", "-o", tmp_path)
+    code, out, _ = command_line.run(capsys, "compare", "iris", *few)
+    assert code == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patch:
+        for name in ("tempfile.mkstemp", "tempfile.TemporaryFile", "os.open", "os.replace"):
+            patch.setattr(name, refuse)
+        code, again, _ = command_line.run(capsys, "compare", "iris", *few)
+        assert code == 0
+        assert "had finished already, and nothing can be written" in again
+        assert again.split("\nthis comparison")[0] == out.split("\nwrote")[0]
+        code, _, error = command_line.run(capsys, "compare", "iris", *few, "--margin", "3")
+        assert code == 2
+        assert "cannot write to the output folder" in error
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_an_interrupted_comparison_ends_with_the_same_result(tmp_path: Path) -> None:

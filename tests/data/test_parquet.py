@@ -167,7 +167,7 @@ def test_a_single_file_is_split(tmp_path):
             "column 'label' holds struct.* texts or whole numbers",
         ),
         ({"a": [1.0, 2.0], "label": [0.5, 1.0]}, None, r"column 'label' holds 0\.5: a class for every number"),
-        ({"text": ["u", None], "label": [0, 1]}, None, "row 2 has no text"),
+        ({"text": ["u", None], "label": [0, 1]}, None, "row 2: it has no text"),
         ({"text": ["!", "?"], "label": [0, 1]}, None, "no vocabulary can be made of 2 training texts"),
         ({"image": image_column([png(RGB[0]), b"junk"]), "label": [0, 1]}, None, "train.parquet: row 2 is"),
         ({"image": image_column([png(RGB[0]), png(RGB[1])[:60]]), "label": [0, 1]}, None, "row 2 is not an image"),

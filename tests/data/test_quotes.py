@@ -12,7 +12,7 @@ from equiangular.data import quotes
 from equiangular.data.quotes import stray_quote
 from equiangular.data.table_files import read_table, table_batches
 
-PIECES = ["a", "b c", '"', '""', ",", "\n", "\r\n", "5", "é", ";", " "]
+PIECES = ["a", "\\", "b c", '"', '""', ",", "\n", "\r\n", "5", "é", ";", " "]
 
 
 def random_rows(draw: random.Random) -> list[list[str]]:
@@ -41,6 +41,11 @@ STRAY = {
     "in the header": ('a,"b,label\n1,2,x\n', "line 1: .* to the end of the file"),
     "beside literal quotes": ('a,b,label\n5" pipe,2,x\n1,"2,y\n', "line 3: .* to the end of the file"),
     "after a closed one": ('a,b,label\n"1","2","x"\n"1","2","y\n', "line 3: .* to the end of the file"),
+    "after a backslash": (
+        'a,label\n1,x\n"say \\"hi\\" now",y\n',
+        "line 3: a backslash stands before a quote within a cell",
+    ),
+    "after a backslash first": ('a,label\n"\\"hi\\"",y\n', "line 2: a backslash stands before a quote within a cell"),
     "old line ends": ('a,b,label\r1,2,x\r1,2,"y\r', "line 3: .* to the end of the file"),
 }
 

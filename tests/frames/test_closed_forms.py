@@ -4,7 +4,14 @@ import torch
 from scipy.fft import dct
 
 from equiangular import simplex_etf, simplex_logits
-from equiangular.frames.closed_forms import canonical_rows, minimal_rows, minimal_simplex, orthonormal_dct
+from equiangular.frames.closed_forms import (
+    canonical_rows,
+    cosine_columns,
+    minimal_rows,
+    minimal_simplex,
+    turned_simplex,
+)
+from equiangular.frames.orthogonal import haar_orthonormal
 
 
 def recursive_simplex(n: int) -> np.ndarray:
@@ -34,10 +41,27 @@ def test_the_minimal_form_is_the_cholesky_factor_of_the_gram_matrix() -> None:
     assert np.abs(minimal_simplex(k).numpy()[:-1] - np.linalg.cholesky(gram)).max() < 1e-14
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 8, 31])
-def test_the_cosine_transform_equals_scipys(n: int) -> None:
-    rows = np.random.default_rng(n).standard_normal((4, n))
-    assert np.abs(orthonormal_dct(torch.from_numpy(rows)).numpy() - dct(rows, norm="ortho")).max() < 1e-14
+@pytest.mark.parametrize("n", [1, 2, 3, 8, 31, 100])
+def test_the_cosines_are_scipys_transform(n: int) -> None:
+    order, factors = torch.randperm(n, generator=torch.Generator().manual_seed(n)), torch.linspace(-1, 2, n)
+    rows = torch.cat(list(cosine_columns(order, factors.double(), n)))
+    expected = dct(np.diag(factors.double().numpy())[:, np.argsort(order.numpy())], norm="ortho")
+    assert np.abs(rows.numpy() - expected).max() < 1e-14
+
+
+@pytest.mark.parametrize("size", [1, 7, 16, 200])
+def test_a_turned_simplex_is_the_matrix_product(size: int) -> None:
+    """Whatever the blocks."""
+    turn = torch.linalg.qr(torch.randn(130, 99, generator=torch.Generator().manual_seed(0), dtype=torch.float64))[0].T
+    found = turned_simplex(100, 130, turn.split(size), torch.float64)
+    assert (found - minimal_simplex(100) @ turn).abs().max() < 1e-15
+
+
+@pytest.mark.parametrize(("k", "d"), [(2, 1), (10, 9), (10, 64), (100, 99), (100, 128), (300, 512)])
+def test_haar_frames_are_those_of_before_the_sums(k: int, d: int) -> None:
+    """Frames of stored models were made by a product; float32 rounds both to the same numbers."""
+    product = minimal_simplex(k) @ haar_orthonormal(d, k - 1, seed=3).T
+    assert torch.equal(simplex_etf(k, d, seed=3), product.float())
 
 
 @pytest.mark.parametrize("basis", ["canonical", "minimal"])

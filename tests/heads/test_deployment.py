@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.processes import run_two
 from torch import nn
 
 from equiangular.heads import HEADS, ETFHead, make_head
@@ -89,7 +90,6 @@ def test_distributed_data_parallel_keeps_the_frame(tmp_path) -> None:
 
 
 def _rank(rank: int, folder: str) -> None:
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     torch.manual_seed(1000 + rank)  # global seeds differ, as they do in careless training scripts
     model = nn.Sequential(nn.Linear(D, D), ETFHead(D, K, norm="batch"))
     mismatched = nn.Sequential(nn.Linear(D, D), ETFHead(D, K, norm="batch", seed=rank))
@@ -99,7 +99,6 @@ def _rank(rank: int, folder: str) -> None:
         nn.functional.cross_entropy(wrapped(torch.randn(6, D)), torch.arange(6) % K).backward()
     result = {"drawn": drawn, "used": model[1].weight, "mended": mismatched[1].weight, "grad": model[0].weight.grad}
     torch.save(result, f"{folder}/{rank}.pt")
-    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
@@ -107,7 +106,7 @@ def test_two_ranks_cannot_have_two_frames(tmp_path: Path) -> None:
     """The same seed draws the same frame on every rank, and where seeds differ, the buffer of rank 0 is broadcast."""
     if not torch.distributed.is_available():
         pytest.skip("torch was built without torch.distributed")
-    torch.multiprocessing.start_processes(_rank, (str(tmp_path),), nprocs=2, start_method="spawn")
+    run_two(_rank, tmp_path)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert torch.equal(first["used"], ETFHead(D, K).weight)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from equiangular.data import load_dataset
 from equiangular.data.images import decode_images
 from equiangular.data.texts import fit_vocabulary, vocabulary_features
 from equiangular.inference import InputBatch, list_inputs, read_inputs
@@ -222,11 +223,15 @@ def test_tables_that_do_not_fit(tmp_path: Path) -> None:
     (tmp_path / "broken.csv").write_text("")
     np.savez(tmp_path / "other.npz", weights=numbers())
     np.savez(tmp_path / "wide.npz", x=np.zeros((2, 5)))
+    np.savez(tmp_path / "labels.npz", x=np.zeros((2, 3)), y=np.array(1))
+    np.savez(tmp_path / "named.npz", x=np.zeros((2, 3)), class_names=np.array("a"))
     np.savez(tmp_path / "pickled.npz", x=np.array([{}], dtype=object))
     pq.write_table(pa.table({"u": [1.0], "v": ["x"], "w": [2.0]}), tmp_path / "text.parquet")
     pq.write_table(pa.table({"u": [1.0]}), tmp_path / "narrow.parquet")
     expected = {
         "broken.npz": "cannot read .*broken.npz",
+        "labels.npz": r"its labels have shape \(\), its inputs are 2",
+        "named.npz": r"class_names must be a list of texts, got an array of shape \(\)",
         "broken.parquet": "cannot read",
         "broken.csv": "cannot read",
         "other.npz": "needs an array named x, .* got weights",
@@ -241,6 +246,21 @@ def test_tables_that_do_not_fit(tmp_path: Path) -> None:
     for (_, reason), message in zip(failures, expected.values(), strict=True):
         with pytest.raises(ValueError, match=message):
             raise ValueError(reason)
+
+
+@pytest.mark.parametrize("cells", [[1, 2], [1.5, None], [{"bytes": [1]}], [{"bytes": b"", "path": 3}]])
+def test_a_column_of_images_that_holds_something_else(cells: list, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"image": cells, "label": ["a"] * len(cells)}), tmp_path / "t.parquet")
+    (batch,) = read_inputs([tmp_path / "t.parquet"], COLOUR)
+    assert "the column of images holds" in batch.failures[0][1]
+    with pytest.raises(ValueError, match="the column of images holds"):
+        load_dataset(tmp_path / "t.parquet")
+
+
+def test_a_column_of_vectors_that_holds_something_else(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"features": ["a", "b"]}), tmp_path / "t.parquet")
+    (batch,) = read_inputs([tmp_path / "t.parquet"], replace(TABLE, kind="vectors"))
+    assert "column 'features' must hold lists of numbers, got string" in batch.failures[0][1]
 
 
 def test_reading_holds_a_batch_at_a_time(tmp_path: Path) -> None:

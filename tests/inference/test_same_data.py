@@ -1,5 +1,6 @@
 """Data that a model was trained on are known by their content: wherever they lie, their test part alone is scored."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -116,3 +117,73 @@ def test_labels_of_the_test_part_that_have_changed_are_told(tmp_path: Path) -> N
     assert not any(told in note for note in evaluate(classifier)["notes"])
     np.savez(tmp_path / "d.npz", **{**data, "test_y": 1 - y})
     assert any(told in note for note in evaluate(classifier)["notes"])
+
+
+def reordered(data: Path, folder: Path, keep: int) -> Path:
+    """The last rows or images of data, backwards, in a place of its own; the label of a row by its name."""
+    other = folder / ("part" + data.suffix)
+    if data.is_dir():
+        files = sorted(data.rglob("*.png"), key=lambda f: int(f.stem))[::-1][:keep]
+        for i, file in enumerate(files):
+            (other / file.parent.name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, other / file.parent.name / f"new-{i}.png")
+    elif data.suffix == ".npz":
+        arrays = np.load(data)
+        np.savez(other, X=arrays["X"][::-1][:keep], y=arrays["y"][::-1][:keep])
+    else:
+        head, *rows = data.read_text().splitlines()
+        other.write_text("\n".join([head, *rows[::-1][:keep]]))
+    return other
+
+
+@pytest.mark.parametrize("keep", [ROWS, 13])
+@pytest.mark.parametrize("make", [table, texts, vectors, images])
+def test_training_samples_in_another_order_are_counted(make, keep: int, tmp_path: Path) -> None:
+    data, classifier = trained(make, tmp_path)
+    found = evaluate(classifier, data=reordered(data, tmp_path, keep))
+    own = load_dataset(data, encoding=classifier.info.encoding if make is table else None)
+    kept = {row.tobytes() for row in own.train_x.numpy()}
+    repeated = sum(row.tobytes() in kept for row in own.test_x.numpy())  # texts of unknown words are all alike
+    assert found["scores"]["samples"] == keep
+    if keep == ROWS:
+        assert found["trained_on"] == len(own.train_x) + repeated
+    assert 0 < found["trained_on"] < keep
+    assert found["notes"][0].startswith(
+        f"{found['trained_on']} of {keep} samples equal one of the model's training part"
+    )
+
+
+@pytest.mark.parametrize("make", [table, texts, vectors, images])
+def test_training_samples_alone_are_refused(make, tmp_path: Path) -> None:
+    data, classifier = trained(make, tmp_path)
+    refused = []
+    for keep in range(1, 9):  # nearly 4 of 5 are training samples: some of these parts begins with one alone
+        shutil.rmtree(tmp_path / "part", ignore_errors=True)
+        part = reordered(data, tmp_path, keep)
+        try:
+            assert evaluate(classifier, data=part)["trained_on"] < keep
+        except ValueError as error:
+            refused.append(str(error))
+    assert refused
+    assert all(re.match("(every|the only) sample of .* is one that the model was trained on", why) for why in refused)
+
+
+def test_rows_that_repeat_by_nature_are_scored(tmp_path: Path) -> None:
+    rows = [f"{i % 2},{i // 2 % 2},{'up' if i % 2 else 'down'}" for i in range(ROWS)]
+    (tmp_path / "rows.csv").write_text("\n".join(["a,b,label", *rows]))
+    train(
+        TrainConfig(data=str(tmp_path / "rows.csv"), method="linear-la", epochs=1, accelerator="cpu"), tmp_path / "run"
+    )
+    (tmp_path / "new.csv").write_text("\n".join(["a,b,label", *rows[:9]]))
+    found = evaluate(Classifier.load(tmp_path / "run"), data=tmp_path / "new.csv")
+    assert found["trained_on"] == 9
+    assert "as 100 % of its own test samples do" in found["notes"][0]
+
+
+def test_training_data_that_are_gone_are_told(tmp_path: Path) -> None:
+    data, classifier = trained(table, tmp_path)
+    part = reordered(data, tmp_path, 13)
+    data.unlink()
+    found = evaluate(classifier, data=part)
+    assert found["trained_on"] is None
+    assert any("cannot be told from others" in note for note in found["notes"])

@@ -18,6 +18,8 @@ from equiangular.losses import (
     label_aware_smoothing_loss,
     ldam_loss,
     logit_adjusted_cross_entropy,
+    nonl_loss,
+    ntce_loss,
     soft_target_cross_entropy,
     vector_scaling_loss,
 )
@@ -35,6 +37,8 @@ LOSSES = {
     "dot": lambda x, y, **o: dot_loss(x, y, TABLE, **o),
     "cosine": lambda x, y, **o: cosine_cross_entropy(x, y, TABLE, scale=8.0, label_smoothing=0.1, **o),
     "cosine, chunks": lambda x, y, **o: cosine_cross_entropy(x, y, TABLE, scale=8.0, chunk_size=3, **o),
+    "ntce": lambda x, y, **o: ntce_loss(x, y, TABLE, scale=8.0, **o),
+    "nonl": lambda x, y, **o: nonl_loss(x, y, TABLE, scale=8.0, **o),
     "cross-entropy": partial(soft_target_cross_entropy, label_smoothing=0.1),
     "logit-adjusted": lambda x, y, **o: logit_adjusted_cross_entropy(x, y, COUNTS, **o),
     "vector-scaling": lambda x, y, **o: vector_scaling_loss(x, y, COUNTS, **o),

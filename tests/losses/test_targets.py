@@ -8,6 +8,8 @@ from equiangular.losses import (
     dot_loss,
     dot_regression_loss,
     logit_adjusted_cross_entropy,
+    nonl_loss,
+    ntce_loss,
     soft_target_cross_entropy,
     vector_scaling_loss,
 )
@@ -17,6 +19,8 @@ LOSSES = {
     "dot-regression": lambda target: dot_regression_loss(EYE, target, EYE),
     "dot": lambda target: dot_loss(EYE, target, EYE),
     "cosine": lambda target: cosine_cross_entropy(EYE, target, EYE, scale=8.0),
+    "ntce": lambda target: ntce_loss(EYE, target, EYE, scale=8.0),
+    "nonl": lambda target: nonl_loss(EYE, target, EYE, scale=8.0),
     "cross-entropy": lambda target: soft_target_cross_entropy(EYE, target),
     "logit-adjusted": lambda target: logit_adjusted_cross_entropy(EYE, target, [3, 2, 1]),
     "vector-scaling": lambda target: vector_scaling_loss(EYE, target, [3, 2, 1]),
@@ -37,7 +41,11 @@ BAD_TARGETS = {
     "logits": (torch.tensor([[2.0, -1.0, 0.0]] * 3), "sum to 1, got a smallest entry of -1"),
     "rows that sum to 3": (torch.ones(3, 3), "sums from 3 to 3"),
     "NaN probabilities": (torch.full((3, 3), float("nan")), "sum to 1"),
-    "lam above 1": ((LABELS, LABELS, 1.5), r"lam must lie in \[0, 1\], got values from 1.5"),
+    "lam above 1": ((LABELS, LABELS, 1.5), r"lam must lie in \[0, 1\], got 1.5"),
+    "a lam above 1": (
+        (LABELS, LABELS, torch.full((len(LABELS),), 1.5)),
+        r"lam must lie in \[0, 1\], got values from 1.5",
+    ),
     "lam of the wrong shape": ((LABELS, LABELS, torch.ones(2)), r"lam .* \(B,\) = \(3,\), got \(2,\)"),
     "mixup label too high": ((LABELS, LABELS + 1, 0.5), r"target_b must lie in \[0, 2\]"),
 }
@@ -55,6 +63,8 @@ FEATURE_LOSSES = {
     "dot-regression": dot_regression_loss,
     "dot": dot_loss,
     "cosine": lambda f, t, w: cosine_cross_entropy(f, t, w, scale=8.0),
+    "ntce": lambda f, t, w: ntce_loss(f, t, w, scale=8.0),
+    "nonl": lambda f, t, w: nonl_loss(f, t, w, scale=8.0),
 }
 BAD_INPUTS = {
     "NaN features": (torch.full((3, 3), float("nan")), EYE, "features has NaN or infinite values, first in row 0"),
@@ -94,6 +104,8 @@ def test_an_empty_batch_sums_to_zero(loss: str) -> None:
         "dot-regression": lambda: dot_regression_loss(none, empty, EYE, reduction="sum", balance="batch"),
         "dot": lambda: dot_loss(none, empty, EYE, reduction="sum"),
         "cosine": lambda: cosine_cross_entropy(none, empty, EYE, scale=8.0, reduction="sum"),
+        "ntce": lambda: ntce_loss(none, empty, EYE, scale=8.0, reduction="sum"),
+        "nonl": lambda: nonl_loss(none, empty, EYE, scale=8.0, reduction="sum"),
         "cross-entropy": lambda: soft_target_cross_entropy(none, empty, reduction="sum"),
         "logit-adjusted": lambda: logit_adjusted_cross_entropy(none, empty, [3, 2, 1], reduction="sum"),
         "vector-scaling": lambda: vector_scaling_loss(none, empty, [3, 2, 1], reduction="sum"),

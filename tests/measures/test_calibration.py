@@ -7,8 +7,6 @@ import os
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -16,6 +14,7 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from equiangular.measures import calibration_bins, expected_calibration_error
 from equiangular.measures.streaming import CalibrationError, ShotAccuracy
+from tests.processes import run_two
 
 
 def reference(confidence, correct, n_bins):
@@ -153,7 +152,6 @@ def test_streaming_bad_input():
 
 
 def _two_processes(rank, folder):
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     probabilities, labels = batch(seed=3)
     share = slice(0, 90) if rank == 0 else slice(90, None)  # unequal parts
     calibration = CalibrationError(groups=GROUPS, num_classes=5)
@@ -161,12 +159,11 @@ def _two_processes(rank, folder):
     calibration.update(probabilities[share], labels[share])
     shots.update(probabilities[share], labels[share])
     torch.save({**calibration.compute(), **shots.compute()}, os.path.join(folder, f"{rank}.pt"))
-    dist.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_two_processes_give_the_result_of_one(tmp_path):
-    mp.spawn(_two_processes, args=(str(tmp_path),), nprocs=2)
+    run_two(_two_processes, tmp_path)
     probabilities, labels = batch(seed=3)
     calibration = CalibrationError(groups=GROUPS, num_classes=5)
     shots = ShotAccuracy([500, 200, 50, 20, 5], confusion=True)

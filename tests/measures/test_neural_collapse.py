@@ -11,6 +11,7 @@ from torch import nn
 
 from equiangular import NeuralCollapse
 from equiangular.measures.collapse import ClassMoments, collapse_measures, nearest_mean
+from tests.processes import run_two
 
 K, D = 6, 9
 
@@ -232,18 +233,15 @@ def test_bad_input() -> None:
 
 
 def _rank(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     h, y, w = data()
     mine = slice(0, 90) if rank == 0 else slice(90, None)  # unequal shards
     measured = filled(h[mine], y[mine], w).compute()
     np.savez(f"{folder}/{rank}.npz", **{k.replace("/", "-"): v.numpy() for k, v in measured.items()})
-    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    torch.multiprocessing.start_processes(_rank, (str(tmp_path),), nprocs=2, start_method="spawn")
+    run_two(_rank, tmp_path)
     for rank in (0, 1):
         with np.load(tmp_path / f"{rank}.npz") as values:
             close({k: float(values[k]) for k in values.files}, expected(*data()))

@@ -11,6 +11,7 @@ from equiangular import ETFHead, NeuralCollapse, measure_collapse, watch
 from equiangular.measures.probe import layer_names, pool
 from equiangular.models import make_backbone
 from equiangular.training import build_task, get_method
+from tests.processes import run_two
 
 
 def data(n: int = 90) -> tuple[torch.Tensor, torch.Tensor]:
@@ -167,19 +168,16 @@ def test_pooling(shape: tuple, pooled: tuple) -> None:
 
 
 def _rank(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     x, y = data()
     mine = slice(0, 30) if rank == 0 else slice(30, None)
     measured = measure_collapse(network(), [(x[mine], y[mine])], layers=["0.0"], class_counts=[500, 50, 5])
     torch.save({k: float(v) for k, v in measured.items()}, f"{folder}/{rank}.pt")
-    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_two_processes_measure_what_one_does(tmp_path: Path) -> None:
     """NC4 as well: both compare with the class means of all samples, not with those of their own shard."""
-    torch.multiprocessing.start_processes(_rank, (str(tmp_path),), nprocs=2, start_method="spawn")
+    run_two(_rank, tmp_path)
     x, y = data()
     expected = measure_collapse(network(), [(x, y)], layers=["0.0"], class_counts=[500, 50, 5])
     assert 0 < float(expected["nc4"]) < 1

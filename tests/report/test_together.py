@@ -89,7 +89,7 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert "2 runs side by side" in page.read_text()
     code, _, error = command_line.run(capsys, "report", tmp_path)
     assert code == 2
-    assert "none of results.json, evaluation.json, measures.json is there" in error
+    assert "none of results.json, evaluation.json, measures.json, theory.json is there" in error
     (tmp_path / "other.json").write_text(json.dumps([1]))
     code, _, error = command_line.run(capsys, "report", tmp_path / "other.json")
     assert code == 2

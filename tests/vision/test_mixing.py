@@ -31,6 +31,8 @@ ON_FEATURES = {
     "dot-regression, balanced": partial(losses.dot_regression_loss, balance="batch"),
     "dot": losses.dot_loss,
     "cosine cross-entropy": partial(losses.cosine_cross_entropy, scale=10.0),
+    "NTCE": partial(losses.ntce_loss, scale=10.0),
+    "NONL": partial(losses.nonl_loss, scale=10.0),
 }
 LOSSES = {
     **{name: lambda x, target, loss=loss: loss(x @ WEIGHT.T, target) for name, loss in ON_LOGITS.items()},

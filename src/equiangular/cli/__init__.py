@@ -14,6 +14,10 @@ from types import FrameType
 from typing import Any
 
 
+_GO_ON = ("compare", "embed", "train", "resume")  # what an interrupted command has done is taken over by the next
+_GENERAL = ("--verbose",)
+
+
 def main(
     arguments: Sequence[str] | None = None, *, commands: str = "equiangular.cli.app", program: str = "equiangular"
 ) -> None:
@@ -35,6 +39,8 @@ def main(
         _fail(program, 2, f"the command line needs {error.name!r}. Install it with: pip install 'equiangular[train]'")
     usage_error = typer.BadParameter.__mro__[2]  # ClickException, of click itself or of the copy that typer carries
     app = None
+    arguments = _general_first(sys.argv[1:] if arguments is None else arguments)
+    called = next((word for word in arguments if word not in _GENERAL), "")
     ended = _EndedLikeInterrupted()
     try:
         ended.listen()
@@ -51,20 +57,33 @@ def main(
         _reraise_if_debugging()
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         hint = ". Make room and give the same command again; what is finished is kept." if full else ""
-        _fail(program, 2, f"{_as_options(str(error), app, arguments)}{hint}")
+        _fail(program, 2, f"{_as_options(str(error), app, called)}{hint}")
     except Exception as error:
         _reraise_if_debugging()
         if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", str(error)):
             first_line = str(error).partition("\n")[0]
             _fail(program, 2, f"not enough memory ({first_line}). Take smaller batches, data or frames.")
+        if "DataLoader worker" in str(error):  # wherever the command is, torch raises this in it
+            first_line = str(error).partition("\n")[0].strip().rstrip(".")
+            why = "A system that runs out of memory does so; take fewer of them (--workers)."
+            _fail(program, 2, f"a process that decodes inputs was ended from outside ({first_line}). {why}")
         what = f"internal error, {type(error).__name__}: {error}"
         _fail(program, 1, f"{what}. Run it again with EQUIANGULAR_DEBUG=1 in the environment for a full report.")
     finally:
         ended.stop_listening()
     if code == 130:  # typer's for Ctrl-C, which SIGTERM is made into
-        message = "interrupted. What is finished is kept; the same command goes on from there."
+        message = "interrupted. What is written is whole; the same command begins again."
+        if called in _GO_ON or program != "equiangular":  # experiments go on too
+            message = "interrupted. What is finished is kept; the same command goes on from there."
         _fail(program, 128 + ended.signal, message)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _general_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with ``--verbose``, which concerns all commands, in front of the command, wherever it was."""
+    words = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    rest = [word for place, word in enumerate(arguments) if place >= len(words) or word not in _GENERAL]
+    return [*(word for word in words if word in _GENERAL), *rest]
 
 
 class _EndedLikeInterrupted:
@@ -95,11 +114,10 @@ class _EndedLikeInterrupted:
         raise KeyboardInterrupt
 
 
-def _as_options(message: str, app: Any, arguments: Sequence[str] | None) -> str:
+def _as_options(message: str, app: Any, called: str) -> str:
     """The message in the words of the command that was called."""
     from equiangular.cli._fields import as_options
 
-    called = next(iter(sys.argv[1:] if arguments is None else arguments), "")
     command = getattr(app, "commands", {}).get(called, app)
     return as_options(
         message, {p.name: max(p.opts, key=len) for p in getattr(command, "params", ()) if "-" in p.opts[0]}

@@ -109,7 +109,7 @@ def common(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="Before the command: full reports of errors, and what libraries log.")
+        bool, typer.Option("--verbose", help="Full reports of errors, and what libraries log; also after the command.")
     ] = False,
 ) -> None:
     """Fixed classifier heads with the best possible geometry: do you need a learnable classifier?"""

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from equiangular.cli._drawing import can_draw
 from equiangular.cli._embedding import EmbeddingBar
 from equiangular.cli._fields import Data, Quiet, named, names_of, options_of, own_folder, parse_texts, progress_bar
 from equiangular.cli._reading import said
@@ -89,25 +90,25 @@ def compare(
     data = named(data, "compare")
     check_int(jobs, "jobs", minimum=0)
     check_int(threads, "threads", minimum=1)
-    output = prepare_folder(own_folder("compare", data, fields.get("encoder")) if output is None else output)
+    output = (own_folder("compare", data, fields.get("encoder")) if output is None else output).expanduser()
+    if not (output / "results.json").exists():  # what is finished may lie on a disk that cannot be written
+        prepare_folder(output)
     errors = Console(stderr=True)
-    errors.print(f"reading {data} ...", highlight=False, markup=False)
+    errors.print(f"reading {data} ...", highlight=False, markup=False, soft_wrap=True)
     import torch
 
     torch.set_num_threads(threads)
     from equiangular.compare import Comparing, configure
     from equiangular.report import abilities_table, comparison_figure, comparison_table, save_figure, write_page
-    from equiangular.report.page import check_library
 
-    check_library()  # now, not after the trainings
-
+    draws = can_draw()  # said now, not after the trainings
     own = {"seeds": seeds, "subset_seed": subset_seed, "tune": tune, "margin": margin}
     config = configure(data, methods=names_of(methods), **own, **parse_texts(TrainConfig, fields))
     with EmbeddingBar(quiet=quiet) as embedding:
         comparing = Comparing(config, output, device=fields.get("accelerator") or "auto", embedding=embedding)
     plan = comparing.plan(jobs or None)
     for line in plan.lines():
-        errors.print(said(line), highlight=False, markup=False)
+        errors.print(said(line), highlight=False, markup=False, soft_wrap=True)
     with progress_bar("", quiet=quiet) as bar:
         task = bar.add_task("training", total=plan.trainings)
         results = comparing.run(plan, lambda *told: bar.update(task, **dict(zip(_TOLD, told, strict=True))))
@@ -118,8 +119,13 @@ def compare(
     screen.print(results.answer.sentence, style="bold")
     for note in results.notes:
         screen.print(note)
-    save_figure(comparison_figure(results), output / "figure.png")
-    page = write_page(results, output / "report.html")
-    screen.print(f"\nwrote {output / 'results.json'}, {output / 'figure.png'} and {page}")
+    if comparing.read_only:
+        screen.print(f"\nthis comparison had finished already, and nothing can be written into {output}")
+    else:
+        written = [output / "results.json"]
+        if draws:
+            written.append(save_figure(comparison_figure(results), output / "figure.png"))
+            written.append(write_page(results, output / "report.html"))
+        screen.print(f"\nwrote {', '.join(map(str, written))}")
     if as_json:
         screen.document(read_json(output / "results.json"))

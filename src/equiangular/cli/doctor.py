@@ -26,15 +26,16 @@ def doctor(quiet: Quiet = False, as_json: Json = False) -> None:
         screen.print(f"{name:<14}{text}")
     for name, text in found["devices"].items():
         screen.print(f"{'device':<14}{name} ({text})")
-    table = Table("extra", "state", "to install it")
+    complete = [name for name, one in found["extras"].items() if not one["missing"]]
+    table = Table("extra", "lacks", "to install it")
     for name, one in found["extras"].items():
-        lacks = ", ".join(one["missing"])
-        table.add_row(
-            name, f"lacks {lacks}" if lacks else "complete", f"pip install 'equiangular\\[{name}]'" if lacks else ""
-        )
-    if found["extras"]:
+        if one["missing"]:
+            table.add_row(name, ", ".join(one["missing"]), f"pip install 'equiangular\\[{name}]'")
+    if complete:
+        screen.print(f"extras        {', '.join(complete)}: complete")
+    if table.rows:
         screen.print(table)
-    else:
+    if not found["extras"]:
         screen.print("extras        not known: the library runs from a checkout that is not installed")
     with Console(stderr=True, quiet=quiet).status("testing"):
         for device in found["devices"]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from equiangular.cli._drawing import can_draw
 from equiangular.cli._embedding import EmbeddingBar
 from equiangular.cli._fields import Quiet
 from equiangular.cli._reading import said
@@ -51,7 +51,7 @@ def embed(
     ] = None,
     split_seed: Annotated[int, typer.Option(help="Seed of the test part, where the data have none.")] = 0,
     skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Leave out images that cannot be read, and say which.")
+        bool, typer.Option("--skip-broken", help="Leave out images and texts that cannot be read, and say which.")
     ] = False,
     class_texts: Annotated[
         Path | None,
@@ -93,6 +93,7 @@ def embed(
     check_output(output, *WRITTEN)
     if check_int(threads, "threads", minimum=0):
         torch.set_num_threads(threads)
+    draws = can_draw(figures=False, later="the same command then makes the page from the cached features")
     report = EmbedReport()
     with EmbeddingBar(quiet=quiet) as bar:
         made = embed(
@@ -113,7 +114,7 @@ def embed(
         typer.echo(f"equiangular: {said(note)}", err=True)
     file = write_vectors(made, output, dtype=torch.float16 if dtype == "float16" else torch.float32)
     page = None
-    if find_spec("vl_convert") is not None:
+    if draws:
         shown = {**overview(made), "file": str(file), "provenance": provenance()}
         page = write_embedding_page(shown, file.with_suffix(".html"))
     new = report.inputs - report.from_cache

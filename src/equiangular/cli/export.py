@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from equiangular._counted import counted
+from equiangular.cli._drawing import can_draw
 from equiangular.cli._fields import Accelerator, Prior, Run, progress_bar
 from equiangular.cli._reading import show_notes
 from equiangular.cli._screen import Json, Screen
@@ -40,8 +41,8 @@ def evaluate(
 ) -> None:
     """Accuracy, balanced accuracy, many/medium/few, calibration and confusion of a trained model.
 
-    Writes evaluation.json into the output folder, and where matplotlib is installed confusion.png, reliability.png and
-    report.html.
+    Writes evaluation.json into the output folder, and with the extra [plot] confusion.png,
+    reliability.png and report.html.
     """
     from equiangular._device import choose_device
     from equiangular._files import prepare_folder, write_json
@@ -56,8 +57,9 @@ def evaluate(
     device = choose_device(accelerator)
     task, info = load_model(run)
     classifier = Classifier(task, info, prior=read_prior(prior, info.class_names)).to(device)
+    draws = can_draw()
     folder = prepare_folder(run / "evaluation" if output is None and run.is_dir() else output or Path("evaluation"))
-    with progress_bar("samples", bar=False, quiet=quiet) as bar:
+    with progress_bar("samples", quiet=quiet) as bar:
         seen = bar.add_task("evaluating", total=None)
         results = evaluate(
             classifier,
@@ -65,6 +67,7 @@ def evaluate(
             batch_size=batch_size,
             skip_broken=skip_broken,
             progress=lambda n: bar.advance(seen, n),
+            loaded=lambda n: bar.update(seen, total=n),
         )
     show_notes(results["notes"] if not quiet or results["apart"] or results["left_out"] else ())
     results = {"path": str(run), **results, "provenance": provenance()}
@@ -73,15 +76,14 @@ def evaluate(
     if not quiet:
         screen.print(report.class_table(results))
     written = [write_json(folder / "evaluation.json", results)]
-    try:
+    if draws:
         written += [
             save_figure(report.confusion_figure(results), folder / "confusion.png"),
             save_figure(report.reliability_figure(results), folder / "reliability.png"),
             report.write_evaluation_page(results, folder / "report.html"),
         ]
-    except ImportError as error:
-        typer.echo(f"no pictures: {error}", err=True)
     screen.print(f"wrote {', '.join(str(path) for path in written)}")
+    screen.print(f"next: equiangular predict {run} FILES, equiangular export {run} model.onnx")
     screen.document(results)
 
 
@@ -157,8 +159,8 @@ def predict(
     threshold, odd = None, Told()
     if reject is not None:
         threshold = run_rejection_threshold(classifier, run, reject, batch_size=batch_size)
-    with progress_bar("inputs", bar=False, quiet=quiet or output is None) as bar:
-        seen = bar.add_task("predicting", total=None)
+    with progress_bar("inputs", quiet=quiet or output is None) as bar:
+        seen = bar.add_task("predicting", total=len(files) if info.reads == "image" else None)
 
         def batches():
             for batch in read_inputs(files, info, batch_size=batch_size, encoder=encoder, told=odd):
@@ -207,6 +209,7 @@ def export(
         bool, typer.Option("--head-only", help="Leave the encoder out: the file takes its vectors.")
     ] = False,
     tolerance: Annotated[float, typer.Option(help="Largest difference of a logit, relative to the largest.")] = 1e-4,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No sign of progress.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write one file with standardisation, network, head and calibration inside, for any batch size.
@@ -229,7 +232,7 @@ def export(
     task, info = load_model(run)
     classifier = Classifier(task, info, prior=read_prior(prior, info.class_names))
     known = None if head_only or not info.encoder else KnownEncoder(info.encoder, device="cpu")
-    with Console(stderr=True).status("exporting"):
+    with Console(stderr=True, quiet=quiet).status("exporting"):
         try:
             encoder = None if known is None else known.encoder
             report = export_model(classifier, target, inputs=inputs, tolerance=tolerance, encoder=encoder)

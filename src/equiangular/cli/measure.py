@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from equiangular.cli._drawing import can_draw
 from equiangular.cli._fields import Quiet, names_of, progress_bar
 from equiangular.cli._screen import Json, Screen
 
@@ -50,6 +51,7 @@ def measure(
     from equiangular._validate import check_choice
 
     check_choice(global_mean, ("class", "sample"), "global_mean")
+    draws = output is not None and can_draw(figures=False)
     if output is not None:
         prepare_folder(output)
     from equiangular._provenance import provenance
@@ -79,9 +81,10 @@ def measure(
         return
     results = {"series": series, **options, "provenance": provenance()}
     if output is not None:
-        write_json(output / "measures.json", results)
-        page = write_collapse_page(results, output / "report.html")
-        screen.print(f"wrote {output / 'measures.json'} and {page}")
+        written = [write_json(output / "measures.json", results)]
+        if draws:
+            written.append(write_collapse_page(results, output / "report.html"))
+        screen.print(f"wrote {' and '.join(map(str, written))}")
     screen.document(results)
 
 
@@ -136,9 +139,15 @@ def _measure_run(path: Path, accelerator: str, options: dict[str, Any], *, quiet
     from equiangular.training.run.collapse import collapse_curve, measure_run, run_of
 
     device = choose_device(accelerator)
-    with progress_bar("samples", bar=False, quiet=quiet) as bar:
+    with progress_bar("samples, twice", quiet=quiet) as bar:
         seen = bar.add_task(f"measuring {path}", total=None)
-        run = measure_run(path, device=device, progress=lambda number: bar.advance(seen, number), **options)
+        run = measure_run(
+            path,
+            device=device,
+            progress=lambda number: bar.advance(seen, number),
+            loaded=lambda number: bar.update(seen, total=number),
+            **options,
+        )
     epochs, rows = collapse_curve(run_of(path))
     kept = [(e, r) for e, r in zip(epochs, rows, strict=True) if run.epoch is None or e < run.epoch]
     last = run.epoch if run.epoch is not None else len(kept)

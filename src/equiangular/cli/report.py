@@ -15,8 +15,8 @@ def report(
         list[Path],
         typer.Argument(
             metavar="RUN...",
-            help="Folders of finished runs of compare, train, evaluate or measure, or their .json files. Several are "
-            "put side by side.",
+            help="Folders of finished runs of compare, train, evaluate, measure or theory, or their .json files. "
+            "Several are put side by side.",
         ),
     ],
     output: Annotated[
@@ -32,12 +32,14 @@ def report(
 ) -> None:
     """Make the page of a finished run again, or one page of any runs side by side.
 
-    Nothing is trained or measured: the page shows what results.json, evaluation.json and measures.json hold.
+    Nothing is trained or measured: the page shows what results.json, evaluation.json, measures.json and theory.json
+    hold.
     """
     from equiangular._files import check_output
-    from equiangular.report.page import write
+    from equiangular.report.page import check_library, write
     from equiangular.report.together import names_of, page_of_results, read_results
 
+    check_library()
     paths = list(dict.fromkeys(path.expanduser() for path in runs))
     found = [(path, kind, content) for path in paths for kind, content in read_results(path)]
     names = names_of([path for path, _, _ in found])

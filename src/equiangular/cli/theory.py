@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from equiangular.cli._fields import Folder, Quiet
+from equiangular.cli._drawing import can_draw
+from equiangular.cli._fields import Folder, Quiet, progress_bar
 from equiangular.cli._screen import Json, Screen
 
 
@@ -25,26 +26,29 @@ def theory(
 ) -> None:
     """Run the theory: minority collapse, the common optimum, pull and push, convergence, and collapse in 3-D.
 
-    Writes theory.json, three figures and theory.html, a self-contained page, into the output folder.
+    Writes theory.json, three figures and report.html, a self-contained page, into the output folder.
     """
-    from rich.console import Console
-
     from equiangular._files import prepare_folder, write_json
 
     prepare_folder(output)
+    draws = can_draw()
     from equiangular.report import save_figure, theory_figures, write_theory_page
     from equiangular.report.theory import peeled_table
-    from equiangular.theory.run import compute_theory
+    from equiangular.theory.run import PARTS, compute_theory
 
-    with Console(stderr=True, quiet=quiet).status("starting") as status:
-        results = compute_theory(
-            seed=seed, quick=quick, class_counts=_numbers(class_counts), dim=dim, progress=status.update
-        )
-    write_json(output / "theory.json", results)
-    for name, figure in theory_figures(results).items():
-        save_figure(figure, output / f"{name}.svg")
-    page = write_theory_page(results, output / "theory.html")
-    screen = Screen(as_json, width=120)
+    counts = _numbers(class_counts)
+    with progress_bar("parts", quiet=quiet) as bar:
+        task = bar.add_task("starting", total=len(PARTS) + (counts is not None), completed=-1)
+
+        def begin(part: str) -> None:
+            bar.update(task, description=part, advance=1)
+
+        results = compute_theory(seed=seed, quick=quick, class_counts=counts, dim=dim, progress=begin)
+    written = [write_json(output / "theory.json", results)]
+    if draws:
+        written += [save_figure(figure, output / f"{name}.svg") for name, figure in theory_figures(results).items()]
+        written.append(write_theory_page(results, output / "report.html"))
+    screen = Screen(as_json)
     if "own" in results:
         screen.print(peeled_table(results["own"]))
     last = results["minority"][-1]
@@ -55,7 +59,7 @@ def theory(
         f"distance of the features to an ETF: {last['learnable_etf_distance']:.2g} learned, "
         f"{last['fixed_etf_distance']:.1g} fixed",
         f"common optimum of CE and DR: objective within {worst:.1g} of its value at the vertices",
-        f"wrote {output / 'theory.json'}, figures and {page}",
+        f"wrote {', '.join(map(str, written))}",
     )
     screen.print("\n".join(lines))
     screen.document(results)

@@ -7,12 +7,12 @@ import sys
 import time
 from contextlib import nullcontext, suppress
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from equiangular.cli._drawing import can_draw
 from equiangular.cli._embedding import EmbeddingBar
 from equiangular.cli._fields import Data, Quiet, named, options_of, own_folder, parse_texts, progress_bar
 from equiangular.cli._reading import show_data
@@ -42,7 +42,7 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool, as_json: bool) -
     from equiangular.training.run.folder import RunFolder
     from equiangular.training.run.train import train
 
-    finished = RunFolder(output).results.exists()
+    draws, finished = can_draw(), RunFolder(output).results.exists()
     fitted = isinstance(get_method(config.method), FittedMethod)
     bar = ProgressBar(0 if fitted else config.epochs, quiet=quiet)
     try:
@@ -64,9 +64,9 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool, as_json: bool) -
         screen.print(apart_note(apart))
     curves, page, names = output / "curves.png", output / "report.html", ["results.json", "metrics.csv"]
     with suppress(OSError) if finished else nullcontext():  # what is finished may lie on a disk that cannot be written
-        if find_spec("matplotlib") is not None and not fitted and not (finished and curves.exists()):
+        if draws and not fitted and not (finished and curves.exists()):
             names.append(save_figure(training_figure(results), curves).name)
-        if find_spec("vl_convert") is not None and not (finished and page.exists()):
+        if draws and not (finished and page.exists()):
             names.append(write(page_of_results([("", "training", results)]), page).name)
     if finished:
         sweep(output)

@@ -43,6 +43,8 @@ def closed_form_from_state(tensors: Mapping[str, Tensor], described: Mapping[str
     Raises:
         ValueError: another format, a missing tensor, or tensors that do not fit together.
     """
+    if not isinstance(described, Mapping):
+        raise ValueError(f"it is described by {described!r}, where an object is expected")
     if described.get("format") not in (FORMAT, BEFORE):
         raise ValueError(f"its format is {described.get('format')!r}, where {FORMAT!r} can be read")
     try:

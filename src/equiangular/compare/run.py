@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from equiangular._checks import check_int
-from equiangular._files import prepare_folder, read_json, write_json
+from equiangular._files import json_plain, prepare_folder, read_json, write_json
 from equiangular._lock import FolderLock
 from equiangular._provenance import provenance
 from equiangular.compare.ahead import check_importable, train_ahead, useful_jobs, usual_jobs
@@ -20,7 +21,7 @@ from equiangular.compare.trainings import Progress, Trainings, width_of
 from equiangular.data import content_digest
 from equiangular.data.preview import previews
 from equiangular.encoders.embedding import Progress as EmbedProgress
-from equiangular.records import Comparison, TrialRecord, Tuned, to_json
+from equiangular.records import Comparison, TrialRecord, Tuned, from_json, to_json
 from equiangular.training.config.budget import Budget
 from equiangular.training.config.options import Numerics
 from equiangular.training.methods import FittedMethod, Method, get_method
@@ -48,8 +49,11 @@ class Comparing:
     def __init__(
         self, config: CompareConfig, output: str | Path, *, device: str = "auto", embedding: EmbedProgress | None = None
     ) -> None:
-        self.folder = prepare_folder(output)
+        self.folder = Path(output).expanduser()
         self.results, self.known = self.folder / "results.json", self.folder / "data.json"
+        self.read_only = False
+        if not self.results.exists():  # what is finished may lie on a disk that cannot be written
+            prepare_folder(self.folder)
         if RunFolder(self.folder).config.exists():
             raise ValueError(
                 f"{self.folder} has a run of equiangular train, whose results a comparison would overwrite. "
@@ -171,10 +175,28 @@ class Comparing:
         """Tune, run and answer; writes ``results.json``.
 
         Finished trainings are kept; a killed comparison goes on from them, and a changed configuration or data set
-        trains again exactly what it changes.
+        trains again exactly what it changes. A finished one on a disk that cannot be written is read, and
+        ``read_only`` is true from then on.
         """
-        with FolderLock(self.folder) as lock:
+        with ExitStack() as stack:
+            try:
+                lock = stack.enter_context(FolderLock(self.folder))
+            except OSError:
+                if (stored := self._stored()) is None:
+                    prepare_folder(self.folder)  # which says what to do
+                    raise
+                self.read_only = True
+                return stored
             return self._run(plan, progress, lock)
+
+    def _stored(self) -> Comparison | None:
+        """The results in the folder, where they are of this comparison on these data."""
+        if not self.results.exists():
+            return None
+        values = read_json(self.results)
+        if values.get("config") != json_plain(self._told()) or _digest_in(values) != self.content:
+            return None
+        return from_json(Comparison, values)
 
     def _run(self, plan: Plan, progress: Progress | None, lock: FolderLock) -> Comparison:
         self._check_folder()  # again: another comparison may have begun before the lock was had

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular._counted import counted
 from equiangular._validate import check_choice, did_you_mean
 from equiangular.data.doubts import doubtful_labels
 from equiangular.data.encoded import EncodedImages
@@ -174,6 +175,19 @@ def check_names_differ(names: Sequence[str], where: str) -> None:
                 f"{where} names two classes alike: {names[first]!r} (label {first}) and {name!r} (label {label}). "
                 "Rename one, or make them one class."
             )
+
+
+def names_in_array(values: Any, where: str) -> list[Any]:
+    """Class names that an array holds, as a list.
+
+    Raises:
+        ValueError: an array of other than one dimension.
+    """
+    found = np.asarray(values)
+    if found.ndim != 1:
+        raise ValueError(f"{where}: class_names must be a list of texts, got an array of shape {found.shape}.")
+    names: list[Any] = found.tolist()
+    return names
 
 
 def rows_at(inputs: Any, rows: np.ndarray) -> Any:
@@ -348,10 +362,13 @@ def own_test_split(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarra
         raise ValueError("the data have no samples at all. Is it the right file?")
     counts = np.bincount(class_positions(labels))
     if not holdout_counts(counts, TEST_FRACTION).any():
-        raise ValueError(
-            f"the data have no test part, and none can be taken: the largest class has {counts.max()} samples, of "
-            f"which {TEST_FRACTION:.0%} is less than one. Give a test part of your own, or more samples of a class."
-        )
+        most = counted(int(counts.max()), "sample")
+        why = f"the largest class has {most}, of which {TEST_FRACTION:.0%} is less than one"
+        remedy = "Give a test part of your own, or more samples of a class."
+        if (different := np.count_nonzero(counts)) > max(2, len(labels) // 2):  # a quantity, or names of samples
+            why = f"its {len(labels):,} labels are {different:,} different ones, so that {why}"
+            remedy = f"Is another column the label? Of a quantity make ranges, and call each by a word. {remedy}"
+        raise ValueError(f"the data have no test part, and none can be taken: {why}. {remedy}")
     test = holdout_indices(labels, TEST_FRACTION, seed=seed)
     return others(test, len(labels)), test, f"; test: {TEST_FRACTION:.0%} of each class, split seed {seed}"
 

@@ -97,7 +97,10 @@ def as_texts(column: Any, name: str) -> Any:
 
 
 def plain_texts(column: Any, name: str) -> Any:
-    """A column as an Arrow array of texts as they stand; null where there is none.
+    """A column as an Arrow array of texts as a CSV file has them; null where there is none.
+
+    A date is ``2020-03-31``, with a time of the day ``2020-03-31 23:59:59``, of a second as many digits as it has; a
+    number of 1e16 and more is written as Python does.
 
     Raises:
         ValueError: a column of lists, structs or bytes.
@@ -112,9 +115,14 @@ def plain_texts(column: Any, name: str) -> Any:
         return compute.if_else(array, "True", "False")
     if types.is_floating(array.type):
         values = array.to_numpy(zero_copy_only=False).astype(np.float64)
-        whole = [None if np.isnan(v) else str(int(v)) if float(v).is_integer() else repr(float(v)) for v in values]
+        whole = [None if np.isnan(v) else repr(float(v) + 0.0).removesuffix(".0") for v in values]
         return pa.array(whole, pa.string())
-    if is_number(array.type) or is_date(array.type) or is_span(array.type):
+    if is_date(array.type) or types.is_time(array.type):
+        texts = compute.cast(array, pa.string())
+        for cut, by in ((r"(\.[0-9]*?)0+(Z?)$", r"\1\2"), (r"\.(Z?)$", r"\1"), (r" 00:00:00$", "")):
+            texts = compute.replace_substring_regex(texts, cut, by)
+        return texts
+    if is_number(array.type) or is_span(array.type):
         return compute.cast(array, pa.string())
     raise ValueError(f"column {name!r} holds {array.type}, which is neither text nor number.")
 

@@ -25,6 +25,19 @@ LARGEST = float(np.finfo(np.float32).max)
 CYCLES = {"year": 365.2425 * DAY, "week": 7 * DAY, "day": DAY}
 
 
+class UnreadableError(ValueError):
+    """Cells that cannot be read.
+
+    Attributes:
+        rows: the places of their rows, and what is wrong with each.
+    """
+
+    def __init__(self, rows: dict[int, str]) -> None:
+        row = min(rows)
+        super().__init__(f"row {row + 1}: {rows[row]}. Mend the value or drop the row.")
+        self.rows = rows
+
+
 def beyond_float32(name: str, value: float) -> str:
     """What is wrong with a number that is infinite in float32.
 

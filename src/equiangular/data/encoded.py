@@ -17,7 +17,9 @@ from torch import Tensor
 
 from equiangular._choices import MEMORIES, Memory
 from equiangular._counted import counted
+from equiangular._extras import require
 from equiangular._validate import check_choice
+from equiangular.data.cells import is_text
 from equiangular.data.depth import Spans, is_wide, kind_of, span_of, wide_values
 from equiangular.data.images import (
     BrokenImageError,
@@ -156,9 +158,31 @@ class ImageSource:
 
 
 class ArrowImages(Sequence[Source]):
-    """An Arrow column of images: bytes, or structs of ``bytes`` and ``path``; read one by one, nothing is copied."""
+    """An Arrow column of images: bytes, or structs of ``bytes`` and ``path``; read one by one, nothing is copied.
+
+    Raises:
+        ValueError: a column of another type.
+    """
 
     def __init__(self, column: Any) -> None:
+        types = require("pyarrow.types", extra="data", purpose="Reading images in tables")
+        kind, fits = column.type, True
+        if types.is_struct(kind):
+            held = {field.name: field.type for field in kind}
+            kind = held.get("bytes", column.type)
+            fits = "path" not in held or types.is_null(held["path"]) or is_text(held["path"])
+        binary = (
+            types.is_binary,
+            types.is_large_binary,
+            types.is_binary_view,
+            types.is_fixed_size_binary,
+            types.is_null,
+        )
+        if not fits or not any(check(kind) for check in binary):
+            raise ValueError(
+                f"the column of images holds {column.type}, where encoded images are expected: bytes, or structs of "
+                "bytes and path. Write them so, or give the column another name."
+            )
         self.column = column
 
     def __len__(self) -> int:

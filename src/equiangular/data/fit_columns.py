@@ -24,7 +24,7 @@ from equiangular.data.cells import (
     parsed_dates,
     parsed_spans,
 )
-from equiangular.data.columns import DAY, FAR, LARGEST, Column, Columns, beyond_float32
+from equiangular.data.columns import DAY, FAR, LARGEST, Column, Columns, UnreadableError, beyond_float32
 from equiangular.data.doubts import nearly_numbers, over_lines
 from equiangular.data.texts import fit_vocabulary
 
@@ -174,14 +174,14 @@ def _number(
     with np.errstate(over="ignore", invalid="ignore"):
         mean, missing = own.mean(), False
     if not np.isfinite(mean):
-        _check_range(own, name, rows)
+        _check_range(numbers, name)
         missing, own = bool(np.isnan(own).any()), own[~np.isnan(own)]
         if not len(own):
             return "no value in the training part"
         mean = own.mean()
     low, high = float(own.min()), float(own.max())
     if max(abs(low), abs(high)) > LARGEST:
-        _check_range(own, name, rows)
+        _check_range(numbers, name)
     centre = 0.0
     if max(abs(low), abs(high)) > FAR * (high - low) > 0:
         centre = float(np.round(mean))
@@ -198,12 +198,11 @@ def _number(
     return Column(name, kind, missing, centre=centre, fill=float(mean) - centre)
 
 
-def _check_range(own: np.ndarray, name: str, rows: np.ndarray) -> None:
-    """Raise if one of the numbers (n,) of the training ``rows`` is infinite in float32, by its row in the table."""
-    beyond = np.flatnonzero(np.abs(own) > LARGEST)
+def _check_range(numbers: np.ndarray, name: str) -> None:
+    """Raise if numbers (N,) of a column are infinite in float32: of all of them, of the test part too, at once."""
+    beyond = np.flatnonzero(np.abs(numbers) > LARGEST)
     if len(beyond):
-        row, why = int(rows[beyond[0]]) + 1, beyond_float32(name, float(own[beyond[0]]))
-        raise ValueError(f"row {row}: {why}. Mend the value or drop the row.")
+        raise UnreadableError({int(at): beyond_float32(name, float(numbers[at])) for at in beyond})
 
 
 def _date(seconds: np.ndarray, name: str, rows: np.ndarray, form: str) -> Column | str:

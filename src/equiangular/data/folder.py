@@ -1,6 +1,5 @@
 """Files in usual layouts: folders CLASS/*.png, .npz; and arrays."""
 
-import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,8 +12,8 @@ from torch import Tensor
 
 from equiangular._choices import Memory
 from equiangular._counted import counted
-from equiangular._files import check_npz
-from equiangular.data.base import Dataset, joined, make_dataset, match_labels, relabel, rows_at
+from equiangular._files import read_numpy
+from equiangular.data.base import Dataset, joined, make_dataset, match_labels, names_in_array, relabel, rows_at
 from equiangular.data.columns import Columns, far_columns, lossy_columns
 from equiangular.data.encoded import ImageSource, read_images
 from equiangular.data.listing import PART_NAMES, SUFFIXES, Found, find_layout, list_classes, why_no_image_folder
@@ -108,21 +107,6 @@ _INPUTS = ("x", "images", "data", "X")
 _LABELS = ("y", "labels", "label", "targets", "Y")
 
 
-def read_npz(path: str | Path) -> dict[str, np.ndarray]:
-    """All arrays of an ``.npz`` file; pickled objects are refused.
-
-    Raises:
-        ValueError: the file cannot be read.
-    """
-    file = Path(path)
-    try:
-        check_npz(file)
-        with np.load(file, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise ValueError(f"cannot read {str(file)!r} as .npz arrays: {error}.") from error
-
-
 def npz_part(arrays: Mapping[str, np.ndarray], *prefixes: str) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Inputs and labels of a part by their usual names, each None where there is none; the first prefix counts first.
 
@@ -150,7 +134,7 @@ def load_npz(path: str | Path, *, split_seed: int = 0) -> Dataset:
         ValueError: the file cannot be read, or an array is missing.
     """
     file = Path(path)
-    arrays = read_npz(file)
+    arrays = read_numpy(file)
     train = npz_part(arrays, "train_", "")
     if has_vectors(arrays) and not any(f"{p}{n}" in arrays for p in ("train_", "") for n in _INPUTS[:-1]):
         features = next((arrays[k] for k in ("train_X", "X") if k in arrays), None)
@@ -161,7 +145,7 @@ def load_npz(path: str | Path, *, split_seed: int = 0) -> Dataset:
             f"{str(file)!r} needs arrays train_x and train_y (or x and y), got {', '.join(arrays)}. Features of "
             "an encoder are called features, their labels labels."
         )
-    names = arrays["class_names"].tolist() if "class_names" in arrays else None
+    names = names_in_array(arrays["class_names"], str(file)) if "class_names" in arrays else None
     val_x, val_y = npz_part(arrays, *(f"{name}_" for name in PART_NAMES["validation"]))
     return from_arrays(
         *train,

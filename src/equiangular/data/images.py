@@ -5,7 +5,6 @@ import io
 import json
 import os
 import warnings
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ import torch
 
 from equiangular._atomic import write_atomically
 from equiangular._extras import require
-from equiangular._files import cache_folder
+from equiangular._files import cache_folder, read_numpy
 from equiangular.data.depth import Spans, is_wide, to_bytes, wide_values
 from equiangular.data.reading import SHOWN
 
@@ -70,13 +69,12 @@ def cached_images(sources: Sequence[Source], *, size: int | None = None, spans: 
     file = _cache_file(blobs, size, spans)
     if file is not None and file.exists():
         try:
-            with np.load(file, allow_pickle=False) as archive:
-                images = archive["images"]
-                broken = dict(zip(archive["broken"].tolist(), archive["reasons"].tolist(), strict=True))
-                constant = int(archive["constant"])
+            kept = read_numpy(file)
+            images, constant = kept["images"], int(kept["constant"])
+            broken = dict(zip(kept["broken"].tolist(), kept["reasons"].tolist(), strict=True))
             if images.dtype == np.uint8 and images.ndim == 4 and len(images) == len(blobs):
                 return Decoded(images, broken, constant)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except (ValueError, KeyError, TypeError):
             pass  # damaged: decode again and replace it
     decoded = decode_all(blobs, size=size, spans=spans)
     if file is not None:
@@ -115,8 +113,8 @@ def decode_images(
     return decoded.images
 
 
-def broken_message(lines: Sequence[str], total: int) -> str:
-    """The text about all images of a set that cannot be read.
+def broken_message(lines: Sequence[str], total: int, what: str = "images") -> str:
+    """The text about all images, or rows, of a set that cannot be read.
 
     Example:
         >>> print(broken_message(["demo: row 3 has no image data"], 9))
@@ -126,7 +124,7 @@ def broken_message(lines: Sequence[str], total: int) -> str:
         return f"{lines[0]}. Drop or replace it, or go on without it: skip_broken=True."
     shown = [*lines[:SHOWN]] + ([f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else [])
     return (
-        f"{len(lines)} of {total:,} images cannot be read. Drop or replace them, or go on without them: "
+        f"{len(lines)} of {total:,} {what} cannot be read. Drop or replace them, or go on without them: "
         "skip_broken=True.\n  " + "\n  ".join(shown)
     )
 

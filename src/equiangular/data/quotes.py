@@ -17,7 +17,8 @@ def stray_quote(file: Path, delimiter: str) -> str | None:
     r"""Which line of a file has a quote that is never closed, or closed in the midst of another row; None if none has.
 
     A quote opens a cell where the cell begins with it, and two of them within are one; elsewhere it is a character.
-    Text after a closing quote is read as part of the cell, unless the cell has gone over the end of a line by then.
+    Text after a closing quote is read as part of the cell, unless the cell has gone over the end of a line by then, or
+    a backslash stands before it: whoever wrote that meant another quote within the cell.
 
     Example:
         >>> import tempfile
@@ -79,6 +80,8 @@ def _first_stray(data: mmap.mmap, delimiter: bytes) -> str | None:
         if close < 0 or (_line_ends(data[found:close]) and not closed.match(data, close + 1)):
             to = "the end of the file" if close < 0 else f"the quote in line {1 + _line_ends(data[:close])}"
             return f"line {1 + _line_ends(data[:found])}: the cell that a quote opens there goes on to {to}"
+        if data[close - 1 : close] == b"\\" and close - 1 > found and not closed.match(data, close + 1):
+            return f"line {1 + _line_ends(data[:close])}: a backslash stands before a quote within a cell"
         position, found = close + 1, None
 
 

@@ -79,9 +79,9 @@ def load_dataset(
         drop: of a file of rows: columns to leave out, as names or as a text that parts them by commas.
         encoding: of a table: how its columns become numbers, from a model that is to read it; by default it is found
             on the training pool.
-        skip_broken: leave out images that cannot be read, and note which. False: none is left out; all of them are
-            listed in an error. None: a few are left out, one or one in twenty; of more, and of streamed ones that are
-            met, all are listed in an error.
+        skip_broken: leave out images, texts and rows that cannot be read, and note which. False: none is left out; all
+            are listed in an error. None: a few images are left out, one or one in twenty; of more, of streamed ones
+            that are met, and of rows, all are listed in an error.
 
     Raises:
         ValueError: unknown name (the closest one is suggested), or data that cannot be read.

@@ -105,7 +105,11 @@ def _csv_options(file: Path, module: Any) -> dict[str, Any]:
         raise ValueError(f'{stray}. Close the quote, or double it ("") where it is part of the text.')
     header = next(_rows(file, delimiter), (0, []))[1]
     if not header:
-        raise ValueError("it is empty. A table begins with a line of column names.")
+        with file.open("rb") as stream:
+            empty = not stream.read(_BLOCK).strip()
+        raise ValueError(
+            f"{'it is empty' if empty else 'its first line is blank'}. A table begins with a line of column names."
+        )
     check_names([name.strip() for name in header], "it")
     return {
         "read_options": module.ReadOptions(block_size=_BLOCK),

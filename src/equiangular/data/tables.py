@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from equiangular._extras import require
 from equiangular._guarded import parse_json
 from equiangular._validate import did_you_mean
 from equiangular.data.base import Dataset, check_names_differ, make_dataset, match_labels, own_test_split, rows_at
+from equiangular.data.broken_rows import BrokenRowsError, without_broken_rows
 from equiangular.data.cells import NULL_WORDS, flat, is_text, nulls, plain_texts
-from equiangular.data.columns import Columns, Told
+from equiangular.data.columns import Columns, Told, UnreadableError
 from equiangular.data.doubts import doubtful_labels
 from equiangular.data.encoded import ArrowImages, EncodedImages, ImageSource, read_images
 from equiangular.data.fit_columns import fit_columns
@@ -212,7 +213,18 @@ class Part:
         return cls.of(where, table, stated_class_names(table.schema.metadata, key), label=key, drop=drop)
 
 
-def from_tables(
+def from_tables(parts: Sequence[Part], *, skip_broken: bool | None = None, **options: Any) -> Dataset:
+    """:func:`_from_tables`, of the rows that can be read; with ``skip_broken`` the others are left out and told.
+
+    Raises:
+        BrokenRowsError: rows that cannot be read, all of them listed, and ``skip_broken`` is not true.
+    """
+    return without_broken_rows(
+        lambda good: _from_tables(good, skip_broken=skip_broken, **options), parts, skip=bool(skip_broken)
+    )
+
+
+def _from_tables(
     parts: Sequence[Part],
     *,
     name: str,
@@ -262,7 +274,8 @@ def from_tables(
     if kind == "image":
         inputs = [rows_at(read.inputs[parts.index(part)], chosen) for part, chosen in pairs]
     elif kind == "text":
-        texts = [_texts(part, column, chosen) for part, chosen in pairs]
+        full_texts = _texts(parts, column)
+        texts = [[full_texts[part.where][row] for row in chosen] for part, chosen in pairs]
         if raw:
             inputs = [Texts(part) for part in texts]
         else:
@@ -334,9 +347,12 @@ def _encoded(
             columns, notes = fit_columns(train.table, rows)
         else:
             columns = Columns.from_dict(encoding)
+    except UnreadableError as error:
+        raise BrokenRowsError({train.where: error.rows}, len(train.codes)) from error
     except ValueError as error:
         raise ValueError(f"{train.where!r}: {error}") from error
     full: dict[int, np.ndarray] = {}
+    bad: dict[str, dict[int, str]] = {}
     told = Told()
     for part, _ in pairs:
         if id(part) in full:
@@ -346,13 +362,12 @@ def _encoded(
         except ValueError as error:
             raise ValueError(f"{part.where!r}: {error}") from error
         if encoded.bad:
-            row = min(encoded.bad)
-            more = f" ({len(encoded.bad):,} such rows)" if len(encoded.bad) > 1 else ""
-            raise ValueError(
-                f"{part.where!r}: row {row + 1}: {encoded.bad[row]}{more}. Mend the value or drop the row."
-            )
+            bad[part.where] = encoded.bad
+            continue
         told.add(encoded)
         full[id(part)] = encoded.values
+    if bad:
+        raise BrokenRowsError(bad, sum(len(part.codes) for part in {id(p): p for p, _ in pairs}.values()))
     inputs = [torch.from_numpy(full[id(part)][chosen]) for part, chosen in pairs]
     return inputs, {"columns": columns.names, "encoding": columns.as_dict(), "notes": (*notes, *told.lines())}
 
@@ -378,16 +393,21 @@ def _vector_column(table: Any, columns: list[str]) -> str | None:
     return usual[0] if usual else found[0] if len(found) == 1 else None
 
 
-def _texts(part: Part, column: str, rows: np.ndarray) -> list[str]:
-    """Texts of rows, whatever type they have in the file; none may be missing or blank."""
-    try:
-        texts = plain_texts(part.table.column(column), column).to_pylist()
-    except ValueError as error:
-        raise ValueError(f"{part.where!r}: {error}") from error
-    empty = next((row for row, text in enumerate(texts) if not (text or "").strip()), None)
-    if empty is not None:
-        raise ValueError(f"{part.where!r}: row {empty + 1} has no text. Drop the row.")
-    return [texts[row] for row in rows]
+def _texts(parts: Iterable[Part], column: str) -> dict[str, list[str]]:
+    """Texts of every table, whatever type they have in the file; none may be missing or blank."""
+    texts: dict[str, list[str]] = {}
+    empty: dict[str, dict[int, str]] = {}
+    for part in parts:
+        try:
+            own = [text or "" for text in plain_texts(part.table.column(column), column).to_pylist()]
+        except ValueError as error:
+            raise ValueError(f"{part.where!r}: {error}") from error
+        if blank := {row: "it has no text" for row, text in enumerate(own) if not text.strip()}:
+            empty[part.where] = blank
+        texts[part.where] = own
+    if empty:
+        raise BrokenRowsError(empty, sum(map(len, texts.values())))
+    return texts
 
 
 def load_table(

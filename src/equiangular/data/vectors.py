@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import check_output, read_safetensors, write_safetensors
+from equiangular._files import check_output, read_numpy, read_safetensors, write_safetensors
 from equiangular._guarded import json_in
 from equiangular._validate import check_choice
-from equiangular.data.base import SCALINGS, Dataset, make_dataset, match_labels, relabel
+from equiangular.data.base import SCALINGS, Dataset, make_dataset, match_labels, names_in_array, relabel
 from equiangular.data.reading import Reading
 from equiangular.data.texts import text_lines
 
@@ -61,7 +61,7 @@ def vector_dataset(
     prefix = "train_" if _find(arrays, "train_", VECTOR_NAMES)[1] else ""
     names = json_in(metadata, "class_names", list, where)
     if names is None and "class_names" in arrays:
-        names = np.asarray(arrays["class_names"]).tolist()
+        names = names_in_array(arrays["class_names"], where)
     stated = None if names is None else tuple(str(n) for n in names)
     x, y = _part(arrays, prefix, where)
     labels, class_names = relabel(y, stated, where=where)
@@ -127,11 +127,7 @@ def load_npy(path: str | Path, *, split_seed: int = 0) -> Dataset:
             f"found no labels of {str(file)!r}: they belong into {file.stem}_labels.npy or labels.npy beside it, or "
             "into a .txt file of that name with a label in each line."
         )
-    try:
-        features = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"cannot read {str(file)!r}: {error}.") from error
-    arrays = {"features": features, "labels": read_labels(labels)}
+    arrays = {"features": read_numpy(file)["x"], "labels": read_labels(labels)}
     return vector_dataset(arrays, {}, name=file.stem, where=str(file), split_seed=split_seed)
 
 
@@ -148,12 +144,12 @@ def read_labels(file: Path) -> np.ndarray:
     Raises:
         ValueError: the file cannot be read.
     """
-    try:
-        if file.suffix == ".txt":
-            return np.array(text_lines(file))
-        labels: np.ndarray = np.load(file, allow_pickle=False)
+    if file.suffix == ".npy":
+        labels: np.ndarray = read_numpy(file)["x"]
         return labels
-    except (OSError, ValueError, EOFError) as error:
+    try:
+        return np.array(text_lines(file))
+    except (OSError, ValueError) as error:
         raise ValueError(f"cannot read {str(file)!r}: {error}.") from error
 
 
@@ -193,6 +189,8 @@ def is_vector_type(kind: Any) -> bool:
 
 def vector_column(column: Any, where: str, start: int = 0) -> Tensor:
     """An Arrow column of lists of one length as (N, d) float32; ``start`` rows of the file come before it."""
+    if not is_vector_type(column.type):
+        raise ValueError(f"{where} must hold lists of numbers, got {column.type}. Drop it, or write it as lists.")
     values = column.combine_chunks() if hasattr(column, "combine_chunks") else column  # a batch has no chunks
     if values.null_count:
         row = start + values.is_null().to_pylist().index(True) + 1

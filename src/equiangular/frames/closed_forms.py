@@ -1,4 +1,4 @@
-"""Simplices and an orthogonal transform in closed form: no factorisation, exact to rounding, float64 on the CPU.
+"""Simplices and an orthogonal matrix in closed form: no factorisation, exact to rounding, float64 on the CPU.
 
 The device is named at every creation: inside ``with torch.device("meta")`` a frame is still built from its numbers.
 """
@@ -6,11 +6,14 @@ The device is named at every creation: inside ``with torch.device("meta")`` a fr
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
 
 from equiangular._random import make_generator
+
+_BLOCK = 16  # rows that are made, summed and rounded before they leave the cache
 
 
 def minimal_simplex(num_classes: int) -> Tensor:
@@ -75,37 +78,61 @@ def canonical_entries(num_classes: int) -> tuple[float, float]:
     return (1 - 1 / num_classes) * scale, -(1 / num_classes) * scale
 
 
-def signed_dct_simplex(num_classes: int, dim: int, *, seed: int) -> Tensor:
-    """The minimal simplex turned by random signs and the orthonormal cosine transform: (K, d) float64, d >= K-1.
+def turned_simplex(num_classes: int, dim: int, directions: Iterable[Tensor], dtype: torch.dtype) -> Tensor:
+    """The minimal simplex times K-1 orthonormal rows q_j, (K, d), without that product.
 
-    Row k is C P D w_k with D a diagonal of +-1 and P a permutation, both drawn from ``seed``, and, for n = dim,
-    C[i, j] = sqrt((2 - [i = 0]) / n) cos(pi i (2j + 1) / (2n)). C is applied as one FFT of length 2n for each row:
-    O(K d log d) and no factorisation. The energy of every vector is spread over all coordinates; the orientation is
-    random but not Haar: it takes 2^d d! values, not a continuum, and the first vector is plus or minus a row of C.
+    Row i is s_i q_i - sum_{j < i} s_j/(n-j) q_j, see :func:`minimal_simplex`: a cumulative sum, O(K d), in float64.
+
+    Args:
+        num_classes: K.
+        dim: d.
+        directions: the rows q_j, (K-1, d) float64 in all, a few at a time, so that each block stays in the cache.
+        dtype: of the result; each number is rounded once.
     """
-    minimal = minimal_simplex(num_classes)
-    padded = torch.nn.functional.pad(minimal, (0, dim - minimal.shape[1]))
-    # Permuting columns too spreads the zero padding of d > K - 1 over the transform.
-    generator = make_generator(seed)
-    signs = torch.randint(0, 2, (dim,), generator=generator, device="cpu").double() * 2 - 1
-    order = torch.randperm(dim, generator=generator, device="cpu")
-    frame = torch.empty_like(padded)
-    step = max(1, 2**22 // dim)  # the transform takes six times the memory of its rows
-    for start in range(0, num_classes, step):
-        frame[start : start + step] = orthonormal_dct((padded[start : start + step] * signs)[:, order])
+    own, below = minimal_coefficients(num_classes)
+    frame = torch.empty(num_classes, dim, dtype=dtype, device="cpu")
+    carried, start = torch.zeros(dim, dtype=torch.float64, device="cpu"), 0
+    for block in directions:
+        stop = start + len(block)
+        # The block's rows and, last, what every later row has of them.
+        weights = (-below[start:stop]).expand(len(block) + 1, len(block)).tril(-1)
+        weights[:-1].diagonal().copy_(own[start:stop])
+        rows = torch.addmm(carried, weights, block)
+        frame[start:stop] = rows[:-1]
+        carried, start = rows[-1], stop
+    frame[start] = carried
     return frame
 
 
-def orthonormal_dct(rows: Tensor) -> Tensor:
-    """The orthonormal DCT-II of every row (..., n) float64, by an FFT of the row followed by its mirror image.
+def signed_dct_simplex(num_classes: int, dim: int, *, seed: int, dtype: torch.dtype) -> Tensor:
+    """The minimal simplex turned by random signs and the orthonormal cosine transform: (K, d), d >= K-1.
 
-    Entry i is sqrt((2 - [i = 0]) / n) sum_j rows[j] cos(pi i (2j + 1) / (2n)).
+    Row k is C P D w_k with D a diagonal of +-1 and P a permutation, both drawn from ``seed``, and C as in
+    :func:`cosine_columns`: O(K d) and no factorisation. The energy of every vector is spread over all coordinates; the
+    orientation is random but not Haar: it takes 2^d d! values, not a continuum, and the first vector is plus or minus a
+    row of C.
     """
-    n = rows.shape[-1]
-    spectrum = torch.fft.rfft(torch.cat([rows, rows.flip(-1)], dim=-1))[..., :n]
-    angle = math.pi / (2 * n) * torch.arange(n, dtype=torch.float64, device=rows.device)
-    factor = torch.full_like(angle, math.sqrt(1 / (2 * n)))
-    factor[0] = math.sqrt(1 / (4 * n))
-    # The real part of spectrum * exp(-i angle), without the complex product.
-    turned: Tensor = spectrum.real * (angle.cos() * factor) + spectrum.imag * (angle.sin() * factor)
-    return turned
+    # Permuting columns too spreads the zero padding of d > K - 1 over the transform.
+    generator = make_generator(seed)
+    signs = torch.randint(0, 2, (dim,), generator=generator, device="cpu").double() * 2 - 1
+    order = torch.randperm(dim, generator=generator, device="cpu").argsort()
+    columns = cosine_columns(order[: num_classes - 1], signs[: num_classes - 1], dim)
+    return turned_simplex(num_classes, dim, columns, dtype)
+
+
+def cosine_columns(columns: Tensor, factors: Tensor, dim: int) -> Iterator[Tensor]:
+    """The columns j of the orthonormal DCT-II of size n times factors (m,): a few rows (n,) float64 at a time.
+
+    C[i, j] = sqrt((2 - [i = 0]) / n) cos(pi i (2j + 1) / (2n)). With i = w h + l, w about sqrt(n), the cosine of the
+    sum of two angles takes m sqrt(n) cosines for all m n of them; each angle is reduced as a whole number first.
+    """
+    width = 1 << dim.bit_length() // 2
+    steps = torch.arange(0, dim, width, device="cpu"), torch.arange(width, device="cpu")
+    odd = 2 * columns[:, None] + 1
+    high, low = ((odd * step % (4 * dim)).double() * (math.pi / (2 * dim)) for step in steps)
+    scale = factors[:, None] * math.sqrt(2 / dim)
+    tables = high.cos(), high.sin(), low.cos() * scale, low.sin() * scale
+    for a, b, c, d in zip(*(table.split(_BLOCK) for table in tables), strict=True):
+        rows = (a[:, :, None] * c[:, None]).addcmul_(b[:, :, None], d[:, None], value=-1).flatten(1)[:, :dim]
+        rows[:, 0] *= math.sqrt(0.5)
+        yield rows

@@ -19,6 +19,7 @@ from equiangular._files import (
     cache_folder,
     check_output,
     read_json,
+    read_numpy,
     read_safetensors,
     write_json,
     write_safetensors,
@@ -181,13 +182,11 @@ def load_frame(path: str | Path) -> Tensor:
     if suffix not in SUFFIXES:
         raise ValueError(f"a frame file ends in {' or '.join(SUFFIXES)}, got {str(path)!r}.")
     if suffix == ".npy":
+        array = read_numpy(source)["x"]
         try:
-            array = np.load(source, allow_pickle=False)
             weight = torch.from_numpy(array)
-        except FileNotFoundError as error:
-            raise ValueError(f"{str(source)!r} does not exist. Check the path, or write it with save_frame.") from error
-        except Exception as error:  # NumPy raises many kinds for a file that is not its own
-            raise ValueError(f"{str(source)!r} is not a readable {suffix} file ({error}). Write it again.") from error
+        except (TypeError, ValueError) as error:  # a kind of numbers that PyTorch lacks
+            raise ValueError(f"{str(source)!r} is no frame ({error}). Write it again.") from error
         beside = Path(f"{source}.json")
         known = read_json(beside, remedy="Write the frame again.") if beside.exists() else None
         if isinstance(known, dict) and known.get(_SHA, _digest(array)) != _digest(array):

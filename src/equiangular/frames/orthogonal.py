@@ -38,7 +38,7 @@ def haar_orthonormal(rows: int, columns: int, *, seed: int) -> Tensor:
     gaussian = torch.randn(rows, columns, generator=make_generator(seed), dtype=torch.float64, device="cpu")
     q: Tensor
     q, r = torch.linalg.qr(gaussian)
-    return q * torch.where(r.diagonal() < 0, -1.0, 1.0).to(q)
+    return q.mul_(torch.where(r.diagonal() < 0, -1.0, 1.0))
 
 
 def orthoplex(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,10 @@ class FrameReport:
     rankin_bound: float
     levenshtein_bound: float
     welch_bound: float
+
+    def _repr_html_(self) -> str:
+        """The lines of :meth:`__str__`, for notebooks."""
+        return f"<pre>{escape(str(self))}</pre>"
 
     def as_dict(self) -> dict[str, Any]:
         """The figures as JSON-plain values; the distance to an ETF is None where there is no ETF."""

@@ -13,10 +13,9 @@ from equiangular._validate import Device, Dtype, check_choice, check_int, check_
 from equiangular.frames.closed_forms import (
     canonical_rows,
     centred_groups,
-    minimal_coefficients,
     minimal_rows,
-    minimal_simplex,
     signed_dct_simplex,
+    turned_simplex,
 )
 from equiangular.frames.nonnegative import dealt_coordinates
 from equiangular.frames.orthogonal import haar_orthonormal
@@ -48,7 +47,7 @@ def simplex_etf(
         dim: d >= K-1; by default K-1, or K for the canonical and the grouped basis.
         basis: the orientation.
             ``"haar"``: the minimal simplex times a Haar-random orthonormal d x (K-1) matrix; every orientation is
-            equally likely. O(d K^2).
+            equally likely. O(d K^2), the price of one QR factorisation.
             ``"minimal"``: a closed form in K-1 dimensions, zeros after it.
             ``"canonical"``: sqrt(K/(K-1)) (I - 11^T/K), zeros after it; needs d >= K. See
             :func:`equiangular.frames.simplex_logits` for logits without the matrix.
@@ -56,7 +55,7 @@ def simplex_etf(
             the coordinates are dealt out, floor or ceil(d/K) to a class, and a class's logit is the scaled sum of its
             own less the mean over the classes. Softmax does not see that mean, so that features after a ReLU can meet
             every class. Needs d >= K.
-            ``"dct"``: random signs and a fast cosine transform: O(K d log d), no factorisation, random but not Haar.
+            ``"dct"``: columns of a cosine transform with random signs: O(K d), no factorisation, random but not Haar.
         seed: seed of the orientation, for ``"haar"``, ``"grouped"`` and ``"dct"``.
         device: device of the result, by default torch's default device.
         dtype: floating-point dtype of the result, by default torch's default dtype. Half precision comes from casting.
@@ -89,9 +88,9 @@ def simplex_etf(
     elif basis == "minimal":
         frame = minimal_rows(k, d, dtype)
     elif basis == "dct":
-        frame = signed_dct_simplex(k, d, seed=seed)
+        frame = signed_dct_simplex(k, d, seed=seed, dtype=dtype)
     elif basis == "haar":
-        frame = minimal_simplex(k) @ haar_orthonormal(d, k - 1, seed=seed).T
+        frame = turned_simplex(k, d, haar_orthonormal(d, k - 1, seed=seed).T.split(16), dtype)
     else:
         frame = centred_groups(*dealt_coordinates(k, d, seed=seed), k, dtype)
     return frame.to(device=place, dtype=dtype)
@@ -159,9 +158,5 @@ def simplex_equiangular_tight_frame(k: int, d: int, *, seed: int | None = None) 
         seed = check_int(seed, "seed", minimum=0, hint="None draws a fresh orientation.")
     n = k - 1
     q, r = np.linalg.qr(np.random.default_rng(seed).standard_normal((d, n)))
-    directions = (q * np.where(np.diag(r) < 0, -1.0, 1.0)).T
-    own, below = (c.numpy()[:, None] for c in minimal_coefficients(k))
-    m = np.zeros((k, d))
-    m[:n] = own * directions
-    m[1:] -= np.cumsum(below * directions, axis=0)
-    return m
+    directions = torch.from_numpy((q * np.where(np.diag(r) < 0, -1.0, 1.0)).T)
+    return turned_simplex(k, d, directions.split(16), torch.float64).numpy()

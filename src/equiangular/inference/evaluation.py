@@ -14,6 +14,7 @@ from torch import Tensor
 from equiangular._checks import ROOT_VARIABLE, check_data_name, path_exists
 from equiangular._counted import counted
 from equiangular._guarded import parse_yaml
+from equiangular._notebook import Shown
 from equiangular._validate import did_you_mean
 from equiangular.data import Dataset, load_dataset
 from equiangular.data.columns import Told
@@ -27,6 +28,7 @@ from equiangular.encoders import KnownEncoder
 from equiangular.encoders.base import same_encoder
 from equiangular.encoders.embedding import embed_inputs, modality_of
 from equiangular.inference.predictions import TABLE_SUFFIXES, list_inputs, read_inputs
+from equiangular.inference.seen import Seen, byte_hashes, part_hashes, row_hashes
 from equiangular.inference.tables import InputBatch
 from equiangular.measures.significance import class_mean_ci
 from equiangular.training.methods import get_method
@@ -100,6 +102,7 @@ def evaluate(
     batch_size: int = BATCH_SIZE,
     skip_broken: bool = False,
     progress: Callable[[int], None] | None = None,
+    loaded: Callable[[int | None], None] | None = None,
 ) -> dict[str, Any]:
     """Evaluate a stored model, batch by batch.
 
@@ -114,6 +117,7 @@ def evaluate(
         skip_broken: leave out inputs that cannot be read, and say which. What was left out of the model's own data when
             it was trained is so again.
         progress: called with the number of samples after each batch.
+        loaded: called before the first batch with the number of samples, None where it is not known.
 
     Returns:
         ``scores`` and ``raw_scores`` (of the logits before correction and calibration), see :meth:`Scorer.compute`;
@@ -121,7 +125,9 @@ def evaluate(
         ``classes``, ``reliability`` and ``confusion``, see :meth:`Scorer.details`; ``raw_reliability``; ``model``, its
         description without the vocabulary; ``data``, ``prior`` (``"uniform"``, ``"train"``, ``"sampler"`` or weights)
         and ``method``; ``apart``, samples by class that the model does not know; ``left_out``, inputs that cannot be
-        read; ``notes``, both in words and what was taken for what.
+        read; ``trained_on``, how many samples equal one of the training part, None where that was not looked for, as
+        for the test part of the model's own data; ``notes``, all this in words and what was taken for what. A notebook
+        shows them as a page.
 
     Raises:
         ValueError: data that cannot be read or have no labels, data that the model was trained on, or none of its
@@ -134,6 +140,8 @@ def evaluate(
     encoder = KnownEncoder(info.encoder, device=device) if info.encoder and info.kind == "vectors" else None
     labelled = labelled_batches(info, data, batch_size, encoder, skip_broken=skip_broken)
     source = labelled.source
+    if loaded is not None:
+        loaded(labelled.total)
     shift = classifier.shift.cpu()
     for x, y in labelled.batches:
         logits = classifier.raw_logits(x.to(device)).cpu()
@@ -150,15 +158,18 @@ def evaluate(
                 f"It was trained on {info.num_classes} classes, {info.class_names[0]!r} the first."
             )
         raise ValueError(f"no samples to evaluate on in {source!r}.")
+    trained_on = labelled.seen.check(source) if labelled.seen else None
     details = scorer.details()
     notes = [*labelled.notes, *labelled.told.lines()]
     if rare := [row["name"] for row in details["classes"] if 0 < row["test"] < FEW]:
         said = f"{counted(len(rare), 'class')} with under {FEW} test samples, whose own accuracies say little"
         notes.insert(0, f"{said}: {listed(rare)}")
+    if trained_on:
+        notes.insert(0, trained_on)
     if labelled.apart and not any("not scored" in note for note in notes):
         notes.append(apart_note(labelled.apart))
     model = {key: value for key, value in info.as_dict().items() if key != "vocabulary"}
-    return {
+    found = {
         "method": get_method(info.method).label,
         "data": source,
         "prior": own_prior(info) if classifier.prior is None else classifier.prior,
@@ -170,8 +181,10 @@ def evaluate(
         "model": model,
         "apart": dict(labelled.apart),
         "left_out": labelled.left_out,
+        "trained_on": labelled.seen.found if labelled.seen else None,
         "notes": notes,
     }
+    return Shown("evaluation", found)
 
 
 def _intervals(details: dict[str, Any]) -> dict[str, list[float]]:
@@ -196,6 +209,8 @@ class Labelled:
         apart: samples of classes that the model does not know, by class; complete when the batches are through.
         left_out: inputs that cannot be read, likewise.
         told: what was odd about the columns of tables, likewise.
+        seen: counts samples that the model was trained on; None where they are not looked for.
+        total: number of samples, where it is known beforehand.
     """
 
     batches: Iterator[tuple[Tensor, Tensor]]
@@ -204,6 +219,8 @@ class Labelled:
     apart: Counter[str] = field(default_factory=Counter)
     left_out: list[str] = field(default_factory=list)
     told: Told = field(default_factory=Told)
+    seen: Seen | None = None
+    total: int | None = None
 
 
 def labelled_batches(
@@ -234,13 +251,32 @@ def labelled_batches(
             raise ValueError(f"{str(data)!r} does not exist. Texts are evaluated from a file that has them.")
         named = {key: value for key, value in own.items() if key not in ("label", "drop")}  # those are of files
         loaded = _load(info, str(data), **{**named, "skip_broken": skip_broken})
-        return _dataset_batches(loaded, info, batch_size, encoder)
+        return _with_seen(_dataset_batches(loaded, info, batch_size, encoder), info)
     _refuse_training_part(path, trained)
     if (same := _as_trained_on(path, info, own)) is not None:
         found = _dataset_batches(same, info, batch_size, encoder)
         found.notes.append(f"{str(data)!r} has the inputs that the model was trained on: scored is its test part alone")
         return found
-    return _files_in(path, info, batch_size, encoder, skip_broken=skip_broken)
+    return _with_seen(_files_in(path, info, batch_size, encoder, skip_broken=skip_broken), info)
+
+
+def _with_seen(labelled: Labelled, info: ModelInfo) -> Labelled:
+    """The same, with an eye on samples that the model was trained on, where its data can be read as they were."""
+    if not info.data:
+        return labelled
+    try:
+        own = _load(info, **info.data)
+        same = not (known := _held_back(info)) or input_digest(own.test_x) in known
+    except (OSError, ValueError, ImportError):
+        same = False
+    if same:
+        labelled.seen = Seen.of(own, encoded=info.reads == "image" and info.kind == "vectors")
+    else:
+        labelled.notes.append(
+            "the data that the model was trained on are gone or have changed: samples that it was trained on cannot be "
+            "told from others"
+        )
+    return labelled
 
 
 def _own_test_part(info: ModelInfo, batch_size: int, encoder: KnownEncoder | None, *, skip_broken: bool) -> Labelled:
@@ -334,7 +370,8 @@ def _files_in(
         files = list(labels)
     else:
         files = list_inputs(folders, info.reads, notes=notes)
-    labelled = Labelled(iter(()), ", ".join(map(str, folders)), notes)
+    total = None if labels is None else len(files)
+    labelled = Labelled(iter(()), ", ".join(map(str, folders)), notes, total=total)
     batches = read_inputs(files, info, batch_size=batch_size, encoder=encoder, labels=labels, told=labelled.told)
     labelled.batches = _file_batches(batches, info, labelled, skip_broken=skip_broken)
     return labelled
@@ -365,13 +402,18 @@ def _dataset_batches(dataset: Dataset, info: ModelInfo, batch_size: int, encoder
     strange = Counter(dataset.class_names[int(i)] for i in dataset.test_y[labels < 0])
     known = (labels >= 0).nonzero().flatten()
 
-    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(found: Labelled) -> Iterator[tuple[Tensor, Tensor]]:
+        if found.seen is not None:
+            found.seen.add(part_hashes(dataset.test_x, encoded=inputs is not dataset.test_x)[known.numpy()])
         for part in known.split(batch_size) if len(known) else ():
             yield inputs[part], labels[part]
 
     apart = Counter(dict(dataset.reading.apart)) + strange
     left_out = list(dataset.reading.left_out)
-    return Labelled(batches(), f"test part of {dataset.name}", list(dataset.notes), apart, left_out)
+    told = list(dataset.notes)
+    found = Labelled(iter(()), f"test part of {dataset.name}", told, apart, left_out, total=len(known))
+    found.batches = batches(found)
+    return found
 
 
 def _file_batches(
@@ -392,6 +434,9 @@ def _file_batches(
         labels = class_indices(batch.labels, info)
         labelled.apart.update(name for name, label in zip(batch.labels, labels.tolist(), strict=True) if label < 0)
         if (known := labels >= 0).any():
+            if labelled.seen is not None:
+                hashes = row_hashes(batch.inputs) if batch.contents is None else byte_hashes(batch.contents)
+                labelled.seen.add(hashes[known.numpy()])
             yield batch.inputs[known], labels[known]
     lost = labelled.left_out
     if lost and not skip_broken:

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import read_safetensors
+from equiangular._files import read_numpy, read_safetensors
 from equiangular._guarded import json_in
-from equiangular.data.base import check_names_differ
+from equiangular.data.base import check_names_differ, names_in_array
 from equiangular.data.cells import is_text, plain_texts
 from equiangular.data.columns import Columns, Told, plain_columns
 from equiangular.data.encoded import ArrowImages
-from equiangular.data.folder import _as_inputs, npz_part, read_npz
-from equiangular.data.images import decode_image, quiet
+from equiangular.data.folder import _as_inputs, npz_part
+from equiangular.data.images import decode_image, quiet, read_source
 from equiangular.data.libraries import TEST_PARTS
 from equiangular.data.registry import names_in
 from equiangular.data.table_files import table_batches
@@ -46,6 +46,7 @@ class InputBatch:
             where a row of it has none.
         failures: name and reason of everything that could not be read, in their order.
         failed_at: where each failure stands among all inputs of the batch, ascending; by default after the others.
+        contents: what an encoder made the inputs of, in bytes; None of other inputs.
     """
 
     names: list[str]
@@ -53,16 +54,24 @@ class InputBatch:
     labels: list[str] | None = None
     failures: list[tuple[str, str]] = field(default_factory=list)
     failed_at: list[int] = field(default_factory=list)
+    contents: list[bytes] | None = None
 
     @classmethod
-    def of(cls, names: list[str], inputs: Tensor, labels: list[str] | None, reasons: dict[int, str]) -> InputBatch:
+    def of(
+        cls,
+        names: list[str],
+        inputs: Tensor,
+        labels: list[str] | None,
+        reasons: dict[int, str],
+        contents: list[bytes] | None = None,
+    ) -> InputBatch:
         """A batch of all inputs but those that ``reasons``, by their places, speak against; these are its failures.
 
-        ``names`` and ``labels`` are of all of them, ``inputs`` of those that are good.
+        ``names`` and ``labels`` are of all of them, ``inputs`` and ``contents`` of those that are good.
         """
         good, bad = [i for i in range(len(names)) if i not in reasons], sorted(reasons)
         kept = None if labels is None else [labels[i] for i in good]
-        return cls([names[i] for i in good], inputs, kept, [(names[i], reasons[i]) for i in bad], bad)
+        return cls([names[i] for i in good], inputs, kept, [(names[i], reasons[i]) for i in bad], bad, contents)
 
     def placed_failures(self) -> list[tuple[int, tuple[str, str]]]:
         """The failures with their places, which are right if each is inserted in turn."""
@@ -100,7 +109,9 @@ def decoded_batch(
     inputs = torch.empty(0, *info.input_shape, dtype=torch.float32 if encoder else torch.uint8)
     if chosen:
         inputs = torch.stack(chosen) if encoder is None else encoder.encode(chosen)
-    return InputBatch.of(names, inputs, labels, reasons)
+    good = [source for i, source in enumerate(sources) if i not in reasons]
+    contents = None if encoder is None else [read_source(source) or b"" for source in good]
+    return InputBatch.of(names, inputs, labels, reasons, contents)
 
 
 def decode_for(source: bytes | Path | None, info: ModelInfo, name: str, *, raw: bool = False) -> np.ndarray:
@@ -157,15 +168,15 @@ def _read_arrays(file: Path, info: ModelInfo) -> tuple[dict[str, Any], list[str]
     """Arrays of a file by name, and the class names that it states."""
     if file.suffix.lower() == ".npy":  # the name says what it is: the inputs
         labels = labels_beside(file)
-        return {"x": np.load(file, allow_pickle=False), **({"y": read_label_file(labels)} if labels else {})}, None
+        return {**read_numpy(file), **({"y": read_label_file(labels)} if labels else {})}, None
     if file.suffix.lower() == ".safetensors":
         tensors, metadata = read_safetensors(file, remedy="Make it again.")
         theirs = json_in(metadata, "encoder", dict, str(file)) or {}
         if info.encoder and (why := same_encoder(info.encoder, theirs)):
             raise ValueError(f"its features come from another encoder than those that the model was trained on: {why}.")
         return tensors, json_in(metadata, "class_names", list, str(file))
-    arrays = read_npz(file)
-    return dict(arrays), arrays["class_names"].tolist() if "class_names" in arrays else None
+    arrays = read_numpy(file)
+    return arrays, names_in_array(arrays["class_names"], str(file)) if "class_names" in arrays else None
 
 
 def _array_batches(file: Path, info: ModelInfo, batch_size: int, told: Told) -> Iterator[InputBatch]:
@@ -185,6 +196,8 @@ def _array_batches(file: Path, info: ModelInfo, batch_size: int, told: Told) -> 
         check_names_differ([str(name) for name in names], "its class_names")
     labels = None if labels is None else np.asarray(labels)
     labels = labels[:, 0] if labels is not None and labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if labels is not None and labels.shape != (len(inputs),):
+        raise ValueError(f"its labels have shape {labels.shape}, its inputs are {len(inputs)}; each has one.")
     for start in range(0, len(inputs), batch_size):
         stop = min(start + batch_size, len(inputs))
         own = None if labels is None else _label_names(labels[start:stop].tolist(), names)
@@ -321,7 +334,8 @@ def text_batch(
     if kept:
         inputs = text_features(kept, info) if encoder is None else encoder.encode(kept)
     empty = {i: "an empty text. Fill it in or drop the row." for i, text in enumerate(texts) if not text.strip()}
-    return InputBatch.of(names, inputs, labels, empty)
+    contents = None if encoder is None else [text.encode() for text in kept]
+    return InputBatch.of(names, inputs, labels, empty, contents)
 
 
 def text_features(texts: list[str], info: ModelInfo) -> Tensor:

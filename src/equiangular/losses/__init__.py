@@ -7,6 +7,8 @@ from equiangular.losses.label_aware_smoothing import ARBLoss as ARBLoss, arb_los
 from equiangular.losses.label_aware_smoothing import LabelAwareSmoothingLoss as LabelAwareSmoothingLoss
 from equiangular.losses.label_aware_smoothing import label_aware_smoothing_factors as label_aware_smoothing_factors
 from equiangular.losses.label_aware_smoothing import label_aware_smoothing_loss as label_aware_smoothing_loss
+from equiangular.losses.class_anchored import NONLLoss as NONLLoss, NTCELoss as NTCELoss
+from equiangular.losses.class_anchored import nonl_loss as nonl_loss, ntce_loss as ntce_loss
 from equiangular.losses.class_balanced import ClassBalancedLoss as ClassBalancedLoss
 from equiangular.losses.class_balanced import class_balanced_loss as class_balanced_loss
 from equiangular.losses.class_balanced import class_balanced_weights as class_balanced_weights

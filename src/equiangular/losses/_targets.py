@@ -189,7 +189,12 @@ def _parse_mixup(target: Any, num_classes: int, batch: int, ignore_index: int, l
     options: dict[str, Any] = {"batch": batch, "ignore_index": ignore_index}
     a = check_labels(target[0], num_classes, name="target_a", **options)
     b = check_labels(target[1], num_classes, name="target_b", **options)
-    lam = _as_tensor(target[2], "lam").to(like)
+    if isinstance(target[2], (int, float)):  # written on the device: a copy from the host would make it wait
+        if not 0 <= target[2] <= 1:
+            raise ValueError(f"lam must lie in [0, 1], got {target[2]:.4g}.")
+        lam = like.new_full((), target[2])
+    else:
+        lam = _as_tensor(target[2], "lam").to(like)
     if lam.ndim > 1 or (lam.ndim == 1 and lam.shape[0] != batch):
         raise ValueError(f"lam must be a number or have shape (B,) = ({batch},), got {tuple(lam.shape)}.")
     if values_are_readable(lam) and not bool(((lam >= 0) & (lam <= 1)).all()):

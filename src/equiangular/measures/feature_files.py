@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
-from equiangular._files import check_npz, read_safetensors
+from equiangular._files import read_numpy, read_safetensors
 from equiangular._validate import check_features, check_labels
 from equiangular.longtail import class_groups
 from equiangular.measures.collapse.moments import GlobalMean
@@ -114,9 +114,7 @@ class _UnfitError(ValueError):
 
 
 def _read_npz(path: Path) -> dict[str, Tensor]:
-    check_npz(path)
-    with np.load(path, allow_pickle=False) as arrays:
-        native = {key: np.asarray(arrays[key]) for key in arrays.files}
+    native = read_numpy(path)
     return {key: torch.from_numpy(a.astype(a.dtype.newbyteorder("="), copy=False)) for key, a in native.items()}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from equiangular._notebook import collapse
 from equiangular.heads.locate import evaluating
 from equiangular.measures.probe import unwrapped, watch
 
@@ -26,7 +27,7 @@ def measure_collapse(
 
     For the measures of neural collapse as defined, give the training data without augmentation: mu_c is the mean over
     all training samples of class c. Where torch.distributed is initialised every process gives its shard and gets the
-    measures of the whole. Returns all measures by name, 0-dim tensors.
+    measures of the whole. Returns all measures by name, 0-dim tensors; a notebook shows them as a page.
 
     Args:
         model: any module; what torch.compile or a distributed wrapper put around it is taken off.
@@ -72,7 +73,7 @@ def measure_collapse(
             with watch(model, classifier=watched.classifier, **options) as second:
                 _run(model, loader, device, second.update)
                 results |= second.measured().agreement()
-    return {key: value for key, value in results.items() if not key.startswith("nc4_running")}
+    return collapse({key: value for key, value in results.items() if not key.startswith("nc4_running")})
 
 
 def split_batch(

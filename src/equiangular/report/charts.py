@@ -13,6 +13,14 @@ KINDS = ("learned", "fixed", "mapped", "computed")
 HUES = 12  # --c0 to --c11 in page.css
 NAMED = 60  # classes whose names stand at an axis
 POINTS = 100  # classes up to which each has a point
+_WHOLE = "abs(log(datum.value) / LN10 - round(log(datum.value) / LN10)) < 1e-9"
+# A logarithmic axis: lines at powers of ten, and faint ones between them.
+LOG: Spec = {
+    "scale": {"type": "log"},
+    "axis": {"gridOpacity": {"condition": {"test": _WHOLE, "value": 1}, "value": 0.25}},
+}
+_LINEAR: Spec = {"scale": {"zero": False}}
+_COLUMNS = {"expr": "width < 420 ? 1 : 2"}  # of a legend above a figure
 _DASHES = {"learned": [1, 0], "fixed": [6, 3], "mapped": [2, 2], "computed": [8, 3, 2, 3]}
 
 
@@ -263,7 +271,7 @@ def sizes(rows: Rows, number: int) -> Spec:
 
 def curves(rows: Rows, labels: Sequence[str], title: str, *, log: bool = True) -> Spec:
     """A measure over epochs, a line for each method: ``epoch``, ``method``, ``value``; above 0 where ``log``."""
-    y = {"field": "value", "type": "quantitative", "title": title, "scale": {"type": "log"} if log else {"zero": False}}
+    y = {"field": "value", "type": "quantitative", "title": title, **(LOG if log else _LINEAR)}
     x = {"field": "epoch", "type": "quantitative", "title": "epoch", "axis": {"tickMinStep": 1}}
     tip = _tip(("method", "method", ""), ("epoch", "epoch", ".0f"), ("value", title, ".4g"))
     shared = {"x": x, "y": y, "color": method_color(labels), "opacity": follow(faint=0.08)}
@@ -280,20 +288,36 @@ def curves(rows: Rows, labels: Sequence[str], title: str, *, log: bool = True) -
     )
 
 
-def depth(rows: Rows, layers: Sequence[str], names: Sequence[str]) -> Spec:
-    """Measures through the layers of a network: ``layer``, ``measure``, ``value`` above 0; a line for each measure."""
-    hues = {"domain": list(names), "range": [f"var(--c{i % HUES})" for i in range(len(names))]}
-    dashes = {"domain": list(names), "range": [list(_DASHES.values())[i % len(_DASHES)] for i in range(len(names))]}
-    shared = {
-        "x": {"field": "layer", "type": "ordinal", "scale": {"domain": list(layers)}, "title": "layer"},
-        "y": {"field": "value", "type": "quantitative", "title": None, "scale": {"type": "log"}},
-        "color": {"field": "measure", "type": "nominal", "title": None, "scale": hues, "legend": {"orient": "top"}},
+def lines(rows: Rows, styles: Mapping[str, tuple[str, str]], x: Spec, y: Spec, *, joined: bool = True) -> Spec:
+    """Named lines with a legend: ``line``, ``x`` and ``y`` of each row.
+
+    ``styles`` are the variable of the colour and the kind whose dash it has, by name of a line; ``x`` and ``y`` what
+    their axes have beside the field, a title at least. Points alone where they are not ``joined``.
+    """
+    names = list(styles)
+    legend: Spec = {"field": "line", "type": "nominal", "title": None, "legend": {"orient": "top", "columns": _COLUMNS}}
+    hues = {"domain": names, "range": [f"var({hue})" for hue, _ in styles.values()]}
+    dashes = {"domain": names, "range": [_DASHES[kind] for _, kind in styles.values()]}
+    marks = {"domain": names, "range": ["circle" if kind == "learned" else "diamond" for _, kind in styles.values()]}
+    shared = {"x": {"field": "x", **x}, "y": {"field": "y", **y}, "color": {**legend, "scale": hues}}
+    tip = _tip(("line", "line", ""), ("x", x["title"], ""), ("y", y["title"] or "value", ".4g"))
+    line = {
+        "mark": {"type": "line", "strokeWidth": 2, "aria": False},
+        "encoding": {**shared, "strokeDash": {**legend, "scale": dashes}},
     }
-    dash = {"field": "measure", "type": "nominal", "title": None, "scale": dashes, "legend": {"orient": "top"}}
-    tip = _tip(("layer", "layer", ""), ("measure", "measure", ""), ("value", "value", ".4g"))
-    line = {"mark": {"type": "line", "aria": False}, "encoding": {**shared, "strokeDash": dash}}
-    point = {"mark": {"type": "point", "filled": True, "size": 40}, "encoding": {**shared, "tooltip": tip}}
-    return base(rows, 260, [line, point])
+    point = {
+        "mark": {"type": "point", "filled": True, "size": 40},
+        "encoding": {**shared, "shape": {**legend, "scale": marks}, "tooltip": tip},
+    }
+    return base(rows, 260, [line, point] if joined else [point])
+
+
+def depth(rows: Rows, layers: Sequence[str], names: Sequence[str]) -> Spec:
+    """Measures through the layers of a network: ``x`` a layer, ``line`` a measure, ``y`` its value, above 0."""
+    kinds = list(_DASHES)
+    styles = {name: (f"--c{i % HUES}", kinds[i % len(kinds)]) for i, name in enumerate(names)}
+    x = {"type": "ordinal", "scale": {"domain": list(layers)}, "title": "layer"}
+    return lines(rows, styles, x, {"type": "quantitative", "title": None, **LOG})
 
 
 def reliability() -> Spec:

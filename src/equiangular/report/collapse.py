@@ -136,11 +136,11 @@ def collapse_page(results: Mapping[str, Any]) -> Page:
     ]
     depths = [part for place, one in enumerate(results["series"]) for part in _depth(place, one)]
     about = [(f"{one['name']}: {key}", value) for one in results["series"] for key, value in one["about"].items()]
-    title = results.get("title", "Neural collapse, measured")
-    names = dict.fromkeys(one["name"] for one in results["series"])
+    names = list(dict.fromkeys(one["name"] for one in results["series"]))
+    title = results.get("title") or (", ".join(names) if len(names) < 4 else f"{len(names)} side by side")
     return Page(
         title=title,
-        heading=title,
+        heading="Neural collapse, measured",
         effect=results.get("introduction", ""),
         series=[Series(name) for name in names],
         sections=[
@@ -186,7 +186,7 @@ def _depth(place: int, one: Mapping[str, Any]) -> list[Part]:
     if not layers:
         return []
     rows = [
-        {"layer": layer, "measure": MEANINGS[key][0], "value": value}
+        {"x": layer, "line": MEANINGS[key][0], "y": value}
         for layer, of in layers.items()
         for key in _DEPTH
         if (value := of.get(key)) is not None and 0 < value < float("inf")

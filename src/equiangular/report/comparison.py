@@ -104,7 +104,7 @@ def _contrasts(results: Comparison) -> list[Part]:
     lines = []
     contrasts = _contrasted(results)
     for place, c in enumerate(contrasts):
-        over_runs = "-" if c.run_low is None else f"[{c.run_low:+.1f}, {c.run_high:+.1f}]"
+        over_runs = "-" if c.run_low is None else f"[{c.run_low:+.1f}, {c.run_high:+.1f}]".replace("-", "−")
         cells = [
             Cell(rows[c.fixed].label),
             number(c.difference, "+.1f"),

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from equiangular._extras import require
 from equiangular._files import cache_folder, write_text
+from equiangular._notebook import in_frame
 from equiangular.report.figure import template
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -155,17 +156,21 @@ class Page:
     notes: Sequence[str] = field(default_factory=tuple)
     samples: Mapping[str, str] = field(default_factory=dict)
 
+    def _repr_html_(self) -> str:
+        """The page in a frame, for notebooks."""
+        return in_frame(render(self))
+
 
 def render(page: Page) -> str:
     """The page as HTML: figures as Vega-Lite in JSON, drawn by the library that is inside.
 
     Raises:
-        ImportError: jinja2 or vl-convert-python is missing.
+        ImportError: jinja2 is missing, or vl-convert-python for a page with figures.
     """
     sections = [Section(s.id, s.title, [p for p in s.parts if _has_something(p)]) for s in page.sections]
     shown = [section for section in sections if section.parts]
     parts = [page.picture, *(part for section in shown for part in section.parts)]
-    data = {
+    data: dict[str, Any] = {
         "series": [{"label": s.label, "kind": s.kind} for s in page.series],
         "classes": list(page.classes),
         "samples": page.samples,
@@ -188,7 +193,7 @@ def render(page: Page) -> str:
         data=_in_script(json.dumps(_finite(data), separators=(",", ":"), ensure_ascii=False, allow_nan=False)),
         style=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
         script=(TEMPLATES / "page.js").read_text(encoding="utf-8"),
-        library=vega(),
+        library=vega() if data["figures"] or any(of["spec"] for of in data["pairs"].values()) else "",
     )
     return text
 

@@ -20,7 +20,6 @@ def made(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
         threads = hardware.get("threads")
         cores = f"{hardware.get('cores')} cores, {threads} thread{'s' * (threads != 1)}"
         facts.append(("hardware", f"{hardware.get('processor')}, {cores}"))
-    facts.append(
-        ("commit, time", f"{provenance.get('commit') or 'installed package'}, {provenance.get('time_utc', '')}")
-    )
+    if time := provenance.get("time_utc"):
+        facts.append(("commit, time", f"{provenance.get('commit') or 'installed package'}, {time}"))
     return [(term, text) for term, text in facts if text]

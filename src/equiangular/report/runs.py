@@ -89,8 +89,12 @@ def of_evaluation(results: Mapping[str, Any], label: str | None = None) -> Shown
     model = results["model"]
     epoch = "" if model["epoch"] is None else f", epoch {model['epoch']}"
     facts = [
-        ("model", f"{results['path']}: backbone {model['backbone']}, head {model['head']['kind']}{epoch}"),
-        *made(results["provenance"]),
+        (
+            "model",
+            f"{results.get('path', results['method'])}: backbone {model['backbone']}, head {model['head']['kind']}"
+            f"{epoch}",
+        ),
+        *made(results.get("provenance", {})),
     ]
     return Shown(
         label or results["method"],

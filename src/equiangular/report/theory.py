@@ -1,25 +1,21 @@
-"""The figures and the page of the theory, with four classes in three dimensions to play."""
+"""The figures and tables of the theory."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from equiangular._files import write_text
-from equiangular.report.figure import FIXED, LEARNED, figure_svg, new_figure, template
+from equiangular.report.figure import FIXED, LEARNED, new_figure
 from equiangular.report.table import new_table
 
-_STYLES = {
+# Of the curves of convergence, by loss and scale: name, colour, line.
+STYLES = {
     ("dr", 1.0): ("DR", FIXED, "-"),
     ("dot", 1.0): ("dot", "#009E73", "-"),
     ("ce", 1.0): ("CE, scale 1", "#56B4E9", "--"),
     ("ce", 8.0): ("CE, scale 8", LEARNED, "-"),
     ("ce", 32.0): ("CE, scale 32", "#CC79A7", "-"),
 }
-
-
 # Of a solution for class sizes of one's own: key, heading, format.
 PEELED = (
     ("objective", "objective", "{:.3g}"),
@@ -36,37 +32,26 @@ def theory_figures(results: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ImportError: matplotlib is missing.
     """
-    drawn = {"minority": _minority, "gradients": _gradients, "convergence": _convergence}
+    drawn: dict[str, Callable[[Any], Any]] = {
+        "minority": _minority,
+        "gradients": _gradients,
+        "convergence": _convergence,
+    }
     return {name: draw(results[name]) for name, draw in drawn.items()}
 
 
 def peeled_table(own: dict[str, Any]) -> Any:
     """A ``rich.table.Table`` of what the layer-peeled model has for the class sizes given."""
     headings = [heading for _, heading, _ in PEELED]
-    table = new_table(f"class sizes {_sizes(own['class_counts'])}", "loss", "classifier", numbers=headings)
+    table = new_table(f"class sizes {sizes(own['class_counts'])}", "loss", "classifier", numbers=headings)
     for row in own["rows"]:
         table.add_row(row["loss"], row["classifier"], *(form.format(row[key]) for key, _, form in PEELED))
     return table
 
 
-def _sizes(counts: Sequence[float]) -> str:
+def sizes(counts: Sequence[float]) -> str:
+    """Class sizes as a text."""
     return ", ".join(f"{n:g}" for n in counts)
-
-
-def write_theory_page(results: dict[str, Any], path: str | Path) -> Path:
-    """Write the self-contained page atomically: figures inline, the 3-D view in plain JavaScript, nothing fetched."""
-    text = template("theory.html").render(
-        results=results,
-        figures={name: figure_svg(figure) for name, figure in theory_figures(results).items()},
-        scenes=json.dumps(results["tetrahedron"], separators=(",", ":")).replace("</", "<\\/"),
-        provenance=results["provenance"],
-        last=results["minority"][-1],
-        own=results.get("own"),
-        peeled=PEELED,
-        sizes=_sizes,
-        dr=[c for c in results["convergence"]["curves"] if c["loss"] == "dr" and c["start"] == "random"],
-    )
-    return write_text(path, text)
 
 
 def _minority(rows: list[dict[str, Any]]) -> Any:
@@ -108,8 +93,8 @@ def _convergence(study: dict[str, Any]) -> Any:
     for axis, start in zip(axes, ("random", "opposite"), strict=True):
         for curve in study["curves"]:
             key = (curve["loss"], curve["scale"])
-            if curve["start"] == start and curve["learning_rate"] == 0.5 and key in _STYLES:
-                label, color, line = _STYLES[key]
+            if curve["start"] == start and curve["learning_rate"] == 0.5 and key in STYLES:
+                label, color, line = STYLES[key]
                 points = [(s, max(v, 1e-17)) for s, v in zip(curve["steps"], curve["one_minus_cos"], strict=True) if s]
                 axis.plot(*zip(*points, strict=True), line, color=color, label=label)
         axis.set(xscale="log", yscale="log", xlabel="gradient step (learning rate 0.5)", title=f"{start} start")

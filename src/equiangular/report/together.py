@@ -14,15 +14,18 @@ from equiangular.report.comparison import page_of as page_of_comparison
 from equiangular.report.evaluation import evaluation_page
 from equiangular.report.page import Page, Section
 from equiangular.report.runs import Shown, of_comparison, of_evaluation, of_training, page_of
+from equiangular.report.theory_page import theory_page
 
-FILES = ("results.json", "evaluation.json", "measures.json")
+FILES = ("results.json", "evaluation.json", "measures.json", "theory.json")
 
 
 def read_results(path: str | Path) -> list[tuple[str, Any]]:
-    """What a run left: (``"comparison"``, record), (``"training"`` or ``"evaluation"`` or ``"measures"``, values).
+    """What a run left, by kind: ``"comparison"`` and its record, or another kind and its values.
+
+    The other kinds are ``"training"``, ``"evaluation"``, ``"measures"`` and ``"theory"``.
 
     Args:
-        path: folder of a run of ``compare``, ``train``, ``evaluate`` or ``measure``, or one of its files.
+        path: folder of a run of ``compare``, ``train``, ``evaluate``, ``measure`` or ``theory``, or one of its files.
 
     Raises:
         ValueError: nothing of the kind is there, or a file is damaged.
@@ -32,7 +35,7 @@ def read_results(path: str | Path) -> list[tuple[str, Any]]:
     if not files or not files[0].is_file():
         raise ValueError(
             f"{str(given)!r} has no results: none of {', '.join(FILES)} is there. Name the folder of a finished run of "
-            "compare, train, evaluate or measure."
+            "compare, train, evaluate, measure or theory."
         )
     return [_read(file) for file in files]
 
@@ -43,7 +46,12 @@ def _read(file: Path) -> tuple[str, Any]:
         raise ValueError(f"{str(file)!r} has no results of equiangular in it.")
     if {"runs", "rows"} <= values.keys() or "table" in values:
         return "comparison", from_json(Comparison, values)
-    for kind, key in (("training", "epochs"), ("evaluation", "raw_scores"), ("measures", "series")):
+    for kind, key in (
+        ("training", "epochs"),
+        ("evaluation", "raw_scores"),
+        ("measures", "series"),
+        ("theory", "tetrahedron"),
+    ):
         if key in values:
             return kind, values
     raise ValueError(f"{str(file)!r} has no results of equiangular in it.")
@@ -66,6 +74,23 @@ def names_of(paths: Sequence[Path]) -> list[str]:
     ]
 
 
+def page_of_runs(*paths: str | Path) -> Page:
+    """The page of a finished run, or of any runs side by side, as ``equiangular report`` writes it.
+
+    A notebook shows it; :func:`equiangular.report.page.write` writes it.
+
+    Args:
+        paths: as for :func:`read_results`.
+
+    Raises:
+        ValueError: no paths, one that has no results, or a theory among several.
+    """
+    given = [Path(path).expanduser() for path in paths]
+    found = [(path, kind, content) for path in given for kind, content in read_results(path)]
+    names = names_of([path for path, _, _ in found]) if found else []
+    return page_of_results([(name, kind, content) for name, (_, kind, content) in zip(names, found, strict=True)])
+
+
 def page_of_results(found: Sequence[tuple[str, str, Any]]) -> Page:
     """The page of one result, or of several side by side.
 
@@ -73,7 +98,7 @@ def page_of_results(found: Sequence[tuple[str, str, Any]]) -> Page:
         found: name, kind and content of each, the last two as :func:`read_results` has them.
 
     Raises:
-        ValueError: none at all.
+        ValueError: none at all, or a theory among several, which stands on a page of its own.
     """
     if not found:
         raise ValueError("a page needs at least one run.")
@@ -83,9 +108,13 @@ def page_of_results(found: Sequence[tuple[str, str, Any]]) -> Page:
             return page_of_comparison(content)
         if kind == "measures":
             return collapse_page(content)
+        if kind == "theory":
+            return theory_page(content)
         if kind == "evaluation":
             return evaluation_page(content)
         return page_of([of_training(content)], title=f"{content['method']['label']} on {content['data']['name']}")
+    if any(kind == "theory" for _, kind, _ in found):
+        raise ValueError("the theory has a page of its own; leave it out, or name it alone.")
     shown: list[Shown] = []
     series: list[Mapping[str, Any]] = []
     for name, kind, content in found:

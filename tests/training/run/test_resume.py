@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import tests.training.partners  # noqa: F401 - adds the mixing 'from-all'
@@ -208,6 +209,23 @@ def damaged_in_the_middle(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
+
+
+def test_stopped_between_the_last_step_of_an_epoch_and_its_end_the_epoch_has_the_same_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(CONFIG, data="iris", mix="none", checkpoint_minutes=1e-9)
+
+    def lines(folder: Path) -> list[dict[str, Any]]:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in train(config, folder)["epochs"]]
+
+    whole = lines(tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr("equiangular.training.run.folder.RunFolder.write_metrics", Mock(side_effect=Interrupted))
+        with pytest.raises(Interrupted):
+            train(config, tmp_path / "cut")
+    assert whole[0]["learning_rate"] > 0
+    assert lines(tmp_path / "cut") == whole
 
 
 @pytest.mark.parametrize("damage", [damaged_in_the_middle, lambda path: path.write_bytes(path.read_bytes()[:50])])

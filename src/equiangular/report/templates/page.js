@@ -48,6 +48,7 @@ async function draw(box, spec, rows, label) {
   views.push({ view, box, spec, rows, canvas, label, finalize });
   const drawn = box.querySelector("svg, canvas");
   if (drawn) { drawn.setAttribute("role", "img"); drawn.setAttribute("aria-label", label); }
+  if (values.length > 300) drawn?.firstElementChild?.setAttribute("aria-hidden", "true"); // containers of marks keep roles without names
   view.addEventListener("click", (_, item) => {
     const datum = item?.datum ?? {};
     if (box.dataset.pair && datum.row !== undefined) showBehind(box.dataset.pair, datum.row, datum.column);
@@ -273,7 +274,7 @@ function space(figure) {
     slider.max = last; slider.value = at;
     slider.parentElement.hidden = last === 0; // one moment has nothing to play
     const epoch = scenes[0].epochs[Math.min(at, scenes[0].epochs.length - 1)];
-    out.textContent = `epoch ${epoch}`;
+    out.textContent = `${scenes[0].unit ?? "epoch"} ${epoch.toLocaleString("en")}`;
     slider.setAttribute("aria-valuetext", out.textContent);
     const ink = css("--ink");
     const reach = Math.max(1.3, ...scenes.flatMap(scene => [...scene.vectors.at(-1), ...scene.means.at(-1)].map(p => Math.hypot(...p))));
@@ -281,7 +282,7 @@ function space(figure) {
       const scene = scenes[side], now = Math.min(at, scene.epochs.length - 1), g = canvas.getContext("2d"), size = canvas.width;
       const put = p => { const q = turn(p), s = size * 0.46 / reach * 4 / Math.max(1.5, 4 - q[2] / reach); return [size / 2 + s * q[0], size / 2 - s * q[1], q[2]]; };
       g.clearRect(0, 0, size, size);
-      const corners = CORNERS.map(put), origin = put([0, 0, 0]);
+      const corners = (scene.corners ?? CORNERS).map(put), origin = put([0, 0, 0]);
       g.strokeStyle = ink; g.globalAlpha = 0.25; g.lineWidth = 2;
       corners.forEach((a, i) => corners.slice(i + 1).forEach(b => { g.beginPath(); g.moveTo(a[0], a[1]); g.lineTo(b[0], b[1]); g.stroke(); }));
       const items = [];
@@ -314,7 +315,7 @@ function space(figure) {
     figure.querySelector(".key").replaceChildren(...scene.classes.map((name, c) => {
       const one = document.createElement("span"), dot = document.createElement("span");
       dot.className = "swatch"; dot.style.background = `var(${HUES[c]})`;
-      one.append(dot, `${name} (${scene.counts[c]} samples)`);
+      one.append(dot, scene.counts ? `${name} (${scene.counts[c].toLocaleString("en")} samples)` : name);
       return one;
     }));
   };
@@ -323,7 +324,8 @@ function space(figure) {
     if (timer) return stop();
     if (at >= Number(slider.max)) at = 0;
     play.textContent = "Pause";
-    timer = setInterval(() => { at += 1; draw(); if (at >= Number(slider.max)) stop(); }, 500);
+    const pause = Math.max(80, Math.min(500, 8000 / Number(slider.max))); // all of it in 8 seconds, or half a second each
+    timer = setInterval(() => { at += 1; draw(); if (at >= Number(slider.max)) stop(); }, pause);
   });
   slider.addEventListener("input", () => { stop(); at = Number(slider.value); draw(); });
   selects.forEach(select => select.addEventListener("change", draw));

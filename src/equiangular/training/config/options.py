@@ -95,8 +95,8 @@ class DataOptions:
         root: folder of named data sets; by default the environment variable EQUIANGULAR_DATA.
         size: pad images to a square and resize them to this height and width, in pixels. Where images differ in size
             and none is given, one is chosen and told.
-        skip_broken: leave out images that cannot be read, and record which. By default one, or one in twenty, is left
-            out; of more, all are listed, and nothing is trained.
+        skip_broken: leave out images, texts and rows that cannot be read, and record which. By default one image, or
+            one in twenty, is left out; of more, and of rows, all are listed, and nothing is trained.
         memory: ``"auto"``, ``"memory"`` or ``"stream"``: whether images are decoded once or at every use.
         split_seed: seed of the test split, where the source has none of its own.
         imbalance: imbalance factor n_max / n_min of the training cut; 1 keeps the data as they are.

@@ -78,7 +78,6 @@ class Training:
         losses: mean training loss of every finished epoch.
         seconds: wall-clock time of the steps so far.
         peak_memory: bytes, see :class:`equiangular.training.engine.memory.PeakMemory`; NaN until the end.
-        last_rate: learning rate of the last step.
     """
 
     def __init__(
@@ -131,7 +130,6 @@ class Training:
         self.epoch, self.step = 0, 0
         self.losses: list[float] = []
         self.seconds = 0.0
-        self.last_rate = 0.0
         # The sum of the losses of this epoch on this process; Apple's GPUs have no float64.
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self.total = torch.zeros((), dtype=dtype, device=device)
@@ -142,6 +140,18 @@ class Training:
     def shown(self) -> Task:
         """The task to measure and to save: the average of the weights where one is kept."""
         return self.task if self.average is None else self.average.module
+
+    @property
+    def last_rate(self) -> float:
+        """Learning rate of the last step; 0 before the first.
+
+        It follows from the position: a training that goes on from the end of an epoch takes no step before it is asked.
+        """
+        taken = self.epoch * len(self.batches) + self.step
+        return self._rate(taken - 1) if taken else 0.0
+
+    def _rate(self, step: int) -> float:
+        return self.budget.learning_rate * learning_rate_factor(step, len(self.batches), self.budget)
 
     def run(
         self, *, on_step: Callable[[Training], None] | None = None, on_epoch: Callable[[Training], None] | None = None
@@ -172,11 +182,10 @@ class Training:
 
     def _take_step(self, batch: Batch) -> None:
         seed_everything(derived_seed(self.seed, self.epoch, batch.step, 2, self.rank))
-        step = self.epoch * len(self.batches) + batch.step
-        self.last_rate = self.budget.learning_rate * learning_rate_factor(step, len(self.batches), self.budget)
+        rate = self._rate(self.epoch * len(self.batches) + batch.step)
         optimizer = self.optimizer.optimizer
         for group in optimizer.param_groups:
-            group["lr"] = self.last_rate
+            group["lr"] = rate
         self.task.context = Context(self.class_counts, self.epoch, self.budget.epochs, batch.target)
         optimizer.zero_grad(set_to_none=True)
         for i, (x, target) in enumerate(batch.parts):

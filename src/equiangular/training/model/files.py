@@ -84,7 +84,8 @@ def load_model(path: str | Path) -> tuple[Task, ModelInfo]:
         build = ClosedFormHead.described if info.head.get("kind") == CLOSED_FORM else build_described
         head = build(info.head, network.num_features, info.num_classes, of_head)
         task = Task(network, head, get_method(info.method))
-    except ValueError as error:
+    except (AttributeError, IndexError, KeyError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+        # A description that another program has changed may be of any kind.
         raise ValueError(f"cannot load the model {str(file)!r}: {error}") from error
     _check_fit(file, info, tensors, task.state_dict())
     task.load_state_dict(tensors, strict=True)

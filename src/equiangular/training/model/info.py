@@ -132,7 +132,9 @@ class ModelInfo:
         for key in values:
             if key not in known:
                 raise ValueError(f"unknown key {key!r}{did_you_mean(key, known)}")
-        values["method"] = RENAMED.get(values.get("method", ""), values.get("method"))
+        if not isinstance(values.get("method"), str):
+            raise ValueError(f"method must be the name of one, got {values.get('method')!r}.")
+        values["method"] = RENAMED.get(values["method"], values["method"])
         try:
             return cls(**values)
         except TypeError as error:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equiangular._notebook import as_measures, page_in_frame
 from equiangular._validate import check_int
 from equiangular.data import content_digest
 from equiangular.data.split import Split
@@ -41,6 +42,10 @@ class MeasuredRun:
     layers: dict[str, dict[str, float]]
     epoch: int | None
     about: dict[str, str]
+
+    def _repr_html_(self) -> str | None:
+        """The page of the measures in a frame, for notebooks."""
+        return page_in_frame("measures", as_measures(self.measures, self.layers, **self.about))
 
 
 def collapse_of(task: Task, split: Split, *, fabric: Any = None) -> dict[str, float]:
@@ -82,6 +87,7 @@ def measure_run(
     batch_size: int = 256,
     device: torch.device | str = "cpu",
     progress: Callable[[int], None] | None = None,
+    loaded: Callable[[int], None] | None = None,
 ) -> MeasuredRun:
     """Measure the collapse of a finished run on the samples it was trained on.
 
@@ -95,6 +101,7 @@ def measure_run(
         batch_size: samples at a time.
         device: where the network runs.
         progress: called with the number of samples of each batch; the data are gone through twice.
+        loaded: called before the first batch with that number of all of them, both times.
 
     Raises:
         ValueError: no run or no model there, data that cannot be found, or data that have changed since.
@@ -103,6 +110,8 @@ def measure_run(
     folder = run_of(path)
     config = folder.read_config()
     split = training_split(folder, config, root=root)
+    if loaded is not None:
+        loaded(2 * len(split.train_y))
     options: dict[str, Any] = {"global_mean": global_mean, "covariance": covariance}
     if groups:
         options["groups"] = class_groups(split.class_counts, config.thresholds)

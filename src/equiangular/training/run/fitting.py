@@ -64,8 +64,10 @@ class Fitting(Training):
         self.task, self.method, self.split, self.names = task, method, split, names
         self.average = None
         self.epoch, self.step, self.losses = 0, 0, []
-        self.seconds = self.last_rate = 0.0
+        self.seconds = 0.0
         self.numbers_kept = 0
+
+    last_rate = 0.0  # nothing is learned by steps
 
     def run(
         self, *, on_step: Callable[[Training], None] | None = None, on_epoch: Callable[[Training], None] | None = None

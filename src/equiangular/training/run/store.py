@@ -41,7 +41,9 @@ class TrialStore:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = prepare_folder(folder)
+        self.folder = Path(folder).expanduser()
+        if not self.folder.is_dir():  # what is there may lie on a disk that cannot be written
+            prepare_folder(self.folder)
         self.damaged: dict[str, str] = {}
         self.lock: FolderLock | None = None
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from equiangular._files import prepare_folder, write_json
 from equiangular._lock import FolderLock
+from equiangular._notebook import Shown
 from equiangular._provenance import provenance
 from equiangular.data import Dataset, content_digest
 from equiangular.data.registry import absolute_name
@@ -52,7 +53,8 @@ def train(
     ``metrics.csv`` (a line for each epoch), ``checkpoint/``, ``model/`` (after the last epoch), ``best/`` (after the
     epoch that was best on the validation part) and, last, ``results.json``. A folder with a run of the same
     configuration on the same data is gone on with; a finished run is only read. Returns what ``results.json`` holds:
-    ``test`` has the scores of the last epoch, ``best`` those of the epoch that was best on the validation part.
+    ``test`` has the scores of the last epoch, ``best`` those of the epoch that was best on the validation part. A
+    notebook shows the page of the run.
 
     Args:
         config: what to do.
@@ -72,7 +74,8 @@ def train(
         prepare_folder(output)
     fabric = make_fabric(config)
     with _alone(folder, fabric) as lock:
-        return _train(config, folder, fabric, lock, progress=progress, embedding=embedding, loaded=loaded)
+        results = _train(config, folder, fabric, lock, progress=progress, embedding=embedding, loaded=loaded)
+    return Shown("training", results)
 
 
 @contextmanager
@@ -88,6 +91,8 @@ def _alone(folder: RunFolder, fabric: Any) -> Iterator[FolderLock | None]:
                 lock = stack.enter_context(FolderLock(folder.path))
             except ValueError as error:
                 failure = str(error)
+        elif fabric.is_global_zero:  # one that was killed after its last file
+            FolderLock(folder.path).forget_gone()
         if failure := fabric.broadcast(failure):
             raise ValueError(failure)
         yield lock
