@@ -73,6 +73,8 @@ LOSS_ROWS: dict[str, Callable[[], nn.Module]] = {
     "LDAMLoss": lambda: losses.LDAMLoss(COUNTS),
     "LabelAwareSmoothingLoss": lambda: losses.LabelAwareSmoothingLoss(COUNTS),
     "LogitAdjustedCrossEntropyLoss": lambda: losses.LogitAdjustedCrossEntropyLoss(COUNTS),
+    "NONLLoss": lambda: WithVectors(losses.NONLLoss(scale=4.0)),
+    "NTCELoss": lambda: WithVectors(losses.NTCELoss(scale=4.0)),
     "VectorScalingLoss": lambda: losses.VectorScalingLoss(COUNTS),
 }
 METRIC_ROWS: dict[str, Callable[[], Any]] = {
