@@ -128,7 +128,7 @@ def _csv_options(file: Path, module: Any) -> dict[str, Any]:
     if stray:
         raise ValueError(f'{stray}. Close the quote, or double it ("") where it is part of the text.')
     header = next(_rows(file, delimiter), (0, []))[1]
-    if not header:
+    if not header or (len(header) == 1 and not header[0].strip()):
         with file.open("rb") as stream:
             empty = not stream.read(_BLOCK).strip()
         raise ValueError(

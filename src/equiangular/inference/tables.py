@@ -21,7 +21,7 @@ from equiangular.data.cells import is_text, plain_texts
 from equiangular.data.columns import Columns, Told, plain_columns
 from equiangular.data.encoded import ArrowImages
 from equiangular.data.folder import _as_inputs, npz_part
-from equiangular.data.images import decode_image, quiet, read_source
+from equiangular.data.images import constant_images, decode_image, quiet, read_source
 from equiangular.data.libraries import TEST_PARTS
 from equiangular.data.registry import names_in
 from equiangular.data.table_files import arrow_errors, table_batches
@@ -205,6 +205,9 @@ def _array_batches(file: Path, info: ModelInfo, batch_size: int, told: Told) -> 
         if table is not None and columns is not None:
             yield _encoded(file, start, table.slice(start, stop - start), columns, own, told)
         else:
+            if info.kind == "image":
+                told.images += stop - start
+                told.constant += constant_images(inputs[start:stop])
             yield _finite(file, start, inputs[start:stop], own)
 
 
