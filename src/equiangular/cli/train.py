@@ -174,7 +174,9 @@ def train(
     ] = None,
     recipe: Annotated[
         str,
-        typer.Option(help="Starting point: recommended, rival or paper, see equiangular list recipes; all else wins."),
+        typer.Option(
+            help="Starting point: recommended, fast, rival or paper (equiangular list recipes); all else wins."
+        ),
     ] = "recommended",
     quiet: Quiet = False,
     as_json: Json = False,
