@@ -129,7 +129,7 @@ def curves() -> Iterator[tuple[Curve, Make]]:
 def _of_frames() -> Iterator[tuple[Curve, Make]]:
     etf = eq.simplex_etf
     yield (
-        Curve("frames", "memory fill, for comparison", "K = d", 3, powers(512, 8192)),
+        Curve("frames", "memory fill, for comparison", "K = d", 2, powers(512, 8192)),
         lambda k: lambda: torch.full((k, k), 0.5),
     )
     yield Curve("frames", "haar", "K = d", 3, powers(64, 1024)), lambda k: lambda: etf(k, k)
