@@ -5,6 +5,7 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -298,3 +299,26 @@ def test_a_damaged_npy_is_known_by_what_lies_beside_it(tmp_path: Path) -> None:
         load_frame(path)
     save_frame(path, simplex_etf(4), overwrite=True)
     assert load_frame(path).shape[0] == 4
+
+
+def test_a_full_disk_leaves_a_frame_and_what_lies_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save_frame(tmp_path / "f.npy", simplex_etf(3), metadata={"a": "old"})
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    make, made = tempfile.mkstemp, []
+
+    def full(*args: Any, **options: Any) -> Any:
+        made.append(1)
+        if len(made) == steps:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return make(*args, **options)
+
+    for steps in (1, 2, 3):  # noqa: B007 -- full() looks at it
+        made.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr("tempfile.mkstemp", full)
+            with pytest.raises(ValueError, match="No space left"):
+                save_frame(path, simplex_etf(4), metadata={"a": "new"}, overwrite=True)
+        assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+    save_frame(path, simplex_etf(4), metadata={"a": "new"}, overwrite=True)
+    assert load_frame(path).shape == (4, 3)
+    assert json.loads((tmp_path / "f.npy.json").read_text())["a"] == "new"

@@ -137,9 +137,14 @@ def save_frame(
                 if overwrite:
                     beside.unlink(missing_ok=True)  # it describes the frame that is being replaced
 
-            write_atomically(target, fill)
+            def fill_both(temporary: Path) -> None:  # both have found room before one of them takes its name
+                write_json(temporary, {**kept, _SHA: _digest(data.numpy())})
+                write_atomically(target, fill)
+
             if kept:
-                write_json(beside, {**kept, _SHA: _digest(data.numpy())})
+                write_atomically(beside, fill_both)
+            else:
+                write_atomically(target, fill)
         else:
             write_safetensors(target, {_KEY: data}, kept)
     except OSError as error:
