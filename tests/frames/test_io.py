@@ -298,3 +298,9 @@ def test_a_damaged_npy_is_known_by_what_lies_beside_it(tmp_path: Path) -> None:
         load_frame(path)
     save_frame(path, simplex_etf(4), overwrite=True)
     assert load_frame(path).shape[0] == 4
+
+
+def test_json_of_others_beside_an_npy_says_nothing_of_its_hash(tmp_path: Path) -> None:
+    np.save(tmp_path / "f.npy", simplex_etf(3).numpy())
+    (tmp_path / "f.npy.json").write_text('{"made by": "hand"}', encoding="utf-8")
+    assert torch.equal(load_frame(tmp_path / "f.npy"), simplex_etf(3))
