@@ -5,6 +5,9 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 LOCKED ?=
 
+# Without compiled files every worker rewrites every test and every child process compiles the library again.
+unexport PYTHONDONTWRITEBYTECODE
+
 comma := ,
 # LOCKED=1: the very files of requirements/, checked by hash, in place of the newest that constraints.txt allows.
 install = $(if $(LOCKED),dev/locked.sh $(BIN)/python $(1),$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[$(2)]')

@@ -101,18 +101,11 @@ def _zero_row(value: Tensor) -> int | None:
 
 
 def check_labels(
-    labels: Any,
-    num_classes: int,
-    *,
-    name: str = "labels",
-    batch: int | None = None,
-    ignore_index: int | None = None,
-    in_table: bool = True,
+    labels: Any, num_classes: int, *, name: str = "labels", batch: int | None = None, ignore_index: int | None = None
 ) -> Tensor:
     """Check a (B,) integer tensor of class indices in [0, num_classes), or ``ignore_index``; return it as int64.
 
-    Where values cannot be looked at, a bad label fails when the device comes to it: as an index into a table, or
-    without one (``in_table=False``) by itself.
+    Where values cannot be looked at, a bad label fails when the device comes to it.
     """
     if not isinstance(labels, Tensor):
         raise ValueError(f"{name} must be a torch.Tensor of shape (B,), got {type(labels).__name__}.")
@@ -136,7 +129,7 @@ def check_labels(
         wide: Tensor = labels.long()
         return wide
     judged = labels if ignore_index is None else labels.masked_fill(labels == ignore_index, 0)
-    if (have_values(labels) and labels.device.type == "cuda") or (not in_table and torch.compiler.is_compiling()):
+    if (have_values(labels) and labels.device.type == "cuda") or torch.compiler.is_compiling():
         torch._assert_async(((judged >= 0) & (judged < num_classes)).all(), rule)
     else:  # a negative index would be counted from the end; K is refused wherever a row is looked up
         labels = torch.where(judged < 0, num_classes, labels)

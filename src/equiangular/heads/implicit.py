@@ -103,7 +103,7 @@ class ImplicitHead(Head):
         Raises:
             ValueError: labels that are no integers in [0, K) and not -100.
         """
-        return rows_or_zero(labels, self.num_classes, self.rows, in_table=False)
+        return rows_or_zero(labels, self.num_classes, self.rows)
 
     def logits_from_features(self, h: Tensor) -> Tensor:
         """Logits (..., K) of features h (..., dim): B x K numbers, the class vectors computed in chunks."""
