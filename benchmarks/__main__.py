@@ -29,12 +29,13 @@ SCRIPTS: dict[str, list[str]] = {
     "head_step": [],
     "nearest": [],
     "tables": [],
-    "frames": ["--classes", "100", "1000"],
+    "frames": ["--only-against"],
     "training": ["--rounds", "8"],
     "huge_k": ["--only", "cross_entropies"],
     "codes": ["--skip-large"],
     "collapse": ["--sizes", "3", "--rounds", "3"],
     "closed_form": [],
+    "scaling": [],
     "many_classes": [],
 }
 
@@ -84,6 +85,15 @@ def _frame(basis: str, key: str) -> Callable[[Any], float]:
     return lambda found: next(float(row[key]) for row in found["against"] if row["basis"] == basis)
 
 
+def _predict(name: str) -> Callable[[Any], float]:
+    """Time of ``predict_files`` over that of the bare network: rows a second are its inverse."""
+    return lambda found: 1 / float(found["predict"][f"predict, {name}"]["bare network / predict"])
+
+
+def _steeper(found: Any) -> float:
+    return float(sum(curve["steeper"] for curve in found["curves"]))
+
+
 _LAST = "forward and backward with channels last, over plain formulas"
 GOALS = (
     Goal("training", "step of a small MLP, linear + CE / bare loop", 1.05, _of_mlp("linear-ce")),
@@ -129,6 +139,17 @@ GOALS = (
     Goal("collapse", "collapse, N, K, d = 20,000, 10, 512 / two passes", 0.9, _collapse(20_000, 10)),
     Goal("collapse", "collapse, 20,000, 1,000, 1,024 / two passes", 0.3, _collapse(20_000, 1000)),
     Goal("collapse", "collapse, 20,000, 10,000, 256 / two passes", 0.2, _collapse(20_000, 10_000)),
+    Goal("scaling", "curves steeper than their algorithm", 0.0, _steeper),
+    *(
+        Goal("scaling", f"predict, {name} / bare network", 1 / 0.9, _predict(name))
+        for name in ("ResNet-8, 16 x 16", "MLP, 64 columns")
+    ),
+    Goal(
+        "scaling",
+        "first step on 20,000 images / listing and decoding",
+        1.3,
+        lambda found: float(found["first_step"]["ratio"]),
+    ),
     Goal("tables", "parquet of 1,000,000 x 20 to arrays / pyarrow + stack", 1.3, lambda found: found["ratio"]),
     Goal(
         "many_classes",

@@ -11,7 +11,7 @@ is marked. Two ratios stand beside the curves:
 - ``first step``: from a folder of 20,000 images to the end of the first training step, with the images streamed, over
   listing the folder and decoding as many images as that step and the statistics of the inputs need.
 
-JSON is written after each curve, the figure at the end.
+JSON is written after each curve, the figure at the end. ``--only`` measures some groups and keeps the others.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import equiangular as eq
-from equiangular._files import write_json
+from equiangular._files import read_json, write_json
 from equiangular._provenance import provenance
 from equiangular.data import load_dataset
 from equiangular.frames import quadratic_code, spherical_code
 from equiangular.inference import list_inputs, predict_files, read_inputs
-from equiangular.measures import balanced_accuracy, expected_calibration_error
+from equiangular.measures import balanced_accuracy, expected_calibration_error, per_class_accuracy
 from equiangular.training import Budget, ModelInfo, Training, build_task, get_method
 from equiangular.training.model.classifier import Classifier
 
@@ -128,6 +128,10 @@ def curves() -> Iterator[tuple[Curve, Make]]:
 
 def _of_frames() -> Iterator[tuple[Curve, Make]]:
     etf = eq.simplex_etf
+    yield (
+        Curve("frames", "memory fill, for comparison", "K = d", 2, powers(128, 4096)),
+        lambda k: lambda: torch.full((k, k), 0.5),
+    )
     yield Curve("frames", "haar", "K = d", 3, powers(64, 1024)), lambda k: lambda: etf(k, k)
     yield Curve("frames", "haar, K = 64", "d", 1, powers(128, 32_768)), lambda d: lambda: etf(64, d)
     for basis in ("canonical", "minimal", "grouped", "dct"):
@@ -144,10 +148,6 @@ def _of_frames() -> Iterator[tuple[Curve, Make]]:
     yield (
         Curve("codes", "quadratic code, 1,000 rows, d = 256", "K", 0, powers(1000, 64_000, 4)),
         lambda k: lambda: eq.frames.quadratic_code_rows(quadratic_code(k, 256), torch.arange(1000) % k),
-    )
-    yield (
-        Curve("codes", "spread frame, d = 64", "K", 1, powers(65, 4160)),
-        lambda k: lambda: eq.frames.spread_frame(k, 64),
     )
 
 
@@ -261,11 +261,11 @@ def _of_measures() -> Iterator[tuple[Curve, Make]]:
     yield Curve("measures", "collapse, compute, K = 16", "d", 3, powers(32, 512)), lambda d: compute(16, d)
     yield (
         Curve("measures", "balanced accuracy", "N", 1, powers(4096, 262_144, 4)),
-        lambda n: scores(n, lambda p, y: balanced_accuracy(p, y, num_classes=10)),
+        lambda n: scores(n, lambda p, y: balanced_accuracy(per_class_accuracy(p.argmax(1), y, 10))),
     )
     yield (
         Curve("measures", "calibration error", "N", 1, powers(4096, 262_144, 4)),
-        lambda n: scores(n, expected_calibration_error),
+        lambda n: scores(n, lambda p, y: expected_calibration_error(p.amax(1), p.argmax(1) == y)),
     )
 
 
@@ -436,11 +436,13 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     keep_memory()
-    told: dict[str, Any] = {"curves": [], "predict": {}, "first_step": None, "provenance": provenance()}
-    found: list[Curve] = []
+    told: dict[str, Any] = {"curves": [], "predict": {}, "first_step": None}
+    if options.only and options.output.exists():  # what is not asked for stays as it was measured
+        told = read_json(options.output)
+        told["curves"] = [curve for curve in told["curves"] if curve["group"] not in options.only]
+    told["provenance"] = provenance()
 
     def keep(curve: Curve) -> None:
-        found.append(curve)
         told["curves"].append(asdict(curve) | {"slope": curve.slope, "steeper": curve.steeper})
         mark = "  steeper than expected" if curve.steeper else ""
         times = f"{1e3 * curve.seconds[0]:9.2f} to {1e3 * curve.seconds[-1]:9.2f} ms"
@@ -466,9 +468,9 @@ def main() -> None:
             told["first_step"] = first_step(folder)
             print(f"first step: {told['first_step']}")
     write_json(options.output, told)
-    if found and not options.only:
-        draw(found, options.figure)
-        print(f"wrote {options.output} and {options.figure}")
+    found = [Curve(**{k: v for k, v in curve.items() if k not in ("slope", "steeper")}) for curve in told["curves"]]
+    draw(found, options.figure)
+    print(f"wrote {options.output} and {options.figure}")
 
 
 if __name__ == "__main__":

@@ -30,5 +30,5 @@ fi
 timeout 300 $pip install -q --no-cache-dir --find-links "$venv/wheel" "$torch" "${others[@]}" ||
   skip "torch $version did not install within 300 seconds"
 $venv/bin/python -c "import torch, numpy; print('oldest PyTorch:', torch.__version__, 'numpy', numpy.__version__)"
-core="tests/frames tests/heads tests/losses tests/posthoc tests/longtail tests/measures/collapse"
+core="tests/frames tests/heads tests/losses tests/posthoc tests/longtail tests/measures/collapse tests/test_matrix.py"
 OMP_NUM_THREADS=1 PYTHONPATH=src timeout 600 $venv/bin/python -m pytest -q -n "${JOBS:-2}" -m "not slow" $core

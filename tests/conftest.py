@@ -1,10 +1,14 @@
 """What all tests share."""
 
+import os
 from importlib.util import find_spec
 
 import torch
 
 torch.set_num_threads(1)
+# Files of tests need not outlive a power cut, and a training waits for the disk a dozen times. What a failing fsync
+# does is tested by functions put in its place.
+os.fsync = lambda handle: None
 
 # timm and torchvision live in an environment of their own (`make test-vision`): a torchvision that does not match the
 # installed torch breaks torchmetrics, Lightning and transformers at import.

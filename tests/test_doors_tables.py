@@ -204,7 +204,7 @@ ODD: dict[str, tuple[Table, dict[int, str], str]] = {
     "columns in another order": (REORDERED, {}, ""),
     "the identifier is missing": (changed(NEW, **{"Individual ID": None}), {}, ""),
     "another column": (EXTRA, {}, "columns that training did not have are ignored: 'more'"),
-    "another level": (replaced(NEW, "Island", 3, "Elsewhere"), {}, "column 'Island': 1 values that training did not"),
+    "another level": (replaced(NEW, "Island", 3, "Elsewhere"), {}, "column 'Island': 1 value that training did not"),
     "missing as in training": (replaced(NEW, "Culmen (mm)", 4, None), {}, ""),
     "missing for the first time": (replaced(NEW, "Mass (g)", 4, None), {}, "'Mass (g)': 1 missing, and none was"),
     "all missing": (changed(NEW, Comments=[None] * 20), {}, ""),
@@ -566,7 +566,7 @@ def test_the_commands_say_what_they_did(tmp_path: Path, capsys: pytest.CaptureFi
     assert code == 0
     assert len(out.splitlines()) == 21
     assert "ignored: 'more'" in err
-    assert "column 'Island': 1 values that training did not have, such as 'Elsewhere'" in err
+    assert "column 'Island': 1 value that training did not have, such as 'Elsewhere'" in err
     code, out, err = run(capsys, "evaluate", tmp_path / "run", "--data", file, "-o", tmp_path / "e", "--quiet")
     assert code == 0
     assert "Traceback" not in err

@@ -17,7 +17,7 @@ def pages(entry: Any) -> list[str]:
 
 def test_every_page_and_script_is_in_the_navigation_once() -> None:
     written = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
-    scripts = {f"examples/{path.stem}.md" for path in (ROOT / "examples").glob("*.py")}
+    scripts = {f"examples/{path.stem}.md" for path in (ROOT / "examples").iterdir() if path.suffix in (".py", ".ipynb")}
     listed = pages(SITE["nav"])
     assert sorted(listed) == sorted(written | scripts), "mend the navigation in mkdocs.yml"
 

@@ -34,6 +34,7 @@ QUESTIONS = {
     "rivals": "NTCE, NONL, space alignment and LIFT's start beside cross-entropy. (docs/evidence.md)",
     "small-dim": "Fewer dimensions than an ETF needs: which head trains best? (docs/frames.md)",
     "tables": "ETFClassifier beside scikit-learn's own classifiers. (docs/integrations.md)",
+    "time-to-accuracy": "How soon does the recipe `fast` reach what `recommended` reaches? (docs/training.md)",
     "unlearned": "What only an unlearned head can do: federated rounds, averaging, forgetting. (docs/evidence.md)",
     "transfer": "Do the features of a fixed head transfer as well as those of a learned one? (docs/transfer.md)",
 }

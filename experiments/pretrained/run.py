@@ -41,7 +41,7 @@ from equiangular._provenance import provenance
 from equiangular.longtail import holdout_indices
 from equiangular.longtail.cut import draw_by_class
 from experiments.common import command_parser
-from experiments.pretrained.arms import CELLS, EXACT, PULLED, RIVALS, WIDE, Arm, Cell, arms_of, others_of
+from experiments.pretrained.arms import CELLS, EXACT, PULLED, RIVALS, WIDE, Arm, Cell, missing
 from experiments.pretrained.fit import Fit, Names, class_vectors, ridge, train, untrained
 from experiments.pretrained.sets import Part, load
 from experiments.pretrained.tables import FOLDER, show
@@ -103,9 +103,14 @@ def fit_arm(arm: Arm, names: Names, fits: list[Fit], options: list[Options]) -> 
         pairs = list(dict.fromkeys((o["rate"], o["scale"]) for o in options))
         steps = sorted({o["steps"] for o in options})
         rates, scales = zip(*pairs, strict=True)
-        logits = train(arm, names, fits, rates, scales, steps).numpy()
         places = [(pairs.index((o["rate"], o["scale"])), steps.index(o["steps"])) for o in options]
-        found = [[own[place] for place in places] for own in logits]
+        found = [[]] * len(fits)
+        # Where the order of the classes is drawn, draws can differ by a sample or two.
+        for size in {(len(fit.x), len(fit.at)) for fit in fits}:
+            own = [f for f, fit in enumerate(fits) if (len(fit.x), len(fit.at)) == size]
+            logits = train(arm, names, [fits[f] for f in own], rates, scales, steps).numpy()
+            for f, z in zip(own, logits, strict=True):
+                found[f] = [z[place] for place in places]
     else:
         found = []
         for fit in fits:
@@ -222,15 +227,6 @@ def run_one(
 def path_of(folder: Path, name: str) -> Path:
     """The record of a cell."""
     return folder / f"{name.replace(' ', '-').replace(',', '').replace(':', '_to_')}.json"
-
-
-def missing(cell: Cell, record: dict[str, Any]) -> list[Arm | str]:
-    """What a cell still lacks, in the order in which it is run; its name where the record says nothing of its size."""
-    if "samples" not in record:
-        return [cell.name]
-    level = record["largest"] == record["smallest"]
-    wanted = [*others_of(cell, level, record["samples"]), *arms_of(cell, level)]
-    return [what for what in wanted if str(what) not in record["arms"]]
 
 
 def run_cell(cell: Cell, folder: Path, draws: int) -> None:

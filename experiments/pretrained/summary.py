@@ -14,7 +14,7 @@ from equiangular._codec import unpack
 from equiangular._files import read_json
 from equiangular.measures import holm, mean_ci
 from equiangular.measures.crossed import CrossedDifference, crossed_difference
-from experiments.pretrained.arms import CELLS, COMPUTED, NAMED_RIVAL, RIVALS, WIDE
+from experiments.pretrained.arms import CELLS, COMPUTED, NAMED_RIVAL, RIVALS, WIDE, missing
 
 Record = dict[str, Any]
 SUMMARY = "summary.json"
@@ -51,11 +51,11 @@ CONTRASTS = {
 
 
 def read_records(folder: Path) -> list[Record]:
-    """The records of a folder, in the order of the cells."""
+    """The records of a folder, in the order of the cells; without those that are not done."""
     paths = [path for path in sorted(folder.glob("*.json")) if path.name != SUMMARY]
     found = {record["cell"]: record for record in map(read_json, paths)}
-    order = list(dict.fromkeys(cell.name for cell in CELLS))
-    return [found[name] for name in order if name in found]
+    done = [cell.name for cell in CELLS if cell.name in found and not missing(cell, found[cell.name])]
+    return [found[name] for name in dict.fromkeys(done)]
 
 
 def data_set(record: Record) -> str:

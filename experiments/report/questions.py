@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from equiangular._files import read_json
+from equiangular.report.figure import save_figure
 from experiments.common import QUESTIONS
 
 
@@ -113,6 +114,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "open_set": ("open_set.md", open_set),
     "rivals": ("evidence.md", _own("rivals")),
     "small_dim": ("frames.md", small_dim),
+    "time_to_accuracy": ("training.md", _own("time_to_accuracy")),
     "transfer": ("transfer.md", transfer),
     "unlearned": ("evidence.md", _own("unlearned")),
 }
@@ -120,7 +122,14 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
 
 def draw(folder: Path) -> None:
     """The figures of the questions."""
-    from experiments.questions import collapse_curves, incremental, open_set, transfer, transfer_tables
+    from experiments.questions import (
+        collapse_curves,
+        incremental,
+        open_set,
+        time_to_accuracy,
+        transfer,
+        transfer_tables,
+    )
 
     for name, study in incremental.STUDIES.items():
         record = QUESTIONS / f"incremental_{name}.json"
@@ -128,6 +137,8 @@ def draw(folder: Path) -> None:
         incremental.draw(read_json(record)["table"], title, folder / f"incremental_{name}.svg")
     open_set.draw(read_json(QUESTIONS / "open_set.json")["table"], folder / "open_set.svg")
     transfer_tables.draw(read_json(QUESTIONS / "transfer.json"), transfer.SOURCES, folder / "transfer.svg")
+    runs = read_json(time_to_accuracy.OUTPUT)["runs"]
+    save_figure(time_to_accuracy.draw(runs), folder / "time_to_accuracy.svg")
     collapse_curves.draw(
         read_json(QUESTIONS / "collapse_curves.json")["studies"], folder, folder / "collapse_curves.html"
     )

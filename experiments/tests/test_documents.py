@@ -31,7 +31,7 @@ def test_all_is_drawn_again_from_the_records(tmp_path: Path) -> None:
     shown = {
         name for page in DOCS.glob("*.md") for name in re.findall(r"figures/([\w.]+)", page.read_text(encoding="utf-8"))
     }
-    of_questions = {n for n in shown if n.startswith(("incremental_", "open_set", "transfer", "collapse_"))}
+    of_questions = {n for n in shown if n.startswith(("incremental_", "open_set", "transfer", "collapse_", "time_to_"))}
     assert of_questions
     assert of_questions <= drawn
 

@@ -15,6 +15,7 @@ from equiangular._files import json_plain, read_json
 from equiangular.heads import NamedHead
 from equiangular.losses import dot_regression_loss, logit_adjusted_cross_entropy
 from experiments.common import DOCS
+from experiments.pretrained import arms as design
 from experiments.pretrained import run, summary
 from experiments.pretrained.arms import CELLS, Arm, Cell, arms_of, others_of
 from experiments.pretrained.fit import OPTIONS, Fit, class_vectors, ridge, train
@@ -93,10 +94,17 @@ def test_the_held_out_loss_counts_classes_alike_and_knows_no_temperature() -> No
     assert run.held_out_loss(np.zeros((30, 3)), y) == pytest.approx(math.log(3))
 
 
+def test_fits_of_unlike_sizes_are_each_their_own() -> None:
+    arm, option = Arm("means", True, "none", "LA"), {"rate": 0.01, "scale": 8.0, "steps": 3}
+    fits = [Fit(*clusters(seed, sizes), clusters(5)[0], seed) for seed, sizes in enumerate((SIZES, (9, 8, 7), SIZES))]
+    for fit, (logits,) in zip(fits, run.fit_arm(arm, {}, fits, [option]), strict=True):
+        np.testing.assert_allclose(logits, run.fit_arm(arm, {}, [fit], [option])[0][0], rtol=1e-4, atol=1e-5)
+
+
 def test_tuning_never_sees_the_test_part_and_a_cell_goes_on(tmp_path, monkeypatch) -> None:
     cell = Cell("letter", "6 each")
     arms = [Arm("means", False, "residual", "LA"), Arm("simplex", False, "linear", "ridge, balanced")]
-    monkeypatch.setattr(run, "arms_of", lambda cell, level: arms)
+    monkeypatch.setattr(design, "arms_of", lambda cell, level: arms)
     monkeypatch.setattr(run, "STEPS", (2, 5))
     found = []
     for folder, test_seed in ((tmp_path / "a", 9), (tmp_path / "b", 10)):

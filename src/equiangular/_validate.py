@@ -23,6 +23,8 @@ from equiangular._checks import check_choice, check_int, check_non_negative, che
 
 # What torch.jit.is_tracing asks, without its two calls: this is asked several times in a step.
 _is_tracing: Callable[[], bool] = torch._C._is_tracing
+# Inside torch.func a plain tensor, such as a parameter, meets functions that know no transforms.
+_is_transformed: Callable[[], bool] = torch._C._are_functorch_transforms_active
 
 Device = torch.device | str | None
 Dtype = torch.dtype | None
@@ -35,7 +37,7 @@ __all__ = [
 
 def have_values(*tensors: Tensor) -> bool:
     """Whether these are plain tensors with values: no compilation, tracing, ``torch.func`` transform or meta device."""
-    if is_compiling() or _is_tracing():
+    if is_compiling() or _is_tracing() or _is_transformed():
         return False
     for tensor in tensors:  # a loop, for this is asked several times in a step
         if (type(tensor) is not Tensor and type(tensor) is not Parameter) or tensor.is_meta or _is_wrapped(tensor):
@@ -53,6 +55,8 @@ def values_are_readable(*tensors: Tensor) -> bool:
 
 def check_num_classes(num_classes: Any) -> int:
     """Return the number of classes K as an int >= 2."""
+    if isinstance(num_classes, Tensor) and is_tracing():  # sizes are tensors in a trace
+        return num_classes  # type: ignore[return-value]
     return check_int(num_classes, "num_classes", minimum=2, hint="A classifier separates at least two classes.")
 
 
@@ -97,18 +101,11 @@ def _zero_row(value: Tensor) -> int | None:
 
 
 def check_labels(
-    labels: Any,
-    num_classes: int,
-    *,
-    name: str = "labels",
-    batch: int | None = None,
-    ignore_index: int | None = None,
-    in_table: bool = True,
+    labels: Any, num_classes: int, *, name: str = "labels", batch: int | None = None, ignore_index: int | None = None
 ) -> Tensor:
     """Check a (B,) integer tensor of class indices in [0, num_classes), or ``ignore_index``; return it as int64.
 
-    Where values cannot be looked at, a bad label fails when the device comes to it: as an index into a table, or
-    without one (``in_table=False``) by itself.
+    Where values cannot be looked at, a bad label fails when the device comes to it.
     """
     if not isinstance(labels, Tensor):
         raise ValueError(f"{name} must be a torch.Tensor of shape (B,), got {type(labels).__name__}.")
@@ -132,7 +129,7 @@ def check_labels(
         wide: Tensor = labels.long()
         return wide
     judged = labels if ignore_index is None else labels.masked_fill(labels == ignore_index, 0)
-    if (have_values(labels) and labels.device.type == "cuda") or (not in_table and torch.compiler.is_compiling()):
+    if (have_values(labels) and labels.device.type == "cuda") or torch.compiler.is_compiling():
         torch._assert_async(((judged >= 0) & (judged < num_classes)).all(), rule)
     else:  # a negative index would be counted from the end; K is refused wherever a row is looked up
         labels = torch.where(judged < 0, num_classes, labels)

@@ -178,7 +178,9 @@ def test_verbose_is_taken_anywhere(capsys: pytest.CaptureFixture, monkeypatch: p
         main(["list", "foo", "--verbose"])
 
 
-@pytest.mark.parametrize("error", [MemoryError("16 GiB"), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+@pytest.mark.parametrize(
+    "error", [MemoryError("16 GiB"), MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
 def test_too_little_memory_is_told_as_such(
     error: Exception, capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +192,7 @@ def test_too_little_memory_is_told_as_such(
     assert code == 2
     assert "not enough memory" in err
     assert str(error) in err
+    assert "()" not in err
 
 
 def test_a_killed_worker_is_no_defect_of_ours(

@@ -220,6 +220,16 @@ def test_a_file_gives_the_same_classifier_and_goes_on(kind: str, tmp_path) -> No
     assert torch.equal(other.solve().logits(x), model.solve().logits(x))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_knows_what_was_never_added(kind: str, tmp_path) -> None:
+    x, y = digits(60)
+    model = make(kind).update(x, y)
+    other, _ = load_closed_form(save_closed_form(tmp_path / "m.safetensors", model))
+    for m in (model, other):
+        with pytest.raises(ValueError, match="never added"):
+            m.remove(x[:2] + 0.5, y[:2])
+
+
 def test_a_file_of_another_kind_is_told(tmp_path) -> None:
     path = tmp_path / "m.safetensors"
     with pytest.raises(ValueError, match="does not exist"):

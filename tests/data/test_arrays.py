@@ -97,8 +97,17 @@ def test_npz_errors(tmp_path):
     with pytest.raises(ValueError, match=r"needs arrays train_x and train_y \(or x and y\), got x"):
         load_dataset(path)
     path.write_bytes(b"no zip file")
-    with pytest.raises(ValueError, match=r"cannot read '.*mine.npz' as .npz arrays: it is no .npz archive"):
+    with pytest.raises(ValueError, match=r"mine.npz' is not a readable .npz file \(it is no .npz archive"):
         load_dataset(path)
     np.savez(path, x=np.array([{"a": 1}], dtype=object), y=np.array([0]))
-    with pytest.raises(ValueError, match=r"cannot read '.*mine.npz'.*allow_pickle=False"):
+    with pytest.raises(ValueError, match=r"mine.npz' is not a readable.*allow_pickle=False"):
         load_dataset(path)
+
+
+def test_images_of_one_colour_are_counted_in_all_parts() -> None:
+    x = images(10, 4, 4, 3)
+    x[3], x[7] = 9, (1, 2, 3)
+    counted = "4 images of 20 of one colour throughout"
+    assert counted in from_arrays(x, [0, 1] * 5, x, [0, 1] * 5).notes
+    assert counted in from_arrays(x, [0, 1] * 5, val_x=x, val_y=[0, 1] * 5).notes
+    assert not from_arrays(x[:3], [0, 1, 1], x[:3], [0, 1, 1]).notes

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from equiangular.data import from_arrays, load_dataset
-from equiangular.data.cells import DATE_FORMATS, as_spans, parsed_dates
+from equiangular.data.cells import DATE_FORMATS, as_seconds, as_spans, parsed_dates
 from equiangular.data.columns import Columns
 from equiangular.data.doubts import nearly_numbers
 from equiangular.data.fit_columns import fit_columns
@@ -241,3 +241,14 @@ def test_a_date_that_is_none_among_dates_is_told(odd: str) -> None:
 def test_a_text_is_a_date_of_one_way_of_writing(text: str, formats: set[str]) -> None:
     """Two digits are no year of four, and a day that its month does not have is no day of the next."""
     assert {form for form in DATE_FORMATS if parsed_dates(pa.array([text, None]), form) is not None} == formats
+    for none in ("13:00 PM", "-1:00 PM", "1 days 1:00 PM"):
+        assert list(as_spans(pa.array([none, "8:30"]), "t")[1]) == [0]
+
+
+@pytest.mark.parametrize(
+    ("form", "other", "wanted"),
+    [("", "31.12.2020", "2020-12-31"), ("%d.%m.%Y", "2020-12-31", "31.12.2020"), ("%m/%d/%Y", "1.2.20", "12/31/2020")],
+)
+def test_a_date_in_another_form_names_the_form_of_training(form: str, other: str, wanted: str) -> None:
+    _, bad = as_seconds(pa.array([wanted, other]), "when", form)
+    assert bad == {1: f"column 'when' holds {other!r}, not a date as in training, such as {wanted}"}

@@ -169,3 +169,12 @@ def test_a_file_without_permission(tmp_path, monkeypatch):
 def test_no_images():
     with pytest.raises(ValueError, match="demo holds no images"):
         EncodedImages([], size=8, where="demo")
+
+
+def test_a_size_beyond_the_limit_is_refused_before_anything_is_decoded(tmp_path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for i in range(5):
+            Image.new("RGB", (4 + i, 4), (i, 2, 3)).save(tmp_path / name / f"{i}.png")
+    with pytest.raises(ValueError, match=r"size=9999999 makes images of .* pixels, .* at most size=11585"):
+        load_dataset(tmp_path, size=9_999_999)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import numpy as np
 import pytest
 import torch
@@ -101,6 +103,30 @@ def test_tables(tmp_path):
     data = load_dataset(store(tmp_path / "table", train=columns, test=columns))
     assert (data.kind, data.class_names) == ("table", ("7", "9"))
     assert data.train_x.tolist() == [[1.5, 1.0], [2.5, 2.0], [3.5, 3.0], [4.5, 4.0]]
+
+
+COLOURS, PROSE = ["red", "blue", "green", "blue"] * 5, [f"some words {i % 7} here and {i % 5}" for i in range(20)]
+DAYS = [datetime(2020, 1, 1 + i) for i in range(20)]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"x": np.linspace(0, 1, 20), "colour": COLOURS},
+        {"x": np.linspace(0, 1, 20), "review": PROSE},
+        {"colour": COLOURS, "review": PROSE},
+        {"x": np.linspace(0, 1, 20), "when": DAYS, "sold": [True, False] * 10},
+        {"colour": COLOURS},
+        {"review": PROSE},
+    ],
+    ids=lambda columns: "-".join(columns),
+)
+def test_columns_count_as_in_a_file(tmp_path, columns):
+    name = store(tmp_path / "table", train={**columns, "label": [0, 1] * 10})
+    here, there = load_dataset(name), load_dataset(next((tmp_path / "table").glob("*.parquet")))
+    assert here.kind == there.kind
+    assert torch.equal(here.train_x, there.train_x)
+    assert torch.equal(here.test_y, there.test_y)
 
 
 def test_errors(tmp_path, monkeypatch):

@@ -49,11 +49,21 @@ def test_numbers_too_large_to_be_told_apart_are_refused_in_every_form(tmp_path, 
         load_dataset(tmp_path / f"t.{form}")
 
 
-@pytest.mark.parametrize("values", [["${}", "{}3,15"], ["{:02d}:15", "09:{:02d}"], ["name {}", "other {}"]])
-def test_a_quantity_for_a_label_is_told_from_too_few_samples(tmp_path, values) -> None:
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [
+        (["${}", "{}3,15"], "numbers, such as '\\$0'"),
+        (["{:02d}:15", "09:{:02d}"], "times, such as "),
+        (["2020-01-{:02d}", "{}.3.2021"], "dates, such as "),
+        (["name {}", "other {}"], ""),
+    ],
+)
+def test_a_quantity_for_a_label_is_told_from_too_few_samples(tmp_path, values, what) -> None:
     rows = [values[i % 2].format(i) for i in range(40)]
     pd.DataFrame({"x": range(40), "label": rows}).to_parquet(tmp_path / "t.parquet")
-    with pytest.raises(ValueError, match=r"its 40 labels are 40 different ones.*\. Is another column the label\? Of a"):
+    other = r"its 40 labels are 40 different ones.*\. Is another column the label\? Of a"
+    seen = f"the labels are 40 different texts in 40 samples that look like {what}.*: a quantity rather than classes"
+    with pytest.raises(ValueError, match=seen if what else other):
         load_dataset(tmp_path / "t.parquet")
 
 

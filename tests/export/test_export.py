@@ -116,7 +116,7 @@ def test_a_file_that_computes_something_else_is_refused(
         assert not list(tmp_path.iterdir())
 
     def broken(*_: object) -> None:
-        raise RuntimeError("\n  no converter for this\nmore")
+        raise RuntimeError("\n  \x1b[31mno converter\x1b[0m for this\nmore")
 
     monkeypatch.setitem(write.FORMATS, ".pt2", (broken, wrong))
     with pytest.raises(ValueError, match=r"could not convert this model to \.pt2:   no converter for this\. Try"):

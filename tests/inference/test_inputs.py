@@ -4,6 +4,7 @@ import struct
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from equiangular.data import load_dataset
 from equiangular.data.images import decode_images
@@ -261,6 +263,49 @@ def test_a_column_of_vectors_that_holds_something_else(tmp_path: Path) -> None:
     pq.write_table(pa.table({"features": ["a", "b"]}), tmp_path / "t.parquet")
     (batch,) = read_inputs([tmp_path / "t.parquet"], replace(TABLE, kind="vectors"))
     assert "column 'features' must hold lists of numbers, got string" in batch.failures[0][1]
+
+
+def test_views_of_texts_are_texts(tmp_path: Path) -> None:
+    texts = pa.array(["the card is lost", "pay the bill now", "where is my card"] * 4)
+    labels = ["a", "b", "a"] * 4
+    pq.write_table(pa.table({"text": texts, "label": labels}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"text ": texts.cast(pa.string_view()), "label": labels}), tmp_path / "b.parquet")
+    one, two = (load_dataset(tmp_path / name) for name in ("a.parquet", "b.parquet"))
+    assert one.kind == two.kind == "text"
+    assert torch.equal(one.train_x, two.train_x)
+
+
+def test_offsets_of_a_damaged_feather_file_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrow itself ends the process where a changed byte of a feather file makes an offset that leads out of it."""
+    (tmp_path / "t.feather").write_bytes(b"")
+    damaged = Mock(validate=Mock(side_effect=pa.ArrowInvalid("Offset invariant failure")))
+    for found, said in (
+        (Mock(return_value=damaged), "Offset"),
+        (Mock(side_effect=pa.ArrowMemoryError("9")), "holds more"),
+    ):
+        monkeypatch.setattr("pyarrow.feather.read_table", found)
+        with pytest.raises(ValueError, match=f"t.feather.*{said}"):
+            load_dataset(tmp_path / "t.feather")
+    damaged.validate.assert_called_once_with(full=True)
+
+
+def test_vectors_in_half_precision_are_read(tmp_path: Path) -> None:
+    values = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    for kind in (torch.bfloat16, torch.float16, torch.float8_e5m2):
+        save_file({"features": values.to(kind), "labels": torch.arange(2)}, tmp_path / "v.safetensors")
+        (batch,) = read_inputs([tmp_path / "v.safetensors"], replace(TABLE, kind="vectors"))
+        assert not batch.failures
+        assert batch.inputs.tolist() == values.to(kind).float().tolist()
+    save_file({"features": values, "labels": torch.arange(2.0).bfloat16()}, tmp_path / "v.safetensors")
+    with pytest.raises(ValueError, match="labels must hold 2 integers or strings"):
+        load_dataset(tmp_path / "v.safetensors")
+
+
+def test_a_column_of_a_type_that_arrow_does_nothing_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pq.write_table(pa.table({"u": [1.0, 2.0] * 9, "label": ["a", "b"] * 9}), tmp_path / "t.parquet")
+    monkeypatch.setattr("equiangular.data.fit_columns._fit", Mock(side_effect=pa.ArrowNotImplementedError("no kernel")))
+    with pytest.raises(ValueError, match=r"t.parquet' has a column of a type that cannot be used: no kernel"):
+        load_dataset(tmp_path / "t.parquet")
 
 
 def test_reading_holds_a_batch_at_a_time(tmp_path: Path) -> None:

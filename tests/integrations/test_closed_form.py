@@ -1,7 +1,5 @@
 """ClosedFormClassifier: scikit-learn's own checks, the verbs, and the traps that other classifiers set."""
 
-import json
-import os
 import pickle
 import subprocess
 import sys
@@ -19,33 +17,23 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from tests.integrations.sklearn_checks import all_passed, checks_of
 
 import equiangular
 from equiangular.closed_form import KINDS
 from equiangular.integrations.closed_form import ClosedFormClassifier
 
-# In a process of its own: the check of array API input needs SCIPY_ARRAY_API before SciPy is imported.
-CHECKS = """
-import json, sys, warnings
-warnings.simplefilter("error")
-warnings.filterwarnings("ignore", "the features share one direction")  # right: two columns of mean 100
-from sklearn.utils.estimator_checks import check_estimator
-from equiangular import ClosedFormClassifier
-results = check_estimator(ClosedFormClassifier(**json.loads(sys.argv[1])), on_skip=None, on_fail=None)
-print(json.dumps([[r["check_name"], r["status"], str(r["exception"])[:500]] for r in results]))
-"""
+
+@pytest.fixture(scope="module")
+def checks() -> dict[str, list[list[str]]]:
+    models = {kind: f"equiangular.ClosedFormClassifier(kind={kind!r}, width=50)" for kind in KINDS}
+    return checks_of(models, "the features share one direction")  # right: two columns of mean 100
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_check_of_scikit_learn_passes(kind: str) -> None:
-    environment = {**os.environ, "SCIPY_ARRAY_API": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", CHECKS, json.dumps({"kind": kind, "width": 50})]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    results = json.loads(done.stdout.splitlines()[-1])
-    assert len(results) > 50
-    assert [r for r in results if r[1] != "passed"] == []  # none failed, skipped or expected to fail
+def test_every_check_of_scikit_learn_passes(kind: str, checks: dict[str, list[list[str]]]) -> None:
+    all_passed(checks[kind])
 
 
 def named_digits(n: int = 250):

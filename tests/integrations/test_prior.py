@@ -1,10 +1,6 @@
 """PriorCorrectedClassifier: around many classifiers, by Bayes' rule, with data frames, routing, where it declines."""
 
-import json
-import os
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -36,6 +32,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
+from tests.integrations.sklearn_checks import all_passed, checks_of
 
 import equiangular
 from equiangular.integrations._class_priors import model_prior
@@ -45,27 +42,11 @@ from equiangular.integrations.sklearn import ETFClassifier
 
 NAMES = np.array(["ant", "bee", "cicada"])
 
-# In a process of its own: the check of array API input needs SCIPY_ARRAY_API before SciPy is imported.
-CHECKS = """
-import json, warnings
-warnings.simplefilter("error")
-from sklearn.linear_model import LogisticRegression
-from sklearn.utils.estimator_checks import check_estimator
-from equiangular import PriorCorrectedClassifier
-model = PriorCorrectedClassifier(LogisticRegression(max_iter=1000))
-results = check_estimator(model, on_skip=None, on_fail=None)
-print(json.dumps([[r["check_name"], r["status"], str(r["exception"])[:500]] for r in results]))
-"""
-
 
 @pytest.mark.slow
 def test_every_check_of_scikit_learn_passes() -> None:
-    environment = {**os.environ, "SCIPY_ARRAY_API": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", CHECKS], capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    results = json.loads(done.stdout.splitlines()[-1])
-    assert len(results) > 50
-    assert [r for r in results if r[1] != "passed"] == []  # none failed, skipped or expected to fail
+    model = "equiangular.PriorCorrectedClassifier(LogisticRegression(max_iter=1000))"
+    all_passed(checks_of({"prior": model})["prior"])
 
 
 def test_the_public_name() -> None:

@@ -18,7 +18,7 @@ def numbers(version: str) -> tuple[int, ...]:
 
 def test_the_table_has_all_that_is_promised() -> None:
     libraries = {row[0].lower() for row in ROWS}
-    assert len(ROWS) == 21
+    assert len(ROWS) == 23
     assert {
         "transformers",
         "peft",

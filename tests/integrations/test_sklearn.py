@@ -1,10 +1,6 @@
 """ETFClassifier: scikit-learn's own checks, all of them, and what they do not look at."""
 
-import json
-import os
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,35 +12,26 @@ from sklearn.metrics import balanced_accuracy_score, log_loss
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
+from tests.integrations.sklearn_checks import all_passed, checks_of
 
 import equiangular
 from equiangular.integrations.sklearn import ETFClassifier
 
-# In a process of its own: the check of array API input needs SCIPY_ARRAY_API before SciPy is imported.
-CHECKS = """
-import json, sys, warnings
-import numpy as np
-np.random.seed(0)  # the estimators draw their seeds from there, and one in many starts with features out of reach
-warnings.simplefilter("error")
-from sklearn.utils.estimator_checks import check_estimator
-from equiangular import ETFClassifier
-results = check_estimator(ETFClassifier(**json.loads(sys.argv[1])), on_skip=None, on_fail=None)
-print(json.dumps([[r["check_name"], r["status"], str(r["exception"])[:500]] for r in results]))
-"""
+MODELS = {
+    text: f"equiangular.ETFClassifier({text})"
+    for text in ("", "loss='dr', hidden_layer_sizes=[32, 16], learning_rate=0.02, epochs=50")
+}
+
+
+@pytest.fixture(scope="module")
+def checks() -> dict[str, list[list[str]]]:
+    return checks_of(MODELS)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "options", [{}, {"loss": "dr", "hidden_layer_sizes": [32, 16], "learning_rate": 0.02, "epochs": 50}], ids=str
-)
-def test_every_check_of_scikit_learn_passes(options: dict) -> None:
-    environment = {**os.environ, "SCIPY_ARRAY_API": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", CHECKS, json.dumps(options)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    results = json.loads(done.stdout.splitlines()[-1])
-    assert len(results) > 50
-    assert [r for r in results if r[1] != "passed"] == []  # none failed, skipped or expected to fail
+@pytest.mark.parametrize("model", MODELS)
+def test_every_check_of_scikit_learn_passes(model: str, checks: dict[str, list[list[str]]]) -> None:
+    all_passed(checks[model])
 
 
 def test_the_public_name() -> None:

@@ -82,7 +82,9 @@ def test_a_changed_file_is_refused(tmp_path):
         ("[1]", "no subset manifest"),
         ('{"format": "equiangular-subset-9"}', "no subset manifest"),
         ('{"format": "equiangular-subset-1"}', "damaged: 'indices'"),
-        ('{"format": "equiangular-subset-1", "indices": ["a"], "labels": [1]}', "damaged"),
+        ('{"format": "equiangular-subset-1", "indices": ["a"], "labels": [1]}', "damaged: 1 labels need as many"),
+        ('{"format": "equiangular-subset-1", "indices": 3, "labels": [1]}', "damaged: indices must hold one"),
+        ('{"format": "equiangular-subset-1", "indices": [1, 2], "labels": [1]}', "damaged: 1 labels need as many"),
     ],
 )
 def test_other_files_are_refused(tmp_path, text, match):

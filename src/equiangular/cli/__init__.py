@@ -62,7 +62,8 @@ def main(
         _reraise_if_debugging()
         if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", str(error)):
             first_line = str(error).partition("\n")[0]
-            _fail(program, 2, f"not enough memory ({first_line}). Take smaller batches, data or frames.")
+            said = f" ({first_line})" if first_line else ""
+            _fail(program, 2, f"not enough memory{said}. Take smaller batches, images, data or frames.")
         if "DataLoader worker" in str(error):  # wherever the command is, torch raises this in it
             first_line = str(error).partition("\n")[0].strip().rstrip(".")
             why = "A system that runs out of memory does so; take fewer of them (--workers)."

@@ -61,13 +61,20 @@ def evaluate(
     folder = prepare_folder(run / "evaluation" if output is None and run.is_dir() else output or Path("evaluation"))
     with progress_bar("samples", quiet=quiet) as bar:
         seen = bar.add_task("evaluating", total=None)
+
+        def begin(total: int | None) -> None:
+            bar.update(seen, total=total)
+            if not quiet:
+                number = "samples" if total is None else counted(total, "sample")
+                print(f"evaluating {number}, {info.num_classes} classes, on {device}", file=sys.stderr)
+
         results = evaluate(
             classifier,
             data=data,
             batch_size=batch_size,
             skip_broken=skip_broken,
             progress=lambda n: bar.advance(seen, n),
-            loaded=lambda n: bar.update(seen, total=n),
+            loaded=begin,
         )
     show_notes(results["notes"] if not quiet or results["apart"] or results["left_out"] else ())
     results = {"path": str(run), **results, "provenance": provenance()}

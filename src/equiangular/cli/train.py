@@ -22,6 +22,7 @@ from equiangular.training.config.catalogue import method_name, refuse_unknown_da
 from equiangular.training.config.options import DataOptions, Hardware, TrainConfig
 
 if TYPE_CHECKING:
+    from equiangular.data import Dataset
     from equiangular.training import Training
 
 QUIET_FOR = 60.0  # seconds without a line of progress
@@ -47,7 +48,9 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool, as_json: bool) -
     bar = ProgressBar(0 if fitted else config.epochs, quiet=quiet)
     try:
         with bar, EmbeddingBar(quiet=quiet, bar=bar.bar) as embedding:
-            results = train(config, output, progress=bar, embedding=embedding, loaded=partial(show_data, quiet=quiet))
+            results = train(
+                config, output, progress=bar, embedding=embedding, loaded=partial(show_plan, config, quiet=quiet)
+            )
     except Stopped as stopped:
         if bar.first_process:
             print(f"equiangular: {stopped}", file=sys.stderr)
@@ -74,6 +77,19 @@ def show_run(config: TrainConfig, output: Path, *, quiet: bool, as_json: bool) -
         screen.print(f"wrote {', '.join(names)} and model/ into {output}")
     screen.print(f"next: equiangular evaluate {output}, equiangular predict {output} FILES")
     screen.document(results)
+
+
+def show_plan(config: TrainConfig, dataset: Dataset, *, quiet: bool) -> None:
+    """Print on standard error what was read, and what will be done with it where."""
+    from equiangular._device import choose_device
+    from equiangular.training.methods import FittedMethod, get_method
+
+    show_data(dataset, quiet=quiet)
+    if quiet:
+        return
+    method = get_method(config.method)
+    work = "one fit" if isinstance(method, FittedMethod) else f"{config.epochs} epochs, batches of {config.batch_size}"
+    print(f"{method.label}: {work}, on {choose_device(config.accelerator)}", file=sys.stderr)
 
 
 class ProgressBar:
@@ -158,7 +174,9 @@ def train(
     ] = None,
     recipe: Annotated[
         str,
-        typer.Option(help="Starting point: recommended, rival or paper, see equiangular list recipes; all else wins."),
+        typer.Option(
+            help="Starting point: recommended, fast, rival or paper (equiangular list recipes); all else wins."
+        ),
     ] = "recommended",
     quiet: Quiet = False,
     as_json: Json = False,

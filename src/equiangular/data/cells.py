@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -195,7 +196,7 @@ def parsed_spans(texts: Any) -> np.ndarray:
 
     Example:
         >>> import pyarrow as pa
-        >>> parsed_spans(pa.array(["0:01:30.5", "12:10 am", "-1 days +23:59:59", "PT2M", "soon"]))
+        >>> parsed_spans(pa.array(["0:01:30.5", "12:10 am", "-1 days +23:59:59", "PT2M", "13:00 PM"]))
         array([ 90.5, 600. ,  -1. , 120. ,   nan])
     """
     pa, compute, _ = _arrow()
@@ -220,6 +221,7 @@ def parsed_spans(texts: Any) -> np.ndarray:
             return np.asarray(compute.equal(compute.utf8_lower(fields[key]), text).fill_null(False))
 
         half = has("half", "a") | has("half", "p")
+        right &= ~half | ((part("h") <= 12) & (part("days") == 0) & ~has("sign", "-"))  # 13:00 PM is no time
         hours = np.where(half, part("h") % 12 + 12 * has("half", "p"), part("h"))
         clock = (3600 * hours + 60 * part("m") + part("s")) * np.where(has("sign", "-"), -1, 1)
         total = (86400 * part("days") + clock) * np.where(has("all", "-"), -1, 1)
@@ -279,7 +281,8 @@ def as_seconds(column: Any, name: str, form: str) -> tuple[np.ndarray, dict[int,
         if array is None:
             values = [parsed_dates(texts.slice(i, 1), form) for i in range(len(texts))]
             right = pa.array([value is not None for value in values])
-            bad = _wrong(texts, right, f"column {name!r} holds {{}}, not a date as in training")
+            shown = datetime(2020, 12, 31, 23, 59).strftime(form or "%Y-%m-%d")
+            bad = _wrong(texts, right, f"column {name!r} holds {{}}, not a date as in training, such as {shown}")
             kept = [pa.nulls(1, pa.timestamp("us")) if value is None else value for value in values]
             array = pa.concat_arrays(kept) if kept else pa.array([], pa.timestamp("us"))
     elif not is_date(array.type):

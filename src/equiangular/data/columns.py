@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from equiangular._checks import check_choice
+from equiangular._counted import counted
 from equiangular._extras import require
 from equiangular.data.cells import as_numbers, as_seconds, as_spans, as_texts
 from equiangular.data.reading import constant_note
@@ -280,8 +281,8 @@ class Told:
                 remedy = "none was in training; the mean, or none of the levels, stands there"
                 lines.append(f"column {name!r}: {count:,} missing, and {remedy}")
             else:
-                example = f"such as {self.examples.get(name)!r}; they count as none of its levels"
-                lines.append(f"column {name!r}: {count:,} values that training did not have, {example}")
+                example = f"such as {self.examples.get(name)!r}; counted as none of its levels"
+                lines.append(f"column {name!r}: {counted(count, 'value')} that training did not have, {example}")
         if self.constant:
             lines.append(constant_note(self.constant, self.images))
         return lines

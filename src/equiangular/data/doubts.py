@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,11 +100,29 @@ def over_lines(texts: Any, name: str) -> list[str]:
     ]
 
 
+def _looks_like(names: Sequence[str]) -> str:
+    """What most of these texts are to a reader: numbers, times, dates or nothing ("")."""
+    pa = require("pyarrow", extra="data", purpose="Reading tables")
+    compute = require("pyarrow.compute", extra="data", purpose="Reading tables")
+    texts = pa.array(names[:_LOOKED_AT], pa.string())
+
+    def matches(patterns: Iterable[str]) -> np.ndarray:
+        found: np.ndarray = np.any([compute.match_substring_regex(texts, pattern) for pattern in patterns], axis=0)
+        return found
+
+    shapes = {
+        "numbers": matches((NUMBER, *NEARLY)),
+        "times": ~np.isnan(parsed_spans(texts)),
+        "dates": matches(map(date_shape, DATE_FORMATS)),
+    }
+    return next((what for what, like in shapes.items() if 2 * like.sum() > len(texts)), "")
+
+
 def doubtful_labels(names: Sequence[str], samples: int, where: str) -> list[str]:
     """A sentence on labels of which there are nearly as many as samples.
 
-    Whole numbers with wide gaps between them, such as grams or years, are a quantity if most of them stand for one
-    sample or two.
+    Whole numbers with wide gaps between them, such as grams or years, and texts that look like numbers, times or dates
+    are a quantity if most of them stand for one sample or two.
 
     Args:
         names: of the classes.
@@ -130,6 +148,11 @@ def doubtful_labels(names: Sequence[str], samples: int, where: str) -> list[str]
         raise ValueError(
             f"{where}: the labels are {k:,} different numbers in {samples:,} samples, a quantity rather than classes. "
             f"{remedy}. Numbers that are names become classes with a letter before them, such as 'n{names[0]}'."
+        )
+    if len(numbers) < k and 2 * k > samples and (what := _looks_like(names)):
+        raise ValueError(
+            f"{where}: the labels are {k:,} different texts in {samples:,} samples that look like {what}, such as "
+            f"{names[0]!r}: a quantity rather than classes. {remedy}."
         )
     if gaps:
         return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from equiangular._validate import check_choice
 from equiangular.data.cells import is_text
 from equiangular.data.depth import Spans, is_wide, kind_of, span_of, wide_values
 from equiangular.data.images import (
+    PIXELS_VARIABLE,
     BrokenImageError,
     Decoded,
     Source,
@@ -32,6 +34,7 @@ from equiangular.data.images import (
     decode_image,
     decode_one,
     opened,
+    pixel_limit,
     quiet,
     read_source,
     shown_size,
@@ -241,6 +244,11 @@ def read_images(
     for group in groups:
         if not len(group.sources):
             raise ValueError(f"{group.where} holds no images.")
+    if size is not None and size * size > (limit := pixel_limit()):
+        raise ValueError(
+            f"size={size} makes images of {size * size:,} pixels, and the limit is {limit:,}. "
+            f"Take at most size={math.isqrt(limit)}, or raise the limit with the variable {PIXELS_VARIABLE}."
+        )
     total = sum(len(group.sources) for group in groups)
     headers = [_headers(group.sources, sizes=size is None and not raw) for group in groups]
     spans = _spans([groups[0].sources[row] for row in headers[0].wide])

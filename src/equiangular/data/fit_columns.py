@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from equiangular._counted import counted
 from equiangular._extras import require
 from equiangular.data.cells import (
     DATE_FORMATS,
@@ -90,7 +91,8 @@ def _summary(columns: Columns) -> list[str]:
     *first, last = [f"{count} {kind}" for kind, count in kinds]
     said = f"{', '.join(first)} and {last}" if first else last
     holes = f"; values are missing in {missing} of them" if missing else ""
-    return [f"{len(columns.columns)} columns, {said}, become {len(columns.names)} numbers{holes}"]
+    own, made = counted(len(columns.columns), "column"), counted(len(columns.names), "number")
+    return [f"{own}, {said}, {'becomes' if len(columns.columns) == 1 else 'become'} {made}{holes}"]
 
 
 def _fit(column: Any, name: str, rows: np.ndarray, notes: list[str]) -> Column | str:

@@ -16,8 +16,9 @@ from equiangular._files import read_numpy
 from equiangular.data.base import Dataset, joined, make_dataset, match_labels, names_in_array, relabel, rows_at
 from equiangular.data.columns import Columns, far_columns, lossy_columns
 from equiangular.data.encoded import ImageSource, read_images
+from equiangular.data.images import constant_images
 from equiangular.data.listing import PART_NAMES, SUFFIXES, Found, find_layout, list_classes, why_no_image_folder
-from equiangular.data.reading import Reading, apart_note
+from equiangular.data.reading import Reading, apart_note, constant_note
 from equiangular.data.vectors import has_vectors, vector_dataset
 from equiangular.longtail.labels import label_array
 
@@ -97,6 +98,10 @@ def from_arrays(
         own, held, apart = other("test", test_x, test_y)
         test, reading = (own, held), Reading(apart=apart)
     kind = "image" if x.ndim == 4 else "table"
+    if kind == "image":
+        images = [x] if test is None else [x, test[0]]
+        if constant := sum(map(constant_images, images)):
+            notes.append(constant_note(constant, sum(map(len, images))))
     options: dict[str, Any] = {"holdout": holdout, "split_seed": split_seed, "reading": reading, "notes": notes}
     options |= {} if columns is None else {"encoding": columns.as_dict()}
     return make_dataset(name, (x, labels), test, found, kind, source, licence=licence, **options)

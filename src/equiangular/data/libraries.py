@@ -172,9 +172,10 @@ def load_hugging_face(
     have not, else ``validation``; without either a seeded fifth of every class is taken. A single ``Dataset`` of
     ``save_to_disk`` is the training pool. The columns are found by their types: the labels are the column ``label``
     (or ``labels``), else the only one of class labels; images are the first column of images, else texts the column
-    ``text``, else the only one of strings, unless there are columns of numbers beside it and its values are single
-    words, such as identifiers; else a column of lists of numbers is one of vectors, else all columns of numbers are a
-    table. A column of lists called ``features``, ``embeddings``, ``embedding`` or ``X`` comes first, but with ``raw``.
+    ``text``, else a column of several words a row that has none but row numbers beside it (with ``raw`` the only column
+    of strings, unless it holds single words beside numbers); else a column of lists of numbers is one of vectors, else
+    all others are a table, as in a file. A column of lists called ``features``, ``embeddings``, ``embedding`` or ``X``
+    comes first, but with ``raw``.
 
     Args:
         text: ``NAME``, ``NAME:CONFIGURATION``, each with ``#COLUMN`` where several columns could be the labels, such as
@@ -262,15 +263,19 @@ def _columns(train: Any, label: str, *, raw: bool) -> dict[str, str]:
         return {usual[0]: usual[0], label: LABEL}
     images = [name for name, feature in others.items() if type(feature).__name__ == "Image"]
     strings = [name for name, feature in others.items() if getattr(feature, "dtype", "") in ("string", "large_string")]
-    numbers = [name for name, feature in others.items() if getattr(feature, "dtype", "string")[:3] in _NUMBERS]
+    cells = [name for name, feature in others.items() if type(feature).__name__ in ("Value", "ClassLabel")]
     if images:
         return {images[0]: IMAGE, label: LABEL}
-    measured = [name for name in numbers if name.lower() not in _ROW_NUMBERS]
-    if TEXT in strings or (len(strings) == 1 and not (measured and _are_words(train, strings[0]))):
-        return {TEXT if TEXT in strings else strings[0]: TEXT, label: LABEL}
+    if TEXT in strings:
+        return {TEXT: TEXT, label: LABEL}
+    measured = [name for name in cells if name.lower() not in _ROW_NUMBERS and name not in strings]
+    if len(strings) == 1:
+        words = _are_words(train, strings[0])
+        if not (words and measured) if raw else not (words or measured):
+            return {strings[0]: TEXT, label: LABEL}
     if len(lists) == 1:
         return {lists[0]: VECTOR_NAMES[0], label: LABEL}
-    return {**{name: name for name in numbers}, label: LABEL}
+    return {**{name: name for name in cells}, label: LABEL}
 
 
 _ROW_NUMBERS = ("id", "idx", "index", "__index_level_0__")
@@ -282,9 +287,6 @@ def _are_words(split: Any, name: str) -> bool:
     table = split.select_columns([name]).with_format("arrow")[:_LOOKED_AT]
     values = [value for value in table.column(0).to_pylist() if value]
     return sum(len(value.split()) == 1 for value in values) * 2 > len(values)
-
-
-_NUMBERS = ("boo", "int", "uin", "flo", "dou", "dec")
 
 
 def _part(split: Any, where: str, columns: dict[str, str]) -> Part:

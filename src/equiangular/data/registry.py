@@ -14,7 +14,7 @@ from equiangular.data.folder import load_folder, load_npz
 from equiangular.data.libraries import SKLEARN_SETS, is_saved_to_disk, load_hugging_face, load_sklearn, load_torchvision
 from equiangular.data.listing import is_image_folder
 from equiangular.data.refused import why_no_data
-from equiangular.data.table_files import TABLE_FILES
+from equiangular.data.table_files import TABLE_FILES, arrow_errors
 from equiangular.data.tables import load_frame, load_table, table_parts
 from equiangular.data.vectors import load_npy, load_safetensors
 
@@ -119,11 +119,13 @@ def load_dataset(
     if layout in _ARRAY_FILES:
         return _ARRAY_FILES[layout](path, split_seed=split_seed)
     if layout == "table":
-        return load_table(path, split_seed=split_seed, **images, **columns)
+        with arrow_errors(repr(str(path))):
+            return load_table(path, split_seed=split_seed, **images, **columns)
     if layout == "folder":
         return load_folder(path, split_seed=split_seed, **images)
     if layout == "datasets":
-        return load_hugging_face(str(path), split_seed=split_seed, encoding=encoding, **images)
+        with arrow_errors(repr(str(path))):
+            return load_hugging_face(str(path), split_seed=split_seed, encoding=encoding, **images)
     raise ValueError(f"no data set found in {str(path)!r}: {why_no_data(path)}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,10 @@ def read_table(file: Path) -> Any:
         else:
             module = require("pyarrow.feather", extra="data", purpose="Reading feather files")
             table = module.read_table(file, memory_map=False)
-    except (OSError, ValueError) as error:  # pyarrow's own errors are among them
+            table.validate(full=True)  # Arrow believes the offsets in such a file, and reads where they point
+    except MemoryError as error:
+        raise ValueError(f"{str(file)!r} says that it holds more than fits into memory: {error}.") from error
+    except (OSError, ValueError) as error:  # most of pyarrow's own errors are among them
         raise ValueError(f"cannot read {str(file)!r} as {kind[1:]}: {_said(error, file)}") from error
     table = trimmed(table, repr(str(file)))
     if not table.num_rows:
@@ -76,15 +79,36 @@ def table_batches(file: Path, batch_size: int) -> Iterator[Any]:
 
 
 def trimmed(table: Any, where: str) -> Any:
-    """A table or batch whose column names have no blanks at their ends, such as those after commas; all different."""
-    names = [name.strip() for name in table.schema.names]
-    check_names(names, where)
-    if names == table.schema.names:
-        return table
-    schema = table.schema
-    for place, name in enumerate(names):
-        schema = schema.set(place, schema.field(place).with_name(name))
-    return type(table).from_arrays(table.columns, schema=schema)
+    """A table or batch whose column names have no blanks at their ends, such as those after commas; all different.
+
+    Views of texts and of bytes, which few of Arrow's functions take, are texts and bytes.
+    """
+    pa = require("pyarrow", extra="data", purpose="Reading tables")
+    views = {"string_view": pa.large_string(), "binary_view": pa.large_binary()}  # by name: older versions lack them
+    given = schema = table.schema
+    columns = list(table.columns)
+    check_names([name.strip() for name in schema.names], where)
+    for place, field in enumerate(given):
+        kind = views.get(str(field.type), field.type)
+        if (field.name, field.type) != (field.name.strip(), kind):
+            schema = schema.set(place, field.with_name(field.name.strip()).with_type(kind))
+            columns[place] = columns[place].cast(kind)
+    return table if schema is given else type(table).from_arrays(columns, schema=schema)
+
+
+@contextmanager
+def arrow_errors(where: str) -> Iterator[None]:
+    """What Arrow cannot do with a column is a ValueError, which most of its errors are not."""
+    try:
+        yield
+    except (OSError, ValueError):
+        raise
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "pyarrow":
+            raise
+        raise ValueError(
+            f"{where} has a column of a type that cannot be used: {error}. Write it as another."
+        ) from error
 
 
 def check_names(names: Sequence[str], where: str) -> None:
@@ -104,7 +128,7 @@ def _csv_options(file: Path, module: Any) -> dict[str, Any]:
     if stray:
         raise ValueError(f'{stray}. Close the quote, or double it ("") where it is part of the text.')
     header = next(_rows(file, delimiter), (0, []))[1]
-    if not header:
+    if not header or (len(header) == 1 and not header[0].strip()):
         with file.open("rb") as stream:
             empty = not stream.read(_BLOCK).strip()
         raise ValueError(

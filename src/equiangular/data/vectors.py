@@ -15,7 +15,7 @@ from equiangular._extras import require
 from equiangular._files import check_output, read_numpy, read_safetensors, write_safetensors
 from equiangular._guarded import json_in
 from equiangular._validate import check_choice
-from equiangular.data.base import SCALINGS, Dataset, make_dataset, match_labels, names_in_array, relabel
+from equiangular.data.base import SCALINGS, Dataset, make_dataset, match_labels, names_in_array, relabel, to_array
 from equiangular.data.reading import Reading
 from equiangular.data.texts import text_lines
 
@@ -215,7 +215,7 @@ def _part(arrays: Mapping[str, Any], prefix: str, where: str) -> tuple[Tensor, n
         wanted = " or ".join(f"{prefix}{n}" for n in _LABEL_NAMES[:3])
         raise ValueError(f"{where}: no labels beside {name!r}; add {wanted}. It has {', '.join(arrays)}.")
     x = _as_vectors(features, f"{where}: {name}")
-    y = labels.numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    y = to_array(labels)
     y = y[:, 0] if y.shape == (len(x), 1) else y
     if y.shape != (len(x),) or y.dtype.kind not in "iuUS":
         raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -118,7 +119,8 @@ def exporting(target: Path, remedy: str) -> Iterator[None]:
     except (ImportError, OSError):
         raise
     except Exception as error:  # each exporter has its own kinds
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).rstrip(".")
+        said = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # colours of a terminal
+        reason = next((line for line in said.splitlines() if line.strip()), type(error).__name__).rstrip(".")
         message = f"PyTorch could not convert this model to {target.suffix}: {reason}. {remedy}"
         raise ValueError(message) from error
     finally:

@@ -114,11 +114,9 @@ def write_recipe(destination: Any, prefix: str, recipe: Tensor | None, values: l
         destination[f"{prefix}recipe"] = torch.tensor(values, device=recipe.device)
 
 
-def rows_or_zero(
-    labels: Tensor, num_classes: int, look_up: Callable[[Tensor], Tensor], *, in_table: bool = True
-) -> Tensor:
+def rows_or_zero(labels: Tensor, num_classes: int, look_up: Callable[[Tensor], Tensor]) -> Tensor:
     """The rows (B, d) of checked labels (B,), with a zero row for :data:`IGNORE_INDEX`."""
-    labels = check_labels(labels, num_classes, ignore_index=IGNORE_INDEX, in_table=in_table)
+    labels = check_labels(labels, num_classes, ignore_index=IGNORE_INDEX)
     ignored = labels == IGNORE_INDEX
     return look_up(labels.masked_fill(ignored, 0)).masked_fill(ignored[:, None], 0)
 

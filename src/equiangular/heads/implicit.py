@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.autograd import forward_ad
+from torch.compiler import is_compiling
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
@@ -101,7 +103,7 @@ class ImplicitHead(Head):
         Raises:
             ValueError: labels that are no integers in [0, K) and not -100.
         """
-        return rows_or_zero(labels, self.num_classes, self.rows, in_table=False)
+        return rows_or_zero(labels, self.num_classes, self.rows)
 
     def logits_from_features(self, h: Tensor) -> Tensor:
         """Logits (..., K) of features h (..., dim): B x K numbers, the class vectors computed in chunks."""
@@ -113,7 +115,8 @@ class ImplicitHead(Head):
             logits: Tensor = _Logits.apply(flat, self)  # type: ignore[no-untyped-call]  # torch's
             logits = logits * self.scale if self.scale.requires_grad else logits.mul_(self.scale)
             return logits.view(*h.shape[:-1], -1)
-        again = torch.is_grad_enabled() and h.requires_grad
+        transformed = not is_compiling() and is_functorch_wrapped_tensor(h)  # torch.func knows no checkpoints
+        again = torch.is_grad_enabled() and h.requires_grad and not transformed
         parts = []
         for ids in torch.arange(self.num_classes, device=h.device).split(self.chunk_size):
             parts.append(checkpoint(self._cosines, h, ids, use_reentrant=False) if again else self._cosines(h, ids))

@@ -101,7 +101,7 @@ class UnstoredFrame(Head):
         def look_up(ids: Tensor) -> Tensor:
             return simplex_rows(ids.to(place.device), k, dim, structure, place.dtype)
 
-        return rows_or_zero(labels, k, look_up, in_table=False)
+        return rows_or_zero(labels, k, look_up)
 
     def _formula(self, like: Tensor) -> Structure | None:
         """The structure, unless class vectors were handed out and it cannot be told whether they were written to."""

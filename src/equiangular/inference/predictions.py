@@ -25,7 +25,7 @@ from equiangular.data.refused import foreign_file
 from equiangular.data.table_files import TABLE_FILES
 from equiangular.data.texts import text_lines
 from equiangular.encoders import KnownEncoder
-from equiangular.inference.rejection import probabilities_and_doubt
+from equiangular.inference.rejection import features_and_probabilities, probabilities_and_doubt
 from equiangular.inference.tables import InputBatch, decoded_batch, read_rows, text_batch, unreadable
 from equiangular.training.model.classifier import Classifier
 from equiangular.training.model.info import ModelInfo
@@ -162,7 +162,6 @@ class Prediction:
     rejected: bool | None = None
 
 
-@torch.no_grad()
 def predict_files(
     classifier: Classifier, batches: Iterable[InputBatch], *, top_k: int = 1, threshold: float | None = None
 ) -> Iterator[Prediction]:
@@ -178,18 +177,28 @@ def predict_files(
         ValueError: a ``top_k`` below 1.
     """
     top_k = min(check_int(top_k, "top_k", minimum=1), classifier.info.num_classes)
-    names, device = classifier.info.class_names, classifier.shift.device
     for batch in batches:
-        made: list[Prediction] = []
-        if len(batch.inputs):
-            probabilities, doubt = probabilities_and_doubt(classifier, batch.inputs.to(device))
-            best = probabilities.topk(top_k, dim=1)
-            rejected = [None] * len(doubt) if threshold is None else (doubt.cpu().double() > threshold).tolist()
-            for name, p, c, r in zip(batch.names, best.values.tolist(), best.indices.tolist(), rejected, strict=True):
-                made.append(Prediction(name, tuple(names[i] for i in c), tuple(p), rejected=r))
-        for position, (name, reason) in batch.placed_failures():
-            made.insert(position, Prediction(name, error=reason))
-        yield from made
+        yield from _predicted(classifier, batch, top_k, threshold)
+
+
+@torch.no_grad()  # not around the generator, which it would enter and leave for every prediction
+def _predicted(classifier: Classifier, batch: InputBatch, top_k: int, threshold: float | None) -> list[Prediction]:
+    """The predictions of one batch."""
+    names, device = classifier.info.class_names, classifier.shift.device
+    made: list[Prediction] = []
+    if len(batch.inputs):
+        inputs, rejected = batch.inputs.to(device), [None] * len(batch.inputs)
+        if threshold is None:
+            probabilities = features_and_probabilities(classifier, inputs)[1]
+        else:
+            probabilities, doubt = probabilities_and_doubt(classifier, inputs)
+            rejected = (doubt.cpu().double() > threshold).tolist()
+        best = probabilities.topk(top_k, dim=1)
+        for name, p, c, r in zip(batch.names, best.values.tolist(), best.indices.tolist(), rejected, strict=True):
+            made.append(Prediction(name, tuple(map(names.__getitem__, c)), tuple(p), None, r))
+    for position, (name, reason) in batch.placed_failures():
+        made.insert(position, Prediction(name, error=reason))
+    return made
 
 
 def write_predictions(

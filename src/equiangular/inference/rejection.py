@@ -23,11 +23,17 @@ def probabilities_and_doubt(classifier: Classifier, x: Tensor) -> tuple[Tensor, 
     largest probability where it has not. ``docs/open_set.md`` has what each of them tells apart. The cosine does not
     depend on the class prior.
     """
-    features, logits = classifier.head.features_and_logits(classifier.backbone(classifier.standardize(x)))
-    probabilities = (logits * classifier.scale - classifier.shift).softmax(1)
+    features, probabilities = features_and_probabilities(classifier, x)
     if classifier.head.normalize:
         return probabilities, ood_score(features, classifier.head, "max_cosine")
     return probabilities, 1 - probabilities.amax(1)
+
+
+@torch.no_grad()
+def features_and_probabilities(classifier: Classifier, x: Tensor) -> tuple[Tensor, Tensor]:
+    """What class vectors are compared with, (B, dim), and calibrated probabilities (B, K) of raw inputs."""
+    features, logits = classifier.head.features_and_logits(classifier.backbone(classifier.standardize(x)))
+    return features, (logits * classifier.scale - classifier.shift).softmax(1)
 
 
 def run_rejection_threshold(

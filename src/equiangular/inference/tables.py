@@ -16,15 +16,15 @@ from torch import Tensor
 from equiangular._extras import require
 from equiangular._files import read_numpy, read_safetensors
 from equiangular._guarded import json_in
-from equiangular.data.base import check_names_differ, names_in_array
+from equiangular.data.base import check_names_differ, names_in_array, to_array
 from equiangular.data.cells import is_text, plain_texts
 from equiangular.data.columns import Columns, Told, plain_columns
 from equiangular.data.encoded import ArrowImages
 from equiangular.data.folder import _as_inputs, npz_part
-from equiangular.data.images import decode_image, quiet, read_source
+from equiangular.data.images import constant_images, decode_image, quiet, read_source
 from equiangular.data.libraries import TEST_PARTS
 from equiangular.data.registry import names_in
-from equiangular.data.table_files import table_batches
+from equiangular.data.table_files import arrow_errors, table_batches
 from equiangular.data.tables import IMAGE, TEXT, image_column, read_labels, stated_class_names, usual_label
 from equiangular.data.texts import vocabulary_features
 from equiangular.data.vectors import VECTOR_NAMES, labels_beside, vector_column
@@ -157,10 +157,11 @@ def read_rows(
         if file.suffix.lower() in (".npz", ".npy", ".safetensors"):
             yield from _array_batches(file, info, batch_size, told)
         else:
-            yield from _column_batches(file, info, batch_size, encoder, told)
+            with arrow_errors("it"):
+                yield from _column_batches(file, info, batch_size, encoder, told)
     except ImportError:
         raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:  # pyarrow's errors are ValueErrors
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         yield unreadable(file, info, error)
 
 
@@ -186,7 +187,7 @@ def _array_batches(file: Path, info: ModelInfo, batch_size: int, told: Told) -> 
         values = next((arrays[key] for key in VECTOR_KEYS if key in arrays), None)
     if values is None:
         raise ValueError(f"it needs an array named x, test_x, images or features, got {', '.join(arrays)}.")
-    values = np.asarray(values)
+    values = to_array(values)
     columns = Columns.from_dict(info.encoding) if info.kind == "table" and info.encoding else None
     table = None if columns is None else _columns_of_array(values, columns)
     inputs = _as_inputs(values, "its array") if table is None else torch.empty(len(values), *info.input_shape)
@@ -194,7 +195,7 @@ def _array_batches(file: Path, info: ModelInfo, batch_size: int, told: Told) -> 
         raise ValueError(f"its inputs have shape {tuple(inputs.shape[1:])}, the model takes {info.input_shape}.")
     if names is not None:
         check_names_differ([str(name) for name in names], "its class_names")
-    labels = None if labels is None else np.asarray(labels)
+    labels = None if labels is None else to_array(labels)
     labels = labels[:, 0] if labels is not None and labels.ndim == 2 and labels.shape[1] == 1 else labels
     if labels is not None and labels.shape != (len(inputs),):
         raise ValueError(f"its labels have shape {labels.shape}, its inputs are {len(inputs)}; each has one.")
@@ -204,6 +205,9 @@ def _array_batches(file: Path, info: ModelInfo, batch_size: int, told: Told) -> 
         if table is not None and columns is not None:
             yield _encoded(file, start, table.slice(start, stop - start), columns, own, told)
         else:
+            if info.kind == "image":
+                told.images += stop - start
+                told.constant += constant_images(inputs[start:stop])
             yield _finite(file, start, inputs[start:stop], own)
 
 

@@ -161,11 +161,10 @@ class SubsetManifest:
         if not isinstance(fields, dict) or fields.get("format") != _FORMAT:
             raise ValueError(f"{str(path)!r} is no subset manifest: its format is not {_FORMAT!r}.")
         try:
-            manifest = cls(
-                np.asarray(fields["indices"], dtype=np.int64),
-                label_array(fields["labels"], name="labels"),
-                **{key: fields[key] for key in _ORIGIN},
-            )
+            indices, labels = (label_array(fields[name], name=name) for name in ("indices", "labels"))
+            if indices.dtype != np.int64 or len(indices) != len(labels):
+                raise ValueError(f"{len(labels)} labels need as many indices, got {len(indices)} {indices.dtype}")
+            manifest = cls(indices, labels, **{key: fields[key] for key in _ORIGIN})
             recorded = fields["sha256"]
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"the manifest {str(path)!r} is damaged: {error}. Make it again from the seed.") from error

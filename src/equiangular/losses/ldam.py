@@ -120,7 +120,7 @@ def _log_sum_exp_of_others(logits: Tensor) -> Tensor:
     one the sum is made anew without it.
     """
     top = logits.argmax(1, keepdim=True)
-    is_top = torch.zeros_like(logits, dtype=torch.bool).scatter(1, top, True)
+    is_top = torch.arange(logits.shape[1], device=logits.device) == top
     without_top = logits.masked_fill(is_top, -math.inf).logsumexp(1, keepdim=True)
     total = torch.logaddexp(without_top, logits.gather(1, top))
     p = (logits - total).exp().masked_fill(is_top, 0.0)

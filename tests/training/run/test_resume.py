@@ -41,7 +41,9 @@ def make_training(**budget: Any) -> Training:
     images, labels = torch.rand(41, 1, 4, 4, generator=generator), torch.arange(41) % 3
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        backbone = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3))
+        first = [nn.Conv2d(1, 1, 3, padding=1)] if budget.get("optimizer") == "muon" else []
+        rest = (nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3))
+        backbone = nn.Sequential(*first, *rest)
         task = Task(backbone, LinearHead(8, 3), get_method("linear-ce"))
     fields = {"epochs": 3, "batch_size": 8, "mix": "mixup:1.0", **budget}
     return Training(task, images, labels, Budget(**fields), seed=5)
@@ -63,6 +65,7 @@ def state(training: Training) -> dict[str, torch.Tensor]:
 BUDGETS = [
     {},
     {"optimizer": "adamw", "learning_rate": 1e-3},
+    {"optimizer": "muon"},
     {"ema": 0.9, "clip_norm": 0.5, "momentum": 0.0},
     {"sampler": "class-balanced", "mix": "none", "schedule": "step"},
     {"mix": "from-all,mixup:1.0"},

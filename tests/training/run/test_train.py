@@ -110,6 +110,7 @@ def test_methods_of_two_stages(tmp_path: Path, method: str) -> None:
         {"precision": "bf16-mixed"},
         {"precision": "64-true"},
         {"optimizer": "adamw", "learning_rate": 2e-3, "clip_norm": 0.5},
+        {"optimizer": "muon", "precision": "bf16-mixed"},
         {"ema": 0.9},
         {"augment": "crop", "mix": "mixup:0.2"},
         {"sampler": "class-balanced:0.5"},

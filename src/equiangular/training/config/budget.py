@@ -13,7 +13,7 @@ from equiangular._checks import check_choice, check_int, check_non_negative, che
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Optimizer = Literal["sgd", "adamw"]
+Optimizer = Literal["sgd", "adamw", "muon"]
 OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
 Schedule = Literal["cosine", "constant", "step"]
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
@@ -26,10 +26,12 @@ class Budget:
     Attributes:
         epochs: passes over the training data.
         batch_size: samples per step, over all processes and parts of gradient accumulation together.
-        optimizer: ``"sgd"`` with Nesterov momentum, or ``"adamw"`` with beta_1 = momentum and beta_2 = 0.999.
+        optimizer: ``"sgd"`` with Nesterov momentum, ``"adamw"`` with beta_1 = momentum and beta_2 = 0.999, or
+            ``"muon"``: Muon for the kernels of convolutions, SGD for all else.
         learning_rate: peak learning rate.
         momentum: momentum of SGD, Nesterov's form when above 0.
-        weight_decay: L2 penalty on every learnable parameter (decoupled for ``"adamw"``).
+        weight_decay: L2 penalty on every learnable parameter (decoupled for ``"adamw"``, and for
+            kernels under ``"muon"``).
         warmup_epochs: epochs of linear warm-up from 0 to the peak.
         schedule: ``"cosine"`` to 0, ``"constant"``, or ``"step"``: x0.1 at 80 % and again at 90 % of the epochs
             (Yang et al. 2022: epochs 160 and 180 of 200).

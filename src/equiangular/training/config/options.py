@@ -235,6 +235,8 @@ class TrainConfig(Hardware, Trial):
             raise ValueError(
                 "ema keeps a whole copy of the weights, which strategy='fsdp' spreads: choose one of them."
             )
+        if self.optimizer == "muon" and self.strategy == "fsdp":
+            raise ValueError("optimizer='muon' needs whole kernels, which strategy='fsdp' spreads: choose one of them.")
         check_int(self.checkpoint_epochs, "checkpoint_epochs", minimum=0)
         check_int(self.collapse_epochs, "collapse_epochs", minimum=0)
         if not self.checkpoint_minutes >= 0:

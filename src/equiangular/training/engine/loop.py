@@ -20,6 +20,7 @@ from equiangular.training.config.draws import derived_seed
 from equiangular.training.config.options import Hardware
 from equiangular.training.engine.batches import Batch, Batches
 from equiangular.training.engine.fabric import adds_nothing, make_fabric
+from equiangular.training.engine.muon import Muon
 from equiangular.training.engine.sync_batch_norm import synchronise_batch_norm
 from equiangular.training.methods import Context, TrainingDivergedError
 from equiangular.training.model.task import Task
@@ -28,7 +29,7 @@ _SMALL_NETWORK = 2**20  # parameters up to which an update's calls cost as much 
 
 
 def make_optimizer(module: nn.Module, budget: Budget) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, or AdamW, over the parameters that learn.
+    """SGD with Nesterov momentum, AdamW, or Muon with SGD, over the parameters that learn.
 
     Example:
         >>> type(make_optimizer(nn.Linear(2, 2), Budget(optimizer="adamw", learning_rate=1e-3))).__name__
@@ -40,6 +41,8 @@ def make_optimizer(module: nn.Module, budget: Budget) -> torch.optim.Optimizer:
         common["foreach"] = True  # the same bits; it saves calls and takes memory for one more set of parameters
     if budget.optimizer == "adamw":
         return torch.optim.AdamW(learned, betas=(budget.momentum, 0.999), **common)
+    if budget.optimizer == "muon":
+        return Muon(learned, momentum=budget.momentum, **common)
     return torch.optim.SGD(learned, momentum=budget.momentum, nesterov=budget.momentum > 0, **common)
 
 
