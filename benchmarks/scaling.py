@@ -129,14 +129,14 @@ def curves() -> Iterator[tuple[Curve, Make]]:
 def _of_frames() -> Iterator[tuple[Curve, Make]]:
     etf = eq.simplex_etf
     yield (
-        Curve("frames", "memory fill, for comparison", "K = d", 2, powers(128, 4096)),
+        Curve("frames", "memory fill, for comparison", "K = d", 2, powers(512, 8192)),
         lambda k: lambda: torch.full((k, k), 0.5),
     )
     yield Curve("frames", "haar", "K = d", 3, powers(64, 1024)), lambda k: lambda: etf(k, k)
     yield Curve("frames", "haar, K = 64", "d", 1, powers(128, 32_768)), lambda d: lambda: etf(64, d)
     for basis in ("canonical", "minimal", "grouped", "dct"):
         yield (
-            Curve("frames", basis, "K = d", 2, powers(128, 4096)),
+            Curve("frames", basis, "K = d", 2, powers(512, 8192)),
             lambda k, basis=basis: lambda: etf(k, k, basis=basis),
         )
 

@@ -142,6 +142,8 @@ TABLE_LOSSES: dict[str, Callable[[], nn.Module]] = {
     "dot-regression, balanced": lambda: eq.losses.DotRegressionLoss(balance="batch", class_weight=COUNTS),
     "dot": lambda: eq.losses.DotLoss(),
     "cosine": lambda: eq.losses.CosineCrossEntropyLoss(scale=8.0),
+    "ntce": lambda: eq.losses.NTCELoss(scale=8.0),
+    "nonl": lambda: eq.losses.NONLLoss(scale=8.0),
 }
 TARGETS: dict[str, Callable[[], Any]] = {
     "labels": labels,

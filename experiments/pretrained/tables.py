@@ -9,6 +9,7 @@ import numpy as np
 
 from equiangular._extras import require
 from equiangular._files import json_plain, write_json
+from equiangular.report.figure import save_figure
 from experiments.common import DOCS, FIGURES, RESULTS
 from experiments.pretrained.arms import VARIANTS
 from experiments.pretrained.summary import DUELS, LEVEL, SUMMARY, read_records, summarise
@@ -152,6 +153,12 @@ def contrasts_figure(summary: Summary) -> Any:
     return figure
 
 
+def all_tables(folder: Path = FOLDER) -> str:
+    """Every table, from the records."""
+    summary = summarise(read_records(folder))
+    return "\n\n".join(text for table in TABLES.values() if (text := table(summary)))
+
+
 def with_tables(page: str, summary: Summary) -> str:
     """A page with every table between ``<!-- table NAME -->`` and ``<!-- end -->`` made anew."""
     for name, table in TABLES.items():
@@ -171,4 +178,4 @@ def show(folder: Path) -> None:
         write_json(folder / SUMMARY, json_plain(summary))
         page = DOCS / "pretrained.md"
         page.write_text(with_tables(page.read_text(encoding="utf-8"), summary), encoding="utf-8")
-        contrasts_figure(summary).savefig(FIGURES / "pretrained_contrasts.svg", metadata={"Date": None})
+        save_figure(contrasts_figure(summary), FIGURES / "pretrained_contrasts.svg")

@@ -221,10 +221,10 @@ def draw(runs: dict[str, dict[str, Any]]) -> Any:
     return figure
 
 
-# Both at the size of the selection, with fewer epochs than the recipes have: what the hours at hand allowed.
+# At the size of the selection, and `recommended` with 28 of its 40 epochs: what the hours at hand allowed.
 RUNS: dict[str, dict[str, Any]] = {
     "recommended": {**recipe_values("recommended"), "epochs": 28},
-    "fast": {**recipe_values("fast"), "epochs": 6},
+    "fast": recipe_values("fast"),
 }
 
 

@@ -92,6 +92,13 @@ def transfer() -> str:
     return markdown(read_json(QUESTIONS / "transfer.json")["table"])
 
 
+def pretrained() -> str:
+    """Every table of the study on pretrained features."""
+    from experiments.pretrained.tables import all_tables
+
+    return all_tables()
+
+
 def _own(name: str) -> Callable[[], str]:
     """The table that a question makes of its own record."""
 
@@ -112,6 +119,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "incremental": ("incremental.md", incremental),
     "named": ("embeddings.md", _own("named")),
     "open_set": ("open_set.md", open_set),
+    "pretrained": ("pretrained.md", pretrained),
     "rivals": ("evidence.md", _own("rivals")),
     "small_dim": ("frames.md", small_dim),
     "time_to_accuracy": ("training.md", _own("time_to_accuracy")),
@@ -122,6 +130,8 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
 
 def draw(folder: Path) -> None:
     """The figures of the questions."""
+    from experiments.pretrained.summary import read_records, summarise
+    from experiments.pretrained.tables import FOLDER, contrasts_figure
     from experiments.questions import (
         collapse_curves,
         incremental,
@@ -137,6 +147,8 @@ def draw(folder: Path) -> None:
         incremental.draw(read_json(record)["table"], title, folder / f"incremental_{name}.svg")
     open_set.draw(read_json(QUESTIONS / "open_set.json")["table"], folder / "open_set.svg")
     transfer_tables.draw(read_json(QUESTIONS / "transfer.json"), transfer.SOURCES, folder / "transfer.svg")
+    found = summarise(read_records(FOLDER))
+    save_figure(contrasts_figure(found), folder / "pretrained_contrasts.svg")
     runs = read_json(time_to_accuracy.OUTPUT)["runs"]
     save_figure(time_to_accuracy.draw(runs), folder / "time_to_accuracy.svg")
     collapse_curves.draw(

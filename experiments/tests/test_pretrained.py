@@ -173,7 +173,7 @@ def test_arms_and_cells() -> None:
 def test_the_page_and_the_summary_say_what_the_records_say() -> None:
     found = summary.summarise(summary.read_records(run.FOLDER))
     page = (DOCS / "pretrained.md").read_text(encoding="utf-8")
-    assert all(f"<!-- table {name} -->" in page for name in TABLES)
+    assert all(f"<!-- table {name} -->" in page for name, table in TABLES.items() if table(found))
     again = "run `python -m experiments pretrained --summary`, and read what rests on its tables"
     assert with_tables(page, found) == page, again
     kept = read_json(run.FOLDER / summary.SUMMARY)

@@ -225,9 +225,12 @@ def test_a_file_knows_what_was_never_added(kind: str, tmp_path) -> None:
     x, y = digits(60)
     model = make(kind).update(x, y)
     other, _ = load_closed_form(save_closed_form(tmp_path / "m.safetensors", model))
+    told = []
     for m in (model, other):
-        with pytest.raises(ValueError, match="never added"):
+        with pytest.raises(ValueError, match="never added") as error:
             m.remove(x[:2] + 0.5, y[:2])
+        told.append(str(error.value))
+    assert told[0] == told[1]  # which row it is, and not only that one is
 
 
 def test_a_file_of_another_kind_is_told(tmp_path) -> None:

@@ -260,3 +260,10 @@ def test_class_vectors_that_do_not_fit_into_a_dtype_are_told() -> None:
 def test_only_heads_are_merged() -> None:
     with pytest.raises(ValueError, match="merge takes another ClosedFormHead, got ClosedForm"):
         fitted("ridge").merge(fitted("ridge").closed_form)
+
+
+def test_labels_of_a_prior_say_how_many_classes_there_are() -> None:
+    vectors = torch.eye(4)[[0, 1, 2]]
+    head = ClosedFormHead(4, kind="class-means").set_prior(vectors, torch.tensor([0, 5, 2]))
+    assert head.closed_form.num_classes == 6
+    assert ClosedFormHead(4, kind="class-means").set_prior(vectors).closed_form.num_classes == 3

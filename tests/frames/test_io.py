@@ -322,3 +322,9 @@ def test_a_full_disk_leaves_a_frame_and_what_lies_beside_it(tmp_path: Path, monk
     save_frame(path, simplex_etf(4), metadata={"a": "new"}, overwrite=True)
     assert load_frame(path).shape == (4, 3)
     assert json.loads((tmp_path / "f.npy.json").read_text())["a"] == "new"
+
+
+def test_json_of_others_beside_an_npy_says_nothing_of_its_hash(tmp_path: Path) -> None:
+    np.save(tmp_path / "f.npy", simplex_etf(3).numpy())
+    (tmp_path / "f.npy.json").write_text('{"made by": "hand"}', encoding="utf-8")
+    assert torch.equal(load_frame(tmp_path / "f.npy"), simplex_etf(3))

@@ -14,6 +14,7 @@ from equiangular.frames.known_codes import (
     find_known_code,
     known_code,
 )
+from equiangular.frames.quadratic_code import quadratic_code
 
 CODES = [c for c in KNOWN_CODES.values() if c.num_classes <= 5000]
 LARGE = [c for c in KNOWN_CODES.values() if 5000 < c.num_classes < 1_000_000]
@@ -151,3 +152,12 @@ def test_unknown_size() -> None:
     message = r"no optimal code of 25 vectors in 4 dim.*\(10, 4\), \(24, 4\), \(120, 4\)\). Use spread_frame\(25, 4\)"
     with pytest.raises(ValueError, match=message):
         known_code(25, 4)
+
+
+def test_a_kerdock_code_is_built_in_the_size_that_it_is_listed_with() -> None:
+    """The larger ones are built in no test; each is a quadratic code of its size, which a wrong size has none of."""
+    codes = [code for code in KNOWN_CODES.values() if code.name == "Kerdock code"]
+    assert len(codes) == 4
+    for code in codes:
+        assert code.build.args == (code.num_classes, code.dim)
+        assert quadratic_code(code.num_classes, code.dim).max_cosine == code.max_cosine

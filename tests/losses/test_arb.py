@@ -120,3 +120,7 @@ def test_half_precision_and_module():
 def test_bad_input(options, message):
     with pytest.raises(ValueError, match=message):
         arb_loss(**{"logits": LOGITS, "target": LABELS, **options})
+
+
+def test_counts_are_where_the_labels_are() -> None:
+    assert batch_class_counts(LABELS.to("meta"), 4).is_meta
