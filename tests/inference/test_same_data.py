@@ -13,6 +13,7 @@ import equiangular as eq
 from equiangular.data import load_dataset, write_vectors
 from equiangular.encoders import CallableEncoder
 from equiangular.inference import evaluate
+from equiangular.report.evaluation import evaluation_page
 from equiangular.training import Classifier, TrainConfig, train
 
 ROWS = 40
@@ -178,6 +179,7 @@ def test_rows_that_repeat_by_nature_are_scored(tmp_path: Path) -> None:
     found = evaluate(Classifier.load(tmp_path / "run"), data=tmp_path / "new.csv")
     assert found["trained_on"] == 9
     assert "as 100 % of its own test samples do" in found["notes"][0]
+    assert list(evaluation_page(found).notes) == found["notes"]
 
 
 def test_training_data_that_are_gone_are_told(tmp_path: Path) -> None:

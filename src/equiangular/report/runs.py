@@ -40,6 +40,7 @@ class Shown:
         curve: measures over epochs.
         facts: where it comes from.
         other: other scores to be told beside these, by what they are.
+        notes: what a reader should know first.
     """
 
     label: str
@@ -53,6 +54,7 @@ class Shown:
     curve: Sequence[Mapping[str, Any]] = ()
     facts: Sequence[tuple[str, str]] = ()
     other: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 def of_training(results: Mapping[str, Any], label: str | None = None) -> Shown:
@@ -79,6 +81,7 @@ def of_training(results: Mapping[str, Any], label: str | None = None) -> Shown:
         results["epochs"],
         facts,
         best,
+        results["data"].get("notes", ()),
     )
 
 
@@ -107,6 +110,7 @@ def of_evaluation(results: Mapping[str, Any], label: str | None = None) -> Shown
         bins,
         facts=facts,
         other={"raw logits": results["raw_scores"]},
+        notes=results.get("notes", ()),
     )
 
 
@@ -165,6 +169,7 @@ def page_of(shown: Sequence[Shown], *, title: str, facts: Sequence[tuple[str, st
         word=f"{score:.1f} %" if single and score == score else "",
         effect=_sentence(first) if single else "",
         series=series if not single else (),
+        notes=[note if single else f"{one.label}: {note}" for one in shown for note in one.notes],
         classes=[of["name"] for of in first.classes] if len(groups) == 1 else (),
         sections=sections,
     )

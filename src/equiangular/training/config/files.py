@@ -29,8 +29,8 @@ RECIPES: dict[str, Recipe] = {
         "the fixed head that does as well as learned ones, logit adjustment (docs/answer.md)", {"method": "recommended"}
     ),
     "fast": Recipe(
-        "recommended, for images in little time: 6 epochs of Muon, channels last (docs/training.md)",
-        {"method": "recommended", "optimizer": "muon", "epochs": 6, "channels_last": True},
+        "recommended, for photographs in little time: 6 epochs of Muon, flips, channels last (docs/training.md)",
+        {"method": "recommended", "optimizer": "muon", "epochs": 6, "augment": "flip", "channels_last": True},
     ),
     "rival": Recipe(
         "the learned classifier to compare with: linear, logit adjustment, the same budget", {"method": "linear-la"}
