@@ -24,6 +24,11 @@ COLUMNS = {
     "times": ([dt.time(5), dt.time(0)], ("00:00:00", "05:00:00")),
     "whole numbers with points": ([1.0, 20.0], ("1", "20")),
     "no zero of two signs": ([-0.0, 3.0], ("0", "3")),
+    "spans": ([dt.timedelta(hours=1), dt.timedelta(days=2)], ("0 days 01:00:00", "2 days 00:00:00")),
+    "parts of a span": (
+        [dt.timedelta(milliseconds=-500), dt.timedelta(days=2, seconds=3.25)],
+        ("-1 days +23:59:59.500000", "2 days 00:00:03.250000"),
+    ),
     "truths": ([True, False], ("False", "True")),
 }
 
@@ -96,3 +101,19 @@ def test_rows_that_cannot_be_read_are_all_listed_or_left_out(tmp_path, form, val
     expected = load_dataset(tmp_path / "kept.parquet")
     assert left.train_x.equal(expected.train_x)
     assert left.test_y.equal(expected.test_y)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_a_span_has_one_name_in_every_unit(tmp_path, unit) -> None:
+    spans = pd.Series([dt.timedelta(hours=1), dt.timedelta(days=2)] * 20).astype(f"timedelta64[{unit}]")
+    pd.DataFrame({"x": range(40), "label": spans}).to_parquet(tmp_path / "t.parquet")
+    assert load_dataset(tmp_path / "t.parquet").class_names == ("0 days 01:00:00", "2 days 00:00:00")
+
+
+def test_a_test_file_of_broken_rows_alone_says_why(tmp_path) -> None:
+    pd.DataFrame({"x": range(40), "label": list("ab") * 20}).to_csv(tmp_path / "train.csv", index=False)
+    pd.DataFrame({"x": [float("inf")] * 8, "label": list("ab") * 4}).to_csv(tmp_path / "test.csv", index=False)
+    with pytest.raises(
+        ValueError, match=r"no row of .*test.csv' can be read: .* row 1: column 'x' is infinite, .* 5 more"
+    ):
+        load_dataset(tmp_path, skip_broken=True)

@@ -189,3 +189,18 @@ def test_training_data_that_are_gone_are_told(tmp_path: Path) -> None:
     found = evaluate(classifier, data=part)
     assert found["trained_on"] is None
     assert any("cannot be told from others" in note for note in found["notes"])
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_streamed_images_are_known_again(mode, tmp_path: Path) -> None:
+    data = images(tmp_path)
+    for file in data.rglob("*.png"):
+        Image.open(file).convert(mode).save(file)
+    config = TrainConfig(data=str(data), method="linear-la", epochs=1, accelerator="cpu", memory="stream")
+    result = train(config, tmp_path / "run")
+    classifier = Classifier.load(tmp_path / "run")
+    for given in (None, data, shutil.copytree(data, tmp_path / "copy")):
+        scores = evaluate(classifier, data=given)["raw_scores"]
+        assert scores["balanced_accuracy"] == pytest.approx(result["test"]["balanced_accuracy"])
+    found = evaluate(classifier, data=reordered(data, tmp_path, ROWS))
+    assert found["trained_on"] == ROWS - 8

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from equiangular._counted import counted
+
 
 def versions() -> dict[str, str]:
     """Of this library, Python and PyTorch, and the system.
@@ -27,7 +29,7 @@ def versions() -> dict[str, str]:
         "equiangular": __version__,
         "python": sys.version.partition(" ")[0],
         "torch": torch.__version__,
-        "system": f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} CPU threads",
+        "system": f"{platform.system()} {platform.machine()}, {counted(torch.get_num_threads(), 'CPU thread')}",
     }
 
 

@@ -51,6 +51,9 @@ def without_broken_rows(read: Callable[[Sequence[Part]], Dataset], parts: Sequen
                 raise
             lines += lines_of(error.rows)
             parts = [_without(part, error.rows.get(part.where, {})) for part in parts]
+            if gone := [part.where for part in parts if not len(part.codes)]:
+                own = lines_of({gone[0]: error.rows[gone[0]]})
+                raise ValueError(f"no row of {gone[0]!r} can be read: {listed(own, 3)}.") from error
     if not lines:
         return data
     note = f"left out {counted(len(lines), 'row')} of {total:,} that cannot be read: {listed(lines, 3)}"

@@ -123,9 +123,25 @@ def plain_texts(column: Any, name: str) -> Any:
         for cut, by in ((r"(\.[0-9]*?)0+(Z?)$", r"\1\2"), (r"\.(Z?)$", r"\1"), (r" 00:00:00$", "")):
             texts = compute.replace_substring_regex(texts, cut, by)
         return texts
-    if is_number(array.type) or is_span(array.type):
+    if types.is_duration(array.type):  # Arrow's own text is a number in whatever unit the file has
+        micro = compute.cast(array, pa.duration("us"), safe=False).cast(pa.int64()).to_pylist()
+        return pa.array([None if value is None else _span_text(value) for value in micro], pa.string())
+    if is_number(array.type):
         return compute.cast(array, pa.string())
     raise ValueError(f"column {name!r} holds {array.type}, which is neither text nor number.")
+
+
+def _span_text(micro: int) -> str:
+    """A span of time in microseconds as pandas writes it into a CSV file.
+
+    Example:
+        >>> _span_text(3_600_000_000), _span_text(-500_000)
+        ('0 days 01:00:00', '-1 days +23:59:59.500000')
+    """
+    days, rest = divmod(micro, 86_400_000_000)
+    seconds, part = divmod(rest, 1_000_000)
+    clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    return f"{days} days {'+' if days < 0 else ''}{clock}{f'.{part:06d}' if part else ''}"
 
 
 def as_numbers(column: Any, name: str, *, boolean: bool = False) -> tuple[np.ndarray, dict[int, str]]:

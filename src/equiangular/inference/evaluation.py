@@ -238,7 +238,7 @@ def labelled_batches(
     root = info.data.get("root") or os.environ.get(ROOT_VARIABLE)
     if not path_exists(path) and root and path_exists(Path(root).expanduser() / path):
         path = Path(root).expanduser() / path
-    own = {key: value for key, value in info.data.items() if key not in ("name_or_path", "memory")}
+    own = {key: value for key, value in info.data.items() if key != "name_or_path"}
     own |= {"skip_broken": True} if skip_broken else {}
     trained = _trained_on(info)
     named_alike = absolute_name(str(data), root) == info.data.get("name_or_path")  # of the hub, say
@@ -264,18 +264,17 @@ def _with_seen(labelled: Labelled, info: ModelInfo) -> Labelled:
     """The same, with an eye on samples that the model was trained on, where its data can be read as they were."""
     if not info.data:
         return labelled
+    why = "have changed"
     try:
         own = _load(info, **info.data)
-        same = not (known := _held_back(info)) or input_digest(own.test_x) in known
-    except (OSError, ValueError, ImportError):
-        same = False
-    if same:
-        labelled.seen = Seen.of(own, encoded=info.reads == "image" and info.kind == "vectors")
-    else:
-        labelled.notes.append(
-            "the data that the model was trained on are gone or have changed: samples that it was trained on cannot be "
-            "told from others"
-        )
+        if not (known := _held_back(info)) or input_digest(own.test_x) in known:
+            labelled.seen = Seen.of(own, encoded=info.reads == "image" and info.kind == "vectors")
+            return labelled
+    except (OSError, ValueError, ImportError) as error:
+        why = f"cannot be read ({str(error).rstrip('.')})"
+    labelled.notes.append(
+        f"samples that the model was trained on cannot be told from others, as its training data {why}"
+    )
     return labelled
 
 

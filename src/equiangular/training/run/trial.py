@@ -15,6 +15,7 @@ from torch import Tensor
 
 from equiangular._validate import NonFiniteError
 from equiangular.data import Dataset, load_dataset
+from equiangular.data.encoded import EncodedImages
 from equiangular.data.registry import absolute_name
 from equiangular.data.split import Split, as_float, make_split, stream_batches
 from equiangular.encoders import embed
@@ -186,6 +187,8 @@ class TrialRun:
                 "name_or_path": absolute_name(trial.data, trial.root),
                 **load_options(trial),
                 "size": data.reading.size if data.kind == "image" else trial.size,
+                # Streamed images have three channels always, and are known by the bytes of their files.
+                **({"memory": "stream"} if isinstance(data.train_x, EncodedImages) else {}),
             },
             epoch=None if isinstance(self.training, Fitting) else self.training.epoch,
         )
