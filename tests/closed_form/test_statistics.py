@@ -246,3 +246,11 @@ def test_different_rows_of_coarse_values_have_different_hashes(steps: int) -> No
     rows = np.unique(np.random.default_rng(0).integers(steps + 1, size=(20_000, 40)) / steps, axis=0)
     assert len(set(content_hashes(rows).tolist())) == len(rows)
     assert len(set(content_hashes(np.eye(3000)).tolist())) == 3000
+
+
+def test_classes_put_elsewhere_or_left_out_keep_what_is_known_of_the_samples() -> None:
+    statistics = ClassStatistics.empty(K, D).update(*samples())
+    for known in (True, False):
+        statistics.sketch.whole = known
+        assert statistics.reorder(torch.arange(K).flip(0), K).sketch.whole is known
+        assert statistics.restrict(torch.arange(1, K)).sketch.whole is known

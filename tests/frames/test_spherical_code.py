@@ -106,6 +106,13 @@ def test_softmax_code_is_no_worse_than_the_tammes_code_at_its_own_objective() ->
     assert smallest("softmax") >= smallest("max_cosine") - 1e-5
 
 
+def test_progress_of_a_softmax_code_is_its_own_objective() -> None:
+    seen: list[float] = []
+    told = lambda done, total, value: seen.append(value)  # noqa: E731
+    weight = spherical_code(7, 3, objective="softmax", restarts=1, steps=100, dtype=torch.float64, progress=told)
+    assert seen[-1] == pytest.approx(-float(one_vs_rest_distance(weight)[0].min()), abs=1e-9)
+
+
 def test_progress_is_reported() -> None:
     seen = []
     spherical_code(13, 3, steps=20, restarts=2, progress=lambda done, total, value: seen.append((done, total, value)))

@@ -75,3 +75,9 @@ def test_cosines_about_the_mean_are_those_of_numpy() -> None:
     centred = x - x.mean(0)
     wanted = centred @ centred.T / np.outer(*[np.linalg.norm(centred, axis=1)] * 2)
     np.testing.assert_allclose(cosine_table(torch.tensor(x), centre=True), wanted, atol=5e-4)
+
+
+def test_the_classes_shown_are_the_most_and_the_least_frequent() -> None:
+    counts = [3, 9, 1, 7, 0, 5]
+    labels = torch.arange(6).repeat_interleave(torch.tensor(counts))
+    assert ClassView(labels, counts).classes == [1, 3, 0, 2]
