@@ -104,7 +104,7 @@ def test_doctor(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) 
     assert all(test["right"] for test in found["tests"])
     code, out, _ = run(capsys, "doctor", "-q")
     assert code == 0
-    assert out.count("right  ") == len(found["tests"])
+    assert out.count("ok  ") == len(found["tests"])
 
     def broken(device: str) -> tuple[bool, str]:
         raise RuntimeError(f"no kernel on {device}\nmore")

@@ -84,6 +84,9 @@ def catalogue(
         table.add_row(*row)
     screen = Screen(as_json)
     screen.print(table)
+    if kind == "methods":
+        screen.print("class vectors: fixed, learned, mapped (fixed behind a learned map), computed in one call")
+    screen.print(f"also: {', '.join(f'equiangular list {other}' for other in KINDS if other != kind)}")
     screen.document([dict(zip(headings, row, strict=True)) for row in rows])
 
 

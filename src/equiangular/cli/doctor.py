@@ -41,7 +41,7 @@ def doctor(quiet: Quiet = False, as_json: Json = False) -> None:
         for device in found["devices"]:
             found["tests"] += [{"device": device, **test} for test in self_test(device)]
     for test in found["tests"]:
-        state = "right" if test["right"] else "WRONG"
+        state = "ok" if test["right"] else "WRONG"
         screen.print(f"{state:<7}{test['device']:<7}{test['name']}: {test['found']} ({test['seconds']:.1f} s)")
     screen.document(found)
     if not all(test["right"] for test in found["tests"]):
