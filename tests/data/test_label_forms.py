@@ -117,3 +117,18 @@ def test_a_test_file_of_broken_rows_alone_says_why(tmp_path) -> None:
         ValueError, match=r"no row of .*test.csv' can be read: .* row 1: column 'x' is infinite, .* 5 more"
     ):
         load_dataset(tmp_path, skip_broken=True)
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%d.%m.%Y", "%Y-%m-%d %H:%M:%S", "%m/%d/%Y"])
+def test_one_column_of_dates_is_a_table(tmp_path, form) -> None:
+    days = [(DAY + dt.timedelta(days=9 * i, hours=i)).strftime(form) for i in range(40)]
+    pd.DataFrame({"when": days, "label": list("ab") * 20}).to_csv(tmp_path / "t.csv", index=False)
+    assert load_dataset(tmp_path / "t.csv").kind == "table"
+
+
+@pytest.mark.parametrize("text", ["2020-03-31 the cat sat {}", "1 2 {} 4 5", "12.3.2020: paid {} euros"])
+def test_texts_that_begin_with_a_date_or_hold_numbers_are_texts(tmp_path, text) -> None:
+    pd.DataFrame({"said": [text.format(i) for i in range(40)], "label": list("ab") * 20}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    assert load_dataset(tmp_path / "t.csv").kind == "text"

@@ -330,10 +330,14 @@ def image_column(schema: Any) -> str | None:
 
 
 def _is_prose(column: Any) -> bool:
-    """Whether a column of texts holds several words in most rows, or is no column of numbers, dates or levels."""
+    """Whether a column of texts holds several words in most rows, and is no column of dates."""
     compute = require("pyarrow.compute", extra="data", purpose="Reading tables")
-    several = compute.match_substring_regex(flat(column), r"\w\W+\w+\W+\w")
-    return bool((compute.sum(several).as_py() or 0) > len(column) / 2)
+    texts = flat(column)
+
+    def share(pattern: str) -> float:
+        return (compute.sum(compute.match_substring_regex(texts, pattern)).as_py() or 0) / max(1, len(texts))
+
+    return share(r"\w\W+\w+\W+\w") > 0.5 >= share(r"^\s*\d+[-/.]\d+[-/.]\d+[\d\s:.+TZ-]*$")
 
 
 def _encoded(
