@@ -178,10 +178,10 @@ def check_names_differ(names: Sequence[str], where: str) -> None:
 
 
 def to_array(values: Any) -> np.ndarray:
-    """An array, or a tensor on the CPU as one; numbers that NumPy lacks, such as bfloat16, become float32."""
+    """An array, or a tensor as one; numbers that NumPy lacks, such as bfloat16, become float32."""
     if isinstance(values, Tensor):
         known = not values.is_floating_point() or values.dtype in (torch.float16, torch.float32, torch.float64)
-        values = (values if known else values.float()).numpy()
+        values = (values if known else values.float()).detach().cpu().numpy()
     return np.asarray(values)
 
 

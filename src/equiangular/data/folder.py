@@ -13,7 +13,16 @@ from torch import Tensor
 from equiangular._choices import Memory
 from equiangular._counted import counted
 from equiangular._files import read_numpy
-from equiangular.data.base import Dataset, joined, make_dataset, match_labels, names_in_array, relabel, rows_at
+from equiangular.data.base import (
+    Dataset,
+    joined,
+    make_dataset,
+    match_labels,
+    names_in_array,
+    relabel,
+    rows_at,
+    to_array,
+)
 from equiangular.data.columns import Columns, far_columns, lossy_columns
 from equiangular.data.encoded import ImageSource, read_images
 from equiangular.data.images import constant_images
@@ -85,7 +94,7 @@ def from_arrays(
     notes = [
         f"column {c.name}: its values lie far from 0 for their range; {c.centre:.15g} is taken off them" for c in far
     ]
-    notes += lossy_columns(_as_array(train_x), x.numpy()) if x.ndim == 2 else []
+    notes += lossy_columns(to_array(train_x), x.numpy()) if x.ndim == 2 else []
     if val_x is not None:
         more, held, strange = other("val", val_x, val_y)
         kept = np.flatnonzero(held >= 0) if strange else np.arange(len(held))
@@ -166,18 +175,14 @@ def load_npz(path: str | Path, *, split_seed: int = 0) -> Dataset:
 
 def _as_labels(values: Any, name: str) -> np.ndarray:
     """(N,) labels, of (N, 1) as well."""
-    array = _as_array(values)
+    array = to_array(values)
     return label_array(array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array, name=name)
 
 
 def _far(values: Any) -> Columns | None:
     """The columns of an array (N, d) of which float32 would round an offset away; None where it would not."""
-    array = _as_array(values)
+    array = to_array(values)
     return far_columns(array) if array.ndim == 2 and array.size and array.dtype.kind in "iuf" else None
-
-
-def _as_array(values: Any) -> np.ndarray:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
 def _finite_inputs(values: Any, name: str, columns: Columns | None) -> Tensor:
@@ -187,7 +192,7 @@ def _finite_inputs(values: Any, name: str, columns: Columns | None) -> Tensor:
         found = (~torch.isfinite(inputs)).nonzero()
         if len(found):
             row, column = found[0].tolist()
-            value = _as_array(values)[row, column]
+            value = to_array(values)[row, column]
             what = f"{value:g}" + ("" if np.isinf(value) or np.isnan(value) else ", beyond what float32 can hold")
             raise ValueError(f"{name}: row {row + 1}, column {column} is {what}. Drop the row or fill the value in.")
     return inputs
@@ -195,7 +200,7 @@ def _finite_inputs(values: Any, name: str, columns: Columns | None) -> Tensor:
 
 def _as_inputs(values: Any, name: str, columns: Columns | None = None) -> Tensor:
     """Images as (N, C, H, W) uint8, tables as (N, d) float32, less the offsets of their ``columns``."""
-    array = _as_array(values)
+    array = to_array(values)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must hold numbers, got dtype {array.dtype}.")
     if array.ndim == 2:

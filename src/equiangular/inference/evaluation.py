@@ -28,7 +28,7 @@ from equiangular.encoders import KnownEncoder
 from equiangular.encoders.base import same_encoder
 from equiangular.encoders.embedding import embed_inputs, modality_of
 from equiangular.inference.predictions import TABLE_SUFFIXES, list_inputs, read_inputs
-from equiangular.inference.seen import Seen, byte_hashes, part_hashes, row_hashes
+from equiangular.inference.seen import Seen, part_hashes, row_hashes, source_hashes
 from equiangular.inference.tables import InputBatch
 from equiangular.measures.significance import class_mean_ci
 from equiangular.training.methods import get_method
@@ -434,7 +434,7 @@ def _file_batches(
         labelled.apart.update(name for name, label in zip(batch.labels, labels.tolist(), strict=True) if label < 0)
         if (known := labels >= 0).any():
             if labelled.seen is not None:
-                hashes = row_hashes(batch.inputs) if batch.contents is None else byte_hashes(batch.contents)
+                hashes = row_hashes(batch.inputs) if batch.sources is None else source_hashes(batch.sources)
                 labelled.seen.add(hashes[known.numpy()])
             yield batch.inputs[known], labels[known]
     lost = labelled.left_out

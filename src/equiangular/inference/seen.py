@@ -13,7 +13,7 @@ from equiangular._counted import counted
 from equiangular.closed_form.sketch import Hashes, content_hashes
 from equiangular.data.base import Dataset
 from equiangular.data.encoded import EncodedImages
-from equiangular.data.images import read_source
+from equiangular.data.images import Source, read_source
 from equiangular.data.texts import Texts
 
 _ROWS = 4096
@@ -32,7 +32,7 @@ def row_hashes(inputs: Any) -> Hashes:
         True
     """
     if isinstance(inputs, Texts):
-        return byte_hashes(text.encode() for text in inputs.values)
+        return source_hashes(text.encode() for text in inputs.values)
     parts = []
     for start in range(0, len(inputs), _ROWS):
         rows = inputs[start : start + _ROWS]
@@ -43,13 +43,13 @@ def row_hashes(inputs: Any) -> Hashes:
 def part_hashes(inputs: Any, *, encoded: bool) -> Hashes:
     """:func:`row_hashes`; of images that an encoder reads in their own size, hashes of the files' bytes."""
     if encoded and isinstance(inputs, EncodedImages):
-        return byte_hashes(read_source(inputs.sources[int(row)]) or b"" for row in inputs.index)
+        return source_hashes(inputs.sources[int(row)] for row in inputs.index)
     return row_hashes(inputs)
 
 
-def byte_hashes(values: Iterable[bytes]) -> Hashes:
-    """One 64-bit number a string of bytes, by BLAKE2b."""
-    digests = [hashlib.blake2b(value, digest_size=8).digest() for value in values]
+def source_hashes(sources: Iterable[Source]) -> Hashes:
+    """One 64-bit number for each string of bytes, or file of them, by BLAKE2b."""
+    digests = [hashlib.blake2b(read_source(source) or b"", digest_size=8).digest() for source in sources]
     return np.frombuffer(b"".join(digests), np.uint64)
 
 

@@ -21,7 +21,7 @@ from equiangular.data.cells import is_text, plain_texts
 from equiangular.data.columns import Columns, Told, plain_columns
 from equiangular.data.encoded import ArrowImages
 from equiangular.data.folder import _as_inputs, npz_part
-from equiangular.data.images import constant_images, decode_image, quiet, read_source
+from equiangular.data.images import Source, constant_images, decode_image, quiet
 from equiangular.data.libraries import TEST_PARTS
 from equiangular.data.registry import names_in
 from equiangular.data.table_files import arrow_errors, table_batches
@@ -46,7 +46,7 @@ class InputBatch:
             where a row of it has none.
         failures: name and reason of everything that could not be read, in their order.
         failed_at: where each failure stands among all inputs of the batch, ascending; by default after the others.
-        contents: what an encoder made the inputs of, in bytes; None of other inputs.
+        sources: what an encoder read: texts in bytes, encoded images or their files; None where none has read them.
     """
 
     names: list[str]
@@ -54,7 +54,7 @@ class InputBatch:
     labels: list[str] | None = None
     failures: list[tuple[str, str]] = field(default_factory=list)
     failed_at: list[int] = field(default_factory=list)
-    contents: list[bytes] | None = None
+    sources: list[Source] | None = None
 
     @classmethod
     def of(
@@ -63,15 +63,15 @@ class InputBatch:
         inputs: Tensor,
         labels: list[str] | None,
         reasons: dict[int, str],
-        contents: list[bytes] | None = None,
+        sources: list[Source] | None = None,
     ) -> InputBatch:
         """A batch of all inputs but those that ``reasons``, by their places, speak against; these are its failures.
 
-        ``names`` and ``labels`` are of all of them, ``inputs`` and ``contents`` of those that are good.
+        ``names`` and ``labels`` are of all of them, ``inputs`` and ``sources`` of those that are good.
         """
         good, bad = [i for i in range(len(names)) if i not in reasons], sorted(reasons)
         kept = None if labels is None else [labels[i] for i in good]
-        return cls([names[i] for i in good], inputs, kept, [(names[i], reasons[i]) for i in bad], bad, contents)
+        return cls([names[i] for i in good], inputs, kept, [(names[i], reasons[i]) for i in bad], bad, sources)
 
     def placed_failures(self) -> list[tuple[int, tuple[str, str]]]:
         """The failures with their places, which are right if each is inserted in turn."""
@@ -110,8 +110,7 @@ def decoded_batch(
     if chosen:
         inputs = torch.stack(chosen) if encoder is None else encoder.encode(chosen)
     good = [source for i, source in enumerate(sources) if i not in reasons]
-    contents = None if encoder is None else [read_source(source) or b"" for source in good]
-    return InputBatch.of(names, inputs, labels, reasons, contents)
+    return InputBatch.of(names, inputs, labels, reasons, None if encoder is None else good)
 
 
 def decode_for(source: bytes | Path | None, info: ModelInfo, name: str, *, raw: bool = False) -> np.ndarray:
@@ -338,8 +337,7 @@ def text_batch(
     if kept:
         inputs = text_features(kept, info) if encoder is None else encoder.encode(kept)
     empty = {i: "an empty text. Fill it in or drop the row." for i, text in enumerate(texts) if not text.strip()}
-    contents = None if encoder is None else [text.encode() for text in kept]
-    return InputBatch.of(names, inputs, labels, empty, contents)
+    return InputBatch.of(names, inputs, labels, empty, None if encoder is None else [text.encode() for text in kept])
 
 
 def text_features(texts: list[str], info: ModelInfo) -> Tensor:
