@@ -177,7 +177,7 @@ def measure(name: str, folder: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     # A folder for the benchmark that keeps what it has of other cases, as training.py does.
     target = folder if name == "training" else folder / f"{name}.json"
-    command = [sys.executable, str(HERE / f"{name}.py"), *SCRIPTS[name], "--output", str(target)]
+    command = [sys.executable, str(HERE / f"{name}.py"), *SCRIPTS[name], "--output", os.path.relpath(target)]
     subprocess.run(command, check=True, env=environment)
 
 
