@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -312,6 +313,7 @@ class _Headers:
 _EIGHT_BITS = (b"\xff\xd8", b"GIF8", b"BM", b"RIFF")
 _EIGHT_BIT_SUFFIXES = (".jpg", ".jpeg", ".gif", ".bmp", ".webp")
 _PNG = b"\x89PNG\r\n\x1a\n"
+_HEADER = 27  # bytes of a PNG that hold its width, height, depth and colours
 
 
 def _headers(sources: Sequence[Source], *, sizes: bool) -> _Headers:
@@ -320,15 +322,35 @@ def _headers(sources: Sequence[Source], *, sizes: bool) -> _Headers:
     with quiet():
         for row in range(len(sources)):
             source = sources[row]
-            if not sizes and isinstance(source, Path) and source.suffix.lower() in _EIGHT_BIT_SUFFIXES:
-                continue
+            if not sizes and isinstance(source, Path):
+                if source.suffix.lower() in _EIGHT_BIT_SUFFIXES:
+                    continue
+                if (start := _start(source)).startswith(_PNG) and len(start) == _HEADER:  # all the rest is pixels
+                    if start[24] == 16:
+                        headers.wide.append(row)
+                    continue
             with suppress(BrokenImageError, ValueError):  # decoding says what is wrong with it
                 _look(read_source(source) or b"", row, headers, sizes=sizes)
     return headers
 
 
+def _start(file: Path) -> bytes:
+    """The header of a PNG file, or as much of another; nothing of one that cannot be read, which decoding says."""
+    try:
+        handle = os.open(file, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # half the time of a file object
+    except OSError:
+        return b""
+    try:
+        return os.read(handle, _HEADER)
+    except OSError:
+        return b""
+    finally:
+        os.close(handle)
+
+
 def _look(blob: bytes, row: int, headers: _Headers, *, sizes: bool) -> None:
-    if blob.startswith(_PNG) and len(blob) > 26 and b"eXIf" not in blob:  # its header without Pillow, 50 times faster
+    # Its header without Pillow, 50 times faster.
+    if blob.startswith(_PNG) and len(blob) >= _HEADER and b"eXIf" not in blob:
         if sizes:
             headers.sizes[struct.unpack(">II", blob[16:24])] += 1
         if blob[24] == 16:

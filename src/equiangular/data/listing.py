@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from equiangular._counted import counted
 from equiangular.data.reading import listed
@@ -35,6 +37,12 @@ def is_left_out(name: str) -> bool:
     return name.startswith(".") or name.lower() in LEFT_BY_SYSTEMS
 
 
+def _suffix(name: str) -> str:
+    """What ``Path(name).suffix.lower()`` gives, without a path."""
+    dot = name.rfind(".")
+    return name[dot:].lower() if 0 < dot < len(name) - 1 else ""
+
+
 def class_name(folder: str) -> str:
     """A folder's name as a class name: in Unicode's composed form, as file systems differ in it."""
     return unicodedata.normalize("NFC", folder)
@@ -48,16 +56,19 @@ class Found:
         files: those of the suffixes asked for, in the order of their paths.
         hidden: files of those suffixes that are hidden or in folders that systems leave.
         others: number of other files by suffix.
+        nested: how many of the files lie in folders within the one that was looked through.
     """
 
     files: list[Path] = field(default_factory=list)
     hidden: list[Path] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
+    nested: int = 0
 
     def __iadd__(self, other: Found) -> Found:
         self.files += other.files
         self.hidden += other.hidden
         self.others += other.others
+        self.nested += other.nested
         return self
 
     def notes(self, what: str = "images") -> list[str]:
@@ -73,29 +84,60 @@ class Found:
         return notes
 
 
+@dataclass(frozen=True, eq=False)
+class NamesBelow(Sequence[str]):
+    """The names of files below a folder, each made when a message asks for it: for all of them it takes its time.
+
+    Example:
+        >>> NamesBelow(Path("animals"), [Path("animals/cat/1.png")])[0]
+        'cat/1.png'
+    """
+
+    folder: Path
+    files: Sequence[Path]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, row: Any) -> Any:
+        return self.files[row].relative_to(self.folder).as_posix()
+
+
 def find_files(folder: Path, suffixes: Sequence[str]) -> Found:
     """All files of these suffixes below a folder, at any depth."""
     found = Found()
-    _walk(folder, tuple(suffixes), found, hidden=False)
-    found.files.sort()
+    _walk(folder, frozenset(suffixes), found, hidden=False, top=True)
     return found
 
 
-def _walk(folder: Path, suffixes: tuple[str, ...], found: Found, *, hidden: bool) -> None:
-    for entry in sorted(folder.iterdir()):
+def _walk(folder: Path, suffixes: frozenset[str], found: Found, *, hidden: bool, top: bool = False) -> None:
+    """Go through a folder in the order of paths; a path is made of what counts alone, which takes most of the time."""
+    with os.scandir(folder) as entries:
+        inside = sorted(entries, key=lambda entry: os.path.normcase(entry.name))
+    for entry in inside:
         out = hidden or is_left_out(entry.name)
-        if entry.is_dir():
-            if not entry.is_symlink():  # a link to a folder above would never end
-                _walk(entry, suffixes, found, hidden=out)
-        elif entry.suffix.lower() in suffixes:
-            (found.hidden if out else found.files).append(entry)
-        elif not out:
-            found.others[entry.suffix.lower()] += 1
+        if entry.is_dir(follow_symlinks=False):
+            _walk(folder / entry.name, suffixes, found, hidden=out)
+        elif _is_linked_folder(entry):
+            continue  # a link to a folder above would never end
+        elif (suffix := _suffix(entry.name)) not in suffixes:
+            found.others.update([suffix] * (not out))
+        elif out:
+            found.hidden.append(folder / entry.name)
+        else:
+            found.files.append(folder / entry.name)
+            found.nested += not top
+
+
+def _is_linked_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() and Path(entry.path).is_dir()  # unlike that of an entry, no error for a link to itself
 
 
 def folders_in(folder: Path) -> list[Path]:
     """The folders in a folder but for those that are left out, in alphabetical order; links to folders count."""
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not is_left_out(entry.name))
+    with os.scandir(folder) as entries:
+        names = [e.name for e in entries if e.is_dir(follow_symlinks=False) or _is_linked_folder(e)]
+    return sorted(folder / name for name in names if not is_left_out(name))
 
 
 @dataclass(frozen=True)
@@ -249,7 +291,7 @@ def list_classes(folders: Sequence[Path], known: Collection[str] = (), leave: Co
             own += find_files(folder, SUFFIXES)
         if not own.files:
             classes.empty.append(name)
-        classes.nested += sum(file.parent not in by_name[name] for file in own.files)
+        classes.nested += own.nested
         classes.files += own.files
         classes.names += [name] * len(own.files)
         own.files = []
