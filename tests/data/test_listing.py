@@ -37,7 +37,7 @@ def test_files_are_those_of_pathlib_in_its_order(tmp_path: Path) -> None:
     every = [p for p in top.rglob("*") if not p.is_dir() and p.parent != top / "linked"]
     images = sorted(p for p in every if p.suffix.lower() in SUFFIXES)
     found = find_files(top, SUFFIXES)
-    assert found.files == [p for p in images if not p.name.startswith(".")]
+    assert list(found.files) == [p for p in images if not p.name.startswith(".")]
     assert found.hidden == [p for p in images if p.name.startswith(".")]
     assert found.nested == sum(p.parent != top for p in found.files) == 4
     others = [p.suffix.lower() for p in every if p.suffix.lower() not in SUFFIXES and not p.name.startswith(".")]

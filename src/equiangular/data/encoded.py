@@ -40,6 +40,7 @@ from equiangular.data.images import (
     read_source,
     shown_size,
 )
+from equiangular.data.listing import Paths
 from equiangular.data.reading import Reading, constant_note, listed
 
 AUTO_LIMIT = 4 * 2**30  # bytes of pixels above which "auto" streams
@@ -320,21 +321,20 @@ def _headers(sources: Sequence[Source], *, sizes: bool) -> _Headers:
     """Look at the headers of all images; without ``sizes`` only of those that may have more than 8 bits."""
     headers = _Headers(Counter(), [])
     with quiet():
-        for row in range(len(sources)):
-            source = sources[row]
-            if not sizes and isinstance(source, Path):
-                if source.suffix.lower() in _EIGHT_BIT_SUFFIXES:
+        for row, source in enumerate(sources.texts if isinstance(sources, Paths) else sources):
+            if not sizes and isinstance(source, (str, Path)):
+                if os.fspath(source).lower().endswith(_EIGHT_BIT_SUFFIXES):
                     continue
-                if (start := _start(source)).startswith(_PNG) and len(start) == _HEADER:  # all the rest is pixels
+                if (start := _start(source)).startswith(_PNG) and len(start) == _HEADER:
                     if start[24] == 16:
                         headers.wide.append(row)
                     continue
             with suppress(BrokenImageError, ValueError):  # decoding says what is wrong with it
-                _look(read_source(source) or b"", row, headers, sizes=sizes)
+                _look(read_source(sources[row]) or b"", row, headers, sizes=sizes)
     return headers
 
 
-def _start(file: Path) -> bytes:
+def _start(file: str | Path) -> bytes:
     """The header of a PNG file, or as much of another; nothing of one that cannot be read, which decoding says."""
     try:
         handle = os.open(file, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # half the time of a file object

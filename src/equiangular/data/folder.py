@@ -31,6 +31,7 @@ from equiangular.data.listing import (
     SUFFIXES,
     Found,
     NamesBelow,
+    Paths,
     find_layout,
     list_classes,
     why_no_image_folder,
@@ -284,7 +285,7 @@ def load_folder(
         notes += classes.notes(called[part] if "train" in layout.parts and len(layout.parts) > 1 else "images")
         found += classes.found
     notes += found.notes()
-    files = [*train.files, *(file for classes in used.values() for file in classes.files)]
+    files = Paths([text for classes in (train, *used.values()) for text in classes.files.texts])
     images = ImageSource(files, str(folder), NamesBelow(folder, files))
     read = read_images([images], size=size, memory=memory, raw=raw, skip_broken=skip_broken)
     part_of = np.repeat(["train", *used], [len(train.files), *(len(c.files) for c in used.values())])[read.rows[0]]

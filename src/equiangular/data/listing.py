@@ -48,6 +48,29 @@ def class_name(folder: str) -> str:
     return unicodedata.normalize("NFC", folder)
 
 
+@dataclass(eq=False)
+class Paths(Sequence[Path]):
+    """Files, each a path when it is asked for.
+
+    Of twenty thousand paths the making, and the collector of garbage that counts them, take a quarter of a second.
+
+    Attributes:
+        texts: the paths as texts.
+
+    Example:
+        >>> Paths(["cat/1.png"])[0].suffix
+        '.png'
+    """
+
+    texts: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, row: Any) -> Any:
+        return Paths(self.texts[row]) if isinstance(row, slice) else Path(self.texts[row])
+
+
 @dataclass
 class Found:
     """Files below folders.
@@ -59,13 +82,13 @@ class Found:
         nested: how many of the files lie in folders within the one that was looked through.
     """
 
-    files: list[Path] = field(default_factory=list)
+    files: Paths = field(default_factory=Paths)
     hidden: list[Path] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
     nested: int = 0
 
     def __iadd__(self, other: Found) -> Found:
-        self.files += other.files
+        self.files.texts += other.files.texts
         self.hidden += other.hidden
         self.others += other.others
         self.nested += other.nested
@@ -106,26 +129,26 @@ class NamesBelow(Sequence[str]):
 def find_files(folder: Path, suffixes: Sequence[str]) -> Found:
     """All files of these suffixes below a folder, at any depth."""
     found = Found()
-    _walk(folder, frozenset(suffixes), found, hidden=False, top=True)
+    _walk(str(folder), frozenset(suffixes), found, hidden=False, top=True)
     return found
 
 
-def _walk(folder: Path, suffixes: frozenset[str], found: Found, *, hidden: bool, top: bool = False) -> None:
-    """Go through a folder in the order of paths; a path is made of what counts alone, which takes most of the time."""
+def _walk(folder: str, suffixes: frozenset[str], found: Found, *, hidden: bool, top: bool = False) -> None:
+    """Go through a folder in the order of its paths."""
     with os.scandir(folder) as entries:
         inside = sorted(entries, key=lambda entry: os.path.normcase(entry.name))
     for entry in inside:
         out = hidden or is_left_out(entry.name)
         if entry.is_dir(follow_symlinks=False):
-            _walk(folder / entry.name, suffixes, found, hidden=out)
+            _walk(entry.path, suffixes, found, hidden=out)
         elif _is_linked_folder(entry):
             continue  # a link to a folder above would never end
         elif (suffix := _suffix(entry.name)) not in suffixes:
             found.others.update([suffix] * (not out))
         elif out:
-            found.hidden.append(folder / entry.name)
+            found.hidden.append(Path(entry.path))
         else:
-            found.files.append(folder / entry.name)
+            found.files.texts.append(entry.path)
             found.nested += not top
 
 
@@ -241,7 +264,7 @@ class Classes:
         found: what was left out.
     """
 
-    files: list[Path] = field(default_factory=list)
+    files: Paths = field(default_factory=Paths)
     names: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
     nested: int = 0
@@ -277,7 +300,7 @@ def list_classes(folders: Sequence[Path], known: Collection[str] = (), leave: Co
             if entry in leave:
                 continue
             if is_left_out(entry.name):
-                inside = find_files(entry, SUFFIXES) if entry.is_dir() else Found([entry])
+                inside = find_files(entry, SUFFIXES) if entry.is_dir() else Found(Paths([str(entry)]))
                 classes.found.hidden += [f for f in inside.files if f.suffix.lower() in SUFFIXES] + inside.hidden
             elif entry.is_dir():
                 by_name.setdefault(class_name(entry.name), []).append(entry)
@@ -292,9 +315,9 @@ def list_classes(folders: Sequence[Path], known: Collection[str] = (), leave: Co
         if not own.files:
             classes.empty.append(name)
         classes.nested += own.nested
-        classes.files += own.files
+        classes.files.texts += own.files.texts
         classes.names += [name] * len(own.files)
-        own.files = []
+        own.files = Paths()
         classes.found += own
     return classes
 

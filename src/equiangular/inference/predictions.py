@@ -20,7 +20,7 @@ from equiangular.data.cells import NUMBER
 from equiangular.data.columns import Told
 from equiangular.data.libraries import is_saved_to_disk
 from equiangular.data.listing import SUFFIXES as IMAGE_SUFFIXES
-from equiangular.data.listing import Found, find_files
+from equiangular.data.listing import Found, Paths, find_files
 from equiangular.data.refused import foreign_file
 from equiangular.data.table_files import TABLE_FILES
 from equiangular.data.texts import text_lines
@@ -66,7 +66,7 @@ def list_inputs(paths: Sequence[str | Path], kind: str, *, notes: list[str] | No
         elif path.is_dir():
             found = find_files(path, inside_folders)
             files += found.files
-            found.files = []
+            found.files = Paths()
             left += found
         elif not path_exists(path):
             raise ValueError(f"{str(path)!r} does not exist.")
