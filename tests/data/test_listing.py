@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from tests.image_files import png16
 
 from equiangular.data.encoded import _headers
-from equiangular.data.listing import SUFFIXES, find_files, folders_in
+from equiangular.data.listing import SUFFIXES, NamesBelow, find_files, folders_in
 
 
 def test_files_are_those_of_pathlib_in_its_order(tmp_path: Path) -> None:
@@ -60,3 +61,17 @@ def test_of_a_file_of_png_the_header_is_enough(tmp_path: Path) -> None:
     wide = _headers(paths, sizes=False).wide
     assert wide == _headers(blobs, sizes=False).wide == _headers(blobs, sizes=True).wide
     assert [paths[row].name for row in wide] == ["deep.png", "deep.tif", "long.png", "turned.png"]
+
+
+@pytest.mark.parametrize("here", [".", "x/..", "x"])
+def test_names_are_those_below_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / here
+    (folder / "a" / "b").mkdir(parents=True)
+    (tmp_path / "x").mkdir(exist_ok=True)
+    for name in ("a/1.png", "a/b/2.png", "3.png"):
+        (folder / name).touch()
+    for given in (Path(here), folder):
+        files = find_files(given, SUFFIXES).files
+        assert list(NamesBelow(given, files)) == [file.relative_to(given).as_posix() for file in files]
+        assert len(files) == 3

@@ -109,21 +109,21 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class NamesBelow(Sequence[str]):
-    """The names of files below a folder, each made when a message asks for it: for all of them it takes its time.
+    """The names of files below a folder, each made when it is asked for.
 
     Example:
-        >>> NamesBelow(Path("animals"), [Path("animals/cat/1.png")])[0]
+        >>> NamesBelow(Path("animals"), Paths([os.path.join("animals", "cat", "1.png")]))[0]
         'cat/1.png'
     """
 
     folder: Path
-    files: Sequence[Path]
+    files: Paths
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, row: Any) -> Any:
-        return self.files[row].relative_to(self.folder).as_posix()
+        return self.files.texts[row].removeprefix(os.path.join(self.folder, "")).replace(os.sep, "/")
 
 
 def find_files(folder: Path, suffixes: Sequence[str]) -> Found:
