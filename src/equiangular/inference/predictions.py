@@ -5,10 +5,9 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, repeat, starmap
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import torch
 
@@ -143,8 +142,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a formula begins with
 WRITTEN = "predictions are written"  # how a message about the suffix begins
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(NamedTuple):
     """What a model says about one input.
 
     Attributes:
@@ -153,6 +151,8 @@ class Prediction:
         probabilities: their calibrated probabilities.
         error: why the input could not be read, or None.
         rejected: whether the input is taken for none of the classes; None where nobody asked.
+
+    A tuple, of which a million are made in half the time of a million dataclasses.
     """
 
     name: str
@@ -194,8 +194,11 @@ def _predicted(classifier: Classifier, batch: InputBatch, top_k: int, threshold:
             probabilities, doubt = probabilities_and_doubt(classifier, inputs)
             rejected = (doubt.cpu().double() > threshold).tolist()
         best = probabilities.topk(top_k, dim=1)
-        for name, p, c, r in zip(batch.names, best.values.tolist(), best.indices.tolist(), rejected, strict=True):
-            made.append(Prediction(name, tuple(map(names.__getitem__, c)), tuple(p), None, r))
+        # By columns: a rank has one list of names and one of numbers, and zip makes the tuples of all rows.
+        classes = zip(*([names[i] for i in rank] for rank in best.indices.T.tolist()), strict=True)
+        numbers = zip(*best.values.T.tolist(), strict=True)
+        no_errors = repeat(None, len(batch.names))
+        made += starmap(Prediction, zip(batch.names, classes, numbers, no_errors, rejected, strict=True))
     for position, (name, reason) in batch.placed_failures():
         made.insert(position, Prediction(name, error=reason))
     return made
