@@ -7,7 +7,6 @@ import os
 import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ from equiangular.data.images import (
     check_size,
     decode_image,
     decode_one,
+    in_threads,
     opened,
     pixel_limit,
     quiet,
@@ -399,7 +399,7 @@ def _look_at_all(
             return str(error)
         return bool((image == image[:1, :1]).all())
 
-    with quiet(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        found = list(pool.map(look, rows.tolist()))
+    with quiet(), in_threads() as mapped:
+        found = list(mapped(look, rows.tolist()))
     broken = {int(row): why for row, why in zip(rows, found, strict=True) if isinstance(why, str)}
     return broken, sum(flat is True for flat in found)

@@ -4,7 +4,6 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby, repeat, starmap
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -17,6 +16,7 @@ from equiangular._files import check_output
 from equiangular._validate import check_int
 from equiangular.data.cells import NUMBER
 from equiangular.data.columns import Told
+from equiangular.data.images import in_threads
 from equiangular.data.libraries import is_saved_to_disk
 from equiangular.data.listing import SUFFIXES as IMAGE_SUFFIXES
 from equiangular.data.listing import Found, Paths, find_files
@@ -109,7 +109,7 @@ def read_inputs(
     check_int(batch_size, "batch_size", minimum=1)
     if encoder is None and info.reads != info.kind:
         encoder = KnownEncoder(info.encoder or {})
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+    with in_threads() as mapped:
         for tables, group in groupby(files, lambda file: file.suffix.lower() in TABLE_SUFFIXES or file.is_dir()):
             if tables or info.reads == "text":
                 for file in group:
@@ -122,7 +122,7 @@ def read_inputs(
             for start in range(0, len(images), batch_size):
                 part = images[start : start + batch_size]
                 own = [(labels or {}).get(file, file.parent.name) for file in part]
-                yield decoded_batch(part, [str(file) for file in part], own, info, pool, encoder, told)
+                yield decoded_batch(part, [str(file) for file in part], own, info, mapped, encoder, told)
 
 
 def _text_batches(file: Path, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None) -> Iterator[InputBatch]:

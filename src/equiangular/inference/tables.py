@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -86,7 +85,7 @@ def decoded_batch(
     names: list[str],
     labels: list[str] | None,
     info: ModelInfo,
-    pool: ThreadPoolExecutor | None = None,
+    mapped: Callable[..., Iterable[Any]] = map,
     encoder: KnownEncoder | None = None,
     told: Told | None = None,
 ) -> InputBatch:
@@ -103,7 +102,7 @@ def decoded_batch(
 
     positions = range(len(sources))
     with quiet():
-        images = list(map(decode, positions) if pool is None else pool.map(decode, positions))
+        images = list(mapped(decode, positions))
     reasons = {i: image for i, image in enumerate(images) if isinstance(image, str)}
     chosen = [image[0] for image in images if not isinstance(image, str)]
     told.images += len(images)
