@@ -15,6 +15,7 @@ from experiments.commands.summarise import summarise
 
 # Command -> module, and what it does.
 SCRIPTS = {
+    "gpu": ("gpu.slices", "A slice of the long trainings on a GPU: ResNet-32, 200 epochs, long-tailed CIFAR."),
     "leaderboard": ("leaderboard", "Make LEADERBOARD.md from the kept results of studies, and keep new ones."),
     "recipe-search": ("recipe.search", "Search for the recipe: one change at a time, on validation data."),
     "recipe-table": ("recipe.table", "Make RECIPE.md from the kept results of the search."),

@@ -8,7 +8,7 @@
 - ``encoder``: banking77 as TF-IDF and by MiniLM, whole and at imbalance 50; network ``mlp`` of width 2, 10 epochs, 40
   at imbalance 50. A learned linear head and the recommended one, both under logit adjustment.
 
-Nothing is tuned; a fifth of the training part is held out, last epoch. Finished runs are kept.
+Nothing is tuned; a fifth of the training part is held out, last epoch. A run has a cut and a seed of its own. Finished runs are kept.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def run(part: str, data: str, imbalance: float, method: str, seed: int) -> dict[
     """Scores of one run; of a corrected method also the accuracy without the correction."""
     source = dataset(data)
     epochs = 10 if part == "encoder" and imbalance == 1 else 40
-    trial = Trial(data=source.name, imbalance=imbalance, method=method, seed=seed, epochs=epochs, **TRIALS[part])
+    given = {"imbalance": imbalance, "seed": seed, "subset_seed": seed, "epochs": epochs, **TRIALS[part]}
+    trial = Trial(data=source.name, method=method, **given)
     plain = method.removesuffix("-pc")
     both = [get_method(name) for name in dict.fromkeys((method, plain))]
     outcomes = run_trial(trial, source, both, collapse=False)[1]
