@@ -157,7 +157,7 @@ CELLS = [
     Cell("letter", "500:1", 2200, "few"), Cell("banking77", "20 each", 1600, "decide"),
     Cell("CIFAR-100", "20:1", plan="few"), Cell("plankton", "20:1", plan="few"), Cell("clinc150", "20:1", 1000, "few"),
     Cell("banking77", "150:1", 2000, "decide"), Cell("clinc150", "20 each", 3000, "decide"),
-    Cell("banking77", "natural", 8000, "decide"), Cell("clinc150", "natural", 8000, "decide"),
+    Cell("banking77", "natural", 4000, "decide"), Cell("clinc150", "natural", 4000, "decide"),
     Cell("plankton", "natural", 1500, "decide"),
     Cell("CIFAR-10, more", "500:1", 2000, "decide"), Cell("CIFAR-10, more", "1000:1", 2000, "decide"),
     Cell("CIFAR-10, more", "natural", 2500, "decide"),

@@ -173,6 +173,20 @@ def _own(name: str) -> Callable[[], str]:
     return made
 
 
+def calibration() -> str:
+    """ECE before and after calibration on few samples."""
+    from experiments.questions import worth
+
+    return worth.calibration_table(read_json(worth.OUTPUT)["calibration"])
+
+
+def encoder() -> str:
+    """What an encoder for texts is worth."""
+    from experiments.questions import worth
+
+    return worth.encoder_table(read_json(worth.OUTPUT)["encoder"])
+
+
 # Record -> the document that shows its tables, and what makes them of it.
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "alignment": ("incremental.md", alignment),
@@ -196,8 +210,11 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "studies_texts": ("evidence.md", records.texts),
     "studies_verdicts": ("evidence.md", records.verdicts),
     "time_to_accuracy": ("training.md", _own("time_to_accuracy")),
+    "tables": ("integrations.md", _own("tables")),
     "transfer": ("transfer.md", transfer),
     "unlearned": ("evidence.md", _own("unlearned")),
+    "worth_calibration": ("evaluation.md", calibration),
+    "worth_encoder": ("embeddings.md", encoder),
 }
 
 

@@ -49,10 +49,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "docs/data.md": {"| data | samples | first | again |": "benchmarks/pipeline.py"},
     "docs/embeddings.md": {
         "| encoder | inputs | speed over bare": "benchmarks/embed.py",
-        "| features | imbalance | linear": "python -m experiments questions worth",
     },
-    "docs/evaluation.md": {"| method | imbalance 20 |": "python -m experiments questions worth"},
-    "docs/integrations.md": {"| model | iris: accuracy": "python -m experiments questions tables"},
     "docs/faq.md": {"| step | command | typing, s |": "timed by hand"},
     "docs/frames.md": {
         "| K, d | optimum | found | error |": "benchmarks/codes.py",
