@@ -152,7 +152,7 @@ CELLS = [
     Cell("plankton", "5 each", plan="few"), Cell("airports", "5 each", plan="one words"),
     Cell("airports", "1 each", plan="one words"), Cell("cars", "20:1", plan="full words"),
     Cell("CIFAR-10", "50:1", 300, "full"),
-    Cell("banking77", "50:1", 1000, "few words"), Cell("airports", "natural", 600, "few words"),
+    Cell("banking77", "50:1", 1000, "decide"), Cell("airports", "natural", 600, "few words"),
     Cell("digits", "20 each"), Cell("CIFAR-10", "20 each"), Cell("Fashion-MNIST", "20 each"),
     Cell("letter", "500:1", 2200, "few"), Cell("banking77", "20 each", 1600, "decide"),
     Cell("CIFAR-100", "20:1", plan="few"), Cell("plankton", "20:1", plan="few"), Cell("clinc150", "20:1", 1000, "few"),

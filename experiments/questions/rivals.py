@@ -59,10 +59,12 @@ class Cell(NamedTuple):
     imbalance: float
     backbone: str
     epochs: int
+    rows: tuple[str, ...] = ()  # of ROWS, where it has not all
 
 
 CELLS = {
     "letter": Cell("letter", 1, "mlp", 5),
+    "letter, 20 epochs": Cell("letter", 1, "mlp", 20, ("cosine, CE", "cosine, NTCE", "cosine, NONL")),
     "digits": Cell("digits", 1, "digits", 20),
     "letter 100": Cell("letter", 100, "mlp", 20),
     "digits 100": Cell("digits", 100, "digits", 60),
@@ -212,7 +214,7 @@ def networks(name: str, results: dict[str, Any], draws: int, save: Callable[[], 
     cell = CELLS[name]
     source = pool(cell.data)
     large = len(source.train_y) > 8 * LARGE
-    wanted = [row for row in ROWS if (large or not row.endswith(str(LARGE)))]
+    wanted = [row for row in cell.rows or ROWS if large or not row.endswith(str(LARGE))]
     for row in (row for row in wanted if cell.imbalance != 1 or not row.endswith("LA")):
         kept = results["networks"].setdefault(name, {}).setdefault(row, {"tuned": None, "runs": []})
         if kept["tuned"] is None:
