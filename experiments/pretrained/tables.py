@@ -11,7 +11,7 @@ from equiangular._extras import require
 from equiangular._files import json_plain, write_json
 from equiangular.report.figure import save_figure
 from experiments.common import DOCS, FIGURES, RESULTS
-from experiments.pretrained.arms import NAMED_RIVAL, VARIANTS
+from experiments.pretrained.arms import COMPUTED, NAMED_RIVAL, RIVALS, VARIANTS
 from experiments.pretrained.summary import DUELS, LEVEL, SUMMARY, read_records, summarise
 
 FOLDER = RESULTS / "pretrained"
@@ -120,8 +120,8 @@ def shots_table(summary: Summary) -> str:
         if cell["kind"] not in ("text", "image"):
             continue
         own, best = summary["accuracy"][cell["cell"]], "names" if cell["kind"] == "text" else "means"
-        shown = ("logistic regression, prior out", "kernel", f"fixed {best} | none | LA", f"fixed {best} | residual | LA",
-                 f"learned {best} | residual | LA", NAMED_RIVAL)  # fmt: skip
+        heads = (f"fixed {best} | none | LA", f"fixed {best} | residual | LA", f"learned {best} | residual | LA")
+        shown = (RIVALS[1], COMPUTED[0], *heads, NAMED_RIVAL)
         told = [f"{own[arm][0]:.1f}" if arm in own else "" for arm in shown]
         told += [bold(of_cell[column][cell["cell"]]) if cell["cell"] in of_cell[column] else "" for column in pairs]
         sizes = f"{cell['samples']:,}, {cell['largest']} to {cell['smallest']}"

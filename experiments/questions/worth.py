@@ -8,7 +8,8 @@
 - ``encoder``: banking77 as TF-IDF and by MiniLM, whole and at imbalance 50; network ``mlp`` of width 2, 10 epochs, 40
   at imbalance 50. A learned linear head and the recommended one, both under logit adjustment.
 
-Nothing is tuned; a fifth of the training part is held out, last epoch. A run has a cut and a seed of its own. Finished runs are kept.
+Nothing is tuned; a fifth of the training part is held out, last epoch. A run has a cut and a seed of its own.
+Finished runs are kept.
 """
 
 from __future__ import annotations

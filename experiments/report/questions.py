@@ -180,13 +180,6 @@ def calibration() -> str:
     return worth.calibration_table(read_json(worth.OUTPUT)["calibration"])
 
 
-def encoder() -> str:
-    """What an encoder for texts is worth."""
-    from experiments.questions import worth
-
-    return worth.encoder_table(read_json(worth.OUTPUT)["encoder"])
-
-
 # Record -> the document that shows its tables, and what makes them of it.
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "alignment": ("incremental.md", alignment),
@@ -214,7 +207,6 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "transfer": ("transfer.md", transfer),
     "unlearned": ("evidence.md", _own("unlearned")),
     "worth_calibration": ("evaluation.md", calibration),
-    "worth_encoder": ("embeddings.md", encoder),
 }
 
 

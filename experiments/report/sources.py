@@ -49,6 +49,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "docs/data.md": {"| data | samples | first | again |": "benchmarks/pipeline.py"},
     "docs/embeddings.md": {
         "| encoder | inputs | speed over bare": "benchmarks/embed.py",
+        "| features | imbalance | linear": "python -m experiments questions worth encoder",
     },
     "docs/faq.md": {"| step | command | typing, s |": "timed by hand"},
     "docs/frames.md": {
