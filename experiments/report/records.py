@@ -6,13 +6,13 @@ from functools import cache
 from typing import Any
 
 from equiangular._files import read_json
-from experiments.common import RESULTS
+from experiments.common import QUESTIONS, RESULTS
 from experiments.studies.across import summarise_across
 from experiments.studies.compact import read_studies
 from experiments.studies.data_sets import data_sets
 from experiments.studies.summary import CONTRASTS
 
-BANKING = RESULTS / "compare_banking77.json"
+BANKING = QUESTIONS / "compare_banking77.json"
 # A cell of a study -> what docs/evidence.md calls it.
 OF_TEXTS = {
     "means/normalised/scaled-ce/la/none": "class means, fixed, normalised, logit adjustment (the recipe)",
