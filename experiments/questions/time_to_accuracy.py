@@ -111,13 +111,7 @@ class Clock(Watcher):
 
 
 def timed(
-    name: str,
-    values: dict[str, Any],
-    dataset: Dataset,
-    folder: Path,
-    *,
-    every: int = 1,
-    method: Method | None = None,
+    name: str, values: dict[str, Any], dataset: Dataset, folder: Path, *, every: int = 1, method: Method | None = None
 ) -> dict[str, Any]:
     """Train one recipe; its curve, the scores of the last epoch on the test part, and what it was told.
 
