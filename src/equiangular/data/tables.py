@@ -262,7 +262,7 @@ def _encoded(
         full[id(part)] = encoded.values
     if bad:
         raise BrokenRowsError(bad, sum(len(part.codes) for part in {id(p): p for p, _ in pairs}.values()))
-    inputs = [torch.from_numpy(full[id(part)][chosen]) for part, chosen in pairs]
+    inputs = [torch.from_numpy(full[id(part)].take(chosen, 0)) for part, chosen in pairs]
     return inputs, {"columns": columns.names, "encoding": columns.as_dict(), "notes": (*notes, *told.lines())}
 
 
