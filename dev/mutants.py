@@ -64,11 +64,12 @@ class Cover:
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """A test has ended."""
-        self.times[nodeid] += time.process_time()
+        if nodeid in self.times:
+            self.times[nodeid] += time.process_time()
         self.coverage.switch_context("between")
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Forget a test that did not pass."""
+        """Forget a test that did not pass, before it has ended."""
         if report.outcome != "passed":
             self.times.pop(report.nodeid, None)
 
