@@ -40,6 +40,7 @@ ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / "build" / "mutants"
 PACKAGES = ("frames", "heads", "losses", "measures", "posthoc", "longtail", "closed_form")
 TESTS = [place for package in PACKAGES for place in (f"tests/{package}", f"src/equiangular/{package}")]
+TESTS += ["tests/test_defaults.py", "tests/test_rebuilt.py", "tests/test_waits.py"]
 OPTIONS = ["-q", "-p", "no:cacheprovider", "-m", "not slow"]
 MEMORY = 8 * 2**30
 BROKEN = 99

@@ -81,8 +81,7 @@ def orthoplex(
             f"an orthoplex in {d} dimensions has {2 * d} vertices, got num_classes={k}. "
             f"Use spread_frame({k}, {d}), or at least {(k + 1) // 2} dimensions."
         )
-    wide = {"dtype": torch.float64, "device": "cpu"}
-    axes = torch.eye(d, **wide) if basis == "canonical" else haar_orthonormal(d, d, seed=seed).T
+    axes = haar_orthonormal(d, d, seed=seed).T if basis == "haar" else torch.eye(d, dtype=torch.float64, device="cpu")
     weight = torch.cat([axes[: min(k, d)], -axes[: max(0, k - d)]])
     return weight.to(device=device, dtype=dtype or torch.get_default_dtype())
 
