@@ -1,7 +1,8 @@
 """Tensors are made where those that are given lie and in their precision, whatever PyTorch's defaults are.
 
 A value that is made without a device or a dtype goes unnoticed on the CPU in single precision. Here the defaults are
-the meta device, where nothing has a value, and float64: results must be the same, bit for bit.
+the meta device, where nothing has a value, and float64: results must be the same, bit for bit. Nor is anything drawn
+from PyTorch's own generator.
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ def elsewhere() -> Iterator[Callable[[Callable[[], Any]], Any]]:
 
     def call(function: Callable[[], Any]) -> Any:
         torch.set_default_dtype(torch.float64)
+        drawn = torch.get_rng_state()
         try:
             with torch.device("meta"):
                 return function()
         finally:
             torch.set_default_dtype(before)
+            assert torch.equal(torch.get_rng_state(), drawn), "it draws from PyTorch's own generator"
 
     yield call
     torch.set_default_dtype(before)
@@ -162,7 +165,7 @@ FUNCTIONS: dict[str, Callable[[], Any]] = {
     "spread_frame": lambda: eq.spread_frame(7, 3, restarts=2, steps=20, seed=0, cache=False, **HERE),
     "hadamard_frame": lambda: frames.hadamard_frame(K, 8, **HERE),
     "orthoplex": lambda: frames.orthoplex(K, 4, **HERE),
-    "known_code": lambda: frames.known_code(12, 3, **HERE),
+    "known_code": lambda: [frames.known_code(k, d, **HERE) for k, d in ((12, 3), (50, 21), (56, 20), (288, 16))],
     "implicit_rows": lambda: frames.implicit_rows(LABELS, 32, seed=0, dtype=torch.float32),
     "quadratic_nearest": lambda: frames.quadratic_nearest(CODE, draw(4, 32), 100),
     "class_mean_frame": lambda: eq.class_mean_frame(MEANS, D, **HERE),
