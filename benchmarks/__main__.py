@@ -150,6 +150,7 @@ GOALS = (
         1.3,
         lambda found: float(found["first_step"]["ratio"]),
     ),
+    Goal("scaling", "the same, JPEG", 1.3, lambda found: float(found["first_step"]["jpg"]["ratio"])),
     Goal("tables", "parquet of 1,000,000 x 20 to arrays / pyarrow + stack", 1.3, lambda found: found["ratio"]),
     Goal(
         "many_classes",

@@ -13,7 +13,7 @@ python=${PYTHON:-python3}
 export PYTHONPATH="$PWD/src${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 
 # Section and the seconds it may take. Equality first: figures of something that is wrong are worth nothing.
-for section in equality:90 waits:60 steps:150 measures:60 training:100 tests:130; do
+for section in equality:80 waits:50 steps:130 measures:55 training:85 accuracy:80 tests:110; do
     name=${section%%:*}
     echo "== $name"
     timeout "${section##*:}" "$python" benchmarks/gpu "$name" --device "$device" ${SMALL:+--small} --output "$output" ||

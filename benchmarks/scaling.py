@@ -290,17 +290,17 @@ def loading_curves(folder: Path) -> Iterator[tuple[Curve, Make]]:
     yield Curve("loading", "folder of images, 16 x 16", "N", 1, powers(100, 1600)), images
 
 
-def write_images(folder: Path, n: int, size: int = 16) -> None:
+def write_images(folder: Path, n: int, size: int = 16, kind: str = "png") -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (min(n, 1000), size, size, 3), dtype=np.uint8)
     for c in range(10):
         (folder / f"class{c}").mkdir(parents=True, exist_ok=True)
-    encoded = folder / "class0" / "0.png"
+    encoded = folder / "class0" / f"0.{kind}"
     for i in range(n):
-        path = folder / f"class{i % 10}" / f"{i}.png"
+        path = folder / f"class{i % 10}" / f"{i}.{kind}"
         if i < len(pixels):
             Image.fromarray(pixels[i]).save(path)
         else:  # the same images once more: what is measured decodes each by itself
-            path.write_bytes((folder / f"class{i % len(pixels) % 10}" / f"{i % len(pixels)}.png").read_bytes())
+            path.write_bytes((folder / f"class{i % len(pixels) % 10}" / f"{i % len(pixels)}.{kind}").read_bytes())
     assert encoded.exists()
 
 
@@ -361,10 +361,10 @@ def predict(folder: Path) -> Iterator[tuple[Curve, dict[str, Any]]]:
         )
 
 
-def first_step(folder: Path, n: int = 20_000, size: int = 32, batch: int = 128) -> dict[str, Any]:
+def first_step(folder: Path, kind: str, n: int = 20_000, size: int = 32, batch: int = 128) -> dict[str, Any]:
     """Processor seconds from a folder's name to the end of the first step, and of what that cannot do without."""
-    place = folder / "many"
-    write_images(place, n, size)
+    place = folder / f"many-{kind}"
+    write_images(place, n, size, kind)
     decoded = 0
 
     def ours() -> None:
@@ -465,7 +465,7 @@ def main() -> None:
                 keep(curve)
                 print(f"         {beside}")
         if asked("step"):
-            told["first_step"] = first_step(folder)
+            told["first_step"] = {**first_step(folder, "png"), "jpg": first_step(folder, "jpg")}
             print(f"first step: {told['first_step']}")
     write_json(options.output, told)
     found = [Curve(**{k: v for k, v in curve.items() if k not in ("slope", "steeper")}) for curve in told["curves"]]

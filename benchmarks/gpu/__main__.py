@@ -2,8 +2,9 @@
 
 ``equality``: the same numbers as on the CPU. ``waits``: operations that make the host wait for the device. ``steps``:
 heads and losses, forward and backward, beside a linear classifier with cross-entropy. ``measures``: collapse, frames,
-nearest class vectors and closed forms beside plain PyTorch. ``training``: the engine beside a bare loop. ``tests``: the
-fast tests with tensors on the device.
+nearest class vectors and closed forms beside plain PyTorch. ``training``: the engine beside a bare loop.
+``accuracy``: the recipe `fast` beside `recommended`, accuracy over time. ``tests``: the fast tests with tensors on the
+device.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 from equiangular._files import write_json
 from equiangular._provenance import provenance
 
-SECTIONS = ("equality", "waits", "steps", "measures", "training", "tests")
+SECTIONS = ("equality", "waits", "steps", "measures", "training", "accuracy", "tests")
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ QUESTIONS = {
     "alignment": "Does it pay to move a fixed frame to the class means? (docs/incremental.md)",
     "collapse-curves": "How does collapse go over the epochs of real training? (docs/collapse.md)",
     "features": "Classifiers on frozen features, without class names: computed or learned? (docs/embeddings.md)",
+    "from-scratch": "ResNet-20 on images of 32 x 32, five heads and losses, three seeds. (docs/evidence.md)",
     "huge-k": "Ten thousand to a million classes: fixed, computed or learned class vectors? (docs/evidence.md)",
     "incremental": "Few-shot class-incremental learning after the NC-FSCIL protocol. (docs/incremental.md)",
     "named": "Do class names make the better classifier of embeddings? (docs/embeddings.md)",

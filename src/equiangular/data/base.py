@@ -200,8 +200,12 @@ def names_in_array(values: Any, where: str) -> list[Any]:
 
 def rows_at(inputs: Any, rows: np.ndarray) -> Any:
     """The inputs at these positions: a tensor is copied, encoded images stay encoded, texts are texts."""
-    index = torch.from_numpy(np.asarray(rows, dtype=np.int64))
-    return inputs.select(index) if isinstance(inputs, EncodedImages) else inputs[index]
+    index = np.asarray(rows, dtype=np.int64)
+    if isinstance(inputs, EncodedImages):
+        return inputs.select(torch.from_numpy(index))
+    if isinstance(inputs, Tensor) and inputs.device.type == "cpu" and inputs.dtype != torch.bfloat16:
+        return torch.from_numpy(inputs.numpy().take(index, 0))  # NumPy asks for large pages: a third of the time
+    return inputs[torch.from_numpy(index)]
 
 
 def joined(first: Tensor, second: Tensor) -> Tensor:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +33,14 @@ from equiangular.data.images import (
     check_size,
     decode_image,
     decode_one,
+    in_threads,
     opened,
     pixel_limit,
     quiet,
     read_source,
     shown_size,
 )
+from equiangular.data.listing import Paths
 from equiangular.data.reading import Reading, constant_note, listed
 
 AUTO_LIMIT = 4 * 2**30  # bytes of pixels above which "auto" streams
@@ -312,23 +314,43 @@ class _Headers:
 _EIGHT_BITS = (b"\xff\xd8", b"GIF8", b"BM", b"RIFF")
 _EIGHT_BIT_SUFFIXES = (".jpg", ".jpeg", ".gif", ".bmp", ".webp")
 _PNG = b"\x89PNG\r\n\x1a\n"
+_HEADER = 27  # bytes of a PNG that hold its width, height, depth and colours
 
 
 def _headers(sources: Sequence[Source], *, sizes: bool) -> _Headers:
     """Look at the headers of all images; without ``sizes`` only of those that may have more than 8 bits."""
     headers = _Headers(Counter(), [])
     with quiet():
-        for row in range(len(sources)):
-            source = sources[row]
-            if not sizes and isinstance(source, Path) and source.suffix.lower() in _EIGHT_BIT_SUFFIXES:
-                continue
+        for row, source in enumerate(sources.texts if isinstance(sources, Paths) else sources):
+            if not sizes and isinstance(source, (str, Path)):
+                if os.fspath(source).lower().endswith(_EIGHT_BIT_SUFFIXES):
+                    continue
+                if (start := _start(source)).startswith(_PNG) and len(start) == _HEADER:
+                    if start[24] == 16:
+                        headers.wide.append(row)
+                    continue
             with suppress(BrokenImageError, ValueError):  # decoding says what is wrong with it
-                _look(read_source(source) or b"", row, headers, sizes=sizes)
+                _look(read_source(sources[row]) or b"", row, headers, sizes=sizes)
     return headers
 
 
+def _start(file: str | Path) -> bytes:
+    """The header of a PNG file, or as much of another; nothing of one that cannot be read, which decoding says."""
+    try:
+        handle = os.open(file, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # half the time of a file object
+    except OSError:
+        return b""
+    try:
+        return os.read(handle, _HEADER)
+    except OSError:
+        return b""
+    finally:
+        os.close(handle)
+
+
 def _look(blob: bytes, row: int, headers: _Headers, *, sizes: bool) -> None:
-    if blob.startswith(_PNG) and len(blob) > 26 and b"eXIf" not in blob:  # its header without Pillow, 50 times faster
+    # Its header without Pillow, 50 times faster.
+    if blob.startswith(_PNG) and len(blob) >= _HEADER and b"eXIf" not in blob:
         if sizes:
             headers.sizes[struct.unpack(">II", blob[16:24])] += 1
         if blob[24] == 16:
@@ -377,7 +399,7 @@ def _look_at_all(
             return str(error)
         return bool((image == image[:1, :1]).all())
 
-    with quiet(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        found = list(pool.map(look, rows.tolist()))
+    with quiet(), in_threads() as mapped:
+        found = list(mapped(look, rows.tolist()))
     broken = {int(row): why for row, why in zip(rows, found, strict=True) if isinstance(why, str)}
     return broken, sum(flat is True for flat in found)

@@ -172,7 +172,7 @@ def _number(
     numbers: np.ndarray, name: str, rows: np.ndarray, notes: list[str], *, kind: Any = "number", exact: Any = None
 ) -> Column | str:
     """A column of ``numbers`` (N,) float64; ``exact`` is the Arrow column of whole numbers that they are read from."""
-    own = numbers if len(rows) == len(numbers) else numbers[rows]
+    own = numbers if len(rows) == len(numbers) else numbers.take(rows)
     with np.errstate(over="ignore", invalid="ignore"):
         mean, missing = own.mean(), False
     if not np.isfinite(mean):

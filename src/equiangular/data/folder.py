@@ -26,7 +26,16 @@ from equiangular.data.base import (
 from equiangular.data.columns import Columns, far_columns, lossy_columns
 from equiangular.data.encoded import ImageSource, read_images
 from equiangular.data.images import constant_images
-from equiangular.data.listing import PART_NAMES, SUFFIXES, Found, find_layout, list_classes, why_no_image_folder
+from equiangular.data.listing import (
+    PART_NAMES,
+    SUFFIXES,
+    Found,
+    NamesBelow,
+    Paths,
+    find_layout,
+    list_classes,
+    why_no_image_folder,
+)
 from equiangular.data.reading import Reading, apart_note, constant_note
 from equiangular.data.vectors import has_vectors, vector_dataset
 from equiangular.longtail.labels import label_array
@@ -276,8 +285,8 @@ def load_folder(
         notes += classes.notes(called[part] if "train" in layout.parts and len(layout.parts) > 1 else "images")
         found += classes.found
     notes += found.notes()
-    files = [*train.files, *(file for classes in used.values() for file in classes.files)]
-    images = ImageSource(files, str(folder), [file.relative_to(folder).as_posix() for file in files])
+    files = Paths([text for classes in (train, *used.values()) for text in classes.files.texts])
+    images = ImageSource(files, str(folder), NamesBelow(folder, files))
     read = read_images([images], size=size, memory=memory, raw=raw, skip_broken=skip_broken)
     part_of = np.repeat(["train", *used], [len(train.files), *(len(c.files) for c in used.values())])[read.rows[0]]
     every = [*train.names, *(name for classes in used.values() for name in classes.names)]

@@ -168,8 +168,8 @@ def decode_all(sources: Sequence[Source], *, size: int | None = None, spans: Spa
     broken: dict[int, str] = {}
     images: np.ndarray | None = None
     constant = 0
-    with quiet(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for row, image in enumerate(pool.map(decode, range(len(sources)))):
+    with quiet(), in_threads() as mapped:
+        for row, image in enumerate(mapped(decode, range(len(sources)))):
             if isinstance(image, str):
                 broken[row] = image
                 continue
@@ -256,6 +256,16 @@ def quiet() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def in_threads() -> Iterator[Any]:
+    """``map`` on as many threads as torch is set to use; with one without a pool, which costs as much as a decoder."""
+    if (threads := torch.get_num_threads()) == 1:
+        yield map
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield pool.map
+
+
 def check_size(image: np.ndarray, expected: Sequence[int], label: str) -> np.ndarray:
     """Return the image (H, W, 3) if it has the height and width of ``expected``."""
     if image.shape[:2] != tuple(expected[:2]):
@@ -292,11 +302,13 @@ def as_rgb(image_module: Any, image: Any, spans: Spans | None = None) -> Any:
     """An image of Pillow in any mode as RGB, upright and opaque."""
     if is_wide(image):  # Pillow would clip it to 255, or keep the upper byte
         image = _narrowed(image_module, image, spans)
-    image = import_module("PIL.ImageOps").exif_transpose(image)
+    image.load()  # a PNG may state its orientation after its pixels
+    if image.getexif().get(_ORIENTATION, 1) != 1:  # asked here, as Pillow copies an image that is upright
+        image = import_module("PIL.ImageOps").exif_transpose(image)
     if "A" in image.getbands() or "transparency" in image.info:
         opaque = image_module.new("RGBA", image.size, (WHITE,) * 4)
         return image_module.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _narrowed(image_module: Any, image: Any, spans: Spans | None) -> Any:

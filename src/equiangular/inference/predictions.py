@@ -4,11 +4,9 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, repeat, starmap
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import torch
 
@@ -18,9 +16,10 @@ from equiangular._files import check_output
 from equiangular._validate import check_int
 from equiangular.data.cells import NUMBER
 from equiangular.data.columns import Told
+from equiangular.data.images import in_threads
 from equiangular.data.libraries import is_saved_to_disk
 from equiangular.data.listing import SUFFIXES as IMAGE_SUFFIXES
-from equiangular.data.listing import Found, find_files
+from equiangular.data.listing import Found, Paths, find_files
 from equiangular.data.refused import foreign_file
 from equiangular.data.table_files import TABLE_FILES
 from equiangular.data.texts import text_lines
@@ -66,7 +65,7 @@ def list_inputs(paths: Sequence[str | Path], kind: str, *, notes: list[str] | No
         elif path.is_dir():
             found = find_files(path, inside_folders)
             files += found.files
-            found.files = []
+            found.files = Paths()
             left += found
         elif not path_exists(path):
             raise ValueError(f"{str(path)!r} does not exist.")
@@ -110,7 +109,7 @@ def read_inputs(
     check_int(batch_size, "batch_size", minimum=1)
     if encoder is None and info.reads != info.kind:
         encoder = KnownEncoder(info.encoder or {})
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+    with in_threads() as mapped:
         for tables, group in groupby(files, lambda file: file.suffix.lower() in TABLE_SUFFIXES or file.is_dir()):
             if tables or info.reads == "text":
                 for file in group:
@@ -123,7 +122,7 @@ def read_inputs(
             for start in range(0, len(images), batch_size):
                 part = images[start : start + batch_size]
                 own = [(labels or {}).get(file, file.parent.name) for file in part]
-                yield decoded_batch(part, [str(file) for file in part], own, info, pool, encoder, told)
+                yield decoded_batch(part, [str(file) for file in part], own, info, mapped, encoder, told)
 
 
 def _text_batches(file: Path, info: ModelInfo, batch_size: int, encoder: KnownEncoder | None) -> Iterator[InputBatch]:
@@ -143,8 +142,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a formula begins with
 WRITTEN = "predictions are written"  # how a message about the suffix begins
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(NamedTuple):
     """What a model says about one input.
 
     Attributes:
@@ -153,6 +151,8 @@ class Prediction:
         probabilities: their calibrated probabilities.
         error: why the input could not be read, or None.
         rejected: whether the input is taken for none of the classes; None where nobody asked.
+
+    A tuple, of which a million are made in half the time of a million dataclasses.
     """
 
     name: str
@@ -194,8 +194,11 @@ def _predicted(classifier: Classifier, batch: InputBatch, top_k: int, threshold:
             probabilities, doubt = probabilities_and_doubt(classifier, inputs)
             rejected = (doubt.cpu().double() > threshold).tolist()
         best = probabilities.topk(top_k, dim=1)
-        for name, p, c, r in zip(batch.names, best.values.tolist(), best.indices.tolist(), rejected, strict=True):
-            made.append(Prediction(name, tuple(map(names.__getitem__, c)), tuple(p), None, r))
+        # By columns: a rank has one list of names and one of numbers, and zip makes the tuples of all rows.
+        classes = zip(*([names[i] for i in rank] for rank in best.indices.T.tolist()), strict=True)
+        numbers = zip(*best.values.T.tolist(), strict=True)
+        no_errors = repeat(None, len(batch.names))
+        made += starmap(Prediction, zip(batch.names, classes, numbers, no_errors, rejected, strict=True))
     for position, (name, reason) in batch.placed_failures():
         made.insert(position, Prediction(name, error=reason))
     return made

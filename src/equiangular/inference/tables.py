@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,11 @@ from equiangular.data.columns import Columns, Told, plain_columns
 from equiangular.data.encoded import ArrowImages
 from equiangular.data.folder import _as_inputs, npz_part
 from equiangular.data.images import Source, constant_images, decode_image, quiet
+from equiangular.data.labels import read_labels, stated_class_names, usual_label
 from equiangular.data.libraries import TEST_PARTS
 from equiangular.data.registry import names_in
 from equiangular.data.table_files import arrow_errors, table_batches
-from equiangular.data.tables import IMAGE, TEXT, image_column, read_labels, stated_class_names, usual_label
+from equiangular.data.tables import IMAGE, TEXT, image_column
 from equiangular.data.texts import vocabulary_features
 from equiangular.data.vectors import VECTOR_NAMES, labels_beside, vector_column
 from equiangular.data.vectors import read_labels as read_label_file
@@ -69,6 +69,8 @@ class InputBatch:
 
         ``names`` and ``labels`` are of all of them, ``inputs`` and ``sources`` of those that are good.
         """
+        if not reasons:
+            return cls(names, inputs, labels, sources=sources)
         good, bad = [i for i in range(len(names)) if i not in reasons], sorted(reasons)
         kept = None if labels is None else [labels[i] for i in good]
         return cls([names[i] for i in good], inputs, kept, [(names[i], reasons[i]) for i in bad], bad, sources)
@@ -84,7 +86,7 @@ def decoded_batch(
     names: list[str],
     labels: list[str] | None,
     info: ModelInfo,
-    pool: ThreadPoolExecutor | None = None,
+    mapped: Callable[..., Iterable[Any]] = map,
     encoder: KnownEncoder | None = None,
     told: Told | None = None,
 ) -> InputBatch:
@@ -101,7 +103,7 @@ def decoded_batch(
 
     positions = range(len(sources))
     with quiet():
-        images = list(map(decode, positions) if pool is None else pool.map(decode, positions))
+        images = list(mapped(decode, positions))
     reasons = {i: image for i, image in enumerate(images) if isinstance(image, str)}
     chosen = [image[0] for image in images if not isinstance(image, str)]
     told.images += len(images)
@@ -351,10 +353,12 @@ def _finite(
     file: Path, start: int, inputs: Tensor, labels: list[str] | None, bad: dict[int, str] | None = None
 ) -> InputBatch:
     """A batch of the rows whose numbers are finite; the others are failures, and so are those that are ``bad``."""
-    finite = torch.isfinite(inputs).flatten(1).all(1) if inputs.is_floating_point() else torch.ones(len(inputs)).bool()
-    holes = (~finite).nonzero().flatten().tolist()
+    holes: list[int] = []
+    if inputs.is_floating_point() and not torch.isfinite(inputs.sum()):  # a sum is quicker than a look at each number
+        holes = (~torch.isfinite(inputs).flatten(1).all(1)).nonzero().flatten().tolist()
     reasons = dict.fromkeys(holes, "a missing, NaN or infinite value. Fill it in or drop the row.") | (bad or {})
-    names = [f"{file}:{start + i + 1}" for i in range(len(inputs))]
+    where = str(file)
+    names = [f"{where}:{row}" for row in range(start + 1, start + len(inputs) + 1)]
     kept = inputs[[i for i in range(len(inputs)) if i not in reasons]] if reasons else inputs
     return InputBatch.of(names, kept, labels, reasons)
 

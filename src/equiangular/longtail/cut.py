@@ -176,7 +176,7 @@ def draw_by_class(members: np.ndarray, wanted: Sequence[int] | np.ndarray, seed:
 
     Each class is drawn from without replacement, by a generator of its own, (seed, c, *stream).
     """
-    chosen = []
+    chosen = np.zeros(len(members), dtype=bool)
     grouped = _members_of_each(members, len(wanted)) if len(wanted) > _FEW else None
     for c, number in enumerate(wanted):
         own = np.flatnonzero(members == c) if grouped is None else grouped[c]
@@ -185,8 +185,8 @@ def draw_by_class(members: np.ndarray, wanted: Sequence[int] | np.ndarray, seed:
             last = np.partition(keys, number - 1)[number - 1]
             equal = np.flatnonzero(keys == last)[: number - int((keys < last).sum())]
             own = own[np.concatenate([np.flatnonzero(keys < last), equal])]
-        chosen.append(own[:number])
-    return np.sort(np.concatenate(chosen)).astype(np.int64)
+        chosen[own[:number]] = True
+    return np.flatnonzero(chosen).astype(np.int64)
 
 
 Order = Literal["label", "size"]

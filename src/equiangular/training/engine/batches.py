@@ -93,9 +93,9 @@ class Batches:
             for step in range(start, len(self.bounds)):
                 index = order[slice(*self.bounds[step])]
                 if in_place:
-                    x, target = self.prepare(inputs[index]), labels[index]
+                    x, target = self.prepare(inputs.index_select(0, index)), labels.index_select(0, index)
                 else:
-                    x = self.prepare(inputs[index.to(inputs.device)].to(here, non_blocking=True))
+                    x = self.prepare(inputs.index_select(0, index.to(inputs.device)).to(here, non_blocking=True))
                     target = labels[index].to(here, non_blocking=True)
                 yield Batch(step, len(index), target, [(x, target)])
             return
