@@ -15,6 +15,7 @@ from experiments.commands.summarise import summarise
 
 # Command -> module, and what it does.
 SCRIPTS = {
+    "gpu": ("gpu.slices", "A slice of the long trainings on a GPU: ResNet-32, 200 epochs, long-tailed CIFAR."),
     "leaderboard": ("leaderboard", "Make LEADERBOARD.md from the kept results of studies, and keep new ones."),
     "recipe-search": ("recipe.search", "Search for the recipe: one change at a time, on validation data."),
     "recipe-table": ("recipe.table", "Make RECIPE.md from the kept results of the search."),
@@ -25,6 +26,7 @@ QUESTIONS = {
     "alignment": "Does it pay to move a fixed frame to the class means? (docs/incremental.md)",
     "collapse-curves": "How does collapse go over the epochs of real training? (docs/collapse.md)",
     "features": "Classifiers on frozen features, without class names: computed or learned? (docs/embeddings.md)",
+    "from-scratch": "ResNet-20 on images of 32 x 32, five heads and losses, three seeds. (docs/evidence.md)",
     "huge-k": "Ten thousand to a million classes: fixed, computed or learned class vectors? (docs/evidence.md)",
     "incremental": "Few-shot class-incremental learning after the NC-FSCIL protocol. (docs/incremental.md)",
     "named": "Do class names make the better classifier of embeddings? (docs/embeddings.md)",
@@ -36,6 +38,7 @@ QUESTIONS = {
     "tables": "ETFClassifier beside scikit-learn's own classifiers. (docs/integrations.md)",
     "time-to-accuracy": "How soon does the recipe `fast` reach what `recommended` reaches? (docs/training.md)",
     "unlearned": "What only an unlearned head can do: federated rounds, averaging, forgetting. (docs/evidence.md)",
+    "worth": "What are calibration on few samples, and an encoder for texts, worth? (docs/evaluation.md)",
     "transfer": "Do the features of a fixed head transfer as well as those of a learned one? (docs/transfer.md)",
 }
 _HELP = {"context_settings": {"help_option_names": ["-h", "--help"]}, "no_args_is_help": True}

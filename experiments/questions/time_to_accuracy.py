@@ -35,6 +35,7 @@ from equiangular.training.config.files import make_config, recipe_values
 from equiangular.training.config.options import Hardware
 from equiangular.training.engine.loop import Training
 from equiangular.training.engine.prediction import predict
+from equiangular.training.methods import Method
 from equiangular.training.run.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from equiangular.training.run.trial import TrialRun, Watcher
 from experiments.common import FIGURES, QUESTIONS, command_parser
@@ -109,14 +110,19 @@ class Clock(Watcher):
         self.began = time.process_time()
 
 
-def timed(name: str, values: dict[str, Any], dataset: Dataset, folder: Path, *, every: int = 1) -> dict[str, Any]:
-    """Train one recipe; its curve, the scores of the last epoch on the test part, and what it was told."""
+def timed(
+    name: str, values: dict[str, Any], dataset: Dataset, folder: Path, *, every: int = 1, method: Method | None = None
+) -> dict[str, Any]:
+    """Train one recipe; its curve, the scores of the last epoch on the test part, and what it was told.
+
+    ``method`` is for one that is not of the library; its name has to be that of ``values``.
+    """
     own = {key: values[key] for key in ("channels_last", "parts", "smoothing") if key in values}
     layout = {key: own[key] for key in ("channels_last",) if key in own}
     known = {key: value for key, value in values.items() if key not in own}
     trial = make_config(Trial, {"data": dataset.name, "imbalance": IMBALANCE, "subset_seed": _CUT_SEED}, known)
     clock = Clock(folder / f"{name}-{dataset.input_shape[-1]}.safetensors", every, own.get("parts", ()))
-    method = get_method(trial.method)
+    method = method or get_method(trial.method)
     if "smoothing" in own:
         method = fast_parts.smoothed(method, *own["smoothing"])
     hardware = Hardware(accelerator="cpu", threads=1, **layout)

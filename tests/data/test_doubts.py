@@ -16,7 +16,7 @@ from equiangular.data.cells import DATE_FORMATS, as_seconds, as_spans, parsed_da
 from equiangular.data.columns import Columns
 from equiangular.data.doubts import nearly_numbers
 from equiangular.data.fit_columns import fit_columns
-from equiangular.data.tables import read_labels
+from equiangular.data.labels import read_labels
 
 
 def kinds(values, **more):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
+from pyarrow.feather import write_feather
 
 from equiangular.data import EncodedImages, load_dataset
 
@@ -159,3 +161,18 @@ def test_names_and_configurations_reach_the_library(monkeypatch):
     assert load_dataset("hf:uoft-cs/birds").name == "birds"
     load_dataset("hf:uoft-cs/birds:small#label")
     assert asked == [("uoft-cs/birds", None), ("uoft-cs/birds", "small")]
+
+
+@pytest.mark.parametrize("form", ["feather", "saved"])
+def test_arrow_files_are_looked_through_before_they_are_believed(tmp_path, form):
+    """Here a text that is none, which Arrow says of a column only when asked to look through it."""
+    offsets = pa.py_buffer(np.array([0, 1, 2, 4], np.int32).tobytes())
+    texts = pa.StringArray.from_buffers(3, offsets, pa.py_buffer(b"ab\xff\xff"))
+    table = pa.table({"text": texts, "label": ["x", "y", "x"]})
+    path = tmp_path / ("train.feather" if form == "feather" else "saved")
+    if form == "feather":
+        write_feather(table, path)
+    else:
+        datasets.Dataset(table).save_to_disk(str(path))
+    with pytest.raises(ValueError, match=r"(?i)cannot (read|load) .*utf-?8"):
+        load_dataset(path)

@@ -16,9 +16,10 @@ from equiangular._extras import require
 from equiangular._validate import check_choice, check_int, did_you_mean
 from equiangular.data.base import Dataset, balanced_test_split
 from equiangular.data.folder import from_arrays
+from equiangular.data.labels import LABEL
 from equiangular.data.listing import PART_NAMES
 from equiangular.data.reading import listed
-from equiangular.data.tables import IMAGE, LABEL, TEXT, Part, from_tables
+from equiangular.data.tables import IMAGE, TEXT, Part, from_tables
 from equiangular.data.vectors import VECTOR_NAMES
 
 # Name: test samples per class, what it is.
@@ -193,6 +194,8 @@ def load_hugging_face(
         if is_saved_to_disk(Path(name)):
             splits = library.load_from_disk(name)
             splits = splits if hasattr(splits, "keys") else {_TRAIN: splits}
+            for split in splits.values():
+                split.data.validate(full=True)  # Arrow believes the offsets in such files, and reads where they point
         else:
             splits = library.load_dataset(name, configuration or None)
     except (OSError, ValueError, RuntimeError, library.exceptions.DatasetsError) as error:

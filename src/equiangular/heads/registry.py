@@ -33,7 +33,7 @@ MAPPED: dict[str, Any] = {"norm": "batch-first", "projection": "linear"}
 # A small scale keeps the logits of similar classes close; chosen on validation data of two sets of texts.
 SIMILAR: dict[str, Any] = {"norm": "batch", "scale": 4.0}
 DIMENSIONS_PER_CLASS = 4
-# Behind a learned map an orientation of the frame is one of the map's; of more classes it is one that has a formula.
+# The most classes of a Haar-random frame, which takes over a second for more: then the orientation has a formula.
 TURNED_CLASSES = 2048
 
 

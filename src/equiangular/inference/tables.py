@@ -21,10 +21,11 @@ from equiangular.data.columns import Columns, Told, plain_columns
 from equiangular.data.encoded import ArrowImages
 from equiangular.data.folder import _as_inputs, npz_part
 from equiangular.data.images import Source, constant_images, decode_image, quiet
+from equiangular.data.labels import read_labels, stated_class_names, usual_label
 from equiangular.data.libraries import TEST_PARTS
 from equiangular.data.registry import names_in
 from equiangular.data.table_files import arrow_errors, table_batches
-from equiangular.data.tables import IMAGE, TEXT, image_column, read_labels, stated_class_names, usual_label
+from equiangular.data.tables import IMAGE, TEXT, image_column
 from equiangular.data.texts import vocabulary_features
 from equiangular.data.vectors import VECTOR_NAMES, labels_beside, vector_column
 from equiangular.data.vectors import read_labels as read_label_file

@@ -46,7 +46,7 @@ def test_a_two_stage_method_is_a_method_with_more():
 def test_many_classes_have_a_basis_that_takes_no_minutes(monkeypatch, name, width):
     method = get_method(name)
     assert method.build_head(width, 20, seed=0).basis == "haar"
-    monkeypatch.setattr("equiangular.training.methods.base.LARGE", 10)
+    monkeypatch.setattr("equiangular.training.methods.base.TURNED_CLASSES", 10)
     head = method.build_head(width, 20, seed=3)
     assert head.basis == "dct"
     torch.testing.assert_close(head.class_vectors(), simplex_etf(20, head.dim, basis="dct", seed=3))

@@ -12,10 +12,9 @@ from torch import Tensor
 from equiangular._validate import check_features, check_labels
 from equiangular.frames import class_mean_frame
 from equiangular.heads import Head, make_head
-from equiangular.heads.registry import needs_projection
+from equiangular.heads.registry import TURNED_CLASSES, needs_projection
 from equiangular.losses import batch_class_counts
 
-LARGE = 2048  # classes from which on a Haar-random frame takes more than a second
 RECOMMENDED = "recommended"  # the head that the studies recommend, see equiangular.heads.make_head
 
 
@@ -123,7 +122,7 @@ class Method:
                 vectors = class_mean_frame(class_means, in_features, similarity=self.similarity, seed=seed)
                 extra = {} if learned else {"prototypes": vectors}
         mapped = self.head == RECOMMENDED and needs_projection(in_features, num_classes)  # has a frame without a matrix
-        if num_classes > LARGE and self.head in ("etf", RECOMMENDED) and not mapped and not extra:
+        if num_classes > TURNED_CLASSES and self.head in ("etf", RECOMMENDED) and not mapped and not extra:
             # A Haar-random basis takes O(K^3): minutes for 10,000 classes. This one is random too, in O(K^2 log K).
             extra = {} if "basis" in self.head_options else {"basis": "dct"}
         try:
