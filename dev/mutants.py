@@ -40,6 +40,7 @@ ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / "build" / "mutants"
 PACKAGES = ("frames", "heads", "losses", "measures", "posthoc", "longtail", "closed_form")
 TESTS = [place for package in PACKAGES for place in (f"tests/{package}", f"src/equiangular/{package}")]
+TESTS += ["tests/test_defaults.py", "tests/test_rebuilt.py", "tests/test_waits.py"]
 OPTIONS = ["-q", "-p", "no:cacheprovider", "-m", "not slow"]
 MEMORY = 8 * 2**30
 BROKEN = 99
@@ -64,11 +65,12 @@ class Cover:
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """A test has ended."""
-        self.times[nodeid] += time.process_time()
+        if nodeid in self.times:
+            self.times[nodeid] += time.process_time()
         self.coverage.switch_context("between")
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Forget a test that did not pass."""
+        """Forget a test that did not pass, before it has ended."""
         if report.outcome != "passed":
             self.times.pop(report.nodeid, None)
 

@@ -56,6 +56,13 @@ def test_the_check_sees_what_waits() -> None:
             wait()
 
 
+def unstored(basis: str) -> nn.Module:
+    """A head whose class vectors are a formula, as those of many classes are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("equiangular.heads.unstored.LARGE_FRAME", 1)
+        return eq.ETFHead(D, K, basis=basis)
+
+
 HEADS: dict[str, Callable[[], nn.Module]] = {
     "etf": lambda: eq.ETFHead(D, K),
     "etf, batch norm": lambda: eq.ETFHead(D, K, norm="batch"),
@@ -69,7 +76,8 @@ HEADS: dict[str, Callable[[], nn.Module]] = {
     "rotated": lambda: eq.RotatedETFHead(D, K),
     "incremental": lambda: eq.IncrementalETFHead(D, K, reserved=2),
     "structured": lambda: eq.ETFHead(D, K, basis="canonical"),
-    "structured, minimal": lambda: eq.ETFHead(D, K, basis="minimal"),
+    "unstored": lambda: unstored("canonical"),
+    "unstored, minimal": lambda: unstored("minimal"),
     "closed form": lambda: ClosedFormHead(D, kind="ridge").fit(torch.randn(30, D), torch.arange(30) % K),
     "implicit": lambda: eq.ImplicitHead(D, K),
     "implicit, quadratic": lambda: eq.ImplicitHead(D, K, construction="quadratic"),

@@ -148,7 +148,7 @@ def labels_in_range(labels: Tensor, num_classes: int) -> bool:
 def check_class_counts(counts: Any, num_classes: int | None = None, *, name: str = "class_counts") -> Tensor:
     """Check per-class sample counts (K,), all above zero, and return them as a float64 tensor on their device."""
     try:
-        tensor = torch.as_tensor(counts).detach().double()
+        tensor = (counts if isinstance(counts, Tensor) else torch.as_tensor(counts)).detach().double()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{name} must be a sequence of K numbers, got {counts!r}.") from error
     if tensor.ndim != 1 or tensor.numel() == 0:

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +10,14 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from equiangular import ClosedFormHead, LinearHead, attach, find_head, forward_with_features
-from equiangular.closed_form import KINDS, LINEAR_KINDS, RandomFeatures, merge_across_processes
+from equiangular.closed_form import (
+    KINDS,
+    LINEAR_KINDS,
+    ClosedForm,
+    RandomFeatures,
+    merge_across_processes,
+    save_closed_form,
+)
 
 K, D = 4, 6
 
@@ -267,3 +275,11 @@ def test_labels_of_a_prior_say_how_many_classes_there_are() -> None:
     head = ClosedFormHead(4, kind="class-means").set_prior(vectors, torch.tensor([0, 5, 2]))
     assert head.closed_form.num_classes == 6
     assert ClosedFormHead(4, kind="class-means").set_prior(vectors).closed_form.num_classes == 3
+
+
+def test_a_file_of_a_classifier_is_a_head_that_takes_new_classes(tmp_path: Path) -> None:
+    x, y = torch.randn(30, 4, generator=torch.Generator().manual_seed(0)), torch.arange(30) % 3
+    path = save_closed_form(tmp_path / "c.safetensors", ClosedForm(4, 3, kind="ridge").update(x, y))
+    head = ClosedFormHead.load(path)
+    torch.testing.assert_close(head(x), ClosedFormHead(4, kind="ridge").fit(x, y)(x))
+    assert head.partial_fit(x[:2], torch.tensor([3, 3])).num_classes == 4

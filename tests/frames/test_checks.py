@@ -95,3 +95,9 @@ def test_tiles_cover_the_gram_matrix() -> None:
         tiles = list(gram_tiles(x, entries=entries))
         assert [t[0] for t in tiles] == [0, *[t[1] for t in tiles][:-1]]
         assert torch.allclose(torch.cat([t[2] for t in tiles]), x @ x.T)
+
+
+def test_a_precision_without_a_tolerance_of_its_own_has_a_strict_one() -> None:
+    frame = simplex_etf(3, 4).to(torch.float8_e4m3fn)
+    assert not is_simplex_etf(frame)
+    assert is_simplex_etf(frame, atol=0.1)

@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import json
 import os
@@ -322,6 +323,76 @@ def test_a_full_disk_leaves_a_frame_and_what_lies_beside_it(tmp_path: Path, monk
     save_frame(path, simplex_etf(4), metadata={"a": "new"}, overwrite=True)
     assert load_frame(path).shape == (4, 3)
     assert json.loads((tmp_path / "f.npy.json").read_text())["a"] == "new"
+
+
+@pytest.mark.parametrize("metadata", [{"a": "new"}, None])
+@pytest.mark.parametrize("kept", [{"a": "old"}, None])
+@pytest.mark.parametrize("steps", range(1, 6))
+@pytest.mark.parametrize("lasting", [True, False])
+def test_wherever_a_rename_fails_a_frame_belongs_to_what_lies_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: Any, kept: Any, steps: int, lasting: bool
+) -> None:
+    path = save_frame(tmp_path / "f.npy", simplex_etf(3), metadata=kept)
+    beside = tmp_path / "f.npy.json"
+    replace, count = os.replace, []
+
+    def full(*args: Any) -> None:
+        count.append(1)
+        if len(count) == steps or (lasting and len(count) > steps):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with contextlib.suppress(ValueError):
+            save_frame(path, simplex_etf(4), metadata=metadata, overwrite=True)
+    classes = load_frame(path).shape[0]  # whichever it is, it is not taken for damaged
+    said = json.loads(beside.read_text()) if beside.exists() else {}
+    if len(count) < steps:
+        assert classes == 4
+        assert said.get("a") == (metadata or {}).get("a")
+    elif kept:
+        assert said["a"] == ("old" if classes == 3 or "replaced by" in said else "new")
+    save_frame(path, simplex_etf(5), metadata={"a": "last"}, overwrite=True)
+    assert load_frame(path).shape[0] == 5
+    last = json.loads(beside.read_text())
+    assert last["a"] == "last"
+    assert "replaced by" not in last
+
+
+def test_what_lies_beside_no_frame_is_not_taken_for_a_description_of_the_next(tmp_path: Path) -> None:
+    path = save_frame(tmp_path / "f.npy", simplex_etf(3), metadata={"a": "old"})
+    path.unlink()
+    with pytest.raises(ValueError, match=r"f\.npy\.json' exists"):
+        save_frame(path, simplex_etf(4))
+    assert load_frame(save_frame(path, simplex_etf(4), overwrite=True)).shape[0] == 4
+    assert os.listdir(tmp_path) == ["f.npy"]
+
+
+def test_cut_short_twice_the_frame_in_the_middle_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save_frame(tmp_path / "f.npy", simplex_etf(3), metadata={"a": "0"})
+    replace = os.replace
+
+    def but_to(*names: str) -> Any:
+        def tried(source: Any, to: Any) -> None:
+            described = "replaced by" in Path(source).read_text("latin-1")
+            if Path(to).name in names and not described and "eq" in Path(source).name:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            replace(source, to)
+
+        return tried
+
+    for classes, names in ((4, ("f.npy.json",)), (5, ("f.npy",))):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", but_to(*names))
+            with pytest.raises(ValueError, match="No space left"):
+                save_frame(path, simplex_etf(classes), metadata={"a": str(classes)}, overwrite=True)
+    assert load_frame(path).shape[0] == 4
+    flip = bytearray(path.read_bytes())
+    flip[-1] ^= 1
+    path.write_bytes(flip)
+    with pytest.raises(ValueError, match="is damaged"):
+        load_frame(path)
 
 
 def test_json_of_others_beside_an_npy_says_nothing_of_its_hash(tmp_path: Path) -> None:

@@ -161,3 +161,11 @@ def test_a_kerdock_code_is_built_in_the_size_that_it_is_listed_with() -> None:
     for code in codes:
         assert code.build.args == (code.num_classes, code.dim)
         assert quadratic_code(code.num_classes, code.dim).max_cosine == code.max_cosine
+
+
+def test_every_entry_says_what_it_is_and_who_says_so() -> None:
+    for code in (*KNOWN_CODES.values(), *BEST_KNOWN_CODES.values()):
+        assert code.name
+        assert any(character.isdigit() for character in code.source)  # a year
+    for _, source in PROVED_COSINES.values():
+        assert any(character.isdigit() for character in source)

@@ -53,6 +53,10 @@ class Timm(nn.Module):
     def get_classifier(self) -> nn.Module:
         return self.head.fc
 
+    def reset_classifier(self, num_classes: int, pool: str = "avg") -> None:
+        self.asked = num_classes, pool
+        self.head.fc = nn.Linear(D, num_classes)
+
     def forward(self, x):
         return self.head.fc(self.stem(x))
 
@@ -119,6 +123,15 @@ def test_counts_of_classes_are_updated_around_the_head() -> None:
     assert model.num_classes == 4
     assert model.head.num_classes == 4
     assert isinstance(model.get_classifier(), ETFHead)
+
+
+def test_the_family_is_told_of_new_classes_and_the_head_stays() -> None:
+    model = attach(Timm(), 4)
+    head = find_head(model)
+    model.reset_classifier(5, pool="max")
+    assert model.asked == (5, "max")
+    assert model.head.fc is head
+    assert (head.num_classes, model.num_classes, model.head.num_classes) == (5, 5, 5)
 
 
 def test_labels_of_a_configuration_are_updated() -> None:

@@ -189,3 +189,8 @@ def test_given_vectors_lost_on_the_meta_device_are_told_until_a_checkpoint_bring
     torch.testing.assert_close(head(vectors), whole(vectors), rtol=0, atol=0)
     with pytest.raises(ValueError, match="make a new head with their class_vectors"):
         whole.reset_parameters()
+
+
+def test_the_scale_is_what_cosines_of_encoders_want_unless_told() -> None:
+    assert float(NamedHead(4, 4, class_vectors=torch.eye(4)).scale) == 16
+    assert float(NamedHead(4, 4, class_vectors=torch.eye(4), scale=3.0).scale) == 3

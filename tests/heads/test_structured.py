@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from equiangular import simplex_etf, simplex_logits
-from equiangular.frames import reachable_cosine
+from equiangular.frames import reachable_cosine, structured
 from equiangular.frames.structured import simplex_reach, simplex_rows
 from equiangular.heads import ETFHead, ImplicitHead, align_head, recommended_head
 from equiangular.heads.registry import build_described, describe_head
@@ -228,6 +228,17 @@ def test_compiled_exported_and_in_half_precision(basis: str) -> None:
     halved = ETFHead(D, K, basis=basis).bfloat16()
     assert halved(x.bfloat16()).dtype == torch.bfloat16
     torch.testing.assert_close(halved(x.bfloat16()).float(), expected, rtol=3e-2, atol=5e-2)
+
+
+@both
+@pytest.mark.parametrize("dim", [5, 8])
+def test_what_runs_where_values_cannot_be_read_is_the_same_product(basis: str, dim: int) -> None:
+    x, y = draw(3, dim).double(), draw(3, 5, seed=1).double()
+    frame = simplex_etf(5, dim, basis=basis, dtype=torch.float64)
+    for logits in (structured._logits, structured._logits_in_place):
+        torch.testing.assert_close(logits(x, 2.0, 5, basis), 2 * x @ frame.T)
+    for pulled in (structured._pulled_back, structured._pulled_back_in_place):
+        torch.testing.assert_close(pulled(y, 2.0, 5, basis, dim), 2 * y @ frame)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # forward mode's own

@@ -185,11 +185,11 @@ def test_a_device_without_float64_gets_float32(monkeypatch: pytest.MonkeyPatch) 
 
 def test_plot() -> None:
     h, y, w = data()
-    metric = filled(h, y, w, groups={"few": [4, 5]})
+    metric = filled(h, y, w, groups={"few": [4, 5], "of/two": [1, 2]})
     measured = metric.compute()
     _, ax = metric.plot()
     drawn = {text.get_text(): line for text, line in zip(ax.get_legend().get_texts(), ax.lines, strict=True)}
-    assert list(drawn) == ["all classes", "few"]
+    assert list(drawn) == ["all classes", "few", "of/two"]
     names = [label.get_text() for label in ax.get_yticklabels()]
     assert drawn["few"].get_xdata()[names.index("cdnv")] == float(measured["cdnv/few"])
     curves, ax = metric.plot([measured, measured], keys=["nc1", "nc3"])

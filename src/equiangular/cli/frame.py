@@ -70,7 +70,7 @@ def frame(
         warn_renamed("--construction best", "spread")
         construction = "spread"
     check_choice(construction, CONSTRUCTIONS, "construction")
-    check_target(output, metadata=True, overwrite=overwrite)
+    check_target(output, overwrite=overwrite)
     if construction == "auto":
         construction = "simplex" if num_classes <= dim + 1 else "spread"
     if construction != "simplex" and basis != "haar":

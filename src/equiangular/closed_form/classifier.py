@@ -164,7 +164,7 @@ class ClosedForm:
         """
         self.prior = None
         if vectors is not None:
-            labels = torch.arange(len(vectors)) if labels is None else labels
+            labels = torch.arange(len(vectors), device=vectors.device) if labels is None else labels
             self.prior = self.nothing(self.num_classes).update(vectors, labels)
         return self._changed()
 
@@ -225,7 +225,7 @@ class ClosedForm:
         if target_prior is None or isinstance(target_prior, str):
             check_choice(target_prior or "uniform", ("uniform", "train"), "target_prior")
             if target_prior != "train":
-                return torch.zeros(self.num_classes, dtype=torch.float64)
+                return torch.zeros_like(self.class_counts)
             counts = torch.where(self.class_counts > 0, self.class_counts, 1.0)
         else:
             counts = check_class_counts(target_prior, self.num_classes, name="target_prior")

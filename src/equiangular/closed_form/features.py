@@ -47,7 +47,7 @@ class RandomFeatures(RebuiltModule):
 
     def _made_tensors(self) -> dict[str, Tensor]:
         p, width = self.matrix.shape
-        drawn = torch.randn(p, width, generator=make_generator(self.seed), dtype=torch.float64)
+        drawn = torch.randn(p, width, generator=make_generator(self.seed), dtype=torch.float64, device="cpu")
         return {"matrix": drawn / p**0.5}
 
     @property
@@ -81,7 +81,7 @@ class KernelFeatures(nn.Module):
     def __init__(self, rows: Tensor, sharpness: float) -> None:
         super().__init__()
         self.register_buffer("rows", _directions(rows))
-        self.register_buffer("sharpness", torch.tensor(float(sharpness), dtype=rows.dtype))
+        self.register_buffer("sharpness", rows.new_tensor(float(sharpness)))
 
     @property
     def width(self) -> int:

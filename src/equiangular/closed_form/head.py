@@ -196,7 +196,7 @@ class ClosedFormHead(Head):
         self.__dict__["_map"] = solution.features
         self._build_trunk(like)
         bias = solution.scale * solution.bias + self.closed_form.log_prior(self.target_prior)
-        self.fixed_scale = torch.tensor(solution.scale, dtype=torch.float64).to(like)
+        self.fixed_scale = torch.tensor(solution.scale, dtype=torch.float64, device="cpu").to(like)
         self._set_vectors(solution.weight.to(like))
         self.bias = bias.to(like)
         self.calibrated, self.chosen = solution.calibrated, dict(solution.chosen)

@@ -44,8 +44,8 @@ class KeptSamples:
     @classmethod
     def empty(cls, num_classes: int, dim: int) -> KeptSamples:
         """No samples."""
-        rows = torch.zeros(0, dim, dtype=torch.float64)
-        labels, weights = torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.float64)
+        rows = torch.zeros(0, dim, dtype=torch.float64, device="cpu")
+        labels, weights = rows.new_zeros(0, dtype=torch.int64), rows.new_zeros(0)
         return cls(rows, labels, weights, num_classes, np.zeros(0, dtype=np.uint64))
 
     @property
@@ -56,7 +56,7 @@ class KeptSamples:
     @property
     def count(self) -> Tensor:
         """(K,) float64, sum of the weights of each class."""
-        return torch.zeros(self.num_classes, dtype=torch.float64).index_add_(0, self.labels, self.weights)
+        return self.weights.new_zeros(self.num_classes).index_add_(0, self.labels, self.weights)
 
     def grow(self, num_classes: int) -> KeptSamples:
         """Append classes without samples, in place; returns itself."""
@@ -71,8 +71,8 @@ class KeptSamples:
 
     def restrict(self, index: Tensor) -> KeptSamples:
         """The classes ``index`` (C,), which are all that have samples, in that order."""
-        place = torch.full((self.num_classes,), -1)
-        place[index] = torch.arange(len(index))
+        place = self.labels.new_full((self.num_classes,), -1)
+        place[index] = torch.arange(len(index), device=place.device)
         return KeptSamples(self.rows, place[self.labels], self.weights, len(index), self.hashes)
 
     def update(self, features: Tensor, labels: Tensor, weights: Tensor | None = None) -> KeptSamples:
@@ -108,7 +108,7 @@ class KeptSamples:
         gone = KeptSamples.empty(self.num_classes, self.in_features).update(features, labels, weights)
         known = {(h, k): i for i, (h, k) in enumerate(zip(self.hashes.tolist(), self.labels.tolist(), strict=True))}
         wanted = zip(gone.hashes.tolist(), gone.labels.tolist(), strict=True)
-        place = torch.tensor([known.get(key, -1) for key in wanted], dtype=torch.int64)
+        place = torch.tensor([known.get(key, -1) for key in wanted], dtype=torch.int64, device="cpu")
         if bool((place < 0).any()):
             raise ValueError(f"{STRANGERS} ({int((place < 0).sum())} of them are unknown.)")
         left = self.weights[place] - gone.weights
@@ -231,7 +231,7 @@ def inverse_diagonal(factor: Tensor) -> Tensor:
     """
     diagonal = torch.empty_like(factor[0])
     for start in range(0, len(factor), _COLUMNS):
-        columns = torch.eye(len(factor) - start, min(_COLUMNS, len(factor) - start), dtype=factor.dtype)
+        columns = factor.new_zeros(len(factor) - start, min(_COLUMNS, len(factor) - start)).fill_diagonal_(1)
         columns = torch.linalg.solve_triangular(factor[start:, start:], columns, upper=False)
         diagonal[start : start + _COLUMNS] = columns.square_().sum(0)
     return diagonal

@@ -271,8 +271,8 @@ def check_samples(
     x = features.detach()
     y = check_labels(labels, num_classes, batch=x.shape[0]).cpu()
     if weights is None:
-        return x, y, torch.ones(len(y), dtype=torch.float64)
-    w = torch.as_tensor(weights).detach().double().cpu()
+        return x, y, torch.ones(len(y), dtype=torch.float64, device="cpu")
+    w = torch.as_tensor(weights, device="cpu").detach().double()
     if w.shape != y.shape or not torch.isfinite(w).all() or bool((w < 0).any()):
         raise ValueError(f"weights must be {len(y)} finite numbers of at least 0, got shape {tuple(w.shape)}.")
     return x, y, w

@@ -170,8 +170,8 @@ def _closed_form(k: int, d: int, seed: int) -> Candidate | None:
     if code is None:
         return None
     turn = haar_orthonormal(d, code.dim, seed=seed).T.to(dtype)
-    weight = torch.empty(k, d, dtype=dtype)  # filled in parts: one copy of it is all there ever is
-    for ids in torch.arange(k).split(2048):
+    weight = torch.empty(k, d, dtype=dtype, device="cpu")  # filled in parts: one copy of it is all there ever is
+    for ids in torch.arange(k, device="cpu").split(2048):
         torch.mm(quadratic_code_rows(code, ids, dtype=dtype), turn, out=weight[ids[0] : ids[-1] + 1])
     name = f"{k} vectors of the quadratic-form code {code.family}, K={code.size}, d={code.dim}"
     return Candidate(weight, name, max_cosine=code.max_cosine)

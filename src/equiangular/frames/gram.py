@@ -125,7 +125,7 @@ def check_gram(gram: Tensor, *, atol: float = 1e-6) -> Tensor:
 def _square(matrix: Tensor, atol: float = 1e-6) -> Tensor:
     """(K, K) float64 on the CPU, K >= 2, finite, made exactly symmetric."""
     try:
-        value = torch.as_tensor(matrix).detach().double().cpu()
+        value = torch.as_tensor(matrix, device="cpu").detach().double()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"a Gram matrix is a (K, K) matrix of numbers, got {type(matrix).__name__}.") from error
     if value.ndim != 2 or value.shape[0] != value.shape[1]:

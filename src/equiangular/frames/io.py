@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import warnings
@@ -16,6 +17,7 @@ from torch import Tensor
 from equiangular._atomic import write_atomically
 from equiangular._files import (
     CACHE_VARIABLE,
+    DamagedError,
     cache_folder,
     check_output,
     read_json,
@@ -94,7 +96,7 @@ def _digest(array: np.ndarray) -> str:
 
 SUFFIXES = (".npy", ".safetensors")
 _KEY = "weight"
-_SHA = "sha256 of the frame"  # in what lies beside an .npy file
+_SHA, _NEXT = "sha256 of the frame", "replaced by"  # in what lies beside an .npy file
 _NUMPY_DTYPES = (torch.float64, torch.float32, torch.float16)
 
 
@@ -107,7 +109,7 @@ def save_frame(
         path: file to write, ``.npy`` or ``.safetensors`` (needs the extra ``[train]``); its folder must exist.
         weight: (K, d) floating-point tensor or array. NumPy has no bfloat16: write it as .safetensors.
         metadata: strings kept inside a .safetensors file, and in ``path + ".json"`` beside an .npy file.
-        overwrite: whether existing files (the frame, the metadata beside it) may be replaced.
+        overwrite: whether existing files (the frame, what lies beside it) may be replaced.
 
     Raises:
         ValueError: unknown suffix, existing file, missing or unwritable folder, full disk, NaN, a dtype the format
@@ -120,31 +122,16 @@ def save_frame(
         ...     load_frame(save_frame(Path(folder) / "f.npy", simplex_etf(3, 2))).shape
         torch.Size([3, 2])
     """
-    target = check_target(path, metadata=bool(metadata), overwrite=overwrite)
-    suffix = target.suffix
+    target = check_target(path, overwrite=overwrite)
     weight = _check_frame(frame_tensor(weight, "the frame to save").detach(), "the frame to save")
-    beside = Path(f"{target}.json")
-    if suffix == ".npy" and weight.dtype not in _NUMPY_DTYPES:
+    if target.suffix == ".npy" and weight.dtype not in _NUMPY_DTYPES:
         kind = str(weight.dtype).removeprefix("torch.")
         raise ValueError(f"NumPy has no {kind}. Write a .safetensors file, or convert with .float().")
     data = weight.cpu().contiguous()
     kept = {str(k): str(v) for k, v in (metadata or {}).items()}
     try:
-        if suffix == ".npy":
-
-            def fill(temporary: Path) -> None:
-                _save_npy(temporary, data.numpy())
-                if overwrite:
-                    beside.unlink(missing_ok=True)  # it describes the frame that is being replaced
-
-            def fill_both(temporary: Path) -> None:  # both have found room before one of them takes its name
-                write_json(temporary, {**kept, _SHA: _digest(data.numpy())})
-                write_atomically(target, fill)
-
-            if kept:
-                write_atomically(beside, fill_both)
-            else:
-                write_atomically(target, fill)
+        if target.suffix == ".npy":
+            _write_pair(target, data.numpy(), kept)
         else:
             write_safetensors(target, {_KEY: data}, kept)
     except OSError as error:
@@ -154,10 +141,44 @@ def save_frame(
     return target
 
 
-def check_target(path: str | Path, *, metadata: bool = False, overwrite: bool = False) -> Path:
+def _write_pair(target: Path, array: np.ndarray, kept: Mapping[str, str]) -> None:
+    """Write a frame and what lies beside it; wherever this is cut short, the two belong together.
+
+    Two files cannot take their names at once. In between, the one beside has what it says of both frames.
+    """
+    beside = Path(f"{target}.json")
+    described = {**kept, _SHA: _digest(array)}
+
+    def fill(temporary: Path) -> None:
+        _save_npy(temporary, array)
+        with contextlib.suppress(DamagedError):  # it is to be replaced
+            if old := _described(beside):
+                write_json(beside, {**old[0], _NEXT: [*old[1:], described]})
+
+    def fill_both(temporary: Path) -> None:  # both have found room before one of them takes its name
+        write_json(temporary, described)
+        write_atomically(target, fill)
+
+    if kept:
+        write_atomically(beside, fill_both)
+    else:
+        write_atomically(target, fill)
+        beside.unlink(missing_ok=True)
+
+
+def _described(beside: Path) -> list[dict[str, Any]]:
+    """What is said beside a frame: of that which was there, and after it of those that may have taken its place."""
+    known = read_json(beside, remedy="Write the frame again.") if beside.exists() else None
+    if not isinstance(known, dict):
+        return []
+    after = known.pop(_NEXT, [])
+    return [known, *(entry for entry in after if isinstance(entry, dict))] if isinstance(after, list) else [known]
+
+
+def check_target(path: str | Path, *, overwrite: bool = False) -> Path:
     """The path as :func:`save_frame` takes it, checked as there: worth a call before the frame is computed."""
     target = check_output(path, SUFFIXES, "a frame is written")
-    beside = [Path(f"{target}.json")] if target.suffix == ".npy" and metadata else []
+    beside = [Path(f"{target}.json")] if target.suffix == ".npy" else []
     for file in (target, *beside):
         if file.exists() and not overwrite:
             raise ValueError(
@@ -193,8 +214,8 @@ def load_frame(path: str | Path) -> Tensor:
         except (TypeError, ValueError) as error:  # a kind of numbers that PyTorch lacks
             raise ValueError(f"{str(source)!r} is no frame ({error}). Write it again.") from error
         beside = Path(f"{source}.json")
-        known = read_json(beside, remedy="Write the frame again.") if beside.exists() else None
-        if isinstance(known, dict) and known.get(_SHA, _digest(array)) != _digest(array):
+        entries, digest = _described(beside), _digest(array)
+        if entries and all(entry.get(_SHA, digest) != digest for entry in entries):
             raise ValueError(f"{str(source)!r} is damaged: {beside.name!r} has another hash of it. Write it again.")
     else:
         tensors, _ = read_safetensors(source, remedy="Write it again.")

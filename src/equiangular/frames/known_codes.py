@@ -48,7 +48,8 @@ _GRAPHS = "Cohn, de Laat and Leijenhorst 2024, arXiv:2403.16874"
 
 def _kerdock(num_classes: int, dim: int) -> np.ndarray:
     code = cast("QuadraticCode", quadratic_code(num_classes, dim))  # there is one for every size in the table
-    parts = torch.arange(num_classes).split(8192)  # the entries are powers of two: float32 holds them exactly
+    parts = torch.arange(num_classes, device="cpu").split(8192)
+    # The entries are powers of two: float32 holds them exactly.
     return torch.cat([quadratic_code_rows(code, part, dtype=torch.float32) for part in parts]).numpy()
 
 

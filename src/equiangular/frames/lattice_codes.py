@@ -149,7 +149,7 @@ def _spectral(adjacent: np.ndarray, dim: int, joined: float, apart: float) -> np
 
 def from_gram(gram: np.ndarray, dim: int) -> np.ndarray:
     """Vectors with a Gram matrix that is N/dim times a projector: an orthonormal basis of its range, (N, dim)."""
-    start = torch.randn(len(gram), dim, generator=make_generator(0), dtype=torch.float64).numpy()
+    start = torch.randn(len(gram), dim, generator=make_generator(0), dtype=torch.float64, device="cpu").numpy()
     basis, _ = np.linalg.qr(gram @ start)
     basis, _ = np.linalg.qr(gram @ basis)  # once more: the first product is as ill-conditioned as its random start
     return unit_rows(basis)

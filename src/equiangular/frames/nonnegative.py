@@ -54,8 +54,8 @@ def nonnegative_orthogonal_frame(
 def dealt_coordinates(num_classes: int, dim: int, *, seed: int) -> tuple[Tensor, Tensor]:
     """The class that each of d coordinates is dealt to, (d,) int64, and 1/sqrt(coordinates of that class), float64."""
     with torch.device("cpu"):
-        dealt = torch.arange(dim) % num_classes
-        order = torch.randperm(dim, generator=make_generator(seed))
+        dealt = torch.arange(dim, device="cpu") % num_classes
+        order = torch.randperm(dim, generator=make_generator(seed), device="cpu")
         owner = torch.empty_like(dealt).scatter_(0, order, dealt)
         return owner, torch.bincount(owner)[owner].double().rsqrt()
 

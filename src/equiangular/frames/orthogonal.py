@@ -81,7 +81,7 @@ def orthoplex(
             f"an orthoplex in {d} dimensions has {2 * d} vertices, got num_classes={k}. "
             f"Use spread_frame({k}, {d}), or at least {(k + 1) // 2} dimensions."
         )
-    axes = torch.eye(d, dtype=torch.float64) if basis == "canonical" else haar_orthonormal(d, d, seed=seed).T
+    axes = haar_orthonormal(d, d, seed=seed).T if basis == "haar" else torch.eye(d, dtype=torch.float64, device="cpu")
     weight = torch.cat([axes[: min(k, d)], -axes[: max(0, k - d)]])
     return weight.to(device=device, dtype=dtype or torch.get_default_dtype())
 
@@ -118,11 +118,12 @@ def hadamard_frame(num_classes: int, dim: int, *, seed: int = 0, device: Device 
     width = 1 << (d.bit_length() - 1)
     dtype = dtype or torch.get_default_dtype()
     if k <= width:
-        signs = sylvester_signs(torch.arange(k), torch.arange(width), dtype)
+        signs = sylvester_signs(torch.arange(k, device="cpu"), torch.arange(width, device="cpu"), dtype)
         return torch.nn.functional.pad(signs / width**0.5, (0, d - width)).to(device)
     n = 1 << (max(k, d) - 1).bit_length()
-    columns = torch.randperm(n, generator=make_generator(seed))[:d]
-    signs = torch.cat([sylvester_signs(rows, columns, torch.int8) for rows in torch.arange(k).split(8192)])
+    columns = torch.randperm(n, generator=make_generator(seed), device="cpu")[:d]
+    parts = torch.arange(k, device="cpu").split(8192)
+    signs = torch.cat([sylvester_signs(rows, columns, torch.int8) for rows in parts])
     if k > 2**d or len(torch.unique(signs, dim=0)) < k:
         raise ValueError(
             f"two of the {k} rows agree on all of the {d} columns drawn with seed={seed}. "

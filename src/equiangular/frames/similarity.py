@@ -64,7 +64,7 @@ def class_mean_frame(
         )
     unit = torch.nn.functional.normalize(centred, dim=1)
     with torch.device("cpu"):
-        etf = (torch.eye(k, dtype=torch.float64) - 1 / k) * (k / (k - 1))
+        etf = (torch.eye(k, dtype=torch.float64, device="cpu") - 1 / k) * (k / (k - 1))
         values, vectors = torch.linalg.eigh((1 - similarity) * etf + similarity * unit @ unit.T)
         kept = min(d, int((values > 1e-10 * k).sum()))
         frame = torch.nn.functional.normalize(vectors[:, -kept:] * values[-kept:].sqrt(), dim=1)
@@ -135,12 +135,12 @@ def hierarchy_gram(
         if not inner.isdisjoint(classes):
             name = next(c for c in classes if c in inner)
             raise ValueError(f"class {name!r} is the ancestor of another class; only leaves can be classes.")
-    shared = torch.zeros(k, k, dtype=torch.int64)
+    shared = torch.zeros(k, k, dtype=torch.int64, device="cpu")
     for i, path in enumerate(paths):
         for j in range(i):
             same = sum(a == b for a, b in zip(path, paths[j], strict=False))
             shared[i, j] = shared[j, i] = same - 1
-    own = torch.tensor([len(path) - 1 for path in paths])
+    own = torch.tensor([len(path) - 1 for path in paths], device="cpu")
     if cosines is not None:
         deepest = int(shared.max())
         if len(cosines) <= deepest:
@@ -148,7 +148,7 @@ def hierarchy_gram(
                 f"common ancestors reach depth {deepest}, got {len(cosines)} cosines. "
                 f"Give {deepest + 1}, from the root (depth 0) down."
             )
-        gram = torch.tensor([float(c) for c in cosines], dtype=torch.float64)[shared].fill_diagonal_(1)
+        gram = torch.tensor([float(c) for c in cosines], dtype=torch.float64, device="cpu")[shared].fill_diagonal_(1)
         if float(gram.abs().max()) > 1:
             raise ValueError(f"cosines lie in [-1, 1], got {list(cosines)}.")
         return gram if float(torch.linalg.eigvalsh(gram)[0]) >= -1e-12 * k else nearest_correlation(gram)

@@ -104,7 +104,8 @@ def spherical_code(
     best: Tensor
     best_value, done = math.inf, 0
     for restart in range(restarts):
-        start = normalize(torch.randn(k, d, generator=generator, dtype=torch.float64), dim=1).to(device, compute)
+        drawn = torch.randn(k, d, generator=generator, dtype=torch.float64, device="cpu")
+        start = normalize(drawn, dim=1).to(device, compute)
         x = start[None] if objective == "max_cosine" else torch.stack([start, start])
         if small:
             stages = _quasi_newton(x, _LADDER[_STARTS[restart % len(_STARTS)] :], steps, chunk_size)
@@ -184,7 +185,7 @@ def _momentum(
         exact = -math.inf
         groups: Sequence[slice | Tensor] = [slice(None)]
         if generator is not None:
-            groups = torch.randperm(k, generator=generator).to(x.device).split(chunk_size)
+            groups = torch.randperm(k, generator=generator, device="cpu").to(x.device).split(chunk_size)
         for group in groups:
             part = x[:, group]
             _, value, gradient = _evaluate(part, temperature, chunk_size)

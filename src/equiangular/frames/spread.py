@@ -141,7 +141,7 @@ def _measure(weight: Tensor, seed: int, chunk_size: int) -> dict[str, float]:
         low, high = cosine_range(unit, chunk_size=chunk_size)
     else:
         count = max(1, int(_MEASURED_WORK / (2 * k * d)))
-        rows = torch.randperm(k, generator=make_generator(seed))[:count].to(weight.device)
+        rows = torch.randperm(k, generator=make_generator(seed), device="cpu")[:count].to(weight.device)
         share = count * (2 * k - count - 1) / (k * (k - 1))
         ranges = [extremes(unit[part] @ unit.T, part) for part in rows.split(max(1, chunk_size**2 // k))]
         low, high = min(low for low, _ in ranges), max(high for _, high in ranges)

@@ -89,7 +89,8 @@ def align_head(head: Head, means: Tensor, counts: Any | None = None, *, move: Mo
     if len(means) != len(vectors):
         raise ValueError(f"means has {len(means)} rows for the {len(vectors)} classes of the head; they must agree.")
     seen = _seen(counts, len(means))
-    target = torch.zeros(len(stored), stored.shape[1], dtype=torch.float64)  # on the CPU: not every device has float64
+    # On the CPU: not every device has float64.
+    target = torch.zeros(len(stored), stored.shape[1], dtype=torch.float64, device="cpu")
     target[: len(means)] = torch.where(seen[:, None], means.detach().cpu().double(), 0.0)
     if move == "turn":
         known = torch.nn.functional.pad(seen, (0, len(stored) - len(means)))
@@ -98,7 +99,7 @@ def align_head(head: Head, means: Tensor, counts: Any | None = None, *, move: Mo
         moved = nearest_orientation(frame, target, known)
     else:
         current = stored if not isinstance(head, RotatedETFHead) else vectors.detach()
-        moved = current[match_vertices(target, current).to(current.device)]
+        moved = current[match_vertices(target, current)]
     stored.copy_(moved)
     if isinstance(head, RotatedETFHead) and head.skew is not None:
         head.skew.zero_()
@@ -117,10 +118,10 @@ def _stored_vectors(head: Head) -> Tensor:
 
 
 def _seen(counts: Any | None, num_classes: int) -> Tensor:
-    seen = torch.ones(num_classes) if counts is None else torch.as_tensor(counts)
+    seen = torch.ones(num_classes, device="cpu") if counts is None else torch.as_tensor(counts, device="cpu")
     if tuple(seen.shape) != (num_classes,):
         raise ValueError(f"counts must have shape ({num_classes},), one for each class, got {tuple(seen.shape)}.")
-    seen = seen.cpu() > 0
+    seen = seen > 0
     if not bool(seen.any()):
         raise ValueError("no class has samples, so there are no class means to align the head with.")
     return seen

@@ -373,7 +373,7 @@ class Head(RebuiltModule, ABC):
             self.register_buffer("weight", None)
         else:
             self._set_vectors(vectors)
-        value = torch.tensor(self._initial_scale(), dtype=torch.float64)
+        value = torch.tensor(self._initial_scale(), dtype=torch.float64, device="cpu")
         learned = self.scale_option == "learned"
         self.register_buffer("fixed_scale", None if learned else value.to(like))
         self.register_parameter("log_scale", nn.Parameter(value.log().to(like)) if learned else None)

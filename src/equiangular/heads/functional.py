@@ -237,8 +237,8 @@ def linear_init(rows: int, columns: int, generator: torch.Generator) -> tuple[Te
     Both are uniform on [-1/sqrt(columns), 1/sqrt(columns)].
     """
     bound = columns**-0.5
-    weight = torch.rand(rows, columns, generator=generator, dtype=torch.float64)
-    bias = torch.rand(rows, generator=generator, dtype=torch.float64)
+    weight = torch.rand(rows, columns, generator=generator, dtype=torch.float64, device="cpu")
+    bias = torch.rand(rows, generator=generator, dtype=torch.float64, device="cpu")
     return (2 * weight - 1) * bound, (2 * bias - 1) * bound
 
 

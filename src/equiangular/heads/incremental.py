@@ -118,7 +118,7 @@ class IncrementalETFHead(ETFHead):
         """
         check_features(features, dim=self.in_features)
         label = self.num_classes if class_id is None else check_int(class_id, "class_id", minimum=0)
-        self.register_classes(features, torch.full((len(features),), label), vector=vector)
+        self.register_classes(features, torch.full((len(features),), label, device="cpu"), vector=vector)
         return label
 
     @torch.no_grad()
@@ -155,7 +155,7 @@ class IncrementalETFHead(ETFHead):
         """
         check_choice(vector, VECTORS, "vector")
         check_features(features, dim=self.in_features)
-        labels = torch.as_tensor(labels).cpu()
+        labels = torch.as_tensor(labels, device="cpu")
         highest = int(labels.max()) if labels.numel() else 0
         labels = check_labels(labels, max(self.capacity, highest + 1), batch=len(features))
         first, count = self.num_classes, self._check_new(labels)
@@ -169,7 +169,7 @@ class IncrementalETFHead(ETFHead):
         chosen = match_vertices(means, self.frame[first:]).tolist()
         self.frame[first:] = self.frame[first:][chosen + sorted(set(range(self.free)) - set(chosen))]
         if vector == "prototype":
-            self.frame[first : first + count] = (means / norms).to(self.frame)
+            self.frame[first : first + count] = means / norms
         return self.add_classes(count)
 
     def targets(self, labels: Tensor) -> Tensor:

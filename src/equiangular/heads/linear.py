@@ -32,7 +32,7 @@ def random_unit_vectors(num_classes: int, dim: int, *, seed: int) -> Tensor:
         >>> float(random_unit_vectors(5, 3, seed=0).norm(dim=1).sum())
         5.0...
     """
-    rows = torch.randn(num_classes, dim, generator=make_generator(seed), dtype=torch.float64)
+    rows = torch.randn(num_classes, dim, generator=make_generator(seed), dtype=torch.float64, device="cpu")
     unit: Tensor = rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     return unit
 

@@ -127,7 +127,7 @@ def class_text_vectors(
             raise ValueError(f"class {k} has no text, or one that is empty: {group!r}. Describe it in a word or more.")
     filled = [[s.replace("{}", t.replace("_", " ")) for t in group for s in templates] for group in groups]
     flat = [text for group in filled for text in group]
-    vectors = torch.as_tensor(encode(flat)).detach().cpu().double()
+    vectors = torch.as_tensor(encode(flat), device="cpu").detach().double()
     if vectors.ndim != 2 or len(vectors) != len(flat):
         raise ValueError(
             f"encode got {len(flat)} texts and must give one vector for each, gave {tuple(vectors.shape)}."

@@ -72,7 +72,7 @@ class SubsetManifest:
                 f"indices must lie in [0, {len(every) - 1}] for {len(every)} targets, got values from "
                 f"{chosen.min()} to {chosen.max()}. Were they made from another set?"
             )
-        times = np.bincount(chosen, minlength=len(every))
+        times = np.bincount(chosen)
         if times.max() > 1:
             raise ValueError(f"indices must be distinct, got {times.argmax()} more than once.")
         factor = check_imbalance_factor(imbalance_factor)

@@ -246,7 +246,7 @@ def check_scale(scale: Any) -> float | Tensor:
 
 def _as_tensor(values: Any, name: str) -> Tensor:
     try:
-        return torch.as_tensor(values)
+        return values if isinstance(values, Tensor) else torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{name} must hold numbers, got {values!r}.") from error
 
@@ -272,6 +272,11 @@ class LossModule(RebuiltModule):
         like = torch.empty(0)  # of the default dtype and device, the meta device among them
         with torch.device("cpu"):
             self._made[name] = vector = make()
+        if vector.is_meta:
+            raise ValueError(
+                f"{type(self).__name__} is made from class counts or weights that have values, got them on "
+                "device='meta'. Give numbers, or a tensor on the CPU."
+            )
         self.num_classes = len(vector)
         self.register_buffer(name, vector.to(like), persistent=False)
         self._on_meta = like.is_meta

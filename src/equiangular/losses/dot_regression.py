@@ -207,11 +207,11 @@ def batch_class_counts(target: Target, num_classes: int, *, ignore_index: int = 
     """
     first = target[0] if isinstance(target, (tuple, list)) and target else target
     rows = first.shape[0] if isinstance(first, Tensor) and first.ndim else 0
-    device = first.device if isinstance(first, Tensor) else None
-    shares = parse_target(target, num_classes, rows, ignore_index, like=torch.empty(0, device=device))
+    like = torch.empty(0, device=first.device if isinstance(first, Tensor) else None, dtype=torch.float32)
+    shares = parse_target(target, num_classes, rows, ignore_index, like=like)
     if shares.labels is None:
         return shares.share.sum(0)
-    return torch.zeros(num_classes, device=device).index_add(0, shares.labels.flatten(), shares.share.flatten())
+    return shares.share.new_zeros(num_classes).index_add(0, shares.labels.flatten(), shares.share.flatten())
 
 
 class DotRegressionLoss(LossModule):

@@ -88,7 +88,7 @@ def _basis(last: _Epoch) -> Tensor:
         basis = torch.cat([basis, more[size > 1e-9][: 3 - basis.shape[1]].T], 1)
     basis = torch.nn.functional.pad(basis, (0, 3 - basis.shape[1]))
     if len(spread) == 4:
-        u, _, v = torch.linalg.svd((spread @ basis).T @ torch.tensor(_TETRAHEDRON, dtype=basis.dtype))
+        u, _, v = torch.linalg.svd((spread @ basis).T @ basis.new_tensor(_TETRAHEDRON))
         basis = basis @ u @ v
     return basis
 

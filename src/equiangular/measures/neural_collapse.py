@@ -192,7 +192,7 @@ class NeuralCollapse(SumMetric):
     def _parts(self) -> dict[str, Tensor]:
         """Suffix of the measures' names -> indices of classes."""
         groups = {f"/{name}": index for name, index in (self.groups or {}).items()}
-        return {"": torch.arange(self.num_classes), **groups}
+        return {"": torch.arange(self.num_classes, device=self.agreed.device), **groups}
 
     def plot(self, val: Any = None, ax: Any = None, *, keys: Sequence[str] | None = None) -> tuple[Any, Any]:
         """Plot one result of :meth:`compute`, by default the present one, or a sequence of them as curves.

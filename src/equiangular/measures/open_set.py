@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -155,7 +156,7 @@ def open_set_measures(known: Tensor, unknown: Tensor) -> OpenSetResult:
                 f"{'' if scores.ndim != 1 or not len(scores) else ' with NaN or infinity'}."
             )
     metrics = require("sklearn.metrics", extra="train", purpose="The ROC curve")
-    is_known = torch.cat([torch.ones(len(known)), torch.zeros(len(unknown))]).numpy()
+    is_known = np.repeat([1, 0], [len(known), len(unknown)])
     familiarity = -torch.cat([known.double().cpu(), unknown.double().cpu()]).numpy()
     false_rate, true_rate, _ = metrics.roc_curve(is_known, familiarity, drop_intermediate=False)
     fpr95 = float(false_rate[(true_rate >= 0.95).argmax()])

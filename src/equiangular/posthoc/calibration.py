@@ -138,7 +138,7 @@ def _fit(parts: _Parts, y: Tensor, shift: Tensor, omega: Tensor, start: float) -
     log_scale, strength = _minimise(lambda p: objective(p[0], p[1]), [start, 1.0])
     if not 0 <= strength <= MAX_STRENGTH:
         strength = min(max(strength, 0.0), MAX_STRENGTH)
-        bound = torch.tensor(strength, dtype=torch.float64)
+        bound = torch.tensor(strength, dtype=torch.float64, device="cpu")
         (log_scale,) = _minimise(lambda p: objective(p[0], bound), [start])
     return Calibration(math.exp(log_scale), strength)
 
@@ -162,7 +162,7 @@ def _starting_log_scale(top_gap: Tensor, num_classes: int) -> float:
 def _minimise(objective: Callable[[Tensor], Iterable[Tensor]], start: list[float]) -> list[float]:
     """L-BFGS with a strong-Wolfe line search from ``start``; the objective gives its summands, each once."""
     with torch.enable_grad():
-        point = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+        point = torch.tensor(start, dtype=torch.float64, device="cpu", requires_grad=True)
         optimizer = torch.optim.LBFGS([point], max_iter=200, tolerance_grad=1e-10, line_search_fn="strong_wolfe")
 
         def closure() -> Tensor:
@@ -274,7 +274,7 @@ class PriorCorrection(RebuiltModule):
 
     def _made_tensors(self) -> dict[str, Tensor]:
         uniform = log_prior(None, self.num_classes, "target_prior")
-        one = torch.ones(())
+        one = uniform.new_ones(())
         return {"scale": one, "strength": one, "log_train_prior": uniform, "log_target_prior": uniform}
 
     @torch.no_grad()

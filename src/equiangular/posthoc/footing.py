@@ -104,7 +104,7 @@ def does_harm(
     Source: McNemar, Note on the sampling error of the difference between correlated proportions or percentages,
     Psychometrika 12, 1947.
     """
-    rho = torch.ones(num_classes, dtype=torch.float64) if target_prior is None else target_prior.double()
+    rho = torch.ones(num_classes, dtype=torch.float64, device="cpu") if target_prior is None else target_prior.double()
     rho = rho.to(labels.device) / float(rho.sum())
     shares, change = target_shares(labels, rho), after.double() - before.double()
     present = float(rho[labels.unique()].sum())

@@ -81,7 +81,7 @@ def balanced_shares(labels: Tensor) -> Tensor:
 def log_prior(weights: Any | None, num_classes: int, name: str) -> Tensor:
     """The logarithm of positive class weights (K,) divided by their sum, float64; None is the uniform prior."""
     if weights is None:
-        return torch.full((num_classes,), -math.log(num_classes), dtype=torch.float64)
+        return torch.full((num_classes,), -math.log(num_classes), dtype=torch.float64, device="cpu")
     checked = check_class_counts(weights, num_classes, name=name)
     return (checked / checked.sum()).log()
 

@@ -176,5 +176,5 @@ def bias_corrected_temperature(
         return likelihood + weak / (2 * len(y))
 
     log_scale, *bias = _minimise(lambda point: [objective(point)], [0.0, *start.tolist()])
-    found = torch.tensor(bias, dtype=torch.float64)
+    found = torch.tensor(bias, dtype=torch.float64, device="cpu")
     return BiasCorrectedTemperature(math.exp(log_scale), found - found.mean())

@@ -76,13 +76,13 @@ class ClassMoments:
         """
         k, d = check_int(num_classes, "num_classes", minimum=1), check_int(dim, "dim", minimum=1)
         zeros: dict[str, Any] = {"device": device, "dtype": dtype or accumulation_dtype(device)}
-        slot = torch.zeros(k, dtype=torch.long) if slot is None else slot
+        slot = torch.zeros(k, dtype=torch.long, device="cpu") if slot is None else slot
         return cls(
-            torch.zeros(k, **zeros),
+            count := torch.zeros(k, **zeros),
             torch.zeros(k, d, **zeros),
             torch.zeros(k, **zeros),
             torch.zeros(int(slot.max()) + 1, d, d, **zeros) if covariance else None,
-            slot.to(device),
+            slot.to(count.device),
         )
 
     @property

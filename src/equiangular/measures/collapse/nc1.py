@@ -144,7 +144,7 @@ def vci_of_basis(within: Tensor, rows: Tensor, num_classes: int) -> Tensor:
     if bool(failed) or not bool(smallest > 100 * NOISE * total):  # perhaps singular: look at the eigenvalues
         return _vci_of_kept(symmetric, rows)
     solved = torch.linalg.solve_triangular(factor, rows.T, upper=False)
-    identity = torch.eye(len(rows)).to(within)
+    identity = torch.eye(len(rows), dtype=within.dtype, device=within.device)
     inner = torch.linalg.cholesky(identity + solved.T @ solved)
     root: Tensor = torch.linalg.solve_triangular(inner, identity, upper=False)
     return root.square().sum() / len(rows)
