@@ -33,7 +33,6 @@ import torch
 from equiangular._files import json_plain, read_json, write_json
 from equiangular._provenance import provenance
 from equiangular.data import Dataset, load_dataset
-from equiangular.losses import ntce_loss
 from equiangular.measures import mean_ci
 from equiangular.training import Trial, get_method, run_trial
 from equiangular.training.config.files import make_config
@@ -43,12 +42,12 @@ from equiangular.training.methods import Method
 from equiangular.training.run.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from equiangular.training.run.trial import TrialRun, Watcher
 from experiments.common import RESULTS, command_parser
+from experiments.questions.from_scratch import ntce
 
 OUTPUT = RESULTS / "gpu" / "cifar_lt.json"
 SETS = {"CIFAR-10-LT": "cifar10_lt50", "CIFAR-100-LT": "cifar100_lt50"}
 ARMS = ("linear-ce", "linear-la", "recommended", "dr", "cosine-ntce")
 SEEDS = (0, 1, 2)
-NTCE_SCALE = 10.0  # the authors' on CIFAR
 IMBALANCE = 100.0
 RECIPE: dict[str, Any] = {
     "backbone": "resnet32", "epochs": 200, "batch_size": 128, "optimizer": "sgd", "learning_rate": 0.1,
@@ -63,15 +62,10 @@ def now() -> float:
     return time.time()
 
 
-def _ntce(features: Any, target: Any, head: Any, context: Any) -> Any:
-    del context
-    return ntce_loss(features, target, head.weight, scale=NTCE_SCALE, reduction="none")
-
-
 def method_of(arm: str, set_: str) -> Method:
     """The method of an arm: DR on an ETF, or on a spread frame where there is none; NTCE on learned cosine vectors."""
     if arm == "cosine-ntce":
-        return Method(arm, "learnable cosine + NTCE", "cosine", _ntce, "arXiv 2605.20302", balances=True)
+        return ntce()
     return get_method({"dr": "etf-dr" if set_ == "CIFAR-10-LT" else "frame-dr"}.get(arm, arm))
 
 
