@@ -15,6 +15,7 @@ from experiments.commands.summarise import summarise
 
 # Command -> module, and what it does.
 SCRIPTS = {
+    "gpu": ("gpu.slices", "A slice of the long trainings on a GPU: ResNet-32, 200 epochs, long-tailed CIFAR."),
     "leaderboard": ("leaderboard", "Make LEADERBOARD.md from the kept results of studies, and keep new ones."),
     "recipe-search": ("recipe.search", "Search for the recipe: one change at a time, on validation data."),
     "recipe-table": ("recipe.table", "Make RECIPE.md from the kept results of the search."),
@@ -37,6 +38,7 @@ QUESTIONS = {
     "tables": "ETFClassifier beside scikit-learn's own classifiers. (docs/integrations.md)",
     "time-to-accuracy": "How soon does the recipe `fast` reach what `recommended` reaches? (docs/training.md)",
     "unlearned": "What only an unlearned head can do: federated rounds, averaging, forgetting. (docs/evidence.md)",
+    "worth": "What are calibration on few samples, and an encoder for texts, worth? (docs/evaluation.md)",
     "transfer": "Do the features of a fixed head transfer as well as those of a learned one? (docs/transfer.md)",
 }
 _HELP = {"context_settings": {"help_option_names": ["-h", "--help"]}, "no_args_is_help": True}

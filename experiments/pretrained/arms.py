@@ -16,6 +16,7 @@ RIVALS = ("logistic regression", "logistic regression, prior out", "kernel logis
 WIDE = "logistic regression, prior out, all dimensions"
 NAMED_RIVAL = "logistic regression + names, prior out"
 COMPUTED = ("kernel", "kernel + names")
+KERNEL = 2500  # samples that it keeps at most: its time is cubic in them
 
 
 class Arm(NamedTuple):
@@ -93,12 +94,15 @@ def variants() -> list[Arm]:
 
 
 def arms_of(cell: Cell, level: bool) -> list[Arm]:
-    """The arms of a cell by its plan: ``one``, ``full``, either ``+ words``; ``few`` for what is large.
+    """The arms of a cell by its plan: ``one``, ``full``, either ``+ words``; ``few``; ``decide`` for what is large.
 
     Where classes are of one size the losses that differ by the prior are one, and LA (balanced) stands for them.
     """
-    if cell.plan.startswith("few"):
-        best = "names" if cell.kind == "text" else "means"
+    best = "names" if cell.kind == "text" else "means"
+    if cell.plan == "decide":
+        arms = [Arm("random", True, "none", "LA"), Arm(best, False, "none", "LA")]
+        arms += [Arm(best, learned, "residual", "LA") for learned in (False, True)]
+    elif cell.plan.startswith("few"):
         arms = [Arm("random", True, "none", "LA"), Arm(best, True, "none", "LA")]
         arms += [Arm(v, learned, "residual", "LA") for v in dict.fromkeys((best, "means")) for learned in (False, True)]
         arms += [Arm("random", False, "residual", "LA"), Arm(best, False, "none", "LA")]
@@ -114,6 +118,9 @@ def arms_of(cell: Cell, level: bool) -> list[Arm]:
 
 def others_of(cell: Cell, level: bool, samples: int) -> list[str]:
     """The classifiers without factors."""
+    if cell.plan == "decide":
+        names = [RIVALS[1], *([NAMED_RIVAL] if cell.kind == "text" else [])]
+        return names + list(COMPUTED[: 1 + (cell.kind == "text")] if samples <= KERNEL else ())
     names = [RIVALS[1], COMPUTED[0]] + ([] if level else [RIVALS[0]])
     if cell.kind in ("text", "image"):
         names.append(WIDE)
@@ -145,8 +152,13 @@ CELLS = [
     Cell("plankton", "5 each", plan="few"), Cell("airports", "5 each", plan="one words"),
     Cell("airports", "1 each", plan="one words"), Cell("cars", "20:1", plan="full words"),
     Cell("CIFAR-10", "50:1", 300, "full"),
-    Cell("banking77", "50:1", 1000, "few words"), Cell("airports", "natural", 600, "few words"),
+    Cell("banking77", "50:1", 1000, "decide"), Cell("airports", "natural", 600, "few words"),
     Cell("digits", "20 each"), Cell("CIFAR-10", "20 each"), Cell("Fashion-MNIST", "20 each"),
-    Cell("letter", "500:1", 2200, "few"), Cell("banking77", "20 each", 1600, "few"),
+    Cell("letter", "500:1", 2200, "few"), Cell("banking77", "20 each", 1600, "decide"),
     Cell("CIFAR-100", "20:1", plan="few"), Cell("plankton", "20:1", plan="few"), Cell("clinc150", "20:1", 1000, "few"),
+    Cell("banking77", "150:1", 2000, "decide"), Cell("clinc150", "20 each", 3000, "decide"),
+    Cell("banking77", "natural", 4000, "decide"), Cell("clinc150", "natural", 4000, "decide"),
+    Cell("plankton", "natural", 1500, "decide"),
+    Cell("CIFAR-10, more", "500:1", 2000, "decide"), Cell("CIFAR-10, more", "1000:1", 2000, "decide"),
+    Cell("CIFAR-10, more", "natural", 2500, "decide"),
 ]  # fmt: skip

@@ -119,9 +119,9 @@ def cars() -> Source:
     return embedded_texts(list(table.Name), list(table.Origin))
 
 
-def images(name: str) -> Source:
-    """A part of an image set by EfficientNet-Lite0."""
-    limits = {**PARTS, "fashion_mnist": (100, 12, 60)}[name]
+def images(name: str, limits: tuple[int, int, int] | None = None) -> Source:
+    """A part of an image set by EfficientNet-Lite0; ``limits`` as in :data:`experiments.questions.features.SETS`."""
+    limits = limits or {**PARTS, "fashion_mnist": (100, 12, 60)}[name]
     assert limits is not None
     return of_dataset(embed(some_of_each(load_dataset(name, raw=True), *limits)))
 
@@ -156,13 +156,14 @@ def penguins() -> Source:
     return Source(x, y, test_x, test_y, classes)
 
 
-# Name -> kind, and what loads it. A table after "quantile" is the one before, encoded in another way.
+# Name -> kind, and what loads it. What has a comma is the set before it: encoded in another way, or more of it.
 SETS: dict[str, tuple[str, Callable[[], Source]]] = {
     "banking77": ("text", partial(texts, "banking77")),
     "clinc150": ("text", partial(texts, "clinc150_imbalanced")),
     "airports": ("text", airports),
     "cars": ("text", cars),
     "CIFAR-10": ("image", partial(images, "cifar10_lt50")),
+    "CIFAR-10, more": ("image", partial(images, "cifar10_lt50", (5, 12, 60))),
     "CIFAR-100": ("image", partial(images, "cifar100_lt50")),
     "Fashion-MNIST": ("image", partial(images, "fashion_mnist")),
     "plankton": ("image", partial(images, "plankton")),

@@ -11,7 +11,7 @@ from equiangular._extras import require
 from equiangular._files import json_plain, write_json
 from equiangular.report.figure import save_figure
 from experiments.common import DOCS, FIGURES, RESULTS
-from experiments.pretrained.arms import VARIANTS
+from experiments.pretrained.arms import COMPUTED, NAMED_RIVAL, RIVALS, VARIANTS
 from experiments.pretrained.summary import DUELS, LEVEL, SUMMARY, read_records, summarise
 
 FOLDER = RESULTS / "pretrained"
@@ -106,6 +106,40 @@ def names_table(summary: Summary) -> str:
     return markdown(head, rows)
 
 
+def shots_table(summary: Summary) -> str:
+    """Texts and images from few samples to many and from level cuts to long tails: what names and being fixed give."""
+    pairs = {
+        "fixed − LR": "fixed head against logistic regression",
+        "fixed − learned on": "fixed against learned on, same start",
+        "LR + names − LR": "names as samples of logistic regression",
+    }
+    of_cell = {column: {row["cell"]: row for row in summary["contrasts"].get(name, {"cells": []})["cells"]}
+               for column, name in pairs.items()}  # fmt: skip
+    rows = []
+    for cell in sorted(summary["cells"], key=shots):
+        if cell["kind"] not in ("text", "image"):
+            continue
+        own, best = summary["accuracy"][cell["cell"]], "names" if cell["kind"] == "text" else "means"
+        heads = (f"fixed {best} | none | LA", f"fixed {best} | residual | LA", f"learned {best} | residual | LA")
+        shown = (RIVALS[1], COMPUTED[0], *heads, NAMED_RIVAL)
+        told = [f"{own[arm][0]:.1f}" if arm in own else "" for arm in shown]
+        told += [bold(of_cell[column][cell["cell"]]) if cell["cell"] in of_cell[column] else "" for column in pairs]
+        sizes = f"{cell['samples']:,}, {cell['largest']} to {cell['smallest']}"
+        rows.append([cell["cell"], sizes, *told])
+    head = ["cut", "samples, a class", "LR", "kernel", "alone", "fixed", "learned on", "LR + names", *pairs]
+    return markdown(head, rows)
+
+
+def shots(cell: Summary) -> tuple[str, float, int]:
+    """Where a cut stands: by set, by imbalance, by samples."""
+    return cell["set"].partition(",")[0], cell["largest"] / cell["smallest"], cell["samples"]
+
+
+def bold(row: dict[str, Any]) -> str:
+    """A difference with its interval, bold where Holm's p is below the level."""
+    return f"**{interval(row)}**" if row["holm"] < LEVEL else interval(row)
+
+
 def factorial_table(summary: Summary) -> str:
     """The cells with all levels: mean accuracy of each map (rows) by class vectors, under LA; then each loss."""
     rows = []
@@ -130,6 +164,7 @@ TABLES = {
     "cells": duel_table,
     "contrasts": contrast_table,
     "names": names_table,
+    "shots": shots_table,
     "factorial": factorial_table,
 }
 

@@ -8,13 +8,15 @@
   unit tangent at w towards the mean. The step, .6 and the momentum .9 are those of the authors' public code; formulas
   of SpA-Reg and SpA-SLERP were not found.
 - **LIFT's start** (Shi et al. 2024, arXiv 2309.10019): cosine vectors that start at the class means of the features,
-  or at the solution of a ridge regression, and are learned on. On frozen MiniLM features, by number of epochs.
+  at the class names, or at the solution of a ridge regression, and are learned on. On frozen MiniLM features, by number
+  of epochs of twenty, two of which warm up.
 
-A cell is a data set at an imbalance. A fifth of the training pool is held out before anything is cut: learning rate and
-scale of each row are those of the best balanced accuracy there, one run, seed 1000. Every draw is a cut, an order of
-the classes and a training seed. "Prior out": log class frequencies taken off the logits after training. The slope is
-that of the log of a class's mean probability over the test part, classes alike, on its log frequency: above 0 where
-frequent classes are said too often, below 0 where too seldom. Finished runs are kept, so a killed run goes on.
+A cell is a data set at an imbalance; where there is none, logit adjustment is cross-entropy and left out. A fifth of
+the training pool is held out before anything is cut: learning rate and scale of each row are those of the best balanced
+accuracy there, one run, seed 1000. Every draw is a cut, an order of the classes and a training seed. "Prior out": log
+class frequencies taken off the logits after training. The slope is that of the log of a class's mean probability over
+the test part, classes alike, on its log frequency: above 0 where frequent classes are said too often, below 0 where too
+seldom. Finished runs are kept, so a killed run goes on.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ from equiangular.losses import nonl_loss, ntce_loss
 from equiangular.measures import mean_ci, per_class_accuracy
 from equiangular.models import make_backbone
 from experiments.common import QUESTIONS, command_parser
+from experiments.pretrained.sets import name_vectors
 from experiments.questions.features import features as frozen_features
 from experiments.questions.plain_loop import as_inputs, run_chunks, train
 
@@ -56,10 +59,13 @@ class Cell(NamedTuple):
     imbalance: float
     backbone: str
     epochs: int
+    rows: tuple[str, ...] = ()  # of ROWS, where it has not all
 
 
 CELLS = {
     "letter": Cell("letter", 1, "mlp", 5),
+    "letter, 20 epochs": Cell("letter", 1, "mlp", 20, ("cosine, CE", "cosine, NTCE", "cosine, NONL")),
+    "digits": Cell("digits", 1, "digits", 20),
     "letter 100": Cell("letter", 100, "mlp", 20),
     "digits 100": Cell("digits", 100, "digits", 60),
 }
@@ -78,7 +84,7 @@ PUBLISHED = {  # against cross-entropy
     "SpA-Proj": "better, on top of long-tail methods, CIFAR-10-LT, CIFAR-100-LT, ImageNet-LT",
     "LIFT": "better and sooner than a start at random, frozen encoder and adapters",
 }
-STARTS = ("random", "class means", "ridge")
+STARTS = ("random", "class means", "class names", "ridge")
 STEPS = (0, 1, 2, 5, 10, 20)
 FROZEN = {
     f"{name} {way}": (source, way)
@@ -88,13 +94,14 @@ FROZEN = {
 
 
 class Data(NamedTuple):
-    """Inputs and labels to train on and to score on, and the sizes of the classes."""
+    """Inputs and labels to train on and to score on, the sizes of the classes, and names (K, d) among the inputs."""
 
     x: Tensor
     y: Tensor
     test_x: Tensor
     test_y: Tensor
     counts: Tensor
+    names: Tensor | None = None
 
 
 def cut(labels: np.ndarray, imbalance: float, seed: int) -> np.ndarray:
@@ -106,7 +113,9 @@ def cut(labels: np.ndarray, imbalance: float, seed: int) -> np.ndarray:
     return long_tail_indices(np.random.default_rng(seed).permutation(labels.max() + 1)[labels], imbalance, seed=seed)
 
 
-def make_data(x: Tensor, y: Tensor, test: tuple[Tensor, Tensor], imbalance: float, seed: int) -> Data:
+def make_data(
+    x: Tensor, y: Tensor, test: tuple[Tensor, Tensor], imbalance: float, seed: int, names: Tensor | None = None
+) -> Data:
     """A cut of four fifths of a pool; in the tuning run the other fifth is what is scored on."""
     held = holdout_indices(y.numpy(), 0.2, seed=TUNING)
     pool = np.setdiff1d(np.arange(len(y)), held)
@@ -114,7 +123,8 @@ def make_data(x: Tensor, y: Tensor, test: tuple[Tensor, Tensor], imbalance: floa
     test_x, test_y = (x[torch.from_numpy(held)], y[torch.from_numpy(held)]) if seed == TUNING else test
     inputs, mean, std = as_inputs(x[index])
     counts = y[index].bincount(minlength=int(y.max()) + 1)
-    return Data(inputs, y[index], as_inputs(test_x, mean, std)[0], test_y, counts)
+    names = None if names is None else as_inputs(names, mean, std)[0]
+    return Data(inputs, y[index], as_inputs(test_x, mean, std)[0], test_y, counts, names)
 
 
 @cache
@@ -204,7 +214,8 @@ def networks(name: str, results: dict[str, Any], draws: int, save: Callable[[], 
     cell = CELLS[name]
     source = pool(cell.data)
     large = len(source.train_y) > 8 * LARGE
-    for row in (row for row in ROWS if large or not row.endswith(str(LARGE))):
+    wanted = [row for row in cell.rows or ROWS if large or not row.endswith(str(LARGE))]
+    for row in (row for row in wanted if cell.imbalance != 1 or not row.endswith("LA")):
         kept = results["networks"].setdefault(name, {}).setdefault(row, {"tuned": None, "runs": []})
         if kept["tuned"] is None:
             kept["tuned"] = tuned(cell, row)
@@ -218,11 +229,20 @@ def networks(name: str, results: dict[str, Any], draws: int, save: Callable[[], 
               flush=True)  # fmt: skip
 
 
-def started(start: str, x: Tensor, y: Tensor, k: int, scale: float, seed: int) -> CosineHead:
-    """A learned cosine head that starts at random, at the class means, or at a ridge regression."""
+@cache
+def names_of(source: str) -> Tensor:
+    """(K, d) the names of the classes by MiniLM."""
+    return torch.from_numpy(name_vectors(source, list(load_dataset(source, raw=True).class_names))["names"])
+
+
+def started(start: str, data: Data, scale: float, seed: int) -> CosineHead:
+    """A learned cosine head that starts at random, at the class means or names, or at a ridge regression."""
+    x, y, k = data.x, data.y, len(data.counts)
     head = CosineHead(x.shape[1], k, scale=scale, seed=seed)
     if start == "class means":
         vectors = torch.stack([x[y == c].mean(0) for c in range(k)])
+    elif start == "class names" and data.names is not None:
+        vectors = data.names
     elif start == "ridge":
         vectors = ClosedForm(x.shape[1], k, kind="ridge").update(x, y).solve().weight
     else:
@@ -234,7 +254,7 @@ def started(start: str, x: Tensor, y: Tensor, k: int, scale: float, seed: int) -
 
 def learned_on(data: Data, start: str, rate: float, scale: float, seed: int) -> dict[str, float]:
     """Balanced accuracy after so many epochs of logit-adjusted SGD on frozen features."""
-    head = started(start, data.x, data.y, len(data.counts), scale, seed)
+    head = started(start, data, scale, seed)
     log_prior = (data.counts / data.counts.sum()).log()
     found = {"0": balanced(head(data.test_x), data.test_y)}
     done = iter(range(1, STEPS[-1] + 1))
@@ -258,10 +278,12 @@ def frozen(name: str, results: dict[str, Any], draws: int, save: Callable[[], No
     imbalance = 0.0 if way == "10 each" else float(way.split(":")[0])
     for start in STARTS:
         kept = results["starts"].setdefault(name, {}).setdefault(start, {"tuned": None, "runs": []})
-        data = partial(make_data, F.normalize(x), y, (F.normalize(test_x), test_y), imbalance)
+        tested = (F.normalize(test_x), test_y)
+        data = partial(make_data, F.normalize(x), y, tested, imbalance, names=F.normalize(names_of(source)))
         if kept["tuned"] is None:
             points = [{"rate": r, "scale": s} for r, s in itertools.product((0.1, 1.0), (10.0, 20.0))]
-            scores = [learned_on(data(TUNING), start, **point, seed=TUNING)[str(STEPS[-1])] for point in points]
+            ends = [learned_on(data(TUNING), start, **point, seed=TUNING) for point in points]
+            scores = [end[str(STEPS[-1])] for end in ends]
             kept["tuned"] = points[int(np.argmax(scores))]
         for seed in range(len(kept["runs"]), draws):
             kept["runs"].append(learned_on(data(seed), start, **kept["tuned"], seed=seed))

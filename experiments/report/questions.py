@@ -5,24 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from equiangular._files import read_json
+from equiangular.measures import mean_ci
 from equiangular.report.figure import save_figure
 from experiments.common import QUESTIONS
-
-
-def _pm(entry: dict[str, Any]) -> str:
-    return f"{entry['mean']:.1f} ± {entry['ci95']:.1f}"
+from experiments.report import records
+from experiments.report.records import pm, rows_of
 
 
 def _signed(mean: float, low: float, high: float) -> str:
     return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]".replace("-", "−")
-
-
-def _rows(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [f"| {' | '.join(row)} |".replace("  |", " |") for row in (heads, *rows)]
-    return "\n".join([lines[0], f"|{'---|' * len(heads)}", *lines[1:]])
 
 
 def incremental() -> str:
@@ -36,11 +29,11 @@ def incremental() -> str:
         told = (
             ("", "", "")
             if other is None
-            else tuple(_pm(e) for e in (*other["all"][:: len(other["all"]) - 1], other["average"]))
+            else tuple(pm(e) for e in (*other["all"][:: len(other["all"]) - 1], other["average"]))
         )
-        rows.append((entry["label"], _pm(entry["all"][-1]), _pm(entry["average"]), *told))
+        rows.append((entry["label"], pm(entry["all"][-1]), pm(entry["average"]), *told))
     heads = ("digits, last", "digits, average", "CIFAR-100, base", "CIFAR-100, last", "CIFAR-100, average")
-    return _rows(("method", *heads), rows)
+    return rows_of(("method", *heads), rows)
 
 
 def alignment() -> str:
@@ -52,9 +45,9 @@ def alignment() -> str:
         for loss in ("CE", "DR", "logit-adjusted CE"):
             entry = table[loss][variant]["balanced_accuracy"]
             more = f" ({_signed(entry['difference'], *entry['difference_ci95'])})" if "difference" in entry else ""
-            told.append(_pm(entry) + more)
+            told.append(pm(entry) + more)
         rows.append((variant, *told, f"{table['CE'][variant]['alignment']['mean']:.2f}"))
-    return _rows(("the frame", "CE", "DR", "logit-adjusted CE", "alignment"), rows)
+    return rows_of(("the frame", "CE", "DR", "logit-adjusted CE", "alignment"), rows)
 
 
 def open_set() -> str:
@@ -64,10 +57,10 @@ def open_set() -> str:
     for pair, table in read_json(QUESTIONS / "open_set.json")["table"].items():
         rows.append((f"**{pair.replace(' | ', ' against ')}**", *[""] * (len(scores) + 1)))
         rows += [
-            (name, f"{row['accuracy']['mean']:.1f}", *(_pm(row[score]["auroc"]) for score in scores))
+            (name, f"{row['accuracy']['mean']:.1f}", *(pm(row[score]["auroc"]) for score in scores))
             for name, row in table.items()
         ]
-    return _rows(("head, loss", "accuracy", *scores), rows)
+    return rows_of(("head, loss", "accuracy", *scores), rows)
 
 
 def small_dim() -> str:
@@ -79,10 +72,79 @@ def small_dim() -> str:
             told = ("", "")
             if "difference" in row:
                 told = (_signed(row["difference"], row["ci_low"], row["ci_high"]), f"{row['p_holm']:.2g}")
-            rows.append((name, f"{row['scale']:g}", _pm(row), *told))
+            rows.append((name, f"{row['scale']:g}", pm(row), *told))
         heads = ("head", "scale", "balanced accuracy, %", "against `spread_frame` (max_cosine)", "p (Holm)")
-        parts.append(_rows(heads, rows))
+        parts.append(rows_of(heads, rows))
     return "\n\n".join(parts)
+
+
+def _ci(values: list[float], form: str = "{:.1f} ± {:.1f}") -> str:
+    return form.format(*mean_ci(values)).replace("-", "−")
+
+
+def prior() -> str:
+    """What correcting the prior gains, and how well it is estimated."""
+    results = read_json(QUESTIONS / "prior.json")
+    gains = []
+    for row in results["gain"]["rows"]:
+        told = [f"{row['gain'][way][0]:+.1f} ± {row['gain'][way][1]:.1f}" if way in row["gain"] else ""
+                for way in ("Bayes' rule", "calibrated", "balanced weights")]  # fmt: skip
+        before = f"{mean_ci(row['scores']['as it is'])[0]:.1f}"
+        gains.append((row["classifier"], str(row["imbalance"]), before, *told))
+    heads = ("classifier", "imbalance", "as it is, %", "Bayes' rule", "calibrated", '`class_weight="balanced"`')
+    ways = ("training prior", "counted", "EM", "EM, bias-corrected", "covered")
+    far = [
+        (row["classifier"], str(row["imbalance"]), *(_ci(row["distances"][way]) for way in ways))
+        for row in results["estimate"]["rows"]
+    ]
+    shown = ("training prior", "predictions counted", "EM", "EM, bias-corrected", "within")
+    return rows_of(heads, gains) + "\n\n" + rows_of(("classifier", "test at", *shown), far)
+
+
+def rejected() -> str:
+    """Shares rejected of known and unknown samples."""
+    results = read_json(QUESTIONS / "prior.json")
+    called = {
+        "etf-ce": "network, ETF + CE (`max_cosine`)", "linear-ce": "network, linear + CE (probability)",
+        "banking77": "banking77, TF-IDF",
+    }  # fmt: skip
+    rows = [
+        (called.get(row["data"], row["data"]), row.get("classifier") or called[row["method"]],
+         row.get("threshold", "held out"), *(_ci(row["rejected"][part]) for part in ("known", "unknown")))
+        for row in (*results["reject"]["rows"], *results["network"]["rows"])
+    ]  # fmt: skip
+    return rows_of(("data", "classifier", "threshold from", "known", "unknown"), rows)
+
+
+def real_data() -> str:
+    """One run of each method on every kind of data."""
+    called = {
+        "cifar10_lt50": "CIFAR-10-LT, factor 100, 16 × 16", "cifar100_lt50": "CIFAR-100-LT, factor 100, 16 × 16",
+        "plankton": "Plankton (NDSB 2015), 24 × 24", "fashion_mnist": "Fashion-MNIST, 14 × 14, 3 epochs",
+        "letter": "Letter, 16 features", "wine_quality_white": "White wine, 11 features",
+        "clinc150_imbalanced": "CLINC150, texts", "banking77": "BANKING77, texts",
+        "image folder": "a folder of PNG files (scikit-learn's digits)",
+    }  # fmt: skip
+    kept = read_json(QUESTIONS / "real_data.json")["rows"]
+    rows = []
+    for linear, fixed in zip(kept[::2], kept[1::2], strict=True):
+        about = (called[linear["data"]], str(linear["classes"]), f"{linear['training_samples']:,}")
+        told = [f"{row['accuracy']:.1f} / {row['balanced_accuracy']:.1f}" for row in (linear, fixed)]
+        seconds = f"{linear['wall_seconds']:.0f}" if linear["wall_seconds"] >= 1 else "< 1"
+        rows.append((*about, seconds, told[0], f"{told[1]} (`{fixed['method']}`)"))
+    heads = ("data", "classes", "training samples", "seconds", "learnable linear + CE", "fixed + logit adjustment")
+    return rows_of(heads, rows)
+
+
+def collapse() -> str:
+    """Collapse at the last epoch."""
+    rows = []
+    for study, measured in read_json(QUESTIONS / "collapse_curves.json")["studies"].items():
+        for method, curve in measured["curves"].items():
+            last = curve[-1]
+            told = (f"{last[key]:.3f}" for key in ("nc1", "nc2_equiangular", "nc3", "nc4"))
+            rows.append((f"{study.replace(', imbalance 50', '')}: {method} (epoch {last['epoch']})", *told))
+    return rows_of(("training data, method", "NC1", "NC2", "NC3", "NC4"), rows)
 
 
 def transfer() -> str:
@@ -111,20 +173,40 @@ def _own(name: str) -> Callable[[], str]:
     return made
 
 
+def calibration() -> str:
+    """ECE before and after calibration on few samples."""
+    from experiments.questions import worth
+
+    return worth.calibration_table(read_json(worth.OUTPUT)["calibration"])
+
+
 # Record -> the document that shows its tables, and what makes them of it.
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "alignment": ("incremental.md", alignment),
+    "collapse_curves": ("collapse.md", collapse),
+    "compare_banking77": ("compare.md", records.banking),
+    "digits": ("digits.md", records.digits),
     "features": ("embeddings.md", _own("features")),
     "huge_k": ("evidence.md", _own("huge_k")),
     "incremental": ("incremental.md", incremental),
     "named": ("embeddings.md", _own("named")),
     "open_set": ("open_set.md", open_set),
     "pretrained": ("pretrained.md", pretrained),
+    "prior": ("integrations.md", prior),
+    "prior_rejected": ("open_set.md", rejected),
+    "real_data": ("training.md", real_data),
     "rivals": ("evidence.md", _own("rivals")),
     "small_dim": ("frames.md", small_dim),
+    "studies_effects": ("evidence.md", records.effects),
+    "studies_paper": ("evidence.md", records.paper),
+    "studies_recipe": ("evidence.md", records.recipe),
+    "studies_texts": ("evidence.md", records.texts),
+    "studies_verdicts": ("evidence.md", records.verdicts),
     "time_to_accuracy": ("training.md", _own("time_to_accuracy")),
+    "tables": ("integrations.md", _own("tables")),
     "transfer": ("transfer.md", transfer),
     "unlearned": ("evidence.md", _own("unlearned")),
+    "worth_calibration": ("evaluation.md", calibration),
 }
 
 

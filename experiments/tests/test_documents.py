@@ -10,7 +10,9 @@ from typer.testing import CliRunner
 
 from experiments.commands.app import app
 from experiments.common import DOCS, FIGURES
+from experiments.report import sources
 from experiments.report.questions import TABLES
+from experiments.report.sources import ELSEWHERE, measured
 
 
 @pytest.mark.parametrize("record", TABLES)
@@ -42,6 +44,27 @@ def test_a_document_that_lacks_a_line_is_told(tmp_path: Path, monkeypatch: pytes
     done = CliRunner().invoke(app, ["redraw", "-o", str(tmp_path), "--check", "--no-figures"])
     assert done.exit_code == 1
     assert "docs/incremental.md lacks 1 lines of alignment.md, first: | at sea" in done.output
+
+
+def test_every_table_of_figures_is_drawn_or_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = measured()
+    assert len(found) > 50
+    for page, tables in ELSEWHERE.items():
+        heads = [head for other, head, _ in found if other == page]
+        for begin, source in tables.items():
+            assert sum(head.startswith(begin) for head in heads) == 1, f"{page}: {begin}"
+            assert not source.startswith("benchmarks/") or (DOCS.parent / source).exists()
+    one = tmp_path / "docs" / "one.md"
+    one.parent.mkdir()
+    one.write_text("| head | score |\n|---|---|\n| ETF | 71.0 |\n| linear | 70.0 |\n", encoding="utf-8")
+    monkeypatch.setattr(sources, "DOCS", one.parent)
+    (tmp_path / "README.md").write_text("| you have | take |\n|---|---|\n| texts | names |\n", encoding="utf-8")
+    lines = {("docs/one.md", line) for line in one.read_text(encoding="utf-8").splitlines()}
+    assert sources.unaccounted(lines) == []
+    assert (
+        "docs/one.md: no record makes the table '| head | score"
+        in sources.unaccounted(lines - {("docs/one.md", "| ETF | 71.0 |")})[0]
+    )
 
 
 def test_the_first_page_is_one_page() -> None:

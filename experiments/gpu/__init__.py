@@ -1,0 +1,1 @@
+"""Long trainings on a GPU, in slices of minutes."""
