@@ -212,7 +212,7 @@ def test_functions(name: str, elsewhere: Any) -> None:
 @pytest.mark.parametrize("kind", closed_form.KINDS)
 def test_closed_forms(kind: str, elsewhere: Any) -> None:
     def fitted() -> Any:
-        model = closed_form.ClosedForm(D, K, kind=kind).update(X, LABELS).update(X.flip(0), LABELS)
+        model = closed_form.ClosedForm(D, K, kind=kind, width=20).update(X, LABELS).update(X.flip(0), LABELS)
         return [model.solve(), model.solve().logits(X)]
 
     same(elsewhere(fitted), fitted())
