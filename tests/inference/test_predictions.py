@@ -9,7 +9,15 @@ import pytest
 import torch
 from PIL import Image
 
-from equiangular.inference import Prediction, list_inputs, predict_files, read_inputs, read_prior, write_predictions
+from equiangular.inference import (
+    InputBatch,
+    Prediction,
+    list_inputs,
+    predict_files,
+    read_inputs,
+    read_prior,
+    write_predictions,
+)
 from equiangular.training import Classifier, corrected_logits
 
 
@@ -43,6 +51,46 @@ def test_top_k(digits_run: Path, digit_images: Path) -> None:
     assert sum(first.probabilities) == pytest.approx(1, abs=1e-5)
     with pytest.raises(ValueError, match="top_k must be an integer >= 1"):
         predictions(digits_run, [digit_images], top_k=0)
+
+
+class Overflowing(torch.nn.Module):
+    """A backbone that leaves the range of floating point on images that are white at a corner."""
+
+    def __init__(self, backbone: torch.nn.Module, value: float) -> None:
+        super().__init__()
+        self.backbone, self.value = backbone, value
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.where(x[:, 0, 0, :1] > 1e3, torch.tensor(self.value), self.backbone(x.clamp(max=1e3)))
+
+
+@pytest.mark.parametrize("threshold", [None, 0.5])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 3e38])
+@pytest.mark.parametrize("wrong", [[], [2], [0, 1, 3], [0, 1, 2, 3]])
+def test_a_row_that_overflows_in_the_network_fails_alone(
+    digits_run: Path, value: float, wrong: list[int], threshold: float | None
+) -> None:
+    classifier = Classifier.load(digits_run)
+    x = torch.randint(0, 16, (4, 1, 8, 8), generator=torch.Generator().manual_seed(0)).float() * 16
+    good = [row for row in range(4) if row not in wrong]
+    names = ["first", "second", "third", "fourth"]
+    alone = InputBatch([names[row] for row in good], x[good])
+    expected = {p.name: p for p in predict_files(classifier, [alone], top_k=2, threshold=threshold)}
+    x[wrong, 0, 0, 0] = 1e9
+    classifier.backbone = Overflowing(classifier.backbone, value)
+    batch = InputBatch(names, x, failures=[("no image", "broken")], failed_at=[1])
+    found = list(predict_files(classifier, [batch], top_k=2, threshold=threshold))
+    assert [p.name for p in found] == ["first", "no image", "second", "third", "fourth"]
+    for prediction in found:
+        if prediction.name in expected:
+            kept = expected[prediction.name]
+            assert prediction.classes == kept.classes
+            assert prediction.probabilities == pytest.approx(kept.probabilities, abs=1e-6)
+            assert prediction.rejected == kept.rejected
+            assert prediction.error is None
+        else:
+            assert "broken" in str(prediction.error) or "range of floating point" in str(prediction.error)
+            assert not prediction.classes
 
 
 ROWS = [

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from equiangular._atomic import write_atomically
 from equiangular._checks import check_data_name, path_exists
@@ -24,7 +25,7 @@ from equiangular.data.refused import foreign_file
 from equiangular.data.table_files import TABLE_FILES
 from equiangular.data.texts import text_lines
 from equiangular.encoders import KnownEncoder
-from equiangular.inference.rejection import features_and_probabilities, probabilities_and_doubt
+from equiangular.inference.rejection import doubt_of, encoded, features_and_probabilities
 from equiangular.inference.tables import InputBatch, decoded_batch, read_rows, text_batch, unreadable
 from equiangular.training.model.classifier import Classifier
 from equiangular.training.model.info import ModelInfo
@@ -181,24 +182,40 @@ def predict_files(
         yield from _predicted(classifier, batch, top_k, threshold)
 
 
+_OUT_OF_RANGE = "its numbers are so large that the network leaves the range of floating point. Look at its values."
+
+
+def _finite(values: Tensor) -> Tensor | slice:
+    """The rows whose numbers are finite: a slice of all, if their sum is."""
+    if torch.isfinite(values.sum()):  # quicker than a look at each number
+        return slice(None)
+    return torch.isfinite(values).flatten(1).all(1).cpu()
+
+
 @torch.no_grad()  # not around the generator, which it would enter and leave for every prediction
 def _predicted(classifier: Classifier, batch: InputBatch, top_k: int, threshold: float | None) -> list[Prediction]:
     """The predictions of one batch."""
     names, device = classifier.info.class_names, classifier.shift.device
     made: list[Prediction] = []
     if len(batch.inputs):
-        inputs, rejected = batch.inputs.to(device), [None] * len(batch.inputs)
-        if threshold is None:
-            probabilities = features_and_probabilities(classifier, inputs)[1]
-        else:
-            probabilities, doubt = probabilities_and_doubt(classifier, inputs)
-            rejected = (doubt.cpu().double() > threshold).tolist()
+        hidden, rows = encoded(classifier, batch.inputs.to(device)), torch.arange(len(batch.inputs))
+        kept = _finite(hidden)  # numbers far from those of the training can leave the range within the network
+        hidden, rows = hidden[kept], rows[kept]
+        features, probabilities = features_and_probabilities(classifier, hidden)
+        kept = _finite(probabilities)
+        features, probabilities, rows = features[kept], probabilities[kept], rows[kept]
+        rejected: Iterable[bool | None] = repeat(None, len(rows))
+        if threshold is not None and len(rows):
+            rejected = (doubt_of(classifier, features, probabilities).cpu().double() > threshold).tolist()
         best = probabilities.topk(top_k, dim=1)
         # By columns: a rank has one list of names and one of numbers, and zip makes the tuples of all rows.
         classes = zip(*([names[i] for i in rank] for rank in best.indices.T.tolist()), strict=True)
         numbers = zip(*best.values.T.tolist(), strict=True)
-        no_errors = repeat(None, len(batch.names))
-        made += starmap(Prediction, zip(batch.names, classes, numbers, no_errors, rejected, strict=True))
+        out = set(range(len(batch.inputs))).difference(rows.tolist()) if len(rows) < len(batch.inputs) else set()
+        known = [name for row, name in enumerate(batch.names) if row not in out] if out else batch.names
+        made += starmap(Prediction, zip(known, classes, numbers, repeat(None, len(rows)), rejected, strict=True))
+        for row in sorted(out):
+            made.insert(row, Prediction(batch.names[row], error=_OUT_OF_RANGE))
     for position, (name, reason) in batch.placed_failures():
         made.insert(position, Prediction(name, error=reason))
     return made

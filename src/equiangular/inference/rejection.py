@@ -23,17 +23,27 @@ def probabilities_and_doubt(classifier: Classifier, x: Tensor) -> tuple[Tensor, 
     largest probability where it has not. ``docs/open_set.md`` has what each of them tells apart. The cosine does not
     depend on the class prior.
     """
-    features, probabilities = features_and_probabilities(classifier, x)
-    if classifier.head.normalize:
-        return probabilities, ood_score(features, classifier.head, "max_cosine")
-    return probabilities, 1 - probabilities.amax(1)
+    features, probabilities = features_and_probabilities(classifier, encoded(classifier, x))
+    return probabilities, doubt_of(classifier, features, probabilities)
 
 
-@torch.no_grad()
-def features_and_probabilities(classifier: Classifier, x: Tensor) -> tuple[Tensor, Tensor]:
-    """What class vectors are compared with, (B, dim), and calibrated probabilities (B, K) of raw inputs."""
-    features, logits = classifier.head.features_and_logits(classifier.backbone(classifier.standardize(x)))
+def encoded(classifier: Classifier, x: Tensor) -> Tensor:
+    """What the backbone makes of raw inputs: the input of the head, (B, in_features)."""
+    hidden: Tensor = classifier.backbone(classifier.standardize(x))
+    return hidden
+
+
+def features_and_probabilities(classifier: Classifier, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    """What class vectors are compared with, (B, dim), and calibrated probabilities (B, K), of the head's input."""
+    features, logits = classifier.head.features_and_logits(hidden)
     return features, (logits * classifier.scale - classifier.shift).softmax(1)
+
+
+def doubt_of(classifier: Classifier, features: Tensor, probabilities: Tensor) -> Tensor:
+    """How unlike all classes the inputs are, (B,), see :func:`probabilities_and_doubt`."""
+    if classifier.head.normalize:
+        return ood_score(features, classifier.head, "max_cosine")
+    return 1 - probabilities.amax(1)
 
 
 def run_rejection_threshold(
