@@ -175,7 +175,7 @@ class PrototypeIndex:
             built.nprobe, built.cp.niter = probes, 2  # spread vectors have no clusters to be found
         if not built.is_trained:
             wanted = min(self._count, 40 * getattr(built, "nlist", 1024))
-            sample = torch.randint(self._count, (wanted,), generator=make_generator(0))
+            sample = torch.randint(self._count, (wanted,), generator=make_generator(0), device="cpu")
             built.train(self._rows(sample).float().cpu().numpy())
         for start in range(0, self._count, self._chunk_size):
             ids = range(start, min(start + self._chunk_size, self._count))
@@ -189,7 +189,7 @@ def _rows(prototypes: Tensor | Head) -> tuple[Callable[[Tensor | range], Tensor]
         head = prototypes
 
         def computed(ids: Tensor | range) -> Tensor:
-            return head.rows(torch.arange(ids.start, ids.stop) if isinstance(ids, range) else ids)
+            return head.rows(torch.arange(ids.start, ids.stop, device="cpu") if isinstance(ids, range) else ids)
 
         return computed, head.num_classes, head.dim
     weight = prototypes.class_vectors() if isinstance(prototypes, Head) else prototypes
