@@ -187,6 +187,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "compare_banking77": ("compare.md", records.banking),
     "digits": ("digits.md", records.digits),
     "features": ("embeddings.md", _own("features")),
+    "from_scratch": ("evidence.md", _own("from_scratch")),
     "huge_k": ("evidence.md", _own("huge_k")),
     "incremental": ("incremental.md", incremental),
     "named": ("embeddings.md", _own("named")),
@@ -216,6 +217,7 @@ def draw(folder: Path) -> None:
     from experiments.pretrained.tables import FOLDER, contrasts_figure
     from experiments.questions import (
         collapse_curves,
+        from_scratch,
         incremental,
         open_set,
         time_to_accuracy,
@@ -233,6 +235,7 @@ def draw(folder: Path) -> None:
     save_figure(contrasts_figure(found), folder / "pretrained_contrasts.svg")
     runs = read_json(time_to_accuracy.OUTPUT)["runs"]
     save_figure(time_to_accuracy.draw(runs), folder / "time_to_accuracy.svg")
+    save_figure(from_scratch.draw(read_json(from_scratch.OUTPUT)), folder / "from_scratch.svg")
     collapse_curves.draw(
         read_json(QUESTIONS / "collapse_curves.json")["studies"], folder, folder / "collapse_curves.html"
     )
