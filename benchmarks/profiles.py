@@ -56,7 +56,7 @@ def profiled(work: Callable[[], object]) -> dict[str, Any]:
     stats = pstats.Stats(profile, stream=io.StringIO())
     found = sorted(stats.stats.items(), key=lambda item: -item[1][2])[:MOST]  # type: ignore[attr-defined]
     rows = [
-        {"function": f"{re.sub('^.*/(src|site-packages|python3[^/]*)/', '', file)}:{name}", "calls": row[1],
+        {"function": f"{re.sub('^.*/(src|site-packages|python3[^/]*|benchmarks)/', '', file)}:{name}", "calls": row[1],
          "ms": round(1e3 * row[2], 1)}
         for (file, _, name), row in found
     ]  # fmt: skip

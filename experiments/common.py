@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from equiangular.data import Dataset
+from equiangular.measures import mean_ci
 from equiangular.records import Estimate, TrialRecord
 from equiangular.report.table import format_cell
 from equiangular.training import Budget, Method, Trial, run_trial
@@ -46,6 +47,19 @@ def flat(record: TrialRecord) -> dict[str, Any]:
     if not record.diverged:
         del kept["diverged"]
     return {**kept, "balanced_accuracy": None, **record.scores}
+
+
+def mean_text(values: Sequence[float], sign: str = "") -> str:
+    """The mean of runs with its half-width, with true minus signs; of one run its value, of none nothing.
+
+    Example:
+        >>> mean_text([1.0, 3.0], "+"), mean_text([-0.5]), mean_text([])
+        ('+2.0 ± 12.7', '−0.5', '')
+    """
+    if len(values) < 2:
+        return "".join(f"{value:{sign}.1f}" for value in values).replace("-", "−")
+    mean, half = mean_ci(list(values))
+    return f"{mean:{sign}.1f} ± {half:.1f}".replace("-", "−")
 
 
 def cell_text(cell: dict[str, Any], key: str) -> str:

@@ -27,22 +27,20 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from equiangular._files import json_plain, read_json, write_json
 from equiangular._provenance import provenance
 from equiangular.data import Dataset, load_dataset
-from equiangular.measures import mean_ci
-from equiangular.training import Trial, get_method, run_trial
+from equiangular.training import Trial, run_trial
 from equiangular.training.config.files import make_config
 from equiangular.training.config.options import Hardware
 from equiangular.training.engine.loop import Training
 from equiangular.training.methods import Method
 from equiangular.training.run.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from equiangular.training.run.trial import TrialRun, Watcher
-from experiments.common import RESULTS, command_parser
-from experiments.questions.from_scratch import ntce
+from experiments.common import RESULTS, command_parser, mean_text
+from experiments.questions import from_scratch
 
 OUTPUT = RESULTS / "gpu" / "cifar_lt.json"
 SETS = {"CIFAR-10-LT": "cifar10_lt50", "CIFAR-100-LT": "cifar100_lt50"}
@@ -64,9 +62,7 @@ def now() -> float:
 
 def method_of(arm: str, set_: str) -> Method:
     """The method of an arm: DR on an ETF, or on a spread frame where there is none; NTCE on learned cosine vectors."""
-    if arm == "cosine-ntce":
-        return ntce()
-    return get_method({"dr": "etf-dr" if set_ == "CIFAR-10-LT" else "frame-dr"}.get(arm, arm))
+    return from_scratch.method_of({"dr": "etf-dr" if set_ == "CIFAR-10-LT" else "frame-dr"}.get(arm, arm))
 
 
 @dataclass(frozen=True)
@@ -159,21 +155,14 @@ def table(results: dict[str, Any]) -> str:
         rival = {seed: results["runs"].get(f"{set_}, linear-la, seed {seed}", {}).get("test") for seed in done}
         paired = [t["balanced_accuracy"] - r["balanced_accuracy"] for t, r in zip(done.values(), rival.values(),
                   strict=True) if r and arm != "linear-la"]  # fmt: skip
-        scores = [[test[key] for test in done.values()] for key in ("balanced_accuracy", "few")]
+        scores = [
+            [test[key] for test in done.values() if test[key] is not None] for key in ("balanced_accuracy", "few")
+        ]
         late = ", ".join(str(run["epochs"]) for run in runs.values() if run and "test" not in run)
-        cells = (set_, arm, str(len(done)), pm(scores[0]), pm(paired, "+"), pm(scores[1]), late)
+        cells = (set_, arm, str(len(done)), mean_text(scores[0]), mean_text(paired, "+"), mean_text(scores[1]), late)
         if done or late:
             lines.append(f"| {' | '.join(cells)} |".replace("  |", " |"))
     return "\n".join(lines)
-
-
-def pm(values: Sequence[float | None], sign: str = "") -> str:
-    """Mean, and half-width from two runs on; nothing without runs."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    mean, half = mean_ci(np.array(known)) if len(known) > 1 else (known[0], float("nan"))
-    return f"{mean:{sign}.1f}".replace("-", "−") + (f" ± {half:.1f}" if half == half else "")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -22,12 +22,11 @@ import torch
 from equiangular._files import read_json, write_json
 from equiangular.data import load_dataset
 from equiangular.losses import ntce_loss
-from equiangular.measures import mean_ci
 from equiangular.report.figure import new_figure, save_figure
 from equiangular.training import get_method
 from equiangular.training.config.files import recipe_values
 from equiangular.training.methods import Method
-from experiments.common import FIGURES, QUESTIONS, command_parser
+from experiments.common import FIGURES, QUESTIONS, command_parser, mean_text
 from experiments.questions.time_to_accuracy import timed, with_validation_part
 
 OUTPUT = QUESTIONS / "from_scratch.json"
@@ -48,12 +47,16 @@ def ntce() -> Method:
 ARMS = ("linear-ce", "linear-la", "recommended", "etf-dr", "cosine-ntce")
 
 
+def method_of(arm: str) -> Method:
+    """The method of an arm: NTCE is none of the library's."""
+    return ntce() if arm == "cosine-ntce" else get_method(arm)
+
+
 def trained(arm: str, seed: int, epochs: int, dataset: Any, folder: Path) -> dict[str, Any]:
     """Train one arm; see `timed`."""
     values = {**recipe_values("fast"), "backbone": "resnet20", "epochs": epochs, "augment": "crop,flip", "seed": seed}
     values |= {"method": arm, "precision": "bf16-mixed"}
-    method = ntce() if arm == "cosine-ntce" else get_method(arm)
-    return timed(f"scratch-{arm}-{seed}-{epochs}", values, dataset, folder, method=method)
+    return timed(f"scratch-{arm}-{seed}-{epochs}", values, dataset, folder, method=method_of(arm))
 
 
 def name_of(arm: str, epochs: int, seed: int) -> str:
@@ -69,11 +72,6 @@ def by_row(results: dict[str, Any]) -> dict[tuple[str, int], list[dict[str, Any]
     return rows
 
 
-def _told(values: Sequence[float], sign: str = "") -> str:
-    mean, half = mean_ci(np.array(values)) if len(values) > 1 else (values[0], float("nan"))
-    return f"{mean:{sign}.1f}".replace("-", "−") + (f" ± {half:.1f}" if half == half else "")
-
-
 def table(results: dict[str, Any]) -> str:
     """A line for each arm: test part, what the last quarter of the epochs added, and differences by seed."""
     rows = by_row(results)
@@ -84,9 +82,9 @@ def table(results: dict[str, Any]) -> str:
         rival = [run["test"]["balanced_accuracy"] for run in rows.get(("linear-la", epochs), [])]
         paired = [a - b for a, b in zip(test, rival, strict=False)]
         late = [run["curve"][-1]["validation"] - run["curve"][-1 - epochs // 4]["validation"] for run in runs]
-        less = _told(paired, "+") if paired and arm != "linear-la" else ""
+        less = mean_text(paired, "+") if paired and arm != "linear-la" else ""
         seconds = np.mean([run["curve"][-1]["seconds"] for run in runs])
-        cells = (f"`{arm}`", epochs, len(runs), _told(test), less, _told(late, "+"), f"{seconds:.0f}")
+        cells = (f"`{arm}`", epochs, len(runs), mean_text(test), less, mean_text(late, "+"), f"{seconds:.0f}")
         lines.append("| " + " | ".join(map(str, cells)).replace("|  |", "| |") + " |")
     return "\n".join(lines)
 

@@ -43,7 +43,7 @@ from equiangular.longtail.cut import draw_by_class
 from equiangular.losses import nonl_loss, ntce_loss
 from equiangular.measures import mean_ci, per_class_accuracy
 from equiangular.models import make_backbone
-from experiments.common import QUESTIONS, command_parser
+from experiments.common import QUESTIONS, command_parser, mean_text
 from experiments.pretrained.sets import name_vectors
 from experiments.questions.features import features as frozen_features
 from experiments.questions.plain_loop import as_inputs, run_chunks, train
@@ -292,11 +292,6 @@ def frozen(name: str, results: dict[str, Any], draws: int, save: Callable[[], No
         print(f"{name}: start at {start}: {told}", flush=True)
 
 
-def signed(values: Sequence[float]) -> str:
-    """Mean and half-width of differences."""
-    return "{:+.1f} ± {:.1f}".format(*mean_ci(values)).replace("-", "−")
-
-
 def best_reading(kept: dict[str, Any]) -> str:
     """The reading of the logits that the held-out fifth chose."""
     chosen = next(p for p in kept["tuned"]["tried"] if all(p[k] == kept["tuned"][k] for k in ("rate", "scale")))
@@ -344,7 +339,7 @@ def relations(results: dict[str, Any]) -> str:
             for name in cells:
                 rows = results["networks"][name]
                 runs = [[r["as it is"] for r in rows[row]["runs"]] if row in rows else [] for row in (ours, base)]
-                told.append(signed(np.subtract(*runs)) if runs[0] and runs[1] else "")
+                told.append(mean_text(np.subtract(*runs), "+") if runs[0] and runs[1] else "")
             lines.append(f"| {rival} | {PUBLISHED[rival]} | {base} | " + " | ".join(told) + " |")
     return "\n".join(lines)
 

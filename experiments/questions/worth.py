@@ -29,7 +29,7 @@ from equiangular.data import load_dataset
 from equiangular.encoders import embed
 from equiangular.measures import mean_ci
 from equiangular.training import Trial, get_method, run_trial
-from experiments.common import QUESTIONS, command_parser
+from experiments.common import QUESTIONS, command_parser, mean_text
 
 OUTPUT = QUESTIONS / "worth.json"
 RUNS = {"calibration": 5, "encoder": 3}
@@ -68,11 +68,6 @@ def run(part: str, data: str, imbalance: float, method: str, seed: int) -> dict[
     return {**found, "without": outcomes[-1].scores["balanced_accuracy"]}
 
 
-def pm(values: Sequence[float]) -> str:
-    """Mean and half-width."""
-    return "{:.1f} ± {:.1f}".format(*mean_ci(list(values)))
-
-
 def calibration_table(kept: dict[str, Any]) -> str:
     """Markdown: ECE as it is and as predicted, by imbalance."""
     lines = ["| method | imbalance 20 | imbalance 100 |", "|---|---|---|"]
@@ -80,7 +75,7 @@ def calibration_table(kept: dict[str, Any]) -> str:
         told = []
         for data, imbalance in CELLS["calibration"]:
             runs = kept[f"{data} {imbalance:g}"][method]
-            text = " → ".join(pm([r[key] for r in runs]) for key in ("ece_uncalibrated", "ece"))
+            text = " → ".join(mean_text([r[key] for r in runs]) for key in ("ece_uncalibrated", "ece"))
             means = [mean_ci([r[key] for r in runs])[0] for key in ("without", "balanced_accuracy")]
             more = " (balanced accuracy {:.1f} → {:.1f})".format(*means)
             told.append(text + more * method.endswith("-pc"))
@@ -93,7 +88,7 @@ def encoder_table(kept: dict[str, Any]) -> str:
     labels = METHODS["encoder"]
     lines = ["| features | imbalance | " + " | ".join(labels.values()) + " |", "|---" * 4 + "|"]
     for data, imbalance in CELLS["encoder"]:
-        told = [pm([r["balanced_accuracy"] for r in kept[f"{data} {imbalance:g}"][method]]) for method in labels]
+        told = [mean_text([r["balanced_accuracy"] for r in kept[f"{data} {imbalance:g}"][method]]) for method in labels]
         lines.append(f"| {data} | {imbalance:g} | {' | '.join(told)} |")
     return "\n".join(lines)
 
@@ -112,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for seed in range(len(kept), options.runs or RUNS[part]):
                 kept.append(run(part, data, imbalance, method, seed))
                 write_json(options.output, json_plain({**results, "provenance": provenance()}))
-            print(f"{data}, {imbalance:g}: {method}: {pm([r['balanced_accuracy'] for r in kept])}", flush=True)
+            print(f"{data}, {imbalance:g}: {method}: {mean_text([r['balanced_accuracy'] for r in kept])}", flush=True)
         print({"calibration": calibration_table, "encoder": encoder_table}[part](results[part]))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from equiangular._files import read_json
 from equiangular.measures import mean_ci
 from equiangular.report.figure import save_figure
-from experiments.common import QUESTIONS
+from experiments.common import QUESTIONS, mean_text
 from experiments.report import records
 from experiments.report.records import pm, rows_of
 
@@ -78,10 +78,6 @@ def small_dim() -> str:
     return "\n\n".join(parts)
 
 
-def _ci(values: list[float], form: str = "{:.1f} ± {:.1f}") -> str:
-    return form.format(*mean_ci(values)).replace("-", "−")
-
-
 def prior() -> str:
     """What correcting the prior gains, and how well it is estimated."""
     results = read_json(QUESTIONS / "prior.json")
@@ -94,7 +90,7 @@ def prior() -> str:
     heads = ("classifier", "imbalance", "as it is, %", "Bayes' rule", "calibrated", '`class_weight="balanced"`')
     ways = ("training prior", "counted", "EM", "EM, bias-corrected", "covered")
     far = [
-        (row["classifier"], str(row["imbalance"]), *(_ci(row["distances"][way]) for way in ways))
+        (row["classifier"], str(row["imbalance"]), *(mean_text(row["distances"][way]) for way in ways))
         for row in results["estimate"]["rows"]
     ]
     shown = ("training prior", "predictions counted", "EM", "EM, bias-corrected", "within")
@@ -110,7 +106,7 @@ def rejected() -> str:
     }  # fmt: skip
     rows = [
         (called.get(row["data"], row["data"]), row.get("classifier") or called[row["method"]],
-         row.get("threshold", "held out"), *(_ci(row["rejected"][part]) for part in ("known", "unknown")))
+         row.get("threshold", "held out"), *(mean_text(row["rejected"][part]) for part in ("known", "unknown")))
         for row in (*results["reject"]["rows"], *results["network"]["rows"])
     ]  # fmt: skip
     return rows_of(("data", "classifier", "threshold from", "known", "unknown"), rows)

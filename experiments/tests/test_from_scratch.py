@@ -30,10 +30,9 @@ def test_one_seed_has_no_interval() -> None:
 
 @pytest.mark.parametrize("arm", question.ARMS)
 def test_every_arm_has_a_loss_for_each_sample(arm: str) -> None:
-    from equiangular.training import get_method
     from equiangular.training.methods import Context
 
-    method = question.ntce() if arm == "cosine-ntce" else get_method(arm)
+    method = question.method_of(arm)
     head = method.build_head(16, 3, seed=0)
     x = torch.randn(6, 16, generator=torch.Generator().manual_seed(0))
     target = torch.tensor([0, 1, 2, 0, 1, 2])

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from equiangular._atomic import write_atomically
 from equiangular._checks import check_data_name, path_exists
@@ -26,7 +25,7 @@ from equiangular.data.table_files import TABLE_FILES
 from equiangular.data.texts import text_lines
 from equiangular.encoders import KnownEncoder
 from equiangular.inference.rejection import doubt_of, encoded, features_and_probabilities
-from equiangular.inference.tables import InputBatch, decoded_batch, read_rows, text_batch, unreadable
+from equiangular.inference.tables import InputBatch, decoded_batch, finite_rows, read_rows, text_batch, unreadable
 from equiangular.training.model.classifier import Classifier
 from equiangular.training.model.info import ModelInfo
 
@@ -185,13 +184,6 @@ def predict_files(
 _OUT_OF_RANGE = "its numbers are so large that the network leaves the range of floating point. Look at its values."
 
 
-def _finite(values: Tensor) -> Tensor | slice:
-    """The rows whose numbers are finite: a slice of all, if their sum is."""
-    if torch.isfinite(values.sum()):  # quicker than a look at each number
-        return slice(None)
-    return torch.isfinite(values).flatten(1).all(1).cpu()
-
-
 @torch.no_grad()  # not around the generator, which it would enter and leave for every prediction
 def _predicted(classifier: Classifier, batch: InputBatch, top_k: int, threshold: float | None) -> list[Prediction]:
     """The predictions of one batch."""
@@ -199,10 +191,10 @@ def _predicted(classifier: Classifier, batch: InputBatch, top_k: int, threshold:
     made: list[Prediction] = []
     if len(batch.inputs):
         hidden, rows = encoded(classifier, batch.inputs.to(device)), torch.arange(len(batch.inputs))
-        kept = _finite(hidden)  # numbers far from those of the training can leave the range within the network
+        kept = finite_rows(hidden)  # numbers far from those of the training can leave the range within the network
         hidden, rows = hidden[kept], rows[kept]
         features, probabilities = features_and_probabilities(classifier, hidden)
-        kept = _finite(probabilities)
+        kept = finite_rows(probabilities)
         features, probabilities, rows = features[kept], probabilities[kept], rows[kept]
         rejected: Iterable[bool | None] = repeat(None, len(rows))
         if threshold is not None and len(rows):

@@ -349,13 +349,19 @@ def text_features(texts: list[str], info: ModelInfo) -> Tensor:
     return torch.from_numpy(vocabulary_features(texts, info.vocabulary))
 
 
+def finite_rows(values: Tensor) -> Tensor | slice:
+    """The rows whose numbers are finite, as a mask on the CPU, or a slice of all of them."""
+    if not values.is_floating_point() or torch.isfinite(values.sum()):  # quicker than a look at each number
+        return slice(None)
+    return torch.isfinite(values).flatten(1).all(1).cpu()
+
+
 def _finite(
     file: Path, start: int, inputs: Tensor, labels: list[str] | None, bad: dict[int, str] | None = None
 ) -> InputBatch:
     """A batch of the rows whose numbers are finite; the others are failures, and so are those that are ``bad``."""
-    holes: list[int] = []
-    if inputs.is_floating_point() and not torch.isfinite(inputs.sum()):  # a sum is quicker than a look at each number
-        holes = (~torch.isfinite(inputs).flatten(1).all(1)).nonzero().flatten().tolist()
+    kept_rows = finite_rows(inputs)
+    holes = [] if isinstance(kept_rows, slice) else (~kept_rows).nonzero().flatten().tolist()
     reasons = dict.fromkeys(holes, "a missing, NaN or infinite value. Fill it in or drop the row.") | (bad or {})
     where = str(file)
     names = [f"{where}:{row}" for row in range(start + 1, start + len(inputs) + 1)]
