@@ -368,7 +368,7 @@ def page(cells: dict[tuple[str, str], str]) -> str:
         "# Inside PyTorch: every head, loss and metric", "",
         f"`make matrix` runs every cell and writes this page. Last run: PyTorch {version}, CPU.",
         "Checks: [tests/matrix.py](../tests/matrix.py). `make test` runs all but most of compile, export, ONNX.", "",
-        "So does `make test-oldest` on PyTorch 2.4, where there is a CPU build of it.", "",
+        "So does `OLDEST_CUDA=1 make test-oldest` on PyTorch 2.4; without the variable where there is a CPU build.", "",
         "| | " + " | ".join(COLUMNS) + " |", "|---|" + "---|" * len(COLUMNS),
     ]  # fmt: skip
     for row in ROWS:

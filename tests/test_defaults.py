@@ -10,17 +10,23 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 import equiangular as eq
-from equiangular import closed_form, frames, losses, measures, posthoc
+from equiangular import closed_form, frames, losses, measures, posthoc, theory
+from equiangular.export import export_model
 from equiangular.heads import HEADS as KINDS
 from equiangular.heads import make_head
+from equiangular.inference import evaluate, predict_files, read_inputs
 from equiangular.measures import collapse
+from equiangular.training import Classifier, TrainConfig, train
+from equiangular.training.run.collapse import measure_run
 from tests.test_waits import GROUPS, HEADS, LOSSES, TABLE_LOSSES, UPDATES, B, D, K
 
 
@@ -62,6 +68,8 @@ def same(ours: Any, theirs: Any) -> None:
             same(one, other)
     elif dataclasses.is_dataclass(ours):
         same(vars(ours), vars(theirs))
+    elif isinstance(ours, np.ndarray):
+        np.testing.assert_array_equal(ours, theirs)
     elif isinstance(ours, float):
         assert ours == theirs or (ours != ours and theirs != theirs)
     elif not isinstance(ours, nn.Module):
@@ -216,3 +224,41 @@ def test_closed_forms(kind: str, elsewhere: Any) -> None:
         return [model.solve(), model.solve().logits(X)]
 
     same(elsewhere(fitted), fitted())
+
+
+ROWS = X.numpy()
+WORK: dict[str, Callable[[], Any]] = {
+    "compare_classifiers": lambda: theory.compare_classifiers([4, 2, 1], max_steps=50),
+    "minority_collapse": lambda: theory.minority_collapse(num_classes=4, dim=4, ratios=(1, 10)),
+    "gradient_parts": lambda: theory.gradient_parts(num_classes=4, dim=4),
+    "convergence_study": lambda: theory.convergence_study(num_classes=4, dim=4, steps=20),
+    "solve_layer_peeled": lambda: theory.solve_layer_peeled([4, 2, 1], 3, max_steps=50),
+    "common_optimum": lambda: theory.common_optimum(num_classes=4, dim=3, max_steps=50),
+    "ETFClassifier": lambda: eq.ETFClassifier(epochs=2, random_state=0).fit(ROWS, LABELS.numpy()).predict_proba(ROWS),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_whole_pieces_of_work(name: str, elsewhere: Any) -> None:
+    same(elsewhere(WORK[name]), WORK[name]())
+
+
+@pytest.mark.parametrize("kind", ["vectors", "images"])
+def test_a_run_from_data_to_predictions(kind: str, elsewhere: Any, tmp_path: Path) -> None:
+    x = X.numpy() if kind == "vectors" else np.random.default_rng(0).integers(0, 255, (B, 3, 8, 8), np.uint8)
+    np.savez(tmp_path / "data.npz", x=np.concatenate([x] * 6), y=np.tile(LABELS.numpy(), 6))
+
+    def work(folder: Path) -> Any:
+        config = TrainConfig(data=str(tmp_path / "data.npz"), epochs=1, accelerator="cpu", threads=1)
+        results = train(config, folder)
+        classifier = Classifier.load(folder)
+        batches = read_inputs([tmp_path / "data.npz"], classifier.info)
+        export_model(classifier, folder / "model.pt2")
+        return [
+            {key: value for key, value in results["test"].items() if key != "seconds"},
+            [tuple(prediction) for prediction in predict_files(classifier, batches)],
+            evaluate(classifier)["scores"],
+            measure_run(folder).measures,
+        ]
+
+    same(elsewhere(lambda: work(tmp_path / "there")), work(tmp_path / "here"))

@@ -48,7 +48,7 @@ def have_values(*tensors: Tensor) -> bool:
 def values_are_readable(*tensors: Tensor) -> bool:
     """Whether values may be inspected free of side effects: plain tensors with values, on the CPU."""
     for tensor in tensors:
-        if not tensor.is_cpu:
+        if tensor.device.type != "cpu":  # `is_cpu` breaks a graph of PyTorch 2.4
             return False
     return have_values(*tensors)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from equiangular._checks import check_int
+from equiangular._defaults import usual_defaults
 from equiangular._files import json_plain, prepare_folder, read_json, write_json
 from equiangular._lock import FolderLock
 from equiangular._provenance import provenance
@@ -264,6 +265,7 @@ def _digest_in(results: Any) -> dict[str, str]:
     return digest if isinstance(digest, dict) else {}
 
 
+@usual_defaults()
 def compare(
     config: CompareConfig, output: str | Path, *, jobs: int = 1, progress: Progress | None = None
 ) -> Comparison:

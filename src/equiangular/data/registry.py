@@ -7,6 +7,7 @@ from typing import Any
 
 from equiangular._checks import ROOT_VARIABLE, path_exists, unknown_data
 from equiangular._choices import MEMORIES, Memory
+from equiangular._defaults import usual_defaults
 from equiangular._files import user_folder
 from equiangular._validate import check_choice, check_int
 from equiangular.data.base import Dataset
@@ -33,6 +34,7 @@ def dataset_names(root: str | Path | None = None) -> list[str]:
     return [*SKLEARN_SETS, *(name for name in found if name not in SKLEARN_SETS)]
 
 
+@usual_defaults()
 def load_dataset(
     name_or_path: str | Path | Any,
     *,

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from equiangular._choices import Profile, Protocol
+from equiangular._defaults import usual_defaults
 from equiangular._files import json_plain
 from equiangular._validate import check_int
 from equiangular.data.base import Dataset, rows_at
@@ -213,6 +214,7 @@ class Split:
         return (as_float(inputs) - self.mean.to(inputs.device)) / self.std.to(inputs.device)
 
 
+@usual_defaults()
 def make_split(
     dataset: Dataset,
     *,

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular._defaults import usual_defaults
 from equiangular._device import choose_device
 from equiangular._validate import check_choice, check_int
 from equiangular.data import Dataset, Texts, load_dataset
@@ -51,6 +52,7 @@ class EmbedReport:
     notes: list[str] = field(default_factory=list)
 
 
+@usual_defaults()
 def embed(
     data: str | Path | Dataset,
     encoder: str | Encoder = "auto",
@@ -183,6 +185,7 @@ def modality_of(data: Dataset) -> Modality:
     raise ValueError(f"data set {data.name!r} cannot be embedded: {why}")
 
 
+@usual_defaults()
 def embed_inputs(
     inputs: Any,
     encoder: Encoder,

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from equiangular._atomic import write_atomically
+from equiangular._defaults import usual_defaults
 from equiangular._files import check_output, file_sha256
 from equiangular._validate import check_choice, check_positive
 from equiangular.data.columns import Columns
@@ -23,6 +24,7 @@ INPUTS = ("auto", "uint8", "float")
 EXAMPLE_BATCH, CHECKED_BATCHES = 3, (1, 2, 17)
 
 
+@usual_defaults()
 def export_model(
     classifier: Classifier,
     path: str | Path,

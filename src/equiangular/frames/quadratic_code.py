@@ -108,7 +108,7 @@ def quadratic_code(num_classes: int, dim: int) -> QuadraticCode | None:
         QuadraticCode(exponent=9, family='bch2', size=525312, max_cosine=0.0625)
     """
     k = check_int(num_classes, "num_classes", minimum=2)
-    m = check_int(dim, "dim", minimum=1).bit_length() - 1
+    m = math.frexp(check_int(dim, "dim", minimum=1))[1] - 1  # floor(log2); `bit_length` breaks a graph of PyTorch 2.4
     d = 1 << m
     odd = m % 2
     choices = [
@@ -117,7 +117,8 @@ def quadratic_code(num_classes: int, dim: int) -> QuadraticCode | None:
     ]
     if not odd:
         choices.insert(0, QuadraticCode(m, "kerdock", d * (d + 2), 1 / math.sqrt(d)))
-    return next((c for c in choices if m >= 3 and k <= c.size and c.max_cosine < 1), None)
+    fitting = [c for c in choices if m >= 3 and k <= c.size and c.max_cosine < 1]
+    return fitting[0] if fitting else None
 
 
 def quadratic_code_rows(

@@ -77,7 +77,10 @@ class UnstoredFrame(Head):
 
     def class_vectors(self) -> Tensor:
         """What features are compared with, to read: (K, dim), made anew where they are not stored."""
-        return self._frame() if self.structure is not None and self._kept is None else self.weight
+        if self.structure is None:
+            return self.weight
+        # `weight` would do, but PyTorch 2.4 compiles it to the buffer of that name, which is None.
+        return self._frame() if self._kept is None else self._kept[0]
 
     def logits_from_features(self, h: Tensor) -> Tensor:
         """Logits (..., K) of features h (..., dim), as ``forward(x, pre_logits=True)`` gives them."""

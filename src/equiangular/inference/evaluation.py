@@ -9,6 +9,7 @@ import torch
 
 from equiangular._checks import check_data_name
 from equiangular._counted import counted
+from equiangular._defaults import usual_defaults
 from equiangular._guarded import parse_yaml
 from equiangular._notebook import Shown
 from equiangular._validate import did_you_mean
@@ -79,6 +80,7 @@ BATCH_SIZE = 256
 
 
 @torch.no_grad()
+@usual_defaults()
 def evaluate(
     classifier: Classifier,
     *,

@@ -12,6 +12,7 @@ import torch
 
 from equiangular._atomic import write_atomically
 from equiangular._checks import check_data_name, path_exists
+from equiangular._defaults import usual_defaults
 from equiangular._files import check_output
 from equiangular._validate import check_int
 from equiangular.data.cells import NUMBER
@@ -184,6 +185,7 @@ def predict_files(
 _OUT_OF_RANGE = "its numbers are so large that the network leaves the range of floating point. Look at its values."
 
 
+@usual_defaults()
 @torch.no_grad()  # not around the generator, which it would enter and leave for every prediction
 def _predicted(classifier: Classifier, batch: InputBatch, top_k: int, threshold: float | None) -> list[Prediction]:
     """The predictions of one batch."""

@@ -108,7 +108,7 @@ def decoded_batch(
     chosen = [image[0] for image in images if not isinstance(image, str)]
     told.images += len(images)
     told.constant += sum(image[1] for image in images if not isinstance(image, str))
-    inputs = torch.empty(0, *info.input_shape, dtype=torch.float32 if encoder else torch.uint8)
+    inputs = room(info, torch.float32 if encoder else torch.uint8)
     if chosen:
         inputs = torch.stack(chosen) if encoder is None else encoder.encode(chosen)
     good = [source for i, source in enumerate(sources) if i not in reasons]
@@ -141,9 +141,14 @@ def _as_input(array: np.ndarray, info: ModelInfo, name: str) -> Tensor:
     raise ValueError(f"{name}: the model takes {channels} channels, and image files have 1 or 3. Give an .npz file.")
 
 
+def room(info: ModelInfo, dtype: torch.dtype = torch.float32, *, number: int = 0) -> Tensor:
+    """Room for ``number`` inputs of the model."""
+    return torch.empty(number, *info.input_shape, dtype=dtype, device="cpu")
+
+
 def unreadable(file: Path, info: ModelInfo, error: Exception) -> InputBatch:
     """A batch without inputs: a file that cannot be read, or does not fit the model."""
-    return InputBatch([], torch.empty(0, *info.input_shape), None, [(str(file), f"cannot read {file}: {error}")])
+    return InputBatch([], room(info), None, [(str(file), f"cannot read {file}: {error}")])
 
 
 VECTOR_KEYS = (*(f"test_{name}" for name in VECTOR_NAMES), *VECTOR_NAMES)
@@ -191,7 +196,9 @@ def _array_batches(file: Path, info: ModelInfo, batch_size: int, told: Told) -> 
     values = to_array(values)
     columns = Columns.from_dict(info.encoding) if info.kind == "table" and info.encoding else None
     table = None if columns is None else _columns_of_array(values, columns)
-    inputs = _as_inputs(values, "its array") if table is None else torch.empty(len(values), *info.input_shape)
+    inputs = (
+        _as_inputs(values, "its array") if table is None else torch.empty(len(values), *info.input_shape, device="cpu")
+    )
     if tuple(inputs.shape[1:]) != info.input_shape:
         raise ValueError(f"its inputs have shape {tuple(inputs.shape[1:])}, the model takes {info.input_shape}.")
     if names is not None:
@@ -335,7 +342,7 @@ def text_batch(
 ) -> InputBatch:
     """Texts as the model takes them; those without a character are failures, as training refuses them."""
     kept = [text for text in texts if text.strip()]
-    inputs = torch.empty(0, *info.input_shape)
+    inputs = room(info)
     if kept:
         inputs = text_features(kept, info) if encoder is None else encoder.encode(kept)
     empty = {i: "an empty text. Fill it in or drop the row." for i, text in enumerate(texts) if not text.strip()}

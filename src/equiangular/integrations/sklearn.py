@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from equiangular._defaults import usual_defaults
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_int, check_positive
 from equiangular.frames import load_frame
@@ -140,6 +141,7 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
         self.early_stopping, self.validation_fraction = early_stopping, validation_fraction
         self.n_iter_no_change, self.device, self.random_state = n_iter_no_change, device, random_state
 
+    @usual_defaults()
     def fit(self, X: Any, y: Any, sample_weight: Any | None = None) -> ETFClassifier:
         """Train on a table X (N, d) with labels y (N,) of any kind, and sample weights (N,) >= 0; returns ``self``.
 
@@ -201,15 +203,18 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
             self.calibration_ = calibrate_prior_correction(logits, labels, self.model_prior_, target_prior=prior)
         return self
 
+    @usual_defaults()
     def decision_function(self, X: Any) -> np.ndarray:
         """Corrected logits (N, K); for two classes their difference (N,), above 0 for ``classes_[1]``."""
         logits = self._logits(X)
         return (logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits).numpy()
 
+    @usual_defaults()
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities (N, K) in the order of ``classes_``: the softmax of the corrected logits."""
         return self._logits(X).softmax(1).numpy()
 
+    @usual_defaults()
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest class of every row, (N,)."""
         logits = self._logits(X)

@@ -182,6 +182,5 @@ class CosineCrossEntropyLoss(LossModule):
         self, features: Tensor, target: Target, weight: Tensor | ImplicitHead, bias: Tensor | None = None
     ) -> Tensor:
         """The loss of features (B, d) against class vectors (K, d)."""
-        options: dict[str, Any] = {"scale": self.scale, "label_smoothing": self.label_smoothing, "bias": bias}
-        options |= {**self.reducing, "chunk_size": self.chunk_size}
-        return cosine_cross_entropy(features, target, weight, **options)
+        options: dict[str, Any] = {"scale": self.scale, "label_smoothing": self.label_smoothing, **self.reducing}
+        return cosine_cross_entropy(features, target, weight, bias=bias, chunk_size=self.chunk_size, **options)

@@ -250,9 +250,10 @@ class DotRegressionLoss(LossModule):
             fused = fused_loss(features, target, weight, self.norm, self.reduction)
             if fused is not None:
                 return fused
-        options: dict[str, Any] = {"class_weight": self.class_weight, "batch_counts": batch_counts}
-        options |= {**self.reducing, "balance": self.balance, "e_w": self.e_w, "e_h": self.e_h}
-        return dot_regression_loss(features, target, weight, **options)
+        options: dict[str, Any] = {"class_weight": self.class_weight, "balance": self.balance, **self.reducing}
+        return dot_regression_loss(
+            features, target, weight, batch_counts=batch_counts, e_w=self.e_w, e_h=self.e_h, **options
+        )
 
 
 def dot_loss(

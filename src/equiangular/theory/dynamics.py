@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equiangular._defaults import usual_defaults
 from equiangular._random import make_generator
 from equiangular._validate import check_choice, check_class_counts, check_features, check_positive
 from equiangular.frames import simplex_etf
@@ -66,6 +67,7 @@ def dot_regression_classifier_gradient(features: Tensor, weight: Tensor, class_c
     return -share * (1 - (features * weight).sum(1, keepdim=True)) * features
 
 
+@usual_defaults()
 def gradient_parts(*, num_classes: int = 10, dim: int = 16, ratio: float = 100, seed: int = 0) -> dict[str, Any]:
     """Norms of pull and push at random features and classifier vectors of norm 1, for each class.
 
@@ -106,6 +108,7 @@ def _shares_and_probabilities(features: Tensor, weight: Tensor, sizes: Sequence[
 LOSSES = ("dr", "dot", "ce")
 
 
+@usual_defaults()
 def descend(
     loss: str, start: Tensor, frame: Tensor, *, learning_rate: float = 0.5, steps: int = 2000, scale: float = 1.0
 ) -> Tensor:
@@ -144,12 +147,14 @@ def descend(
     return torch.stack(angles)
 
 
+@usual_defaults()
 def random_start(num_classes: int, dim: int, *, seed: int = 0) -> Tensor:
     """(K, d) unit rows, uniform on the sphere: almost orthogonal to their vertices."""
     draw = torch.randn(num_classes, dim, generator=make_generator(seed), dtype=torch.float64)
     return torch.nn.functional.normalize(draw, dim=1)
 
 
+@usual_defaults()
 def convergence_study(
     *,
     num_classes: int = 100,

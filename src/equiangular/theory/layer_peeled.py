@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equiangular._defaults import usual_defaults
 from equiangular._random import make_generator
 from equiangular._validate import check_choice, check_class_counts, check_features, check_int, check_positive
 from equiangular.frames import simplex_etf
@@ -38,6 +39,7 @@ class PeeledModel:
     history: tuple[tuple[int, float, float], ...]
 
 
+@usual_defaults()
 def solve_layer_peeled(
     class_counts: Sequence[int],
     dim: int,
@@ -156,6 +158,7 @@ def project_frobenius(w: Tensor, square: float) -> Tensor:
     return w * (math.sqrt(square) / w.norm().clamp(min=math.sqrt(square)))
 
 
+@usual_defaults()
 def common_optimum(
     *, num_classes: int = 10, dim: int = 16, ratio: float = 100, seed: int = 0, max_steps: int = 20_000
 ) -> dict[str, Any]:

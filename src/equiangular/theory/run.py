@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equiangular._defaults import usual_defaults
 from equiangular._provenance import provenance
 from equiangular._random import make_generator
 from equiangular._validate import check_class_counts, check_int
@@ -20,6 +21,7 @@ from equiangular.theory.dynamics import convergence_study, gradient_parts
 from equiangular.theory.layer_peeled import LOSSES, common_optimum, project_frobenius, project_rows, solve_layer_peeled
 
 
+@usual_defaults()
 def compare_classifiers(
     class_counts: Sequence[float], dim: int | None = None, *, e_h: float = 5.0, seed: int = 0, max_steps: int = 20_000
 ) -> list[dict[str, Any]]:
@@ -69,6 +71,7 @@ def compare_classifiers(
 RATIOS = (1, 3, 10, 30, 100, 300, 1000, 3000)
 
 
+@usual_defaults()
 def minority_collapse(
     ratios: Sequence[float] = RATIOS, *, num_classes: int = 10, dim: int = 16, seed: int = 0, max_steps: int = 20_000
 ) -> list[dict[str, Any]]:
@@ -118,6 +121,7 @@ def _distance(features: Tensor) -> float:
 BALANCED, IMBALANCED = (1.0, 1.0, 1.0, 1.0), (300.0, 300.0, 1.0, 1.0)
 
 
+@usual_defaults()
 def watch_collapse(
     class_counts: Sequence[float],
     *,

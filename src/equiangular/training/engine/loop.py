@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from equiangular._defaults import usual_defaults
 from equiangular._random import isolated_rng, seed_everything
 from equiangular._validate import NonFiniteError
 from equiangular.data.split import as_float
@@ -244,6 +245,7 @@ class Training:
         self.epoch, self.step = self.epoch + 1, 0
 
 
+@usual_defaults()
 def fit(
     task: Task,
     inputs: Any,

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
+from equiangular._defaults import usual_defaults
 from equiangular.data.split import as_float, stream_batches
 from equiangular.training.config.draws import even_parts
 from equiangular.training.model.task import Task
@@ -29,6 +30,7 @@ def predict_parts(task: Task, inputs: Any, *, fabric: Any = None, **options: Any
 
 
 @torch.no_grad()
+@usual_defaults()
 def predict(task: Task, inputs: Any, *, fabric: Any = None, **options: Any) -> tuple[Tensor, Tensor]:
     """Features (N, d) and logits (N, K) of a task, on the CPU; arguments as for :func:`backbone_features`."""
     outputs = [task(x) for x in _chunks(task, inputs, fabric, **options)]
@@ -36,6 +38,7 @@ def predict(task: Task, inputs: Any, *, fabric: Any = None, **options: Any) -> t
 
 
 @torch.no_grad()
+@usual_defaults()
 def backbone_features(task: Task, inputs: Any, *, fabric: Any = None, **options: Any) -> Tensor:
     """What the backbone makes of the inputs, (N, num_features), on the CPU. The head takes these.
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from equiangular._defaults import usual_defaults
 from equiangular.training.model.correction import correction_terms
 from equiangular.training.model.files import load_model
 from equiangular.training.model.info import ModelInfo
@@ -68,6 +69,7 @@ class Classifier(nn.Module):
 
     shift: Tensor
 
+    @usual_defaults()
     def __init__(self, task: Task, info: ModelInfo, *, prior: Any | None = None) -> None:
         super().__init__()
         scale, shift = correction_terms(info, prior)

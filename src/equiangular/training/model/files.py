@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from equiangular._defaults import usual_defaults
 from equiangular._files import prepare_folder, read_safetensors, write_json, write_safetensors
 from equiangular._guarded import parse_json
 from equiangular.closed_form.head import CLOSED_FORM, ClosedFormHead
@@ -62,6 +63,7 @@ def save_model(folder: str | Path, task: Task, info: ModelInfo) -> Path:
     return target
 
 
+@usual_defaults()
 def load_model(path: str | Path) -> tuple[Task, ModelInfo]:
     """Read a model and rebuild it from the names of its parts; nothing in the file is executed.
 

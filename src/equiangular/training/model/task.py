@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from equiangular._defaults import usual_defaults
 from equiangular.heads import Head
 from equiangular.models import make_backbone
 from equiangular.training.methods import Context, Method
@@ -52,6 +53,7 @@ class Task(nn.Module):
         return {"losses": losses}
 
 
+@usual_defaults()
 def build_task(
     method: Method,
     backbone: str,

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equiangular._defaults import usual_defaults
 from equiangular._notebook import as_measures, page_in_frame
 from equiangular._validate import check_int
 from equiangular.data import content_digest
@@ -76,6 +77,7 @@ class TrainingBatches:
                 self.progress(len(index))
 
 
+@usual_defaults()
 def measure_run(
     path: str | Path,
     *,

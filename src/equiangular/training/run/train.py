@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from equiangular._defaults import usual_defaults
 from equiangular._files import prepare_folder, write_json
 from equiangular._lock import FolderLock
 from equiangular._notebook import Shown
@@ -39,6 +40,7 @@ _CHOOSES = "validation_balanced_accuracy"  # of an epoch: which is best
 Progress = Callable[[Training, "dict[str, Any] | None"], None]
 
 
+@usual_defaults()
 def train(
     config: TrainConfig,
     output: str | Path,

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equiangular._defaults import usual_defaults
 from equiangular._validate import NonFiniteError
 from equiangular.data import Dataset, load_dataset
 from equiangular.data.encoded import EncodedImages
@@ -245,6 +246,7 @@ def split_of(trial: Trial, dataset: Dataset) -> Split:
         raise
 
 
+@usual_defaults()
 def run_trial(
     trial: Trial,
     dataset: Dataset,
