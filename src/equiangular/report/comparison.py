@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from equiangular.records import ABILITIES, Comparison, Contrast, Row, TrialRecord
-from equiangular.report import charts, drawn
+from equiangular.report import charts, drawn, vega
 from equiangular.report.drawn import number
 from equiangular.report.page import Cell, Facts, Figure, Line, Page, Part, Section, Series, Table, render, write
 from equiangular.report.provenance import made
@@ -135,7 +135,7 @@ def _accuracy(results: Comparison) -> list[Part]:
         cell = row.measures["balanced_accuracy"]
         points += [{**named, "run": run + 1, "value": value} for run, value in enumerate(cell.values)]
         means.append({**named, **_interval(row, "balanced_accuracy", "mean")})
-        for group in charts.GROUPS:
+        for group in vega.GROUPS:
             if row.measures[group].mean == row.measures[group].mean:
                 groups.append({**named, "group": group, **_interval(row, group, "value")})
     parts: list[Part] = [
@@ -216,7 +216,7 @@ def _judged(results: Comparison) -> list[Part]:
     kept = {run.label: run.details for run in results.runs if run.details is not None}
     names, counts = results.data.classes, results.runs[0].class_counts
     cells = {label: details.confusion for label, details in kept.items() if details.confusion}
-    if len(names) > charts.POINTS:  # cells of many classes: of the two that the answer is about
+    if len(names) > vega.POINTS:  # cells of many classes: of the two that the answer is about
         cells = {label: cells[label] for label in _pair(results, cells)}
     known = results.samples
     behind = {
@@ -307,8 +307,8 @@ def _facts(results: Comparison) -> list[tuple[str, str]]:
     left_out = ("head", "methods", "data", "root")
     settings = [f"{key} {value}" for key, value in config.items() if key not in left_out]
     heads = ["{}: {}".format(n, ", ".join(f"{k} {v}" for k, v in f.items())) for n, f in config["head"].items()]
-    many = ", ..." * (len(first.class_counts) > charts.POINTS)
-    counts = ", ".join(map(str, first.class_counts[: charts.POINTS])) + many
+    many = ", ..." * (len(first.class_counts) > vega.POINTS)
+    counts = ", ".join(map(str, first.class_counts[: vega.POINTS])) + many
     return [
         ("data", f"{data.name}, {len(data.classes)} classes: {data.source}"),
         ("parts", ", ".join(f"{number:,} {part}" for part, number in data.samples.items())),

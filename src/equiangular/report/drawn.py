@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from equiangular.records import View
-from equiangular.report import charts
+from equiangular.report import charts, class_charts
 from equiangular.report.page import Cell, Figure, Legend, Line, Pair, Part, Series, Table
 
 MOST = 2000  # classes in a table or figure
@@ -79,16 +79,16 @@ def classes_parts(
     ]
     if not accuracies:
         return []
-    spec = charts.per_class(rows, [one.label for one in series], len(order))
+    spec = class_charts.per_class(rows, [one.label for one in series], len(order))
     about = "Test accuracy of each class, from most to fewest training samples."
-    if (several := charts.neighbours(len(order))) > 1:
+    if (several := class_charts.neighbours(len(order))) > 1:
         about += f" Lines are means of {several} neighbouring classes; follow a method to see each class of it."
     headings = ["class", "training samples", *(("accuracy",) if len(accuracies) == 1 else accuracies), *columns]
     legend: list[Part] = [Legend()] if len(accuracies) > 1 else []
     return [
         *legend,
         Figure("per-class", "Accuracy of each class", spec, about),
-        Figure("sizes", "Training samples", charts.sizes(places, len(order)), "Training samples of each class."),
+        Figure("sizes", "Training samples", class_charts.sizes(places, len(order)), "Training samples of each class."),
         Table("class-table", "Accuracy of each class, %", headings, lines, note=note, wide=True),
     ]
 
@@ -108,7 +108,7 @@ def confusion_part(
         return []
     order = [names[c] for c in by_size(names, counts)]
     share = "share of the class, %"
-    spec = charts.matrix(order, down="true class", across="predicted class", value=share, signed=False)
+    spec = class_charts.matrix(order, down="true class", across="predicted class", value=share, signed=False)
     about = "True classes in rows, predictions in columns, both from most to fewest training samples."
     note = f"{about} The stronger a cell, the larger its share of the true class's test samples."
     if behind:
@@ -163,7 +163,7 @@ def reliability_part(bins: Mapping[str, Mapping[str, Any]], first: Sequence[str]
     columns = ("confidence", "accuracy", "samples")
     note = f"{about} Below it the model is too sure of itself. {note}"
     return (
-        [Pair("reliability", "Reliability", charts.reliability(), rows, first, about, columns, (), note)]
+        [Pair("reliability", "Reliability", class_charts.reliability(), rows, first, about, columns, (), note)]
         if rows
         else []
     )
@@ -201,7 +201,7 @@ def cosines_part(
     if not tables:
         return []
     order = [names[c] for c in by_size(names, counts)]
-    spec = charts.matrix(order, down="class", across="other class", value="cosine", signed=True)
+    spec = class_charts.matrix(order, down="class", across="other class", value="cosine", signed=True)
     cells = {
         label: [[i, j, v] for i, row in enumerate(table) for j, v in enumerate(row)] for label, table in tables.items()
     }

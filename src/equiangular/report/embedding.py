@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from equiangular.records import View
-from equiangular.report import charts, drawn
+from equiangular.report import class_charts, drawn
 from equiangular.report.collapse import MEANINGS, number
 from equiangular.report.page import Cell, Facts, Figure, Line, Page, Pair, Part, Section, Table, write
 from equiangular.report.provenance import made
@@ -89,7 +89,7 @@ def _sizes(results: Mapping[str, Any]) -> list[Part]:
     ]
     headings = ("class", "training samples", "test samples")
     return [
-        Figure("sizes", "Training samples", charts.sizes(places, len(order)), "Training samples of each class."),
+        Figure("sizes", "Training samples", class_charts.sizes(places, len(order)), "Training samples of each class."),
         Table("class-table", "Samples of each class", headings, lines, note=said, wide=True),
     ]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from equiangular.report import charts
+from equiangular.report import charts, vega
 from equiangular.report.drawn import number
 from equiangular.report.page import Cell, Facts, Figure, Line, Page, Pair, Part, Section, Table, Text, write
 from equiangular.report.provenance import made
@@ -179,7 +179,7 @@ def _gradient_parts(parts: Mapping[str, Any]) -> list[Part]:
             for place, (count, value) in enumerate(zip(parts["counts"], parts[f"{of}_{name}"], strict=True))
         ]
         x = {"type": "ordinal", "title": "class: its samples", "sort": None, "axis": {"labelAngle": -40}}
-        y = {"type": "quantitative", "title": "norm of the gradient's part", **(charts.LOG if scale == "log" else {})}
+        y = {"type": "quantitative", "title": "norm of the gradient's part", **(vega.LOG if scale == "log" else {})}
         about = f"Norms of pull and push of cross-entropy's gradient {title.lower()}, by class."
         made_of.append(Figure(f"gradient-{of}", title, charts.lines(points, styles, x, y, joined=False), about))
     return made_of
