@@ -3,7 +3,8 @@
     EQUIANGULAR_DATA=DIR python -m experiments pretrained [--cells TEXT ...] [--folder DIR] [--draws N] [--summary]
 
 A cell is a cut of a set: so many samples of each class, an exponential tail, or the classes as frequent as they are
-("natural"). Five draws of the cut, paired: all classifiers see the same samples. Balanced accuracy on the test part.
+("natural", or "all" where it takes every sample: then draws differ by the random starts alone). Five draws of the cut,
+paired: all classifiers see the same samples. Balanced accuracy on the test part.
 
 - Classifiers: class vectors x learned or fixed x map x loss x prior, see ``arms.py``; one factor at a time around fixed
   class names (texts) or class means (else) behind a residual map, logit-adjusted; all levels of all factors on three
@@ -11,9 +12,9 @@ A cell is a cut of a set: so many samples of each class, an exponential tail, or
   and the library's closed-form kernel.
 - Tuning, alike for all: a fifth of each class is held out, in two draws, in five up to 150 samples, twice anew in each
   up to 60. Five learning rates at scale 16, then scales 4, 8 and 32 at the best; 10 to 100 full-batch steps of Adam.
-  Ridge: 13 strengths. Logistic regression: eight C; its kernel three of them and three widths, up to 400 samples. What
-  has the least held-out log loss, classes counted alike, at its best temperature, is trained on all samples of every
-  draw. The closed-form kernel chooses by leave-one-out.
+  Ridge: 13 strengths. Logistic regression: eight C; its kernel three of them and three widths. What has the least
+  held-out log loss, classes counted alike, at its best temperature, is trained on all samples of every draw. The
+  closed-form kernel chooses by leave-one-out.
 - One sample a class leaves nothing to hold out: options are those of five a class of the same set.
 - The test part is looked at once for every classifier and draw, and by nothing that chooses.
 
@@ -65,7 +66,7 @@ Fitter = Callable[[list[Fit], list[Options]], list[list[np.ndarray]]]
 
 def indices(part: Part, cell: Cell, seed: int) -> np.ndarray:
     """Samples of a draw, ascending."""
-    if cell.cut == "natural":
+    if cell.cut in ("natural", "all"):
         count = np.bincount(part.y)
         return draw_by_class(part.y, np.maximum(count * min(1, cell.most / len(part.y)), 1).astype(int), seed)
     index = cut(part.y, cell.cut, seed, cell.most)
@@ -143,7 +144,7 @@ def logistic(x: Any, y: Any, at: np.ndarray, inverse: float, gamma: float | None
     from sklearn.kernel_approximation import Nystroem
     from sklearn.linear_model import LogisticRegression
 
-    key = (x.tobytes(), y.tobytes(), at.tobytes(), inverse, gamma, seed)
+    key = (x.tobytes(), y.tobytes(), at.tobytes(), inverse, gamma, seed if gamma is not None else None)
     if key not in _FITTED:
         if gamma is not None:
             features = Nystroem(gamma=gamma, n_components=min(len(x), 500), random_state=seed).fit(x)
@@ -190,6 +191,8 @@ def tune(part: Part, drawn: list[np.ndarray], fit: Fitter, rounds: list[list[Opt
     fits, labels = [], []
     for seed, repeat in itertools.product(range(min(draws, len(drawn))), range(times)):
         index = drawn[seed]
+        if seed and np.array_equal(index, drawn[0]):  # all samples in every draw: one split
+            continue
         held = holdout_indices(part.y[index], 0.2, seed=repeat)
         rest, out = index[np.setdiff1d(np.arange(len(index)), held)], index[held]
         fits.append(Fit(part.x[rest], part.y[rest], part.x[out], seed))
