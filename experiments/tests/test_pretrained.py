@@ -94,6 +94,19 @@ def test_the_held_out_loss_counts_classes_alike_and_knows_no_temperature() -> No
     assert run.held_out_loss(np.zeros((30, 3)), y) == pytest.approx(math.log(3))
 
 
+@pytest.mark.parametrize(
+    ("sizes", "tail"), [((12, 8, 5), False), ((5, 5), False), ((20, 6, 2, 1), True), ((9, 3), True)]
+)
+def test_every_class_that_can_be_is_held_out(sizes: tuple[int, ...], tail: bool) -> None:
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    assert run.is_tail(labels) == tail
+    if not tail:
+        assert all(set(labels[out]) == set(labels) for out in run.fifths(labels, 2))
+    out = np.concatenate(run.folds(labels, 3))
+    np.testing.assert_array_equal(np.sort(out), np.flatnonzero(np.bincount(labels)[labels] > 1))
+    assert all(set(np.delete(labels, fold)) == set(labels) for fold in run.folds(labels, 5))
+
+
 def test_fits_of_unlike_sizes_are_each_their_own() -> None:
     arm, option = Arm("means", True, "none", "LA"), {"rate": 0.01, "scale": 8.0, "steps": 3}
     fits = [Fit(*clusters(seed, sizes), clusters(5)[0], seed) for seed, sizes in enumerate((SIZES, (9, 8, 7), SIZES))]
