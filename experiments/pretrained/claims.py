@@ -83,7 +83,9 @@ def part_claims(said: Said) -> list[str]:
         f"taking it out afterwards {mean('prior: out of CE afterwards')}",
         f"logistic regression with its prior out {mean(out)} {cuts(out)}",
         f"LA against out afterwards: {mean('prior: LA against out afterwards')}.",
-        f"dot-regression (DR) {mean('DR against LA')}, exact ridge {mean('exact ridge against LA')}",
+        f"dot-regression (DR) {mean('DR against LA')}, exact ridge {mean('exact ridge against LA')}; on "
+        f"{said.contrasts['DR against LA']['worse']} and {said.contrasts['exact ridge against LA']['worse']} cuts they "
+        f"are worse",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from experiments.common import DOCS
 from experiments.pretrained import arms as design
 from experiments.pretrained import run, summary
 from experiments.pretrained.arms import CELLS, Arm, Cell, arms_of, others_of
+from experiments.pretrained.claims import claims
 from experiments.pretrained.fit import OPTIONS, Fit, class_vectors, ridge, train
 from experiments.pretrained.sets import Part
 from experiments.pretrained.tables import TABLES, with_tables
@@ -189,6 +191,13 @@ def test_the_page_and_the_summary_say_what_the_records_say() -> None:
     assert all(f"<!-- table {name} -->" in page for name, table in TABLES.items() if table(found))
     again = "run `python -m experiments pretrained --summary`, and read what rests on its tables"
     assert with_tables(page, found) == page, again
+    prose = " ".join(line for line in page.replace("**", "").splitlines() if not line.startswith("|"))
+    prose = " ".join(prose.split())
+    said = [claim.replace("**", "") for claim in claims(found)]
+    assert [claim for claim in said if claim not in prose] == [], "docs/pretrained.md says otherwise"
+    for claim in sorted(said, key=len, reverse=True):
+        prose = prose.replace(claim, "")
+    assert re.findall(r"[+−]?\d+\.\d", prose) == [], "figures that experiments/pretrained/claims.py does not make"
     kept = read_json(run.FOLDER / summary.SUMMARY)
     assert {key: kept[key] for key in ("cells", "accuracy")} == json_plain(
         {key: found[key] for key in ("cells", "accuracy")}
