@@ -119,12 +119,13 @@ def arms_of(cell: Cell, level: bool) -> list[Arm]:
 def others_of(cell: Cell, level: bool, samples: int) -> list[str]:
     """The classifiers without factors."""
     if cell.plan == "decide":
-        names = [RIVALS[1], *([NAMED_RIVAL] if cell.kind == "text" else [])]
+        names = [RIVALS[1], *([NAMED_RIVAL, WIDE] if cell.kind == "text" else [RIVALS[2]])]
         return names + list(COMPUTED[: 1 + (cell.kind == "text")] if samples <= KERNEL else ())
     names = [RIVALS[1], COMPUTED[0]] + ([] if level else [RIVALS[0]])
+    most = 400 if cell.kind == "image" else KERNEL
     if cell.kind in ("text", "image"):
         names.append(WIDE)
-    return [*names, NAMED_RIVAL, COMPUTED[1]] if cell.kind == "text" else [*names, *RIVALS[2:][: samples <= 400]]
+    return [*names, NAMED_RIVAL, COMPUTED[1]] if cell.kind == "text" else [*names, *RIVALS[2:][: samples <= most]]
 
 
 def missing(cell: Cell, record: dict[str, Any]) -> list[Arm | str]:
@@ -154,10 +155,10 @@ CELLS = [
     Cell("CIFAR-10", "50:1", 300, "full"),
     Cell("banking77", "50:1", 1000, "decide"), Cell("airports", "natural", 600, "few words"),
     Cell("digits", "20 each"), Cell("CIFAR-10", "20 each"), Cell("Fashion-MNIST", "20 each"),
-    Cell("letter", "500:1", 2200, "few"), Cell("banking77", "20 each", 1600, "decide"),
+    Cell("letter", "500:1", 2400, "few"), Cell("banking77", "20 each", 1600, "decide"),
     Cell("CIFAR-100", "20:1", plan="few"), Cell("plankton", "20:1", plan="few"), Cell("clinc150", "20:1", 1000, "few"),
-    Cell("banking77", "150:1", 2000, "decide"), Cell("clinc150", "20 each", 3000, "decide"),
-    Cell("banking77", "natural", 4000, "decide"), Cell("clinc150", "natural", 4000, "decide"),
+    Cell("banking77", "150:1", 2400, "decide"), Cell("clinc150", "20 each", 3000, "decide"),
+    Cell("banking77", "all", 20_000, "decide"), Cell("clinc150", "all", 20_000, "decide"),
     Cell("plankton", "natural", 1500, "decide"),
     Cell("CIFAR-10, more", "500:1", 2000, "decide"), Cell("CIFAR-10, more", "1000:1", 2000, "decide"),
     Cell("CIFAR-10, more", "natural", 2500, "decide"),

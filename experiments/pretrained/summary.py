@@ -113,8 +113,8 @@ def counts_classes_alike(arm: str) -> bool:
 def chosen(record: Record, which: Callable[[str], bool]) -> str:
     """Of some arms the one of the least held-out loss.
 
-    Only what counts classes alike may be chosen: the rarest classes of a tail have no sample to hold out, so that what
-    forgets them looks well. Of names only what they are.
+    Only what counts classes alike may be chosen: the lone sample of a class is never held out, so that what forgets it
+    looks well. Of names only what they are.
     """
     allowed = [arm for arm in record["arms"] if which(arm) and "names:" not in arm and counts_classes_alike(arm)]
     return min(allowed, key=lambda arm: float(record["arms"][arm]["held_out_loss"]))

@@ -184,7 +184,10 @@ def contrasts_figure(summary: Summary) -> Any:
     axes.set_yticks(range(len(summary["contrasts"])), list(summary["contrasts"]), fontsize=8)
     axes.set_xlim(-21, 21)
     axes.invert_yaxis()
-    axes.set_xlabel("points of balanced accuracy; diamond: mean over sets, 95 % CI; dot: a cut (at the edge: beyond)")
+    axes.set_xlabel(
+        "points of balanced accuracy; diamond: mean over sets, 95 % CI\n"
+        "dot: a cut, filled where Holm's p is below .05, at the edge: beyond"
+    )
     return figure
 
 

@@ -76,3 +76,13 @@ def test_the_first_page_is_one_page() -> None:
     heads = {i - 1 for i, line in enumerate(lines) if line.startswith("|---")}
     rows = [line for i, line in enumerate(lines) if line.startswith("| ") and i not in heads]
     assert [row for row in rows if "](" not in row] == []  # every row links to its table or its source
+
+
+def test_figures_of_the_first_page_are_on_the_pages_that_it_links_to() -> None:
+    """Row by row and item by item, with sign and interval; where nothing is linked, in the evidence."""
+    figure = re.compile(r"[+−]?\d+\.\d(?: ± \d+\.\d| \[[+−]\d+\.\d, [+−]\d+\.\d\])?(?!\d)")
+    for part in re.split(r"\n(?=[-|#]|\n)", (DOCS / "answer.md").read_text(encoding="utf-8")):
+        pages = set(re.findall(r"\]\((\w+\.md)", part)) or {"evidence.md"}
+        there = " ".join(" ".join((DOCS / page).read_text(encoding="utf-8").split()) for page in pages)
+        said = figure.findall(re.sub(r"\[[\d.]+\]|\([^)]*\.md[^)]*\)|https?:\S+", "", " ".join(part.split())))
+        assert [text for text in said if text not in there] == [], f"{pages} lack what docs/answer.md says: {part}"

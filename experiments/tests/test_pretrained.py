@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from experiments.common import DOCS
 from experiments.pretrained import arms as design
 from experiments.pretrained import run, summary
 from experiments.pretrained.arms import CELLS, Arm, Cell, arms_of, others_of
+from experiments.pretrained.claims import claims
 from experiments.pretrained.fit import OPTIONS, Fit, class_vectors, ridge, train
 from experiments.pretrained.sets import Part
 from experiments.pretrained.tables import TABLES, with_tables
@@ -92,6 +94,19 @@ def test_the_held_out_loss_counts_classes_alike_and_knows_no_temperature() -> No
     scaled = run.held_out_loss(logits * run.TEMPERATURES[9] / run.TEMPERATURES[12], y)
     assert scaled == pytest.approx(run.held_out_loss(logits, y))
     assert run.held_out_loss(np.zeros((30, 3)), y) == pytest.approx(math.log(3))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "tail"), [((12, 8, 5), False), ((5, 5), False), ((20, 6, 2, 1), True), ((9, 3), True)]
+)
+def test_every_class_that_can_be_is_held_out(sizes: tuple[int, ...], tail: bool) -> None:
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    assert run.is_tail(labels) == tail
+    if not tail:
+        assert all(set(labels[out]) == set(labels) for out in run.fifths(labels, 2))
+    out = np.concatenate(run.folds(labels, 3))
+    np.testing.assert_array_equal(np.sort(out), np.flatnonzero(np.bincount(labels)[labels] > 1))
+    assert all(set(np.delete(labels, fold)) == set(labels) for fold in run.folds(labels, 5))
 
 
 def test_fits_of_unlike_sizes_are_each_their_own() -> None:
@@ -176,6 +191,13 @@ def test_the_page_and_the_summary_say_what_the_records_say() -> None:
     assert all(f"<!-- table {name} -->" in page for name, table in TABLES.items() if table(found))
     again = "run `python -m experiments pretrained --summary`, and read what rests on its tables"
     assert with_tables(page, found) == page, again
+    prose = " ".join(line for line in page.replace("**", "").splitlines() if not line.startswith("|"))
+    prose = " ".join(prose.split())
+    said = [claim.replace("**", "") for claim in claims(found)]
+    assert [claim for claim in said if claim not in prose] == [], "docs/pretrained.md says otherwise"
+    for claim in sorted(said, key=len, reverse=True):
+        prose = prose.replace(claim, "")
+    assert re.findall(r"[+−]?\d+\.\d", prose) == [], "figures that experiments/pretrained/claims.py does not make"
     kept = read_json(run.FOLDER / summary.SUMMARY)
     assert {key: kept[key] for key in ("cells", "accuracy")} == json_plain(
         {key: found[key] for key in ("cells", "accuracy")}
