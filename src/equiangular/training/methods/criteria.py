@@ -86,7 +86,8 @@ def ldam(features: Tensor, target: Any, head: Head, context: Context, *, deferre
 
 def dot_regression(features: Tensor, target: Any, head: Head, context: Context, *, balance: Balance = "none") -> Tensor:
     """(w_y . h - 1)^2 / 2 on unit-norm features; ``balance="batch"`` averages per class within the batch first."""
-    if _has_no_matrix(head) and balance == "none" and isinstance(target, Tensor) and target.ndim == 1:  # the target rows alone
+    hard = isinstance(target, Tensor) and target.ndim == 1
+    if hard and balance == "none" and _has_no_matrix(head):  # the target rows alone
         own = torch.where(target == IGNORE_INDEX, target, torch.arange(len(target), device=target.device))
         return dot_regression_loss(features, own, head.targets(target), reduction="none")
     counts = context.batch_counts(target, head.num_classes) if balance == "batch" else None
