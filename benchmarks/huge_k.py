@@ -230,7 +230,7 @@ def main() -> None:
     results["settings"] |= {"queries": QUERIES, "cosines": list(COSINES)}
     results |= {"steps": [], "searches": [], "cross_entropies": []}
     if arguments.only:
-        results = read_json(arguments.output) | {"cross_entropies": [], "provenance": provenance()}
+        results = read_json(arguments.output) | {"cross_entropies": [], "provenance_cross_entropies": provenance()}
     for size in (10_000, 100_000):
         results["cross_entropies"].append(cross_entropies(size))
         for name, row in results["cross_entropies"][-1]["ways"].items():
