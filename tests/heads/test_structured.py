@@ -233,7 +233,7 @@ def test_compiled_exported_and_in_half_precision(basis: str) -> None:
 @both
 @pytest.mark.parametrize("dim", [5, 8])
 def test_what_runs_where_values_cannot_be_read_is_the_same_product(basis: str, dim: int) -> None:
-    x, y = draw(3, dim).double(), draw(3, 5, seed=1).double()
+    x, y = draw(2, 3, dim).double(), draw(2, 3, 5, seed=1).double()
     frame = simplex_etf(5, dim, basis=basis, dtype=torch.float64)
     for logits in (structured._logits, structured._logits_in_place):
         torch.testing.assert_close(logits(x, 2.0, 5, basis), 2 * x @ frame.T)
