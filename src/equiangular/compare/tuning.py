@@ -213,9 +213,9 @@ def validation_dataset(dataset: Dataset, *, fraction: float = FRACTION, seed: in
 def _fold_of(labels: np.ndarray, folds: int) -> np.ndarray:
     """(N,) the fold of each sample; -1 for the only one of its class, without which a fit would not know the class."""
     order = np.lexsort((np.random.default_rng(FIRST_SEED).random(len(labels)), labels))
-    fold = np.empty(len(labels), dtype=np.int64)
-    fold[order] = np.arange(len(labels)) % folds
-    fold[np.bincount(labels)[labels] == 1] = -1
+    order = order[np.bincount(labels)[labels[order]] > 1]
+    fold = np.full(len(labels), -1)
+    fold[order] = np.arange(len(order)) % folds
     return fold
 
 
@@ -227,7 +227,8 @@ def tuning_folds(dataset: Dataset, *, fraction: float = FRACTION) -> int:
     """
     if dataset.holdout is not None or not without_validation(dataset, fraction):
         return 0
-    return 5 if len(dataset.train_y) <= FEW_FITTED else 3
+    held = int(dataset.train_counts[dataset.train_counts > 1].sum())
+    return min(held, 5 if len(dataset.train_y) <= FEW_FITTED else 3)
 
 
 def without_validation(dataset: Dataset, fraction: float = FRACTION, *, folds: int = 0) -> list[int]:
