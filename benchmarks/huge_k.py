@@ -36,7 +36,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 from torch.profiler import ProfilerActivity, profile
 
-from equiangular._files import write_json
+from equiangular._files import read_json, write_json
 from equiangular._provenance import provenance
 from equiangular.frames.implicit import CONSTRUCTIONS
 from equiangular.heads import ImplicitHead, LinearHead, PrototypeIndex, RandomHead, nearest_prototypes
@@ -230,7 +230,7 @@ def main() -> None:
     results["settings"] |= {"queries": QUERIES, "cosines": list(COSINES)}
     results |= {"steps": [], "searches": [], "cross_entropies": []}
     if arguments.only:
-        results = json.loads(arguments.output.read_text()) | {"cross_entropies": [], "provenance": provenance()}
+        results = read_json(arguments.output) | {"cross_entropies": [], "provenance_cross_entropies": provenance()}
     for size in (10_000, 100_000):
         results["cross_entropies"].append(cross_entropies(size))
         for name, row in results["cross_entropies"][-1]["ways"].items():

@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/tables.json"))
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--columns", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     torch.set_num_threads(1)
     pa.set_cpu_count(1)

@@ -40,7 +40,7 @@ ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / "build" / "mutants"
 PACKAGES = ("frames", "heads", "losses", "measures", "posthoc", "longtail", "closed_form")
 TESTS = [place for package in PACKAGES for place in (f"tests/{package}", f"src/equiangular/{package}")]
-TESTS += ["tests/test_defaults.py", "tests/test_rebuilt.py", "tests/test_waits.py"]
+TESTS += [f"tests/test_{name}.py" for name in ("bad_arguments", "choices", "defaults", "rebuilt", "waits")]
 OPTIONS = ["-q", "-p", "no:cacheprovider", "-m", "not slow"]
 MEMORY = 8 * 2**30
 BROKEN = 99
@@ -289,11 +289,18 @@ def tests_fail(tests: list[str], seconds: float) -> str:
 
 
 def covering(mutant: dict[str, Any], cover: dict[str, Any]) -> list[str]:
-    """The tests that run the mutant's lines, quickest first; of a line that is run at import: those of its file."""
+    """The tests that run the mutant's lines, quickest first.
+
+    Of a line that is run at import: those of its file, or of its package where that has nothing but such lines.
+    """
     lines = cover["lines"].get(mutant["file"], {})
     rows = range(mutant["first"], mutant["last"] + 1)
     imported = not mutant["inside"] or not any(lines.get(str(row)) for row in rows)
     tests = {test for row in (map(int, lines) if imported else rows) for test in lines.get(str(row), [])}
+    if not tests:
+        package = str(Path(mutant["file"]).parent)
+        beside = [on for file, on in cover["lines"].items() if file.startswith(package)]
+        tests = {test for on in beside for found in on.values() for test in found}
     return sorted(tests, key=lambda test: cover["times"][test])
 
 

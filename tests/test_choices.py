@@ -1,4 +1,4 @@
-"""An option with a few values refuses every other one, and names itself and what there is."""
+"""What is refused is named as in the call: an option of a few values, class counts and weights."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +14,7 @@ from equiangular.measures import collapse
 B, D, K = 6, 8, 4
 X, Y, W = torch.eye(B, D) + 0.1, torch.arange(B) % K, torch.eye(K, D)
 LOGITS = X[:, :K]
+COUNTS = [4, 3, 2, 1]
 
 
 def moments() -> collapse.ClassMoments:
@@ -88,6 +89,21 @@ COUNTED: list[tuple[str, Callable[[Any], object]]] = [
     ("target_prior", lambda v: eq.PriorCorrection(K).to_prior(v)),
     ("class_counts", lambda v: measures.ShotAccuracy(v)),
 ]
+# Weights of classes, of which some may be 0.
+WEIGHTS: list[tuple[str, Callable[[Any], object]]] = [
+    ("batch_counts", lambda v: eq.dot_regression_loss(X, Y, W, balance="batch", batch_counts=v)),
+    ("class_weight", lambda v: eq.dot_regression_loss(X, Y, W, class_weight=v)),
+    ("class_weight", lambda v: losses.FocalLoss(class_weight=v)),
+    ("class_weight", lambda v: losses.DotRegressionLoss(class_weight=v)),
+    ("class_weight", lambda v: losses.ldam_loss(LOGITS / 2, Y, COUNTS, scale=2.0, class_weight=v)),
+]
+
+
+@pytest.mark.parametrize("values", [[3, -2, 0, 1], [3, float("nan"), 2, 1], ["many"] * 4])
+@pytest.mark.parametrize(("name", "call"), WEIGHTS)
+def test_bad_weights_are_refused_by_name(name: str, call: Callable[[Any], object], values: Any) -> None:
+    with pytest.raises(ValueError, match=rf"^{name} "):
+        call(values)
 
 
 @pytest.mark.parametrize("values", [[3, 2, 0, 1], [3, float("nan"), 2, 1], ["many"] * 4])

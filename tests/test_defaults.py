@@ -162,6 +162,7 @@ def moments() -> collapse.ClassMoments:
 
 HERE = {"device": torch.device("cpu"), "dtype": torch.float32}
 ALIGNED = [eq.ETFHead(D, K), eq.RandomHead(D, K)]
+IMPLICIT = {kind: eq.ImplicitHead(32, 100, construction=kind) for kind in ("random", "quadratic")}
 CODE = frames.quadratic_code(100, 32)
 assert CODE is not None
 FUNCTIONS: dict[str, Callable[[], Any]] = {
@@ -187,7 +188,9 @@ FUNCTIONS: dict[str, Callable[[], Any]] = {
     "simplex_logits": lambda: [eq.simplex_logits(X, K, basis=basis) for basis in ("canonical", "minimal")],
     "nonnegative": lambda: frames.nonnegative_orthogonal_frame(K, D, seed=0, **HERE),
     "restrict_logits": lambda: eq.restrict_logits(LOGITS, [0, 2]),
-    "nearest_prototypes": lambda: eq.nearest_prototypes(X, VECTORS, k=2),
+    "nearest_prototypes": lambda: [
+        eq.nearest_prototypes(draw(4, 32), of, k=2) for of in (draw(K, 32), *IMPLICIT.values())
+    ],
     "align_head": lambda: [
         eq.align_head(copy.deepcopy(head), MEANS, move=move).weight
         for head in ALIGNED
@@ -210,6 +213,18 @@ FUNCTIONS: dict[str, Callable[[], Any]] = {
     "calibrate_prior_correction": lambda: eq.calibrate_prior_correction(KNOWN, NUMBERS % K, COUNTS),
     "rejection_threshold": lambda: eq.rejection_threshold(KNOWN[:, 0], 0.1),
 }  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of FAISS's own import
+def test_an_index_of_class_vectors(elsewhere: Any) -> None:
+    pytest.importorskip("faiss")
+
+    def found() -> Any:
+        vectors = draw(4, 32)
+        of = [IMPLICIT["random"], draw(200, 32)]
+        return [eq.PrototypeIndex(own, index="IVF2,Flat").search(vectors, k=2) for own in of]
+
+    same(elsewhere(found), found())
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -4,6 +4,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from equiangular._atomic import is_gone
 
 PARENT = """
@@ -20,16 +22,29 @@ end_with_parent()
 print("ready", flush=True)
 time.sleep(60)
 """
+# Killed while the child is being imported, the parent is another one when the child asks for it.
+LATE = """
+import os, sys, time
+parent = os.getppid()
+print("ready", flush=True)
+while os.getppid() == parent:
+    time.sleep(0.05)
+from equiangular.training.engine import fabric
+os.environ.update({"LOCAL_RANK": "1", fabric._FIRST: str(parent)})
+fabric._end_with_the_first()
+time.sleep(60)
+"""
 
 
-def test_a_child_ends_soon_after_its_killed_parent() -> None:
-    with subprocess.Popen([sys.executable, "-c", PARENT, CHILD], stdout=subprocess.PIPE, text=True) as parent:
+@pytest.mark.parametrize("code", [CHILD, LATE], ids=["ready", "late"])
+def test_a_child_ends_soon_after_its_killed_parent(code: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", PARENT, code], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
         time.sleep(1.2)
         assert not is_gone(child)
         os.kill(parent.pid, signal.SIGKILL)
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while not _ended(child) and time.monotonic() < until:
         time.sleep(0.05)
     assert _ended(child)

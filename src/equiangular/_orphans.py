@@ -15,7 +15,7 @@ def end_with_parent(parent: int | None = None) -> None:
     A process that is killed cannot end its children; without this they wait for it until a timeout of the network.
 
     Args:
-        parent: number of the parent; by default the present one.
+        parent: number of the parent, which may be gone already; by default the present one.
     """
     number = os.getppid() if parent is None else parent
 

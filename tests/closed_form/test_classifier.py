@@ -336,11 +336,14 @@ def test_the_size_of_the_features_makes_no_difference_or_is_told(kind: str) -> N
         size = 10.0**power
         found = make(kind).update(x * size, y).solve().logits(x * size)
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    noise = torch.randn(600, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for power in (-200, 200):
-        model = make(kind).update(x * 10.0**power, y)
         if kind == "kernel":  # which looks at directions alone
+            model = make(kind).update(x * 10.0**power, y)
             torch.testing.assert_close(model.solve().logits(x), expected, rtol=1e-6, atol=1e-6)
-        else:
+            continue
+        other = ClosedForm(8, 4, kind=kind, width=20).update(noise * 10.0**power, torch.arange(600) % 4)  # inf - inf
+        for model in (make(kind).update(x * 10.0**power, y), other):
             with pytest.raises(ValueError, match="float64 does not hold their squares"):
                 model.solve()
     torch.testing.assert_close(
@@ -392,6 +395,8 @@ def test_a_file_of_before_with_other_hashes_is_read(kind: str, number: int, tmp_
     read = load_closed_form(path)[0]
     torch.testing.assert_close(read.solve().logits(x[:50]), model.solve().logits(x[:50]))
     read = load_closed_form(save_closed_form(path, read))[0]
+    if kind == "ridge":
+        assert read.seen.sketch.whole is (number == 60)
     read.remove(x[:50], y[:50])
     torch.testing.assert_close(read.class_counts, make(kind).update(x[50:], y[50:]).class_counts)
     if kind == "kernel" or number == 60:

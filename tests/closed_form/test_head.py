@@ -44,6 +44,7 @@ def test_it_gives_the_logits_of_what_it_has_seen(kind: str) -> None:
     assert h.shape == (len(x), head.dim)
     torch.testing.assert_close(head.logits_from_features(h), logits)
     assert head(x[0].double()).shape == (K,)
+    assert head(torch.zeros(1, D).double()).isfinite().all()  # a row without a direction
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -110,6 +111,10 @@ def test_samples_come_go_and_are_merged() -> None:
     head = ClosedFormHead(D, K, kind="gaussian").partial_fit(x, y).partial_fit(x + 1, y)
     torch.testing.assert_close(head.remove(x + 1, y)(x), whole, rtol=1e-4, atol=1e-4)
     assert head.chosen["regularization"] > 0
+    twice, double = head.partial_fit(x, y)(x), torch.full((len(x),), 2.0)
+    torch.testing.assert_close(ClosedFormHead(D, kind="gaussian").fit(x, y, double)(x), twice, rtol=1e-4, atol=1e-4)
+    head.partial_fit(x + 1, y, double).remove(x + 1, y, double)
+    torch.testing.assert_close(head(x), twice, rtol=1e-4, atol=1e-4)
     few = ClosedFormHead(D, kind="gaussian").partial_fit(x[y < 2], y[y < 2])
     many = ClosedFormHead(D, kind="gaussian").partial_fit(x[y >= 2], y[y >= 2])
     torch.testing.assert_close(many.merge(few)(x), whole)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 COUNTS = (120, 60, 30, 15, 6, 2)
+HELD = (120, 60, 30, 15, 6, 5)  # a fifth of each class holds a sample of it
 
 
 def blobs(counts: tuple[int, ...], seed: int, dim: int = 6, spread: float = 1.2) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from tests.compare.conftest import COUNTS, blobs
+from tests.compare.conftest import HELD, blobs
 
 from equiangular.compare import Comparing, ahead, compare, configure
 from equiangular.records import TrialRecord, to_json
@@ -21,7 +21,7 @@ FEW = {"methods": ("ridge", "logistic", "logistic-pc"), "seeds": 2}
 
 @pytest.fixture
 def vectors(tmp_path: Path) -> Path:
-    (x, y), (own_x, own_y) = blobs(COUNTS, 0), blobs((20,) * len(COUNTS), 1)
+    (x, y), (own_x, own_y) = blobs(HELD, 0), blobs((20,) * len(HELD), 1)
     np.savez(tmp_path / "v.npz", train_X=x, train_y=y, test_X=own_x, test_y=own_y)
     return tmp_path / "v.npz"
 

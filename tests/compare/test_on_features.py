@@ -9,13 +9,23 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from tests.compare.conftest import COUNTS, blobs
+from tests.compare.conftest import HELD, blobs
 
 from equiangular._files import read_json
 from equiangular.compare import Comparing, answer, compare, configure
 from equiangular.compare import run as run_module
 from equiangular.compare.config import FEATURE_METHODS, NAMED_METHODS
-from equiangular.compare.tuning import BEYOND, Settings, Space, beyond, next_settings
+from equiangular.compare.trainings import folds_of
+from equiangular.compare.tuning import (
+    BEYOND,
+    Settings,
+    Space,
+    beyond,
+    next_settings,
+    validation_dataset,
+    without_validation,
+)
+from equiangular.data import load_dataset
 from equiangular.records import Answer, Comparison, from_json, to_json
 from equiangular.report import abilities_table, comparison_page, comparison_table
 from equiangular.training import TrainConfig, train
@@ -25,7 +35,7 @@ FEW = {"methods": ("class-means", "ridge", "logistic", "logistic-pc"), "seeds": 
 
 
 def write(path: Path, test_x: np.ndarray | None = None, test_y: np.ndarray | None = None) -> Path:
-    (x, y), (own_x, own_y) = blobs(COUNTS, 0), blobs((20,) * len(COUNTS), 1)
+    (x, y), (own_x, own_y) = blobs(HELD, 0), blobs((20,) * len(HELD), 1)
     own_x, own_y = (own_x if test_x is None else test_x), (own_y if test_y is None else test_y)
     np.savez(path, train_X=x, train_y=y, test_X=own_x, test_y=own_y)
     return path
@@ -97,7 +107,7 @@ def test_the_whole_of_it(vectors: Path, tmp_path: Path) -> None:
 
 def test_what_is_tuned_and_chosen_does_not_know_the_test_part(tmp_path: Path) -> None:
     """Inverse regularisation, leave-one-out and the choice of heads are the same with nonsense as the test part."""
-    nonsense = np.full((20 * len(COUNTS), 6), 7.0, np.float32), np.repeat(np.arange(len(COUNTS)), 20)[::-1].copy()
+    nonsense = np.full((20 * len(HELD), 6), 7.0, np.float32), np.repeat(np.arange(len(HELD)), 20)[::-1].copy()
     found = {}
     for name, part in (("true", ()), ("nonsense", nonsense)):
         path = write(tmp_path / f"{name}.npz", *part)
@@ -149,12 +159,12 @@ def test_beside_trained_heads(vectors: Path, tmp_path: Path) -> None:
 def test_the_kernel_is_left_out_where_there_are_many_samples(
     vectors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_module, "KERNEL_SAMPLES", 186)
+    monkeypatch.setattr(run_module, "KERNEL_SAMPLES", 188)
     comparing = Comparing(configure(str(vectors)), tmp_path / "out")
     assert "kernel" not in comparing.config.methods
     text = "\n".join(comparing.plan().lines())
-    assert "the kernel is left out with more than 186 samples to train on, here 187" in text
-    monkeypatch.setattr(run_module, "KERNEL_SAMPLES", 187)
+    assert "the kernel is left out with more than 188 samples to train on, here 189" in text
+    monkeypatch.setattr(run_module, "KERNEL_SAMPLES", 189)
     assert "kernel" in Comparing(configure(str(vectors)), tmp_path / "out").config.methods
     monkeypatch.setattr(run_module, "KERNEL_SAMPLES", 1)
     asked = Comparing(configure(str(vectors), methods=("kernel", "logistic")), tmp_path / "out")
@@ -255,7 +265,7 @@ def test_one_class_among_the_samples_that_choose_is_no_choice(tmp_path: Path) ->
 
 def test_a_table_in_the_place_of_vectors_is_standardised_by_column(vectors: Path, tmp_path: Path) -> None:
     """One wide column hid the others from logistic regression, and a computed classifier was told to be better."""
-    (x, y), (own_x, own_y) = blobs(COUNTS, 0), blobs((20,) * len(COUNTS), 1)
+    (x, y), (own_x, own_y) = blobs(HELD, 0), blobs((20,) * len(HELD), 1)
     scores = {}
     for factor, scaling in ((1.0, "columns"), (1000.0, "auto"), (1000.0, "shared")):
         x[:, 0], own_x[:, 0] = factor * x[:, 0], factor * own_x[:, 0]
@@ -273,7 +283,7 @@ def test_a_table_in_the_place_of_vectors_is_standardised_by_column(vectors: Path
 
 
 def test_copies_in_the_test_part_are_told(tmp_path: Path) -> None:
-    (x, y), (own_x, own_y) = blobs(COUNTS, 0), blobs((20,) * len(COUNTS), 1)
+    (x, y), (own_x, own_y) = blobs(HELD, 0), blobs((20,) * len(HELD), 1)
     own_x[:3], own_y[:3] = x[:3], (0, 0, 1)
     np.savez(tmp_path / "c.npz", train_X=x, train_y=y, test_X=own_x, test_y=own_y)
     notes = Comparing(configure(str(tmp_path / "c.npz"), **FEW), tmp_path / "out").plan().data.notes
@@ -360,3 +370,39 @@ def test_memory_is_measured_where_it_can_be(vectors: Path, tmp_path: Path) -> No
         with PeakMemory() as peak:
             _ = torch.ones(8_000_000)  # 32 MB, which neither tracemalloc nor a profiler of NumPy sees
         assert 30e6 < peak.bytes < 64e6 or peak.bytes != peak.bytes  # a container may forbid it
+
+
+@pytest.mark.parametrize("folds", [2, 3, 5])
+def test_folds_hold_everything_out_once_but_the_only_sample_of_a_class(tmp_path: Path, folds: int) -> None:
+    counts = (20, 7, 3, 2, 1)
+    labels = np.repeat(np.arange(5), counts)
+    x = np.arange(len(labels), dtype=np.float32)[:, None]
+    np.savez(tmp_path / "t.npz", train_x=x, train_y=labels, test_x=x, test_y=labels)
+    dataset = load_dataset(tmp_path / "t.npz")
+    assert without_validation(dataset, folds=folds) == [4]
+    inner = [validation_dataset(dataset, seed=fold, folds=folds) for fold in range(folds)]
+    held = torch.cat([part.test_x[:, 0] for part in inner])
+    assert sorted(held.tolist()) == list(range(len(labels) - 1))
+    for part in inner:
+        assert part.train_counts.min() >= 1
+        assert len(part.train_y) + len(part.test_y) == len(labels)
+        assert abs(len(part.test_y) - (len(labels) - 1) / folds) <= 1
+
+
+def test_fits_of_a_tail_are_tuned_and_chosen_by_all_of_its_classes(tmp_path: Path) -> None:
+    """A share of every class has nothing of the rarest: strength and head would be chosen for the others alone."""
+    (x, y), (own_x, own_y) = blobs((30, 12, 6, 3, 2), 0), blobs((20,) * 5, 1)
+    np.savez(tmp_path / "v.npz", train_X=x, train_y=y, test_X=own_x, test_y=own_y)
+    comparing = Comparing(configure(str(tmp_path / "v.npz"), **FEW), tmp_path / "out")
+    plan = comparing.plan()
+    assert plan.blind == []
+    assert not any("no part in tuning" in note for note in plan.data.notes)
+    # Ridge and class means are fitted once for a score to choose heads by, logistic regression five times and more.
+    assert "+ 35 to tune and choose on validation data" in "\n".join(plan.lines())
+    result = comparing.run(plan)
+    assert {name: one.trainings % 5 for name, one in result.tuning.items()} == dict.fromkeys(result.tuning, 0)
+    assert {row.method: row.validation for row in result.rows} == {
+        name: value for one in result.tuning.values() for name, value in one.validation.items()
+    }
+    mixed = configure(str(tmp_path / "v.npz"), methods=("logistic", "linear-ce"))
+    assert folds_of(mixed, comparing.dataset) == 0  # trainings are dear, and all are judged by the same samples

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from tests.damage import flip_last_bit
 
-from equiangular.data import Dataset, Texts, content_digest, load_dataset, make_split, select, write_vectors
+from equiangular.data import Dataset, Texts, content_digest, load_dataset, make_split, select, split, write_vectors
 from equiangular.data.split import standardisation
 from equiangular.data.vectors import load_safetensors, vector_dataset
 
@@ -178,12 +178,22 @@ def test_one_scale_keeps_the_angles() -> None:
     x = torch.from_numpy(X * np.arange(1, 7, dtype=np.float32))
     y = torch.from_numpy(Y)
     data = Dataset("demo", x, y, x, y, tuple(NAMES), "vectors", "made up")
-    split = make_split(data, holdout=0.0)
-    made = split.standardise(x)
+    made = make_split(data, holdout=0.0).standardise(x)
     assert made.double().square().mean().item() == pytest.approx(1.0, rel=1e-5)
     torch.testing.assert_close(torch.cosine_similarity(made[:-1], made[1:]), torch.cosine_similarity(x[:-1], x[1:]))
     mean, std = standardisation(torch.zeros(3, 2), shared=True)
     assert (mean.tolist(), std.tolist()) == ([[0.0, 0.0]], [[1.0, 1.0]])
+
+
+@pytest.mark.parametrize(("width", "offset"), [(1.0, 0.0), (1e-3, 1.0), (1e12, -3e12), (1.0, 1e6), (0.0, 3.7)])
+def test_deviations_summed_by_rows_are_those_by_columns(
+    monkeypatch: pytest.MonkeyPatch, width: float, offset: float
+) -> None:
+    monkeypatch.setattr(split, "_MANY", 0)
+    drawn = np.random.default_rng(0).standard_normal((9000, 5)) * width * np.arange(1, 6) + offset
+    x = torch.from_numpy(drawn.astype(np.float32))
+    for rows in (x, x[:2]):
+        assert torch.equal(split._column_deviation(rows), rows.std(0, keepdim=True))
 
 
 def test_texts_as_they_are() -> None:

@@ -4,8 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from equiangular import assert_simplex_etf, is_simplex_etf, simplex_etf, why_not_simplex_etf
+from equiangular import (
+    assert_simplex_etf,
+    class_mean_frame,
+    frame_report,
+    is_simplex_etf,
+    simplex_etf,
+    why_not_simplex_etf,
+)
+from equiangular.frames import etf_distance, nearest_simplex_etf, one_vs_rest_distance, reachable_cosine
 from equiangular.frames.checks import gram_tiles
+from equiangular.frames.code_objectives import cosine_range
+from equiangular.heads import unit_normalize
+from equiangular.measures import principal_subspace
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
@@ -101,3 +112,34 @@ def test_a_precision_without_a_tolerance_of_its_own_has_a_strict_one() -> None:
     frame = simplex_etf(3, 4).to(torch.float8_e4m3fn)
     assert not is_simplex_etf(frame)
     assert is_simplex_etf(frame, atol=0.1)
+
+
+VECTORS = torch.randn(5, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+# Of which the size of the rows says nothing.
+SIZE_FREE = {
+    "frame_report": lambda v: torch.tensor([frame_report(v).max_cosine, frame_report(v).rank], dtype=torch.float64),
+    "etf_distance": etf_distance,
+    "cosine_range": lambda v: torch.tensor(cosine_range(v), dtype=torch.float64),
+    "reachable_cosine": reachable_cosine,
+    "class_mean_frame": lambda v: class_mean_frame(v, 6, dtype=torch.float64),
+    "nearest_simplex_etf": nearest_simplex_etf,
+    "principal_subspace": lambda v: principal_subspace(v, 3).abs(),
+    "unit_normalize": unit_normalize,
+}
+
+
+@pytest.mark.parametrize("power", [-600, -60, 60, 440, 600, 720, 1020])
+@pytest.mark.parametrize("name", SIZE_FREE)
+def test_the_size_of_the_rows_makes_no_difference(name: str, power: int) -> None:
+    """Squares leave the range from 2^512 on, and were 0, infinite or LAPACK's error."""
+    if name == "unit_normalize" and power < 0:  # a norm up to 1e-12 counts as zero there
+        return
+    found = SIZE_FREE[name](VECTORS * 2.0**power)
+    torch.testing.assert_close(found, SIZE_FREE[name](VECTORS), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("power", [-600, 60, 1000])
+def test_distances_are_as_large_as_the_rows(power: int) -> None:
+    near = one_vs_rest_distance(VECTORS * 2.0**power, tolerance=2.0**power * 1e-9)
+    for found, expected in zip(near, one_vs_rest_distance(VECTORS, tolerance=1e-9), strict=True):
+        torch.testing.assert_close(found / 2.0**power, expected, rtol=1e-9, atol=1e-9)

@@ -174,6 +174,6 @@ def test_the_name_of_the_last_release() -> None:
         assert torch.equal(best_frame(8, 4, seed=1), spread_frame(8, 4, seed=1))
     assert caught[0].filename == __file__
     with pytest.warns(DeprecationWarning, match="best_frame is written spread_frame .*explain_frame"):
-        weight, report = best_frame(7, 2, explain=True)
-    assert torch.equal(weight, spread_frame(7, 2))
-    assert report == explain_frame(7, 2)
+        weight, report = best_frame(7, 2, explain=True, seed=3)
+    assert torch.equal(weight, spread_frame(7, 2, seed=3))
+    assert report == explain_frame(7, 2, seed=3)

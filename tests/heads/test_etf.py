@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from equiangular import spread_frame
-from equiangular.frames import nonnegative_orthogonal_frame, reachable_cosine, save_frame
+from equiangular import simplex_etf, spread_frame
+from equiangular.frames import BASES, nonnegative_orthogonal_frame, reachable_cosine, save_frame
 from equiangular.heads import ETFHead, attach, find_head
 
 
@@ -39,6 +39,11 @@ def test_best_basis_is_drawn_anew_by_reset_and_fits_a_projection() -> None:
     assert ETFHead(10, 8, basis="spread", projection="linear", dim=4)(torch.randn(3, 10)).shape == (3, 8)
     model = attach(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 10)), basis="spread")  # ten: a known code, no search
     assert find_head(model).weight.shape == (10, 4)
+
+
+@pytest.mark.parametrize("basis", BASES)
+def test_the_vectors_are_those_of_the_basis(basis: str) -> None:
+    assert torch.equal(ETFHead(8, 5, basis=basis, seed=3).weight, simplex_etf(5, 8, basis=basis, seed=3))
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".safetensors"])

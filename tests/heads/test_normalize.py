@@ -73,13 +73,14 @@ def test_autocast_keeps_float32_as_torchs_norms_do() -> None:
 @pytest.mark.parametrize("exponent", [20, 33, 62, 66, 79, 81, 100, 124])
 def test_a_norm_whose_square_overflows_is_a_norm(exponent: int) -> None:
     """Float32 squares overflow from 1.8e19 on; scaling by a power of two changes no bit of the result."""
-    x = torch.randn(4, 7, generator=torch.Generator().manual_seed(1))
-    g = torch.randn(4, 7, generator=torch.Generator().manual_seed(2))
-    small, large = x.clone().requires_grad_(), (x * 2.0**exponent).requires_grad_()
+    x = torch.randn(2, 4, 7, generator=torch.Generator().manual_seed(1))
+    g = torch.randn(2, 4, 7, generator=torch.Generator().manual_seed(2))
+    size = 2.0 ** torch.tensor([exponent, exponent, 0, -9])[:, None]  # every row has its own
+    small, large = x.clone().requires_grad_(), (x * size).requires_grad_()
     for value in (small, large):
         unit_normalize(value).backward(g)
     assert torch.equal(unit_normalize(small), unit_normalize(large))
-    torch.testing.assert_close(large.grad * 2.0**exponent, small.grad, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(large.grad * size, small.grad, rtol=1e-4, atol=1e-5)
 
 
 def test_a_bfloat16_feature_of_any_finite_size_points_somewhere() -> None:

@@ -232,13 +232,19 @@ def test_compiled_exported_and_in_half_precision(basis: str) -> None:
 
 @both
 @pytest.mark.parametrize("dim", [5, 8])
-def test_what_runs_where_values_cannot_be_read_is_the_same_product(basis: str, dim: int) -> None:
-    x, y = draw(3, dim).double(), draw(3, 5, seed=1).double()
+def test_what_runs_where_values_cannot_be_read_is_the_same_product(
+    monkeypatch: pytest.MonkeyPatch, basis: str, dim: int
+) -> None:
+    x, y = draw(2, 3, dim).double(), draw(2, 3, 5, seed=1).double()
     frame = simplex_etf(5, dim, basis=basis, dtype=torch.float64)
     for logits in (structured._logits, structured._logits_in_place):
         torch.testing.assert_close(logits(x, 2.0, 5, basis), 2 * x @ frame.T)
     for pulled in (structured._pulled_back, structured._pulled_back_in_place):
         torch.testing.assert_close(pulled(y, 2.0, 5, basis, dim), 2 * y @ frame)
+    x = x.flatten(0, 1)
+    whole = structured._logits_in_place(x, 2.0, 5, basis)
+    monkeypatch.setattr(structured, "_NEAR", 10)  # two rows at a time
+    assert torch.equal(structured._logits_in_place(x, 2.0, 5, basis), whole)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # forward mode's own

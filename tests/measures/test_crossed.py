@@ -190,6 +190,14 @@ def test_half_width_is_what_more_runs_and_samples_give(run, sample, noise):
     assert float(one.half_width(runs=10**6)) == pytest.approx(stats.t.ppf(0.975, one.df_samples) * left, rel=0.01)
 
 
+def test_neither_part_holds_more_of_the_interaction_than_it_has():
+    """Runs that contradict each other sample by sample: all is interaction, of which either part may show less."""
+    first = np.arange(100) < 60
+    for a in ([first, ~first], [first, first], np.resize([[1, 0], [0, 1]], (2, 100))):
+        found = crossed_difference(a, np.logical_not(a), np.zeros(100, int))
+        assert found.se_both <= min(found.se_run, found.se_samples) + 1e-12
+
+
 @pytest.mark.parametrize(
     ("a", "b", "labels", "message"),
     [

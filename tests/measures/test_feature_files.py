@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from equiangular.measures.feature_files import FeatureFile, measure_file, read_features
 
@@ -24,6 +25,17 @@ def test_logits_add_nc4_and_change_nothing_else() -> None:
     agreed = torch.cdist(features, means).argmin(1) == logits.argmax(1)
     assert found.pop("nc4") == agreed.double().mean()
     assert {name: value for name, value in found.items() if name in expected} == expected
+
+
+def test_every_kind_of_file_holds_the_same(tmp_path: Path) -> None:
+    given = {"features": np.random.default_rng(0).normal(size=(6, 4)).astype("f4"), "labels": np.arange(6) % 3}
+    np.savez(tmp_path / "f.npz", **given)
+    save_file(given, tmp_path / "f.safetensors")
+    pq.write_table(pa.table({**given, "features": given["features"].tolist()}), tmp_path / "f.parquet")
+    for kind in ("npz", "safetensors", "parquet"):
+        found = read_features(tmp_path / f"f.{kind}")
+        np.testing.assert_array_equal(found.features.numpy().astype("f4"), given["features"])
+        assert found.labels.tolist() == [0, 1, 2, 0, 1, 2]
 
 
 @pytest.mark.parametrize(

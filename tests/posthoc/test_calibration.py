@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from equiangular.posthoc import calibrate_prior_correction, prior_corrected_logits
-from equiangular.posthoc.calibration import LOG_SCALE_STD, MAX_STRENGTH, STRENGTH_STD
+from equiangular.posthoc import calibrate_prior_correction, calibrate_scale, prior_corrected_logits
+from equiangular.posthoc.calibration import LOG_SCALE_STD, STRENGTH_STD
 
 from .problem import COUNTS, SCALE, K, balanced_accuracy, draw
 
@@ -89,7 +89,15 @@ def test_agrees_with_an_independent_minimiser(number: int, strength: float) -> N
     assert fitted.strength == pytest.approx(found.x[1], abs=1e-4)
 
 
-@pytest.mark.parametrize(("strength", "bound"), [(-3.0, 0.0), (8.0, MAX_STRENGTH)])
+@pytest.mark.parametrize("fit", [calibrate_scale, calibrate_prior_correction])
+def test_held_out_data_that_are_worked_on_in_parts_give_the_same(fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    z, y = draw(COUNTS, 300, seed=3)
+    whole = fit(z, y, COUNTS)
+    monkeypatch.setattr("equiangular.posthoc.calibration.PART", 2 * K * 64)  # 64 rows at once, and 44 at last
+    assert fit(z, y, COUNTS) == pytest.approx(whole, rel=1e-6)
+
+
+@pytest.mark.parametrize(("strength", "bound"), [(-3.0, 0.0), (8.0, 4.0)])
 def test_the_strength_stays_within_its_bounds(strength: float, bound: float) -> None:
     z, y = draw(COUNTS, 3000, seed=4, strength=strength)
     fitted = calibrate_prior_correction(z, y, COUNTS)

@@ -68,6 +68,10 @@ def main(
             first_line = str(error).partition("\n")[0].strip().rstrip(".")
             why = "A system that runs out of memory does so; take fewer of them (--workers)."
             _fail(program, 2, f"a process that decodes inputs was ended from outside ({first_line}). {why}")
+        if re.search("(closed|reset) by peer", str(error)):  # what gloo says of a process that is gone
+            first_line = str(error).partition("\n")[0]
+            why = "What is written is whole; the same command goes on."
+            _fail(program, 2, f"another process of this command was ended from outside ({first_line}). {why}")
         what = f"internal error, {type(error).__name__}: {error}"
         _fail(program, 1, f"{what}. Run it again with EQUIANGULAR_DEBUG=1 in the environment for a full report.")
     finally:

@@ -187,13 +187,12 @@ class ClosedForm:
             factor = None if self.prior_weight == "moments" else float(self.prior_weight)
             number = None if self.regularization == "loo" else float(self.regularization)
             options: Any = {"regularization": number, "prior": prior, "prior_weight": factor}
+            found = None
             if isinstance(data, KeptSamples):
                 found = solve_kernel(data, **options)
-            else:
+            elif bool(data.scatter.isfinite().all()) and not 0 < (data.mean - data.mean.mean(0)).abs().max() < 1e-150:
                 found = solve_linear(self.kind, data, self.features, **options)
-            spread = 0.0 if isinstance(data, KeptSamples) else float((data.mean - data.mean.mean(0)).abs().max())
-            finite = bool(found.weight.isfinite().all() and found.bias.isfinite().all())
-            if not finite or 0 < spread < 1e-150:
+            if found is None or not bool(found.weight.isfinite().all() and found.bias.isfinite().all()):
                 raise ValueError(
                     "the features are too large or too small: float64 does not hold their squares. Fit a new "
                     "classifier on features divided by a typical norm."

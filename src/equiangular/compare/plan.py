@@ -14,6 +14,7 @@ from equiangular._counted import counted
 from equiangular._validate import NonFiniteError
 from equiangular.closed_form.sketch import content_hashes
 from equiangular.compare.config import CompareConfig
+from equiangular.compare.trainings import folds_of, tuning_chooses
 from equiangular.compare.tuning import without_validation
 from equiangular.data import Dataset, select
 from equiangular.data.split import Split
@@ -137,8 +138,8 @@ def describe_data(
     }
     unheld = torch.bincount(split.holdout_y, minlength=len(names)) == 0
     blind = unheld.nonzero()[:, 0].tolist()
-    if config.tuning_chooses:
-        blind = without_validation(dataset, config.tuning_fraction) if config.tune != "none" else []
+    if tuning_chooses(config, dataset):
+        blind = _untuned(config, dataset) if config.tune != "none" else []
     summary = DataSummary(
         name=dataset.name,
         classes=list(names),
@@ -151,6 +152,11 @@ def describe_data(
         notes=_notes(dataset, config, trial, split),
     )
     return summary, blind
+
+
+def _untuned(config: CompareConfig, dataset: Dataset) -> list[int]:
+    """The classes that have no part in tuning."""
+    return without_validation(dataset, config.tuning_fraction, folds=folds_of(config, dataset))
 
 
 def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) -> list[str]:
@@ -179,9 +185,9 @@ def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) 
         )
     if rare := [i for i, number in enumerate(held) if not number]:
         what = "too few samples to hold one out, no part in calibration"
-        what += "" if config.tuning_chooses else "; heads are chosen by the other classes and among them"
+        what += "" if tuning_chooses(config, dataset) else "; heads are chosen by the other classes and among them"
         notes.append(f"{what}: {_listed(rare, names, split.class_counts)}")
-    if config.tune != "none" and (rare := without_validation(dataset, config.tuning_fraction)):
+    if config.tune != "none" and (rare := _untuned(config, dataset)):
         what = "too few samples to be validated on, no part in tuning"
         notes.append(f"{what}: {_listed(rare, names, dataset.train_counts)}")
     tested = sum(number > 0 for number in tests)

@@ -244,8 +244,8 @@ class Comparing:
         return values
 
     def validation_scores(self, tuned: Mapping[str, Tuned], records: list[TrialRecord]) -> dict[str, float]:
-        """What heads are chosen by, see :attr:`CompareConfig.tuning_chooses`; of the runs, the mean by method."""
-        if self.config.tuning_chooses:
+        """What heads are chosen by, see :func:`tuning_chooses`; of the runs, the mean by method."""
+        if self.trainings.chooses:
             return {name: value for one in tuned.values() for name, value in one.validation.items()}
         of_runs: dict[str, list[float]] = {}
         for record in records:

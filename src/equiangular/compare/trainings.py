@@ -21,6 +21,7 @@ from equiangular.compare.tuning import (
     beyond,
     choose,
     next_settings,
+    tuning_folds,
     validation_dataset,
 )
 from equiangular.data import Dataset, content_digest
@@ -46,6 +47,23 @@ def width_of(config: CompareConfig, dataset: Dataset, method: Method) -> int:
 @cache
 def _width(backbone: str, shape: tuple[int, ...], width: int) -> int:
     return int(make_backbone(backbone, shape, width=width, seed=0).num_features)
+
+
+def folds_of(config: CompareConfig, dataset: Dataset) -> int:
+    """In how many folds a comparison tunes; 0 for a share held out, as where networks are trained.
+
+    The methods of a comparison are validated on the same samples, so one that is dear decides for all.
+    """
+    cheap = (isinstance(method, FittedMethod) or method.named for method in map(get_method, config.methods))
+    return tuning_folds(dataset, fraction=config.tuning_fraction) if all(cheap) else 0
+
+
+def tuning_chooses(config: CompareConfig, dataset: Dataset) -> bool:
+    """Whether scores of the tuning choose heads: see :attr:`CompareConfig.tuning_chooses`, and where it is in folds.
+
+    Then those of the runs lack the rarest classes, and those of the tuning have them.
+    """
+    return config.tuning_chooses or (config.tune != "none" and folds_of(config, dataset) > 0)
 
 
 class Trainings:
@@ -77,6 +95,7 @@ class Trainings:
         self.progress: Progress | None = None
         self.done = self.planned = 0
         self.met, self.read_only = 0, False  # trainings that were read or run; whether they may only be read
+        self.folds, self.chooses = folds_of(config, dataset), tuning_chooses(config, dataset)
         self._inner: dict[int, tuple[Dataset, dict[str, str]]] = {}
 
     def backbone_of(self, method: Method) -> str:
@@ -90,7 +109,7 @@ class Trainings:
         return replace(method, head_options=options).build_head(width, self.dataset.num_classes, seed=0)
 
     def effort(self, method: Method) -> tuple[int, int]:
-        """Settings to try for a method, and seeds of each.
+        """Settings to try for a method, and seeds of each, or folds.
 
         A classifier in closed form chooses by leave-one-out itself: one fit, where a score on validation data is wanted
         of it to choose heads by.
@@ -99,7 +118,7 @@ class Trainings:
             return EFFORTS[self.config.tune]
         settings, seeds = FITS[self.config.tune]
         computed = isinstance(method, FittedMethod) and method.kind is not None
-        return min(settings, self.config.tuning_chooses) if computed else settings, seeds
+        return min(settings, self.chooses) if computed else settings, self.folds or seeds
 
     def finished(self, group: list[Method]) -> int:
         """How many of the trainings of a group are in the folder already: its steps, made without training."""
@@ -186,7 +205,7 @@ class Trainings:
         if len(scored) < trainings:
             return next_settings(space, scored)
         more = beyond(space, scored) if len(scored) < trainings + BEYOND else None
-        self.planned += 0 if more is None else FITS[self.config.tune][1]
+        self.planned += 0 if more is None else self.folds or FITS[self.config.tune][1]
         return more
 
     def space(self, method: Method) -> Space:
@@ -207,6 +226,7 @@ class Trainings:
 
     def _validation_part(self, seed: int) -> tuple[Dataset, dict[str, str]]:
         if seed not in self._inner:
-            inner = validation_dataset(self.dataset, fraction=self.config.tuning_fraction, seed=seed)
+            part = {"seed": seed - FIRST_SEED, "folds": self.folds} if self.folds else {"seed": seed}
+            inner = validation_dataset(self.dataset, fraction=self.config.tuning_fraction, **part)
             self._inner[seed] = inner, content_digest(inner)
         return self._inner[seed]

@@ -80,6 +80,8 @@ def spread_candidate(
     check_int(chunk_size, "chunk_size", minimum=2)
     if steps is not None:
         check_int(steps, "steps", minimum=1)
+    if restarts is not None:
+        check_int(restarts, "restarts", minimum=1)
     if nonnegative:
         source = "among vectors >= 0, which have no cosine below 0"
         weight = nonnegative_orthogonal_frame(k, d, seed=seed, dtype=torch.float64)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from equiangular._renamed import warn_renamed
+from equiangular._scaled import near_one
 from equiangular._validate import check_features, check_positive
 
 
@@ -27,10 +28,11 @@ def frame_tensor(weight: Any, name: str = "weight") -> Tensor:
 def unit_rows(vectors: Any, name: str) -> tuple[Tensor, Tensor]:
     """Rows of norm 1 (K, d) and the norms (K,) that they had, float64; a ValueError where a row has no direction."""
     vectors = check_features(frame_tensor(vectors, name), name=name, allow_zero=False).detach().double()
+    vectors, size = near_one(vectors, rows=True)
     norms = torch.linalg.vector_norm(vectors, dim=1)
     if not float(norms.min()) > 0:  # on an accelerator the values have not been looked at yet
         raise ValueError(f"{name} has a zero-norm or NaN row (row {int(norms.argmin())}), which has no direction.")
-    return vectors / norms[:, None], norms
+    return vectors / norms[:, None], norms * size[:, 0]
 
 
 # Entries of one tile: 32 MiB in float64.

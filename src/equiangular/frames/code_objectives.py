@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from equiangular._scaled import near_one
 from equiangular._validate import check_features, check_int, check_num_classes, check_positive
 
 
@@ -40,11 +41,11 @@ def one_vs_rest_distance(
     check_num_classes(weight.shape[0])
     check_int(steps, "steps", minimum=1)
     check_positive(tolerance, "tolerance")
-    vectors = weight.detach().double()
+    vectors, size = near_one(weight.detach().double())
     step = 1 / float(torch.linalg.matrix_norm(vectors, 2)) ** 2
     chunks = torch.arange(len(vectors), device=vectors.device).split(chunk_size)
-    bounds = [_hull_distance(vectors, rows, step, steps, tolerance) for rows in chunks]
-    return torch.cat([low for low, _ in bounds]), torch.cat([high for _, high in bounds])
+    bounds = [_hull_distance(vectors, rows, step, steps, tolerance / size.item()) for rows in chunks]
+    return torch.cat([low for low, _ in bounds]) * size[0], torch.cat([high for _, high in bounds]) * size[0]
 
 
 def _hull_distance(vectors: Tensor, rows: Tensor, step: float, steps: int, tolerance: float) -> tuple[Tensor, Tensor]:
@@ -100,7 +101,7 @@ def cosine_range(weight: Tensor, *, chunk_size: int = CHUNK_SIZE) -> tuple[float
     """
     check_features(weight, name="weight", allow_zero=False)
     check_num_classes(weight.shape[0])
-    unit = torch.nn.functional.normalize(weight.detach(), dim=1)
+    unit = torch.nn.functional.normalize(near_one(weight.detach(), rows=True)[0], dim=1)
     low, high = math.inf, -math.inf
     for rows, columns in _tiles(len(unit), chunk_size):
         tile = unit[rows] @ unit[columns].T

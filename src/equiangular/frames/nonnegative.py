@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from equiangular._random import make_generator
+from equiangular._scaled import near_one
 from equiangular._validate import Device, Dtype, check_features, check_int, check_num_classes, check_positive
 
 
@@ -78,7 +79,7 @@ def reachable_cosine(weight: Tensor) -> Tensor:
         tensor([1.0000, 0.8000, 0.0000])
     """
     check_features(weight, name="weight", allow_zero=False)
-    unit = torch.nn.functional.normalize(weight, dim=1)
+    unit = torch.nn.functional.normalize(near_one(weight, rows=True)[0], dim=1)
     positive = torch.linalg.vector_norm(unit.clamp(min=0), dim=1)
     return torch.where(positive > 0, positive, unit.amax(1))
 

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from equiangular._scaled import near_one
 from equiangular._validate import Device, Dtype, check_features, check_int, check_num_classes
 from equiangular.frames.gram import frame_from_gram, nearest_correlation
 from equiangular.frames.orthogonal import haar_orthonormal
@@ -54,7 +55,7 @@ def class_mean_frame(
     if isinstance(similarity, bool) or not isinstance(similarity, (int, float)) or not 0 <= similarity <= 1:
         raise ValueError(f"similarity must lie in [0, 1], got {similarity!r}: 0 is the ETF, 1 follows the class means.")
     place = means.device if device is None else device
-    centred = means.detach().cpu().double()
+    centred = near_one(means.detach().cpu().double())[0]
     centred = centred - centred.mean(0)
     norms = torch.linalg.vector_norm(centred, dim=1)
     if similarity and float(norms.min()) <= 1e-12 * float(norms.max()):

@@ -15,6 +15,7 @@ from equiangular.frames.closed_forms import canonical_entries, minimal_coefficie
 
 Structure = Literal["canonical", "minimal"]
 STRUCTURES: tuple[Structure, ...] = get_args(Structure)
+_NEAR = 2**18  # numbers that a core keeps near between two passes over them
 
 
 def simplex_logits(x: Tensor, num_classes: int, *, basis: Structure) -> Tensor:
@@ -97,7 +98,12 @@ def _logits_in_place(x: Tensor, scale: float, k: int, basis: Structure) -> Tenso
     """:func:`_logits` without a temporary tensor of its size: fresh memory costs more than the sums."""
     if basis == "canonical":
         part, factor = x.narrow(-1, 0, k), scale * math.sqrt(k / (k - 1))
-        return torch.add(part.mean(-1, keepdim=True).mul_(-factor), part, alpha=factor)
+        if not x.is_cpu or x.ndim != 2 or len(x) * k <= _NEAR:
+            return torch.add(part.mean(-1, keepdim=True).mul_(-factor), part, alpha=factor)
+        result, rows = x.new_empty(len(x), k), max(1, _NEAR // k)
+        for some, out in zip(part.split(rows), result.split(rows), strict=True):
+            torch.add(some.mean(-1, keepdim=True).mul_(-factor), some, alpha=factor, out=out)
+        return result
     own, below = _scaled_coefficients(k, scale, x)
     part, logits = x[..., : k - 1], x.new_empty(*x.shape[:-1], k)
     logits[..., 0] = 0

@@ -50,7 +50,11 @@ def _unit_rows(x: Tensor, limit: float) -> Tensor:
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     largest = wide.detach().abs().amax(-1, keepdim=True)
     # Powers of two, so that nothing is rounded. Between the bounds float32 holds squares and cubes of the norm.
-    wide = wide * torch.where(largest > 2.0**32, torch.where(largest > 2.0**80, 2.0**-104, 2.0**-56), 1.0)
+    factor = torch.where(largest > 2.0**32, torch.where(largest > 2.0**80, 2.0**-104, 2.0**-56), 1.0)
+    if wide.dtype == torch.float64:  # a number alone would be a float32
+        far, further = largest.new_full((), 2.0**-440), largest.new_full((), 2.0**-740)
+        factor = torch.where(largest > 2.0**420, torch.where(largest > 2.0**720, further, far), factor)
+    wide = wide * factor
     square = wide.square().sum(-1, keepdim=True)
     has_direction = square > limit**2
     inverse = torch.where(has_direction, torch.where(has_direction, square, 1.0).rsqrt(), 0.0)

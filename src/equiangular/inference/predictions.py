@@ -4,7 +4,8 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, repeat, starmap
+from functools import partial
+from itertools import groupby, repeat
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -163,6 +164,9 @@ class Prediction(NamedTuple):
     rejected: bool | None = None
 
 
+_as_prediction = partial(tuple.__new__, Prediction)  # of all fields; a third of the time of Prediction(*fields)
+
+
 def predict_files(
     classifier: Classifier, batches: Iterable[InputBatch], *, top_k: int = 1, threshold: float | None = None
 ) -> Iterator[Prediction]:
@@ -207,7 +211,7 @@ def _predicted(classifier: Classifier, batch: InputBatch, top_k: int, threshold:
         numbers = zip(*best.values.T.tolist(), strict=True)
         out = set(range(len(batch.inputs))).difference(rows.tolist()) if len(rows) < len(batch.inputs) else set()
         known = [name for row, name in enumerate(batch.names) if row not in out] if out else batch.names
-        made += starmap(Prediction, zip(known, classes, numbers, repeat(None, len(rows)), rejected, strict=True))
+        made += map(_as_prediction, zip(known, classes, numbers, repeat(None, len(rows)), rejected, strict=True))
         for row in sorted(out):
             made.insert(row, Prediction(batch.names[row], error=_OUT_OF_RANGE))
     for position, (name, reason) in batch.placed_failures():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -358,7 +359,7 @@ def text_features(texts: list[str], info: ModelInfo) -> Tensor:
 
 def finite_rows(values: Tensor) -> Tensor | slice:
     """The rows whose numbers are finite, as a mask on the CPU, or a slice of all of them."""
-    if not values.is_floating_point() or torch.isfinite(values.sum()):  # quicker than a look at each number
+    if not values.is_floating_point() or math.isfinite(values.sum().item()):  # quicker than a look at each number
         return slice(None)
     return torch.isfinite(values).flatten(1).all(1).cpu()
 

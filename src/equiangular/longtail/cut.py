@@ -178,6 +178,7 @@ def draw_by_class(members: np.ndarray, wanted: Sequence[int] | np.ndarray, seed:
     """
     chosen = np.zeros(len(members), dtype=bool)
     grouped = _members_of_each(members, len(wanted)) if len(wanted) > _FEW else None
+    members = members if grouped else members.astype(np.int8)  # of which there is a look through all for each class
     for c, number in enumerate(wanted):
         own = np.flatnonzero(members == c) if grouped is None else grouped[c]
         keys = np.random.default_rng([seed, c, *stream]).random(len(own))

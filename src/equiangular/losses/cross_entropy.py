@@ -126,14 +126,25 @@ def log_prior(class_counts: Any, num_classes: int | None, tau: float) -> Tensor:
 
 
 def adjusted_loss(
-    logits: Tensor, target: Target, adjustment: Tensor, smoothing: float, reduction: Reduction, ignore_index: int
+    logits: Tensor,
+    target: Target,
+    adjustment: Tensor,
+    smoothing: float,
+    reduction: Reduction,
+    ignore_index: int,
+    *,
+    in_place: bool = False,
 ) -> Tensor:
-    """Cross-entropy on checked logits + adjustment (K,), in float32 at least."""
+    """Cross-entropy on checked logits + adjustment (K,), in float32 at least.
+
+    ``in_place`` for logits that nobody else has, neither a caller nor the gradient of what made them.
+    """
     if logits.dtype != torch.float32:
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if adjustment.dtype != logits.dtype or adjustment.device != logits.device:
         adjustment = _moved(adjustment, logits)
-    return _cross_entropy(logits + adjustment, target, check_smoothing(smoothing), reduction, ignore_index)
+    adjusted = logits.add_(adjustment) if in_place else logits + adjustment
+    return _cross_entropy(adjusted, target, check_smoothing(smoothing), reduction, ignore_index)
 
 
 _last_moved: tuple[Tensor, Tensor] | None = None
@@ -252,7 +263,8 @@ def _scaled(
     ignore_index: int,
 ) -> Tensor:
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return adjusted_loss(logits * factors.to(logits), target, adjustment, smoothing, reduction, ignore_index)
+    scaled = logits * factors.to(logits)
+    return adjusted_loss(scaled, target, adjustment, smoothing, reduction, ignore_index, in_place=True)
 
 
 class VectorScalingLoss(LossModule):

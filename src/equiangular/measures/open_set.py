@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from equiangular._extras import require
+from equiangular._scaled import near_one
 from equiangular._validate import check_choice, check_features, check_int
 from equiangular.heads import Head
 from equiangular.heads.functional import unit_normalize
@@ -109,7 +110,7 @@ def principal_subspace(features: Tensor, rank: int) -> Tensor:
         raise ValueError(f"rank must be below the width d={d} of the features, got {rank}: nothing would be left out.")
     if not len(features):
         raise ValueError("features is empty; a principal subspace needs training samples.")
-    h = features.detach().double()
+    h = near_one(features.detach().double())[0]
     vectors: Tensor = torch.linalg.eigh(h.T @ h)[1]
     return vectors[:, -rank:].flip(1).to(features.dtype)
 

@@ -167,11 +167,11 @@ def _minimise(objective: Callable[[Tensor], Iterable[Tensor]], start: list[float
 
         def closure() -> Tensor:
             optimizer.zero_grad()
-            losses = []
+            losses: list[float] = []
             for loss in objective(point):  # a part's graph is gone before the next part is made
                 loss.backward()
-                losses.append(loss.detach())
-            return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+                losses.append(loss.item())  # a tensor that is kept would lie between the parts, and hold their memory
+            return torch.tensor(losses, dtype=torch.float64, device="cpu").sum()
 
         optimizer.step(closure)
     return point.detach().tolist()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from equiangular.heads import ETFHead
 from equiangular.losses import vector_scaling_loss
 from equiangular.losses.class_balanced import class_balanced_loss, class_balanced_weights, focal_loss
 from equiangular.losses.label_aware_smoothing import arb_loss, label_aware_smoothing_loss
@@ -72,6 +73,17 @@ def test_vector_scaling_is_the_loss_of_the_bare_logits():
         assert head.kind == kind
         losses = method.criterion(head(x, pre_logits=True), y, head, Context(counts))
         torch.testing.assert_close(losses, vector_scaling_loss(head(x), y, counts, gamma=0.15, reduction="none"))
+
+
+def test_logit_adjustment_writes_into_logits_that_nobody_else_has():
+    head, counts, y = ETFHead(512, 512, basis="canonical"), torch.arange(1.0, 513.0), torch.tensor([0, 511])
+    assert head.structure is not None
+    h = torch.randn(2, 512, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    losses = get_method("etf-la").criterion(h, y, head, Context(counts))
+    expected = F.cross_entropy(head.logits_from_features(h) + (counts / counts.sum()).log(), y, reduction="none")
+    torch.testing.assert_close(losses, expected)
+    (ours,), (theirs,) = (torch.autograd.grad(loss.sum(), h) for loss in (losses, expected))
+    torch.testing.assert_close(ours, theirs)
 
 
 def per_sample(toy, task, scale=30):

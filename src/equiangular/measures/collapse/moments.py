@@ -160,10 +160,15 @@ class ClassMoments:
             old = torch.where(before > 0, old, h.index_select(0, first).to(old))
         near = old.to(h.dtype)
         rest = (old - near.to(old)).to(dtype)
-        left = (h - near.index_select(0, inverse)).to(dtype).sub_(rest.index_select(0, inverse))
+        # Two tensors of the size of h, over and over: fresh memory costs more than the sums.
+        left = near.index_select(0, inverse)
+        left = torch.sub(h, left, out=left).to(dtype)
+        right = rest.index_select(0, inverse)
+        left.sub_(right)
         deviation = torch.zeros(old.shape, dtype=dtype, device=h.device).index_add_(0, inverse, left).to(old) / divisor
         shift = deviation * (count[:, None] / (before + count[:, None]).clamp(min=1))
-        right = left - shift.to(dtype).index_select(0, inverse)
+        torch.index_select(shift.to(dtype), 0, inverse, out=right)
+        torch.sub(left, right, out=right)
         if self.scatter is not None:
             self._add_product(self.scatter, self.slot[labels], left, right)
         self.squares.index_add_(0, labels, left.mul_(right).sum(1).to(self.squares))

@@ -20,6 +20,7 @@ from equiangular.training.config.options import Hardware
 
 # Smaller modules are kept with their parent: a gather of few numbers costs as much as one of many.
 _SMALLEST_SHARD = 100_000
+_FIRST = "EQUIANGULAR_FIRST_PROCESS"  # the number of the process that starts the others
 
 
 def launched_processes() -> tuple[int, int] | None:
@@ -55,12 +56,26 @@ def make_fabric(hardware: Hardware) -> Any:
         strategy=_strategy(hardware.strategy, devices * nodes),
         precision=hardware.precision,
     )
+    if devices * nodes > 1:
+        _end_with_the_first()
     fabric.launch()
-    if fabric.global_rank and launched_processes() is None:  # this process was started by the first one
-        end_with_parent()
     if fabric.world_size > 1:
         atexit.register(_close_process_group)
     return fabric
+
+
+def _end_with_the_first() -> None:
+    """Tell the processes that Fabric starts who has started them, or be one of them and end when that one has ended.
+
+    Before Fabric connects them: a process that is left alone there waits for half an hour.
+    """
+    if launched_processes() is not None:
+        return
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        os.environ[_FIRST] = str(os.getpid())
+    else:  # on Windows an interpreter of an environment is started by another process
+        first = os.environ.get(_FIRST) if os.name == "posix" else None
+        end_with_parent(None if first is None else int(first))
 
 
 def adds_nothing(fabric: Any) -> bool:

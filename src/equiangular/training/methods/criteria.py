@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from equiangular._validate import check_features
 from equiangular.heads import Head
 from equiangular.heads.functional import IGNORE_INDEX
 from equiangular.heads.unstored import UnstoredFrame
@@ -19,6 +20,7 @@ from equiangular.losses import (
     vector_scaling_loss,
 )
 from equiangular.losses.class_balanced import class_balanced_loss, focal_loss
+from equiangular.losses.cross_entropy import adjusted_loss, log_prior
 from equiangular.losses.dot_regression import Balance
 from equiangular.losses.label_aware_smoothing import arb_loss, label_aware_smoothing_loss
 from equiangular.losses.ldam import deferred_class_weights, ldam_loss
@@ -43,10 +45,21 @@ focal = partial(of_logits, loss=focal_loss, gamma=2.0)
 class_balanced = partial(of_logits, loss=class_balanced_loss, counts=True)
 # Labels smoothed by up to 0.3 for the largest class and not at all for the smallest.
 label_aware_smoothing = partial(of_logits, loss=label_aware_smoothing_loss, counts=True)
-# On logits + log prior of the training classes; at test time the prior is left out.
-logit_adjusted = partial(of_logits, loss=logit_adjusted_cross_entropy, counts=True)
 # On (n_k / n_max)^0.15 logits + log prior; at test time the bare logits are used.
 vector_scaled = partial(of_logits, loss=vector_scaling_loss, counts=True)
+
+
+def logit_adjusted(features: Tensor, target: Any, head: Head, context: Context) -> Tensor:
+    """On logits + log prior of the training classes; at test time the prior is left out."""
+    if not _has_no_matrix(head):
+        return of_logits(features, target, head, context, loss=logit_adjusted_cross_entropy, counts=True)
+    logits = check_features(head.logits_from_features(features), name="logits")  # many, and nobody else has them
+    adjustment = log_prior(context.class_counts, head.num_classes, 1.0)
+    return adjusted_loss(logits, target, adjustment, 0.0, "none", IGNORE_INDEX, in_place=True)
+
+
+def _has_no_matrix(head: Head) -> bool:
+    return isinstance(head, UnstoredFrame) and head.structure is not None
 
 
 def arb(features: Tensor, target: Any, head: Head, context: Context) -> Tensor:
@@ -73,8 +86,8 @@ def ldam(features: Tensor, target: Any, head: Head, context: Context, *, deferre
 
 def dot_regression(features: Tensor, target: Any, head: Head, context: Context, *, balance: Balance = "none") -> Tensor:
     """(w_y . h - 1)^2 / 2 on unit-norm features; ``balance="batch"`` averages per class within the batch first."""
-    unstored = isinstance(head, UnstoredFrame) and head.structure is not None
-    if unstored and balance == "none" and isinstance(target, Tensor) and target.ndim == 1:  # the target rows alone
+    hard = isinstance(target, Tensor) and target.ndim == 1
+    if hard and balance == "none" and _has_no_matrix(head):  # the target rows alone
         own = torch.where(target == IGNORE_INDEX, target, torch.arange(len(target), device=target.device))
         return dot_regression_loss(features, own, head.targets(target), reduction="none")
     counts = context.batch_counts(target, head.num_classes) if balance == "batch" else None

@@ -81,14 +81,15 @@ def conclude(
     scorer, own = (
         Scorer(list(info.class_counts), info.thresholds, info.class_names, confusion=c) for c in (True, False)
     )
-    present, predicted, among = split.test_y.unique(), [], []
+    present, predicted = split.test_y.unique(), torch.empty_like(split.test_y)
+    among = torch.empty_like(predicted, dtype=torch.bool)
     for rows in row_parts(len(outputs.test), info.num_classes):
         logits, labels = head_logits(head, outputs.test[rows]), split.test_y[rows]
         calibrated = corrected_logits(logits, info, method=method)
         add_together(scorer, calibrated, labels, fabric=fabric)
         add_together(own, logits, labels, fabric=fabric)
-        predicted.append(calibrated.argmax(1))
-        among.append(_right_among(calibrated, labels, present))
+        torch.argmax(calibrated, 1, out=predicted[rows])
+        torch.eq(_best_among(calibrated, present), labels, out=among[rows])
     numbers: dict[str, float] = {}
     if collapse and not isinstance(method, FittedMethod) and not method.named:  # else the features are the encoder's
         with torch.no_grad():
@@ -99,10 +100,10 @@ def conclude(
         info,
         {**scorer.compute(), "ece_uncalibrated": own.compute()["ece"]},
         scorer.details(),
-        _shared_out(torch.cat(among), split.test_y),
+        _shared_out(among, split.test_y),
         validation,
-        torch.cat(predicted) == split.test_y,
-        torch.cat(predicted),
+        predicted == split.test_y,
+        predicted,
         numbers,
         note,
     )
@@ -131,23 +132,28 @@ def accuracy_among(logits: Tensor, labels: Tensor) -> float:
         >>> accuracy_among(torch.tensor([[3.0, 1.0, 9.0], [1.0, 2.0, 0.0]]), torch.tensor([0, 1]))
         100.0
     """
-    present = labels.unique()
-    parts = row_parts(len(labels), logits.shape[1])
-    return _shared_out(torch.cat([_right_among(logits[rows], labels[rows], present) for rows in parts]), labels)
+    present, right = labels.unique(), torch.empty_like(labels, dtype=torch.bool)
+    for rows in row_parts(len(labels), logits.shape[1]):
+        torch.eq(_best_among(logits[rows], present), labels[rows], out=right[rows])
+    return _shared_out(right, labels)
 
 
-def _right_among(logits: Tensor, labels: Tensor, present: Tensor) -> Tensor:
-    return present[logits[:, present].argmax(1)] == labels
+def _best_among(logits: Tensor, present: Tensor) -> Tensor:
+    return present[logits[:, present].argmax(1)]
 
 
 def _shared_out(right: Tensor, labels: Tensor) -> float:
     return 100 * float(balanced_shares(labels) @ right.double())
 
 
+_LOGITS = 2**22  # that are made at once: a head keeps several such tensors, 17 MB each
+
+
 @torch.no_grad()
-def head_logits(head: Head, features: Tensor, *, batch_size: int = 4096) -> Tensor:
+def head_logits(head: Head, features: Tensor) -> Tensor:
     """Logits (N, K) of stored features (N, in_features)."""
     logits: Tensor | None = None
+    batch_size = min(4096, max(1, _LOGITS // max(1, head.num_classes)))
     for start in range(0, max(1, len(features)), batch_size):
         part = head(features[start : start + batch_size])
         logits = part.new_empty(len(features), part.shape[1]) if logits is None else logits
