@@ -142,6 +142,7 @@ def shots_claims(said: Said) -> list[str]:
     tails = ("clinc150 20:1", "banking77 50:1", "banking77 150:1")
     of = said.of
     return [
+        f"(banking77, clinc150; clinc150 at 20 a class {said.at(against, 'clinc150 20 each')})",
         f"In tails it is {said.at(against, *tails)} (clinc150 20 : 1, banking77 50 : 1 and 150 : 1), with all samples "
         f"of banking77 {said.at(against, 'banking77 all')}.",
         f"names are worth {said.at(added, FEW, 'clinc150 1 each')} at one a class, "
