@@ -151,6 +151,7 @@ def watch(frame, event, argument):
             sys.setprofile(None)
         else:
             passed.clear()
+import equiangular.training.run.train  # before the watch, under which importing takes long
 from equiangular.cli import main
 sys.setprofile(watch)
 try:
