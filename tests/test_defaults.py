@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.naive_bayes import GaussianNB
 from torch import Tensor, nn
 
 import equiangular as eq
@@ -241,7 +242,8 @@ def test_closed_forms(kind: str, elsewhere: Any) -> None:
     same(elsewhere(fitted), fitted())
 
 
-ROWS = X.numpy()
+ROWS, CODES = X.numpy(), LABELS.numpy()
+PRIOR = [(k + 1) / (K * (K + 1) / 2) for k in range(K)]
 WORK: dict[str, Callable[[], Any]] = {
     "compare_classifiers": lambda: theory.compare_classifiers([4, 2, 1], max_steps=50),
     "minority_collapse": lambda: theory.minority_collapse(num_classes=4, dim=4, ratios=(1, 10)),
@@ -250,6 +252,8 @@ WORK: dict[str, Callable[[], Any]] = {
     "solve_layer_peeled": lambda: theory.solve_layer_peeled([4, 2, 1], 3, max_steps=50),
     "common_optimum": lambda: theory.common_optimum(num_classes=4, dim=3, max_steps=50),
     "ETFClassifier": lambda: eq.ETFClassifier(epochs=2, random_state=0).fit(ROWS, LABELS.numpy()).predict_proba(ROWS),
+    "ClosedFormClassifier": lambda: eq.ClosedFormClassifier(target_prior=PRIOR).fit(ROWS, CODES).predict_proba(ROWS),
+    "PriorCorrectedClassifier": lambda: eq.PriorCorrectedClassifier(GaussianNB()).fit(ROWS, CODES).predict_proba(ROWS),
 }  # fmt: skip
 
 

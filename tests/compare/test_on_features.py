@@ -399,7 +399,9 @@ def test_fits_of_a_tail_are_tuned_and_chosen_by_all_of_its_classes(tmp_path: Pat
     assert not any("no part in tuning" in note for note in plan.data.notes)
     # Ridge and class means are fitted once for a score to choose heads by, logistic regression five times and more.
     assert "+ 35 to tune and choose on validation data" in "\n".join(plan.lines())
-    result = comparing.run(plan)
+    told: list[str] = []
+    result = comparing.run(plan, lambda what, done, planned: told.append(what))
+    assert "nearest class mean, tuning 1 of 1" in told
     assert {name: one.trainings % 5 for name, one in result.tuning.items()} == dict.fromkeys(result.tuning, 0)
     assert {row.method: row.validation for row in result.rows} == {
         name: value for one in result.tuning.values() for name, value in one.validation.items()

@@ -183,12 +183,13 @@ def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) 
             f"cut to imbalance {trial.imbalance:g}: {cut:,} of {len(dataset.train_y):,} training samples are used; "
             "--imbalance 1 uses all of them"
         )
+    few_for = "too few samples to {}" if dataset.holdout is None else "no sample in the validation part"
     if rare := [i for i, number in enumerate(held) if not number]:
-        what = "too few samples to hold one out, no part in calibration"
+        what = few_for.format("hold one out") + ", no part in calibration"
         what += "" if tuning_chooses(config, dataset) else "; heads are chosen by the other classes and among them"
         notes.append(f"{what}: {_listed(rare, names, split.class_counts)}")
     if config.tune != "none" and (rare := _untuned(config, dataset)):
-        what = "too few samples to be validated on, no part in tuning"
+        what = few_for.format("be validated on") + ", no part in tuning"
         notes.append(f"{what}: {_listed(rare, names, dataset.train_counts)}")
     tested = sum(number > 0 for number in tests)
     if none := [i for i, number in enumerate(tests) if not number]:

@@ -118,7 +118,7 @@ class Trainings:
             return EFFORTS[self.config.tune]
         settings, seeds = FITS[self.config.tune]
         computed = isinstance(method, FittedMethod) and method.kind is not None
-        return min(settings, self.chooses) if computed else settings, self.folds or seeds
+        return min(settings, int(self.chooses)) if computed else settings, self.folds or seeds
 
     def finished(self, group: list[Method]) -> int:
         """How many of the trainings of a group are in the folder already: its steps, made without training."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from equiangular._defaults import usual_defaults
 from equiangular._extras import require
 from equiangular._validate import check_choice
 from equiangular.closed_form import KINDS, ClosedForm, Kind, save_closed_form
@@ -83,6 +84,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         self.class_vectors, self.prior_weight = class_vectors, prior_weight
         self.width, self.random_state = width, random_state
 
+    @usual_defaults()
     def fit(self, X: Any, y: Any, sample_weight: Any | None = None) -> ClosedFormClassifier:
         """Forget everything seen and fit samples X (N, d) with labels y (N,) and weights (N,) of at least 0.
 
@@ -106,6 +108,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         self.closed_form_.check_weights()
         return self
 
+    @usual_defaults()
     def partial_fit(
         self, X: Any, y: Any, classes: Any | None = None, sample_weight: Any | None = None
     ) -> ClosedFormClassifier:
@@ -220,15 +223,18 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         """(K,) ones: what the scores stand for before ``target_prior``, whatever the class counts."""
         return np.ones(len(self.classes_))
 
+    @usual_defaults()
     def decision_function(self, X: Any) -> np.ndarray:
         """Logits (N, K); for two classes their difference (N,), above 0 for ``classes_[1]``."""
         logits = self._logits(X)
         return (logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits).numpy()
 
+    @usual_defaults()
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities (N, K) in the order of ``classes_``: the softmax of the logits."""
         return self._logits(X).softmax(1).numpy()
 
+    @usual_defaults()
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest class of every row, (N,)."""
         best = self._logits(X).argmax(1).numpy()

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from equiangular._defaults import usual_defaults
 from equiangular._extras import require
 from equiangular._validate import check_choice, check_int
 from equiangular.integrations._adapted import AdaptedPrior
@@ -123,6 +124,7 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
         self.estimator, self.target_prior, self.train_prior = estimator, target_prior, train_prior
         self.calibrate, self.reject, self.reject_label = calibrate, reject, reject_label
 
+    @usual_defaults()
     def fit(self, X: Any, y: Any, sample_weight: Any | None = None, **params: Any) -> PriorCorrectedClassifier:
         """Fit the estimator and the calibration; returns ``self``.
 
@@ -234,15 +236,18 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
             self._set_rejection(self._corrected(self._held_out, self.target_prior_).softmax(1).numpy())
         return self
 
+    @usual_defaults()
     def decision_function(self, X: Any) -> np.ndarray:
         """Corrected log posteriors (N, K), up to a constant in each row; for two classes their difference (N,)."""
         z = self._log_posteriors(X)
         return (z[:, 1] - z[:, 0] if len(self.classes_) == 2 else z).numpy()
 
+    @usual_defaults()
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities (N, K) under the target prior, in the order of ``classes_``."""
         return self._log_posteriors(X).softmax(1).numpy()
 
+    @usual_defaults()
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest class of every sample under the target prior, (N,); ``reject_label`` for none of them."""
         z = self._log_posteriors(X)
