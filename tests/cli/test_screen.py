@@ -134,7 +134,8 @@ def test_verbose_shows_the_whole_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_results_that_were_edited_are_told(capsys: pytest.CaptureFixture, trained: Path, tmp_path: Path) -> None:
-    results = json.loads((trained / "run" / "results.json").read_text(encoding="utf-8"))
+    assert run(capsys, "train", trained / "t.csv", "--epochs", 1, "-o", tmp_path / "run", "-q")[0] == 0
+    results = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))
     del results["checksum"]
     for changes in ({"config": None}, {"data": "text"}, {"test": []}, {"epochs": 7}, {"provenance": None}):
         (tmp_path / "results.json").write_text(json.dumps({**results, **changes}), encoding="utf-8")
