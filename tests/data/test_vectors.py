@@ -262,3 +262,11 @@ def test_how_columns_are_scaled_is_kept_with_the_vectors(tmp_path: Path) -> None
     assert "scaling" not in content_digest(found["x"])
     again = load_safetensors(write_vectors(found["wide"], tmp_path / "w.safetensors"))
     assert again.scaling == "columns"
+
+
+@pytest.mark.parametrize("name", ["val", "validation", "valid", "dev"])
+def test_a_validation_part_beside_the_training_part_is_not_passed_over(name: str) -> None:
+    x, y = np.eye(4).repeat(5, 0), np.arange(4).repeat(5)
+    arrays = {"train_X": x, "train_y": y, f"{name}_X": x[:3], f"{name}_y": y[:3]}
+    with pytest.raises(ValueError, match=f"f.npz holds features of a part '{name}', .* validation_rows"):
+        vector_dataset(arrays, {}, name="f", where="f.npz")

@@ -16,6 +16,7 @@ from equiangular._files import check_output, read_numpy, read_safetensors, write
 from equiangular._guarded import json_in
 from equiangular._validate import check_choice
 from equiangular.data.base import SCALINGS, Dataset, make_dataset, match_labels, names_in_array, relabel, to_array
+from equiangular.data.listing import PART_NAMES
 from equiangular.data.reading import Reading
 from equiangular.data.texts import text_lines
 
@@ -58,6 +59,11 @@ def vector_dataset(
         >>> data.kind, tuple(data.train_x.shape), data.num_classes
         ('vectors', (16, 4), 4)
     """
+    if beside := [n for n in PART_NAMES["validation"] if _find(arrays, f"{n}_", VECTOR_NAMES)[1]]:
+        raise ValueError(
+            f"{where} holds features of a part {beside[0]!r}, and in a file of features the validation part is told by "
+            "validation_rows, its positions in the training part. Append it to the training part, and give those."
+        )
     prefix = "train_" if _find(arrays, "train_", VECTOR_NAMES)[1] else ""
     names = json_in(metadata, "class_names", list, where)
     if names is None and "class_names" in arrays:
