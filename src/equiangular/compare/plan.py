@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from equiangular._counted import counted
 from equiangular._validate import NonFiniteError
 from equiangular.closed_form.sketch import content_hashes
 from equiangular.compare.config import CompareConfig
-from equiangular.compare.trainings import folds_of, tuning_chooses
+from equiangular.compare.trainings import Trainings
 from equiangular.compare.tuning import without_validation
 from equiangular.data import Dataset, select
 from equiangular.data.split import Split
@@ -125,11 +125,10 @@ def _left(number: int, done: int, seconds: float) -> str:
     return f"{done} done already, {about} left" if done else about
 
 
-def describe_data(
-    dataset: Dataset, config: CompareConfig, methods: Sequence[Method], content: Mapping[str, str]
-) -> tuple[DataSummary, list[int]]:
+def describe_data(trainings: Trainings) -> tuple[DataSummary, list[int]]:
     """Parts of the data in the first run, notes on the cut and rare classes; and what :class:`Plan` calls blind."""
-    trial = config.trial_of(methods[0], 0, {})
+    dataset, config = trainings.dataset, trainings.config
+    trial = config.trial_of(trainings.groups[0][0], 0, {})
     split, names = split_of(trial, dataset), dataset.class_names
     samples = {
         "to train on": len(split.train_y),
@@ -138,8 +137,11 @@ def describe_data(
     }
     unheld = torch.bincount(split.holdout_y, minlength=len(names)) == 0
     blind = unheld.nonzero()[:, 0].tolist()
-    if tuning_chooses(config, dataset):
-        blind = _untuned(config, dataset) if config.tune != "none" else []
+    untuned: list[int] = []
+    if config.tune != "none":
+        untuned = without_validation(dataset, config.tuning_fraction, folds=trainings.folds)
+    if trainings.chooses:
+        blind = untuned
     summary = DataSummary(
         name=dataset.name,
         classes=list(names),
@@ -148,19 +150,15 @@ def describe_data(
         shape=list(dataset.input_shape),
         samples=samples,
         counts=split.class_counts.tolist(),
-        digest=dict(content),
-        notes=_notes(dataset, config, trial, split),
+        digest=dict(trainings.content),
+        notes=_notes(trainings, trial, split, untuned),
     )
     return summary, blind
 
 
-def _untuned(config: CompareConfig, dataset: Dataset) -> list[int]:
-    """The classes that have no part in tuning."""
-    return without_validation(dataset, config.tuning_fraction, folds=folds_of(config, dataset))
-
-
-def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) -> list[str]:
+def _notes(trainings: Trainings, trial: Trial, split: Split, untuned: list[int]) -> list[str]:
     """What of the data limits what a comparison can say: a cut, classes not validated on or hardly tested, few runs."""
+    dataset, config = trainings.dataset, trainings.config
     names = dataset.class_names
     held, tests = (torch.bincount(y, minlength=len(names)).tolist() for y in (split.holdout_y, split.test_y))
     notes = list(dataset.notes)
@@ -186,11 +184,11 @@ def _notes(dataset: Dataset, config: CompareConfig, trial: Trial, split: Split) 
     few_for = "too few samples to {}" if dataset.holdout is None else "no sample in the validation part"
     if rare := [i for i, number in enumerate(held) if not number]:
         what = few_for.format("hold one out") + ", no part in calibration"
-        what += "" if tuning_chooses(config, dataset) else "; heads are chosen by the other classes and among them"
+        what += "" if trainings.chooses else "; heads are chosen by the other classes and among them"
         notes.append(f"{what}: {_listed(rare, names, split.class_counts)}")
-    if config.tune != "none" and (rare := _untuned(config, dataset)):
+    if untuned:
         what = few_for.format("be validated on") + ", no part in tuning"
-        notes.append(f"{what}: {_listed(rare, names, dataset.train_counts)}")
+        notes.append(f"{what}: {_listed(untuned, names, dataset.train_counts)}")
     tested = sum(number > 0 for number in tests)
     if none := [i for i, number in enumerate(tests) if not number]:
         what = "no test samples, not tested at all"

@@ -108,7 +108,7 @@ class Comparing:
 
         ``jobs``: trainings at a time, each in a process of its own; None: as many as :func:`usual_jobs`.
         """
-        data, blind = describe_data(self.dataset, self.config, [group[0] for group in self.groups], self.content)
+        data, blind = describe_data(self.trainings)
         old = next((_digest_in(read_json(path)) for path in (self.known, self.results) if path.exists()), {})
         if changed := [part for part, digest in self.content.items() if old.get(part, digest) != digest]:
             data.notes.append(
@@ -244,7 +244,7 @@ class Comparing:
         return values
 
     def validation_scores(self, tuned: Mapping[str, Tuned], records: list[TrialRecord]) -> dict[str, float]:
-        """What heads are chosen by, see :func:`tuning_chooses`; of the runs, the mean by method."""
+        """What heads are chosen by, see :attr:`Trainings.chooses`; of the runs, the mean by method."""
         if self.trainings.chooses:
             return {name: value for one in tuned.values() for name, value in one.validation.items()}
         of_runs: dict[str, list[float]] = {}

@@ -58,14 +58,6 @@ def folds_of(config: CompareConfig, dataset: Dataset) -> int:
     return tuning_folds(dataset, fraction=config.tuning_fraction) if all(cheap) else 0
 
 
-def tuning_chooses(config: CompareConfig, dataset: Dataset) -> bool:
-    """Whether scores of the tuning choose heads: see :attr:`CompareConfig.tuning_chooses`, and where it is in folds.
-
-    Then those of the runs lack the rarest classes, and those of the tuning have them.
-    """
-    return config.tuning_chooses or (config.tune != "none" and folds_of(config, dataset) > 0)
-
-
 class Trainings:
     """What a comparison trains, and the store of what is trained already. It can be sent to another process.
 
@@ -78,6 +70,9 @@ class Trainings:
     Attributes:
         groups: methods that share a training, in the order of the table.
         heads: a head of each group, as it is built by default.
+        folds: parts of the training pool that are held out in turn by tuning; 0 where a share of it is held out.
+        chooses: whether scores of the tuning choose heads: see :attr:`CompareConfig.tuning_chooses`, and where it is in
+            folds. Then those of the runs lack the rarest classes, and those of the tuning have them.
         progress: told before each training.
 
     Raises:
@@ -95,7 +90,8 @@ class Trainings:
         self.progress: Progress | None = None
         self.done = self.planned = 0
         self.met, self.read_only = 0, False  # trainings that were read or run; whether they may only be read
-        self.folds, self.chooses = folds_of(config, dataset), tuning_chooses(config, dataset)
+        self.folds = folds_of(config, dataset)
+        self.chooses = config.tuning_chooses or (config.tune != "none" and self.folds > 0)
         self._inner: dict[int, tuple[Dataset, dict[str, str]]] = {}
 
     def backbone_of(self, method: Method) -> str:
@@ -226,7 +222,9 @@ class Trainings:
 
     def _validation_part(self, seed: int) -> tuple[Dataset, dict[str, str]]:
         if seed not in self._inner:
-            part = {"seed": seed - FIRST_SEED, "folds": self.folds} if self.folds else {"seed": seed}
-            inner = validation_dataset(self.dataset, fraction=self.config.tuning_fraction, **part)
+            number = seed - FIRST_SEED if self.folds else seed
+            inner = validation_dataset(
+                self.dataset, fraction=self.config.tuning_fraction, seed=number, folds=self.folds
+            )
             self._inner[seed] = inner, content_digest(inner)
         return self._inner[seed]

@@ -197,9 +197,7 @@ def _array_batches(file: Path, info: ModelInfo, batch_size: int, told: Told) -> 
     values = to_array(values)
     columns = Columns.from_dict(info.encoding) if info.kind == "table" and info.encoding else None
     table = None if columns is None else _columns_of_array(values, columns)
-    inputs = (
-        _as_inputs(values, "its array") if table is None else torch.empty(len(values), *info.input_shape, device="cpu")
-    )
+    inputs = _as_inputs(values, "its array") if table is None else room(info, number=len(values))
     if tuple(inputs.shape[1:]) != info.input_shape:
         raise ValueError(f"its inputs have shape {tuple(inputs.shape[1:])}, the model takes {info.input_shape}.")
     if names is not None:

@@ -223,18 +223,15 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         """(K,) ones: what the scores stand for before ``target_prior``, whatever the class counts."""
         return np.ones(len(self.classes_))
 
-    @usual_defaults()
     def decision_function(self, X: Any) -> np.ndarray:
         """Logits (N, K); for two classes their difference (N,), above 0 for ``classes_[1]``."""
         logits = self._logits(X)
         return (logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits).numpy()
 
-    @usual_defaults()
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities (N, K) in the order of ``classes_``: the softmax of the logits."""
         return self._logits(X).softmax(1).numpy()
 
-    @usual_defaults()
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest class of every row, (N,)."""
         best = self._logits(X).argmax(1).numpy()
@@ -355,6 +352,7 @@ class ClosedFormClassifier(_base.ClassifierMixin, _base.BaseEstimator):  # type:
         self.closed_form_.update(read_only_tensor(X), codes, torch.from_numpy(weight))
         return self
 
+    @usual_defaults()
     def _logits(self, X: Any) -> torch.Tensor:
         _validation.check_is_fitted(self)
         X = validated(self, X, dtype=FLOATS, order="C", reset=False)

@@ -236,18 +236,15 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
             self._set_rejection(self._corrected(self._held_out, self.target_prior_).softmax(1).numpy())
         return self
 
-    @usual_defaults()
     def decision_function(self, X: Any) -> np.ndarray:
         """Corrected log posteriors (N, K), up to a constant in each row; for two classes their difference (N,)."""
         z = self._log_posteriors(X)
         return (z[:, 1] - z[:, 0] if len(self.classes_) == 2 else z).numpy()
 
-    @usual_defaults()
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities (N, K) under the target prior, in the order of ``classes_``."""
         return self._log_posteriors(X).softmax(1).numpy()
 
-    @usual_defaults()
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest class of every sample under the target prior, (N,); ``reject_label`` for none of them."""
         z = self._log_posteriors(X)
@@ -365,6 +362,7 @@ class PriorCorrectedClassifier(Rejection, MetaEstimatorMixin, ClassifierMixin, B
 
     # What predictions are made of.
 
+    @usual_defaults()
     def _log_posteriors(self, X: Any) -> Tensor:
         check_is_fitted(self)
         if not hasattr(self, "target_prior_"):

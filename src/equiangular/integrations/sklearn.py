@@ -203,23 +203,21 @@ class ETFClassifier(_base.ClassifierMixin, _base.BaseEstimator):
             self.calibration_ = calibrate_prior_correction(logits, labels, self.model_prior_, target_prior=prior)
         return self
 
-    @usual_defaults()
     def decision_function(self, X: Any) -> np.ndarray:
         """Corrected logits (N, K); for two classes their difference (N,), above 0 for ``classes_[1]``."""
         logits = self._logits(X)
         return (logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits).numpy()
 
-    @usual_defaults()
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities (N, K) in the order of ``classes_``: the softmax of the corrected logits."""
         return self._logits(X).softmax(1).numpy()
 
-    @usual_defaults()
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest class of every row, (N,)."""
         logits = self._logits(X)
         return self.classes_[logits.argmax(1).numpy()]
 
+    @usual_defaults()
     def _logits(self, X: Any) -> torch.Tensor:
         _validation.check_is_fitted(self)
         logits = self._raw_logits(validated(self, X, dtype=FLOATS, order="C", reset=False))
